@@ -1,0 +1,1 @@
+"""The analysis file: read, checked and completed."""

@@ -1,0 +1,90 @@
+"""Files that are whole or absent: atomic writes, reproducible archives, safe unpacking."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from madminer_workflow.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; move it there only if the block succeeds.
+
+    The block may create a file or a directory. An existing product is replaced in the end, and
+    is left untouched when the block raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        product = scratch / path.name
+        yield product
+        if product.is_dir() and path.is_dir():
+            os.rename(path, scratch / "replaced")
+        os.replace(product, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write ``content`` as JSON with sorted keys, atomically."""
+    with atomic_path(path) as product:
+        product.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; raise InputError if it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not valid JSON ({error})") from None
+
+
+def pack(directory: str | Path, archive: str | Path) -> None:
+    """Pack the content of ``directory`` into a ``.tar.gz`` whose bytes depend on the content only.
+
+    Names are sorted and owners, modes and times are dropped, so that a content checksum of the
+    archive is equal whenever the files in it are.
+    """
+    directory = Path(directory)
+    with (
+        atomic_path(archive) as product,
+        product.open("wb") as raw,
+        # Level 1: these archives are dominated by digits, which higher levels hardly shrink.
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for file in sorted(p for p in directory.rglob("*") if p.is_file()):
+            info = tarfile.TarInfo(file.relative_to(directory).as_posix())
+            info.size = file.stat().st_size
+            info.mode = 0o644
+            with file.open("rb") as content:
+                tar.addfile(info, content)
+
+
+def unpack(archive: str | Path, directory: str | Path) -> Path:
+    """Unpack a ``.tar.gz`` of regular files into ``directory`` and return it.
+
+    Raises InputError for anything that is not a readable archive, and for members that would
+    land outside ``directory`` or are not regular files or directories.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            tar.extractall(directory, filter="data")
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise InputError(f"{archive}: cannot be unpacked ({error})") from None
+    return directory

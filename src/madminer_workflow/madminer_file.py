@@ -1,0 +1,168 @@
+"""MadMiner's HDF5 file, read and written without importing MadMiner (and with it torch).
+
+The layout is that of ``madminer.utils.interfaces.hdf5`` in MadMiner 0.9.6. Cross-sections and
+weights are in pb.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import atomic_path
+
+REPORT = "madminer_workflow/report"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Parameters, benchmarks and morphing of an analysis.
+
+    ``benchmarks`` has shape (n_benchmarks, n_parameters), ``components`` (the powers of the
+    parameters in each morphing component) (n_components, n_parameters) and ``morphing_matrix``
+    (n_benchmarks, n_components).
+    """
+
+    parameters: list[str]
+    benchmark_names: list[str]
+    benchmarks: np.ndarray
+    components: np.ndarray
+    morphing_matrix: np.ndarray
+
+    def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
+        """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
+
+        ``theta`` has shape (n_parameters,) or (n_thetas, n_parameters); the result
+        (n_benchmarks,) or (n_thetas, n_benchmarks). See MadMiner, arXiv:1907.10621, eq. (9).
+        """
+        theta = np.asarray(theta, dtype=float)
+        monomials = np.prod(theta[..., None, :] ** self.components, axis=-1)
+        return monomials @ self.morphing_matrix.T
+
+    def morphing_gradients(self, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of ``morphing_weights`` at one point, shape (n_parameters, n_benchmarks)."""
+        theta = np.asarray(theta, dtype=float)
+        gradients = []
+        for i in range(len(self.parameters)):
+            powers = self.components.copy()
+            factor = powers[:, i].astype(float)
+            powers[:, i] = np.maximum(powers[:, i] - 1, 0)
+            gradients.append((factor * np.prod(theta**powers, axis=-1)) @ self.morphing_matrix.T)
+        return np.array(gradients)
+
+    def theta(self, point: str | Sequence[float]) -> np.ndarray:
+        """The parameter point of a benchmark name, or the point itself as an array."""
+        if isinstance(point, str):
+            return self.benchmarks[self.benchmark_names.index(point)]
+        return np.asarray(point, dtype=float)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Events: observables (n_events, n_observables) and weights (n_events, n_benchmarks) in pb.
+
+    ``sampling_ids`` holds the index of the benchmark each event was drawn from, -1 for events of
+    processes without morphing; ``generated`` the number of events per benchmark, ``background``
+    the number of events of the latter kind.
+    """
+
+    observables: list[str]
+    observations: np.ndarray
+    weights: np.ndarray
+    sampling_ids: np.ndarray
+    generated: np.ndarray
+    background: int
+
+    def sampling_factors(self) -> np.ndarray:
+        """The factor that turns each event's weight into its share of the union of all samples.
+
+        Every sample alone integrates to the cross-section, so the union of samples needs the
+        fraction of events that each contributes (MadMiner's ``_calculate_sampling_factors``).
+        """
+        total = max(int(self.generated.sum()), 1)
+        return np.append(self.generated / total, 1.0)[self.sampling_ids]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except KeyError as error:
+        raise InputError(f"{path}: is not a MadMiner file ({error.args[0]})") from None
+    except OSError as error:
+        reason = "no such file" if not Path(path).exists() else "truncated or not HDF5"
+        raise InputError(f"{path}: cannot be read as HDF5: {reason} ({error})") from None
+
+
+def _strings(dataset: h5py.Dataset) -> list[str]:
+    return [value.decode("ascii") for value in dataset[()]]
+
+
+def read_setup(path: str | Path) -> Setup:
+    """Read parameters, benchmarks and morphing; InputError if the file is not MadMiner's."""
+    with _opened(path) as file:
+        return Setup(
+            parameters=_strings(file["parameters/names"]),
+            benchmark_names=_strings(file["benchmarks/names"]),
+            benchmarks=file["benchmarks/values"][()],
+            components=file["morphing/components"][()].astype(int),
+            # MadMiner stores (n_components, n_benchmarks).
+            morphing_matrix=file["morphing/morphing_matrix"][()].T,
+        )
+
+
+def read_sample(path: str | Path) -> Sample:
+    """Read the events; InputError if the file holds none or is broken."""
+    with _opened(path) as file:
+        return Sample(
+            observables=_strings(file["observables/names"]),
+            observations=file["samples/observations"][()],
+            weights=file["samples/weights"][()],
+            sampling_ids=file["samples/sampling_benchmarks"][()].astype(int),
+            generated=np.asarray(file["sample_summary/signal_events"][()], dtype=int),
+            background=int(file["sample_summary/background_events"][()]),
+        )
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Read what the steps so far noted in the file (cut flow, closure, ...); {} if nothing."""
+    with _opened(path) as file:
+        return json.loads(file[REPORT][()]) if REPORT in file else {}
+
+
+def write_sample(
+    path: str | Path,
+    setup_file: str | Path,
+    sample: Sample,
+    definitions: dict[str, str],
+    report: dict[str, Any],
+) -> None:
+    """Write a MadMiner data file: the set-up copied from ``setup_file``, plus events and notes.
+
+    ``definitions`` maps observable names to their expressions, ``report`` is any JSON content.
+    """
+    with atomic_path(path) as product:
+        shutil.copyfile(setup_file, product)
+        with h5py.File(product, "a") as file:
+            for group in ("observables", "samples", "sample_summary", "madminer_workflow"):
+                file.pop(group, None)
+            names = [name.encode("ascii") for name in sample.observables]
+            values = [definitions[name].encode("ascii") for name in sample.observables]
+            file.create_dataset("observables/names", data=names, dtype="S256")
+            file.create_dataset("observables/definitions", data=values, dtype="S256")
+            file.create_dataset("samples/observations", data=sample.observations)
+            file.create_dataset("samples/weights", data=sample.weights)
+            file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids)
+            file.create_dataset("sample_summary/signal_events", data=sample.generated)
+            file.create_dataset("sample_summary/background_events", data=sample.background)
+            file[REPORT] = json.dumps(report, sort_keys=True)

@@ -1,0 +1,1 @@
+"""From MadMiner's event file to limits."""

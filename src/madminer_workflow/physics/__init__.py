@@ -1,0 +1,1 @@
+"""From the analysis file to MadMiner's event file."""

@@ -1,0 +1,1 @@
+"""Event generators behind one interface."""

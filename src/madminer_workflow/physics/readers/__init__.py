@@ -1,0 +1,1 @@
+"""Event files of generators and detectors as arrays of particles."""
