@@ -1,0 +1,106 @@
+"""Generate: integrate every process once and cut the event sample into jobs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import pack, read_json, write_json
+from madminer_workflow.madminer_file import Setup, read_setup
+from madminer_workflow.physics import generators
+from madminer_workflow.seeds import derive_seed
+
+BLOCK = 1000
+"""Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""
+
+HELD_OUT = "closure"
+"""A parameter point beyond the morphing basis; its cross-section tests the morphing."""
+
+
+def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> None:
+    """Integrate the processes into ``Processes.tar.gz`` and write ``jobs/job_*.json``.
+
+    Raises InputError for njobs < 1 and whatever the generators refuse.
+    """
+    if njobs < 1:
+        raise InputError(f"njobs: is {njobs}; expected a number of jobs of at least 1")
+    generation = read_json(generation_file)
+    setup = read_setup(config)
+    benchmarks = benchmark_values(setup)
+    benchmarks[HELD_OUT] = held_out_point(generation)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for process in generation["processes"]:
+            directory = Path(scratch) / process["name"]
+            directory.mkdir()
+            report = generators.get(process["generator"]).integrate(
+                process,
+                generation["parameters"],
+                benchmarks,
+                directory,
+                derive_seed(generation["seed"], "integrate", process["name"]),
+            )
+            write_json(directory / "process.json", {"process": process, "report": report})
+        pack(scratch, output / "Processes.tar.gz")
+
+    for index, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
+        write_json(output / "jobs" / f"job_{index:04d}.json", {"index": index, "tasks": tasks})
+
+
+def benchmark_values(setup: Setup) -> dict[str, dict[str, float]]:
+    """All benchmarks, those that complete the morphing basis included, by name."""
+    return {
+        name: dict(zip(setup.parameters, map(float, values), strict=True))
+        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
+    }
+
+
+def held_out_point(generation: dict[str, Any]) -> dict[str, float]:
+    """A random point in the inner half of the parameter ranges."""
+    rng = np.random.default_rng(derive_seed(generation["seed"], HELD_OUT))
+    point = {}
+    for parameter in generation["parameters"]:
+        low, high = parameter["parameter_range"]
+        point[parameter["parameter_name"]] = float(
+            0.5 * (low + high) + 0.25 * (high - low) * rng.uniform(-1.0, 1.0)
+        )
+    return point
+
+
+def all_tasks(generation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every block of events of every process and sampling benchmark, in a fixed order."""
+    tasks = []
+    for process in generation["processes"]:
+        for benchmark, n_total in process["events"].items():
+            for block, start in enumerate(range(0, n_total, BLOCK)):
+                tasks.append(
+                    {
+                        "process": process["name"],
+                        "sampling_benchmark": benchmark,
+                        "block": block,
+                        "n_events": min(BLOCK, n_total - start),
+                        "n_total": n_total,
+                        "k_factor": process["k_factor"],
+                        "is_background": process["is_background"],
+                        "seed": derive_seed(generation["seed"], process["name"], benchmark, block),
+                    }
+                )
+    return tasks
+
+
+def split_into_jobs(tasks: list[dict[str, Any]], njobs: int) -> list[list[dict[str, Any]]]:
+    """Contiguous runs of tasks with nearly equal numbers of events; some empty if njobs is large.
+
+    A task goes to the job in whose share of all events its middle lies.
+    """
+    sizes = np.array([task["n_events"] for task in tasks], dtype=float)
+    middles = (np.cumsum(sizes) - 0.5 * sizes) / sizes.sum()
+    owners = np.minimum((middles * njobs).astype(int), njobs - 1)
+    return [
+        [task for task, owner in zip(tasks, owners, strict=True) if owner == job]
+        for job in range(njobs)
+    ]
