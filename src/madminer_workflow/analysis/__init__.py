@@ -1,1 +1,112 @@
-"""The analysis file: read, checked and completed."""
+"""The analysis file: read, checked in two passes, and completed with its defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from madminer_workflow.analysis import schema, semantics
+from madminer_workflow.analysis.problems import AnalysisError, Problem
+from madminer_workflow.analysis.reading import Document, read
+
+__all__ = ["AnalysisError", "Problem", "load_analysis", "problems", "split"]
+
+_PLOT_KEYS = ("latex", "unit", "range")
+
+
+def load_analysis(path: str | Path) -> dict[str, Any]:
+    """Read an analysis file, check it, and fill in all defaults.
+
+    The result can be written as JSON and has the structure of the file. Raises AnalysisError, which
+    lists all problems, if the file is wrong; warnings do not count (see ``problems``).
+    """
+    analysis, found = _examine(read(path))
+    errors = [problem for problem in found if not problem.warning]
+    if errors:
+        raise AnalysisError(errors)
+    return analysis
+
+
+def problems(path: str | Path) -> list[Problem]:
+    """Return all problems of an analysis file in the order of its lines, warnings included."""
+    try:
+        return _examine(read(path))[1]
+    except AnalysisError as error:
+        return error.problems
+
+
+def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the generation of events depends on, and what their reconstruction depends on.
+
+    Labels are in neither, so that a change of plots or methods leaves the physics untouched.
+    """
+    generation = {key: analysis[key] for key in ("version", "seed", "benchmarks", "morphing")}
+    generation["parameters"] = [_without_labels(entry) for entry in analysis["parameters"]]
+    generation["processes"] = analysis["processes"]
+    reconstruction = {key: analysis[key] for key in ("seed", "detector", "cuts", "efficiencies")}
+    reconstruction["observables"] = [_without_labels(entry) for entry in analysis["observables"]]
+    return generation, reconstruction
+
+
+def _without_labels(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in _PLOT_KEYS}
+
+
+def _examine(document: Document) -> tuple[dict[str, Any], list[Problem]]:
+    # A value that could not be read has no type to complain about.
+    unread = {finding.path for finding in document.findings if not finding.harmless}
+    misfits = (f for f in schema.check(document.data) if f.path not in unread)
+    structure = [*document.findings, *misfits]
+    analysis = _name_defaults(schema.fill(document.data))
+    meaning = semantics.check(analysis, structure)
+    # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
+    found = list(dict.fromkeys(document.problem(finding) for finding in [*structure, *meaning]))
+    return analysis, sorted(found, key=lambda problem: problem.line or 0)
+
+
+def _name_defaults(analysis: Any) -> Any:
+    """Fill in the defaults that are names given elsewhere, wherever the structure allows it."""
+    if not isinstance(analysis, dict):
+        return analysis
+    _copy_default(analysis, "title", analysis, "name")
+    for section, name in (("parameters", "parameter_name"), ("observables", "name")):
+        for entry in _mappings(analysis.get(section)):
+            _copy_default(entry, "latex", entry, name)
+    ml = analysis.get("ml")
+    if isinstance(ml, dict):
+        benchmarks = analysis.get("benchmarks")
+        if isinstance(benchmarks, dict) and benchmarks:
+            ml.setdefault("theta_ref", next(iter(benchmarks)))
+        _reference_defaults(ml)
+    return analysis
+
+
+def _reference_defaults(ml: dict[str, Any]) -> None:
+    for key, section in (("theta_true", ml.get("limits")), ("theta", ml.get("fisher"))):
+        if isinstance(section, dict):
+            _copy_default(section, key, ml, "theta_ref")
+    for entry in _mappings(ml.get("methods")):
+        _copy_default(entry, "name", entry, "method")
+        for key in ("theta", "theta1"):
+            if schema.method_has(key, entry.get("method")):
+                _copy_default(entry, key, ml, "theta_ref")
+        axes = entry.get("observables")
+        if entry.get("method") == "histogram" and isinstance(axes, list):
+            given = entry.setdefault("bins", {})
+            if isinstance(given, dict):
+                given.update({axis: 10 for axis in axes if _is_new_name(axis, given)})
+
+
+def _is_new_name(axis: Any, given: dict[str, Any]) -> bool:
+    return isinstance(axis, str) and axis not in given
+
+
+def _mappings(entries: Any) -> list[dict[str, Any]]:
+    return (
+        [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+
+
+def _copy_default(target: dict[str, Any], key: str, source: dict[str, Any], name: str) -> None:
+    if key not in target and name in source:
+        target[key] = source[name]
