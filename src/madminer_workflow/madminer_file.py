@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +59,11 @@ class Setup:
             gradients.append((factor * np.prod(theta**powers, axis=-1)) @ self.morphing_matrix.T)
         return np.array(gradients)
 
-    def theta(self, point: str | Sequence[float]) -> np.ndarray:
-        """The parameter point of a benchmark name, or the point itself as an array."""
+    def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
+        """The parameter point, shape (n_parameters,), of a benchmark name or of named values."""
         if isinstance(point, str):
             return self.benchmarks[self.benchmark_names.index(point)]
-        return np.asarray(point, dtype=float)
+        return np.array([float(point[name]) for name in self.parameters])
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ def read_sample(path: str | Path) -> Sample:
             generated=np.asarray(file["sample_summary/signal_events"][()], dtype=int),
             background=int(file["sample_summary/background_events"][()]),
         )
+
+
+def read_definitions(path: str | Path) -> dict[str, str]:
+    """Read the expressions of the observables by name."""
+    with _opened(path) as file:
+        names, values = file["observables/names"], file["observables/definitions"]
+        return dict(zip(_strings(names), _strings(values), strict=True))
 
 
 def read_report(path: str | Path) -> dict[str, Any]:

@@ -14,11 +14,12 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
     """Generate the events of ``job_file`` into ``Events.tar.gz``.
 
     The archive holds one LHE file a task and ``events.json``, which repeats the tasks with the
-    name of their file and the generator's report. Raises StepError when a generator delivers
-    another number of events than was asked for.
+    name of their file and the generator's report, and the cross-sections of their processes.
+    Raises StepError when a generator delivers another number of events than was asked for.
     """
     job = read_json(job_file)
     tasks = []
+    cross_sections = {}
     with tempfile.TemporaryDirectory() as scratch:
         library = unpack(processes, Path(scratch) / "processes")
         events = Path(scratch) / "events"
@@ -27,7 +28,9 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
             directory = library / task["process"]
             if not directory.is_dir():
                 raise InputError(f"{processes}: does not contain the process {task['process']}")
-            process = read_json(directory / "process.json")["process"]
+            integrated = read_json(directory / "process.json")
+            process = integrated["process"]
+            cross_sections[process["name"]] = integrated["report"]["cross_sections"]
             name = f"{task['process']}.{task['sampling_benchmark']}.{task['block']:05d}.lhe"
             report = generators.get(process["generator"]).generate_events(
                 directory,
@@ -42,5 +45,8 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
                     f"where {task['n_events']} were requested"
                 )
             tasks.append({**task, "file": name, "report": report})
-        write_json(events / "events.json", {"index": job["index"], "tasks": tasks})
+        write_json(
+            events / "events.json",
+            {"index": job["index"], "tasks": tasks, "cross_sections": cross_sections},
+        )
         pack(events, output / "Events.tar.gz")

@@ -1,0 +1,214 @@
+"""The command line: one subcommand a step, plus ``validate`` and ``run``.
+
+Imports of the steps are deferred to their commands, so that help and validation are instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from madminer_workflow import __version__
+from madminer_workflow.errors import InputError, StepError
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+class Commands(click.Group):
+    """Lists commands in the order of the workflow and reports failures in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which they were added."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; exit with 2 for bad input and 1 for a failed step."""
+        try:
+            return super().main(*args, **kwargs)
+        except (InputError, StepError) as error:
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+            sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__)
+def main() -> None:
+    """From one analysis file to publication-grade limits with MadMiner.
+
+    `run` does everything; every other command is one step of it. Exit codes: 2 for bad input, 1
+    for a step that failed.
+    """
+
+
+output_option = click.option(
+    "--output", type=DIRECTORY, required=True, help="Directory for the products; made if absent."
+)
+config_option = click.option(
+    "--config", type=FILE, required=True, help="MadMiner set-up `config.h5` from configure."
+)
+generation_option = click.option(
+    "--generation", type=FILE, required=True, help="`generation.json` from configure."
+)
+data_option = click.option(
+    "--data", type=FILE, required=True, help="MadMiner data file `combined_delphes.h5`."
+)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def validate(file: Path) -> None:
+    """Check an analysis file and list all its problems.
+
+    Nothing is run or written.
+    """
+    from madminer_workflow.analysis import load_analysis
+
+    analysis = load_analysis(file)
+    parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
+    methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
+    events = sum(sum(process["events"].values()) for process in analysis["processes"])
+    click.echo(f"{file}: valid")
+    click.echo(f"  parameters: {parameters}")
+    click.echo(f"  events:     {events}")
+    click.echo(f"  methods:    {methods}")
+
+
+@main.command()
+@click.option("--input", "input_file", type=FILE, required=True, help="The analysis file.")
+@output_option
+def configure(input_file: Path, output: Path) -> None:
+    """Turn the analysis file into MadMiner's set-up.
+
+    Writes config.h5 (parameters, benchmarks, morphing), analysis.json (everything, with
+    defaults), generation.json and reconstruction.json (what the two halves of physics need).
+    """
+    from madminer_workflow.physics.configure import configure
+
+    configure(input_file, output)
+
+
+@main.command()
+@config_option
+@generation_option
+@click.option("--njobs", type=int, required=True, help="Number of jobs to share the events.")
+@output_option
+def generate(config: Path, generation: Path, njobs: int, output: Path) -> None:
+    """Integrate every process once and define the jobs.
+
+    Writes Processes.tar.gz and jobs/job_*.json. The events do not depend on njobs.
+    """
+    from madminer_workflow.physics.generate import generate
+
+    generate(config, generation, njobs, output)
+
+
+@main.command()
+@click.option("--job", type=FILE, required=True, help="One `job_*.json` from generate.")
+@click.option("--processes", type=FILE, required=True, help="`Processes.tar.gz` from generate.")
+@output_option
+def pythia(job: Path, processes: Path, output: Path) -> None:
+    """Draw the events of one job.
+
+    Writes Events.tar.gz: LHE files with one weight per benchmark.
+    """
+    from madminer_workflow.physics.pythia import pythia
+
+    pythia(job, processes, output)
+
+
+@main.command()
+@config_option
+@click.option(
+    "--reconstruction", type=FILE, required=True, help="`reconstruction.json` from configure."
+)
+@click.option("--events", type=FILE, required=True, help="`Events.tar.gz` from pythia.")
+@output_option
+def delphes(config: Path, reconstruction: Path, events: Path, output: Path) -> None:
+    """Apply the detector, the observables and the cuts to the events of one job.
+
+    Writes delphes_data.h5: observables and weights in MadMiner's format.
+    """
+    from madminer_workflow.physics.delphes import delphes
+
+    delphes(config, reconstruction, events, output)
+
+
+@main.command()
+@config_option
+@generation_option
+@click.argument("data", type=FILE, nargs=-1, required=True)
+@output_option
+def combine(config: Path, generation: Path, data: tuple[Path, ...], output: Path) -> None:
+    """Join the events of all DATA files and check that the cross-sections close.
+
+    DATA are the `delphes_data.h5` of all jobs, in any order. Writes combined_delphes.h5, cutflow.json and closure.json.
+    """
+    from madminer_workflow.physics.combine import combine
+
+    combine(config, generation, data, output)
+
+
+@main.command()
+@click.option("--input", "input_file", type=FILE, required=True, help="The analysis file.")
+@data_option
+@click.option("--ntrainsamples", type=int, required=True, help="Ensemble members per method.")
+@output_option
+def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> None:
+    """Draw the training samples of every method.
+
+    Writes methods/<method>/Samples_<method>_<i>.npz and evaluation.json, and analysis.json.
+    """
+    from madminer_workflow.ml.sampling import sampling
+
+    sampling(input_file, data, ntrainsamples, output)
+
+
+@main.command()
+@click.option("--samples", type=FILE, required=True, help="One `Samples_*.npz` from sampling.")
+@output_option
+def training(samples: Path, output: Path) -> None:
+    """Train one ensemble member.
+
+    Writes Model.tar.gz: the network, its settings and its losses by epoch.
+    """
+    from madminer_workflow.ml.training import training
+
+    training(samples, output)
+
+
+@main.command()
+@click.option("--evaluation", type=FILE, required=True, help="`evaluation.json` from sampling.")
+@data_option
+@click.argument("models", type=FILE, nargs=-1, required=True)
+@output_option
+def evaluating(evaluation: Path, data: Path, models: tuple[Path, ...], output: Path) -> None:
+    """Evaluate one method's ensemble: limits, Fisher information, diagnostics.
+
+    MODELS are the `Model.tar.gz` of all members of one method. Writes Results.tar.gz.
+    """
+    from madminer_workflow.ml.evaluating import evaluating
+
+    evaluating(evaluation, data, models, output)
+
+
+@main.command()
+@click.option("--analysis", type=FILE, required=True, help="`analysis.json` from sampling.")
+@data_option
+@click.argument("results", type=FILE, nargs=-1, required=True)
+@output_option
+def plotting(analysis: Path, data: Path, results: tuple[Path, ...], output: Path) -> None:
+    """Draw all plots and write the report.
+
+    RESULTS are the `Results.tar.gz` of all methods. Writes plots/*.png and *.pdf, results.json and report.html.
+    """
+    from madminer_workflow.ml.plotting import plotting
+
+    plotting(analysis, data, results, output)

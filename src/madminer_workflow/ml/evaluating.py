@@ -1,0 +1,121 @@
+"""Evaluating: limits, Fisher information and diagnostics of one method's ensemble."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import pack, read_json, unpack, write_json
+from madminer_workflow.ml import methods
+from madminer_workflow.ml.information import Information
+from madminer_workflow.ml.limits import (
+    Grid,
+    likelihood_ratio_statistic,
+    make_grid,
+    rate_log_likelihood,
+    summarise,
+)
+from madminer_workflow.ml.model import read_model
+from madminer_workflow.ml.problem import Problem, pose_problem
+
+RESULTS = "results.json"
+ARRAYS = "arrays.npz"
+
+
+def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output: Path) -> None:
+    """Evaluate the members in ``models`` and write ``Results.tar.gz``.
+
+    It holds ``results.json`` and ``arrays.npz`` (test statistic on the grid, per-event output on
+    the test set). The order of ``models`` does not matter. Raises InputError if they are not all
+    members of one method or do not fit the data.
+    """
+    evaluation = read_json(evaluation_file)
+    problem = pose_problem(evaluation, data)
+    grid = make_grid(evaluation["limits"]["grid"], problem.setup.parameters)
+    with tempfile.TemporaryDirectory() as scratch:
+        directories = unpack_members(models, Path(scratch), problem)
+        summary, arrays = evaluate(directories, problem, grid, evaluation["limits"])
+        product = Path(scratch) / "results"
+        product.mkdir()
+        write_json(product / RESULTS, summary)
+        np.savez(product / ARRAYS, **arrays)
+        pack(product, output / "Results.tar.gz")
+
+
+def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> list[Path]:
+    """Unpack ``models``; return their directories in the order of their member numbers."""
+    directories = [unpack(path, scratch / f"model_{i}") for i, path in enumerate(models)]
+    notes = [read_model(directory) for directory in directories]
+    for note, path in zip(notes, models, strict=True):
+        if note["settings"] != notes[0]["settings"]:
+            raise InputError(
+                f"{path}: is a model of {note['settings']['name']} with other settings than "
+                f"{models[0]}; evaluate the members of one method at a time"
+            )
+        unknown = [name for name in note["observables"] if name not in problem.test.observables]
+        if unknown:
+            raise InputError(
+                f"{path}: was trained with the observable {unknown[0]}, which the data do not have"
+            )
+    order = np.argsort([note["member"] for note in notes], kind="stable")
+    return [directories[i] for i in order]
+
+
+def evaluate(
+    directories: Sequence[Path], problem: Problem, grid: Grid, limits: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Results of an ensemble as JSON, and the arrays behind them.
+
+    The ensemble's likelihood and information are the means over its members.
+    """
+    notes = [read_model(directory) for directory in directories]
+    settings = notes[0]["settings"]
+    method = methods.get(settings["method"])
+    thetas = grid.thetas()
+    expected_events = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    kinematic = expected_events * np.array(
+        [method.log_likelihood(directory, problem, thetas) for directory in directories]
+    )
+    rate = rate_log_likelihood(problem, thetas)
+    statistics = {
+        "shape": np.array([likelihood_ratio_statistic(row) for row in kinematic]),
+        "rate_and_shape": np.array([likelihood_ratio_statistic(row + rate) for row in kinematic]),
+    }
+    ensemble = {
+        "shape": likelihood_ratio_statistic(kinematic.mean(axis=0)),
+        "rate_and_shape": likelihood_ratio_statistic(kinematic.mean(axis=0) + rate),
+    }
+    levels = limits["confidence_levels"]
+    information = [method.information(directory, problem) for directory in directories]
+    summary = {
+        "name": settings["name"],
+        "settings": settings,
+        "members": len(directories),
+        "expected_events": float(expected_events),
+        "limits": {kind: summarise(q, grid, levels) for kind, q in ensemble.items()},
+        "fisher_information": summarise_information(information),
+        "diagnostics": [method.diagnostics(directory, problem) for directory in directories],
+        "losses": [note["losses"] for note in notes],
+    }
+    arrays = {f"q_{kind}": q for kind, q in ensemble.items()}
+    arrays |= {f"q_{kind}_members": q for kind, q in statistics.items()}
+    arrays |= {"thetas": thetas, **method.per_event(directories[0], problem)}
+    return summary, arrays
+
+
+def summarise_information(information: Sequence[Information]) -> dict[str, Any]:
+    """Mean matrix over members, its statistical error and the spread between members."""
+    matrices = np.array([each.matrix for each in information])
+    spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])
+    # Members share their test events, so averaging them does not reduce the statistical error.
+    statistical = np.mean([each.error for each in information], axis=0)
+    return {
+        "matrix": matrices.mean(axis=0).tolist(),
+        "statistical_error": statistical.tolist(),
+        "ensemble_spread": spread.tolist(),
+    }

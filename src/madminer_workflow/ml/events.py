@@ -1,0 +1,135 @@
+"""Weighted events of the MadMiner file, split into training and test sets, and draws from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.madminer_file import Sample, Setup
+
+
+@dataclass(frozen=True)
+class Events:
+    """Weighted events whose weights sum to the cross-section.
+
+    ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb;
+    ``sampling_ids`` the benchmark each event was drawn from (-1: background).
+    """
+
+    setup: Setup
+    observables: list[str]
+    x: np.ndarray
+    weights: np.ndarray
+    sampling_ids: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return len(self.x)
+
+    def weights_at(self, theta: np.ndarray) -> np.ndarray:
+        """Weights in pb at a parameter point, shape (n_events,), by morphing."""
+        return self.weights @ self.setup.morphing_weights(theta)
+
+    def gradients_at(self, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of the weights, shape (n_events, n_parameters), in pb per unit parameter."""
+        return self.weights @ self.setup.morphing_gradients(theta).T
+
+    def cross_section(self, theta: np.ndarray) -> np.ndarray:
+        """Cross-section in pb at one point, or at each of (n_thetas, n_parameters) points."""
+        return self.setup.morphing_weights(theta) @ self._totals
+
+    @cached_property
+    def _totals(self) -> np.ndarray:
+        """Cross-sections of the benchmarks, (n_benchmarks,)."""
+        return self.weights.sum(axis=0)
+
+    def scores_at(self, theta: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
+        """Joint score d/dtheta log p(x, z | theta), (n_events, n_parameters), of all events.
+
+        With indices ``chosen``, of these events only.
+        """
+        weights = self.weights if chosen is None else self.weights[chosen]
+        coefficients = self.setup.morphing_weights(theta)
+        gradients = self.setup.morphing_gradients(theta).T
+        totals = self._totals
+        return (weights @ gradients) / (weights @ coefficients)[:, None] - (totals @ gradients) / (
+            totals @ coefficients
+        )
+
+    def columns(self, names: list[str]) -> np.ndarray:
+        """The observables ``names`` as columns, shape (n_events, len(names))."""
+        return self.x[:, [self.observables.index(name) for name in names]]
+
+    def part(self, start: float, stop: float) -> Events:
+        """The events between two fractions of the file, reweighted to the full cross-section."""
+        n = len(self)
+        chosen = slice(round(start * n), round(stop * n))
+        size = len(range(n)[chosen])
+        if size == 0:
+            raise InputError(
+                f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
+                "generate more events or loosen the cuts"
+            )
+        return self._chosen(chosen, n / size)
+
+    def drawn_near(self, theta: np.ndarray) -> Events:
+        """The events drawn at the sampling benchmark closest to ``theta``, and backgrounds."""
+        return self.drawn_at(self.closest_sample(theta))[0]
+
+    def closest_sample(self, theta: np.ndarray) -> int:
+        """The index of the closest benchmark with events of its own; -1 if none has any."""
+        sampled = np.unique(self.sampling_ids[self.sampling_ids >= 0])
+        if len(sampled) == 0:
+            return -1
+        distances = np.linalg.norm(self.setup.benchmarks[sampled] - theta, axis=1)
+        return int(sampled[np.argmin(distances)])
+
+    def drawn_at(self, benchmark: int) -> tuple[Events, np.ndarray]:
+        """The events drawn at one benchmark, and backgrounds; and the mask that chooses them.
+
+        They alone integrate to the cross-section, so the share that weighted them within the
+        union of all samples is undone.
+        """
+        own = self.sampling_ids == benchmark
+        chosen = own | (self.sampling_ids < 0)
+        events = self._chosen(chosen, 1.0)
+        share = own.sum() / max(np.sum(self.sampling_ids >= 0), 1)
+        factors = np.where(events.sampling_ids < 0, 1.0, 1.0 / share if share else 1.0)
+        return replace(events, weights=events.weights * factors[:, None]), chosen
+
+    def _chosen(self, chosen: slice | np.ndarray, factor: float) -> Events:
+        return replace(
+            self,
+            x=self.x[chosen],
+            weights=self.weights[chosen] * factor,
+            sampling_ids=self.sampling_ids[chosen],
+        )
+
+
+def union(sample: Sample, setup: Setup) -> Events:
+    """All events of a MadMiner file, weighted as one sample."""
+    return Events(
+        setup=setup,
+        observables=sample.observables,
+        x=sample.observations,
+        weights=sample.weights * sample.sampling_factors()[:, None],
+        sampling_ids=sample.sampling_ids,
+    )
+
+
+def draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of ``n`` events drawn with replacement, in proportion to ``weights``.
+
+    Negative weights, which only rounding makes, count as zero.
+    """
+    cumulative = np.cumsum(np.maximum(weights, 0.0))
+    indices = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+    return np.minimum(indices, len(weights) - 1)
+
+
+def effective_size(weights: np.ndarray) -> float:
+    """Kish's effective number of events, (sum w)^2 / sum w^2."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())

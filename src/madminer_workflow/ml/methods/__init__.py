@@ -1,0 +1,30 @@
+"""Inference methods, one module a family, all with the same functions.
+
+A method module has
+
+- ``draw(events, settings, rng) -> dict[str, array]``: the training set of one member;
+- ``train(arrays, settings, directory, seed) -> dict``: fit one member, save it into
+  ``directory``, return its losses by epoch;
+- ``log_likelihood(directory, problem, thetas) -> array (n_thetas,)``: the expected log
+  likelihood per event at ``thetas``, up to a constant;
+- ``information(directory, problem) -> Information``: the Fisher information;
+- ``diagnostics(directory, problem) -> list[dict]``: checks, see ``checks``;
+- ``per_event(directory, problem) -> dict[str, array]``: its output on the test events.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+FAMILIES = {
+    "histogram": ["histogram"],
+    "score": ["sally", "sallino"],
+    "ratio": ["alice", "alices", "carl", "rolr", "cascal", "rascal"],
+}
+
+
+def get(method: str) -> ModuleType:
+    """The module of the family that ``method`` belongs to."""
+    family = next(name for name, methods in FAMILIES.items() if method in methods)
+    return import_module(f"{__name__}.{family}")

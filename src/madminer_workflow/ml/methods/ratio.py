@@ -1,0 +1,220 @@
+"""ALICES and its relatives: a network for the likelihood ratio as a function of theta.
+
+ALICE, ALICES: arXiv:1808.00973; ROLR, CARL, CASCAL, RASCAL: arXiv:1805.00013, arXiv:1805.00020,
+arXiv:1506.02169. The denominator is one fixed reference point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.events import draw as draw_events
+from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.methods.checks import ratio_checks, score_checks
+from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.model import model_inputs, model_settings
+from madminer_workflow.ml.problem import Problem
+
+
+def draw(
+    events: Events, settings: dict[str, Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Events drawn from theta0 (y = 0) and theta1 (y = 1), half each, over a prior in theta0.
+
+    Each carries the joint likelihood ratio r_xz between the two points and the joint score t_xz
+    at theta0. The arrays are those of MadMiner's ``sample_train_ratio``.
+    """
+    setup = events.setup
+    theta1 = setup.theta(settings["theta1"])
+    prior = settings["theta0"]
+
+    def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
+        n_thetas = min(prior["n_thetas"], n)
+        thetas = draw_thetas(prior["priors"], setup.parameters, n_thetas, rng)
+        pools = _Pools(part, settings)
+        chunks = [
+            *_drawn_from_numerator(pools, thetas, theta1, n - n // 2, rng),
+            *_drawn_from_denominator(pools, thetas, theta1, n // 2, rng),
+        ]
+        return {
+            name: np.concatenate([chunk[name] for chunk in chunks]).astype(np.float32)
+            for name in chunks[0]
+        }
+
+    return with_validation(draw_from, events, settings)
+
+
+def draw_thetas(
+    priors: dict[str, dict[str, Any]],
+    parameters: list[str],
+    n: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Parameter points from independent priors, shape (n, n_parameters)."""
+    columns = []
+    for name in parameters:
+        prior = priors[name]
+        if prior["prior"] == "gaussian":
+            columns.append(rng.normal(prior["mean"], prior["std"], n))
+        else:
+            columns.append(rng.uniform(prior["min"], prior["max"], n))
+    return np.stack(columns, axis=1)
+
+
+def _shares(n: int, parts: int) -> np.ndarray:
+    """``n`` split into ``parts`` integers that differ by at most one."""
+    return np.diff(np.round(np.linspace(0, n, parts + 1)).astype(int))
+
+
+class _Pools:
+    """The events to draw from near each parameter point, kept once per sampling benchmark."""
+
+    def __init__(self, events: Events, settings: dict[str, Any]) -> None:
+        self.events = events
+        self.inputs = model_inputs(events, settings)
+        self.near = settings["sample_only_from_closest_benchmark"]
+        self.cache: dict[int, tuple[Events, np.ndarray]] = {}
+
+    def at(self, theta: np.ndarray) -> tuple[Events, np.ndarray]:
+        """Events and their model inputs."""
+        if not self.near:
+            return self.events, self.inputs
+        closest = self.events.closest_sample(theta)
+        if closest not in self.cache:
+            near, chosen = self.events.drawn_at(closest)
+            self.cache[closest] = near, self.inputs[chosen]
+        return self.cache[closest]
+
+
+Chunks = Iterator[dict[str, np.ndarray]]
+
+
+def _drawn_from_numerator(
+    pools: _Pools, thetas: np.ndarray, theta1: np.ndarray, n: int, rng: np.random.Generator
+) -> Chunks:
+    """``n`` events in all, drawn from each of ``thetas`` in turn."""
+    for theta0, size in zip(thetas, _shares(n, len(thetas)), strict=True):
+        events, inputs = pools.at(theta0)
+        chosen = draw_events(events.weights_at(theta0), size, rng)
+        yield _labelled(0, events, inputs, chosen, theta0, theta1)
+
+
+def _drawn_from_denominator(
+    pools: _Pools, thetas: np.ndarray, theta1: np.ndarray, n: int, rng: np.random.Generator
+) -> Chunks:
+    """``n`` events drawn from theta1, labelled with ``thetas`` in turn."""
+    events, inputs = pools.at(theta1)
+    chosen = draw_events(events.weights_at(theta1), n, rng)
+    ends = np.cumsum(_shares(n, len(thetas)))[:-1]
+    for theta0, own in zip(thetas, np.split(chosen, ends), strict=True):
+        yield _labelled(1, events, inputs, own, theta0, theta1)
+
+
+def _labelled(
+    y: int,
+    events: Events,
+    inputs: np.ndarray,
+    chosen: np.ndarray,
+    theta0: np.ndarray,
+    theta1: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The ``chosen`` events with their joint ratio r_xz and joint score t_xz."""
+    weights = events.weights[chosen]
+    p0 = weights @ events.setup.morphing_weights(theta0) / events.cross_section(theta0)
+    p1 = weights @ events.setup.morphing_weights(theta1) / events.cross_section(theta1)
+    n = len(chosen)
+    return {
+        "theta": np.repeat(theta0[None, :], n, axis=0),
+        "x": inputs[chosen],
+        "y": np.full((n, 1), y),
+        "r_xz": (p0 / p1)[:, None],
+        "t_xz": events.scores_at(theta0, chosen),
+    }
+
+
+def train(
+    arrays: dict[str, np.ndarray], settings: dict[str, Any], directory: Path, seed: int
+) -> dict[str, list[float]]:
+    """Train the ratio estimator; see ``networks.train``."""
+    from madminer_workflow.ml import networks
+
+    estimator = networks.make(networks.ParameterizedRatioEstimator, settings)
+    return networks.train(estimator, arrays, settings, directory, seed)
+
+
+def log_ratios(directory: Path, events: Events, thetas: np.ndarray) -> np.ndarray:
+    """Estimated log r(x | theta, theta1), shape (n_thetas, n_events)."""
+    from madminer_workflow.ml import networks
+
+    x = model_inputs(events, model_settings(directory))
+    return networks.load(directory).evaluate_log_likelihood_ratio(x, thetas)[0]
+
+
+def scores(directory: Path, events: Events, theta: np.ndarray) -> np.ndarray:
+    """Estimated score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
+    from madminer_workflow.ml import networks
+
+    x = model_inputs(events, model_settings(directory))
+    _, all_scores = networks.load(directory).evaluate_log_likelihood_ratio(
+        x, theta[None, :], evaluate_score=True
+    )
+    return all_scores[0]
+
+
+def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """Expected log likelihood ratio per test event at ``thetas``, shape (n_thetas,)."""
+    weights = problem.test.weights_at(problem.theta_true)
+    return log_ratios(directory, problem.test, thetas) @ (weights / weights.sum())
+
+
+def information(directory: Path, problem: Problem) -> Information:
+    """Fisher information from the test events."""
+    return from_scores(
+        scores(directory, problem.test, problem.fisher_theta),
+        problem.test,
+        problem.fisher_theta,
+        problem.luminosity,
+        problem.everything,
+        problem.seed,
+    )
+
+
+def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
+    """Closure of the ratio along every axis of the prior and checks of the score."""
+    theta1, thetas = typical_points(directory, problem)
+    return [
+        *ratio_checks(log_ratios(directory, problem.test, thetas), problem.test, theta1),
+        *score_checks(scores(directory, problem.test, theta1), problem.test, theta1),
+    ]
+
+
+def typical_points(directory: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The reference point, and the points one standard deviation of the prior away from it."""
+    settings = model_settings(directory)
+    theta1 = problem.setup.theta(settings["theta1"])
+    priors = settings["theta0"]["priors"]
+    steps = np.diag([prior_spread(priors[name]) for name in problem.setup.parameters])
+    return theta1, theta1 + np.concatenate([steps, -steps])
+
+
+def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
+    """Log ratios at typical points and the score of every test event, and the events."""
+    theta1, thetas = typical_points(directory, problem)
+    return {
+        "theta_llr": thetas,
+        "log_likelihood_ratio": log_ratios(directory, problem.test, thetas),
+        "score": scores(directory, problem.test, theta1),
+        **problem.test_set(),
+    }
+
+
+def prior_spread(prior: dict[str, Any]) -> float:
+    """The standard deviation of a prior."""
+    if prior["prior"] == "gaussian":
+        return prior["std"]
+    return (prior["max"] - prior["min"]) / np.sqrt(12.0)

@@ -1,0 +1,131 @@
+"""SALLY and SALLINO: a network for the score at one reference point.
+
+arXiv:1805.00013 and arXiv:1805.00020. The estimated score enters the likelihood through
+histograms, which is how MadMiner sets limits with it: of all its components for SALLY, of its
+projection on the direction from the reference to the tested point for SALLINO.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.ml.binning import (
+    bin_indices,
+    expected_log_likelihood,
+    fill,
+    n_bins,
+    quantile_edges,
+)
+from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.events import draw as draw_events
+from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.methods.checks import score_checks
+from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.model import model_inputs, model_settings
+from madminer_workflow.ml.problem import Problem
+
+BINS = {1: 25, 2: 8}
+BINS_OTHERWISE = 5
+"""MadMiner's numbers of bins per dimension of a score histogram."""
+
+
+def draw(
+    events: Events, settings: dict[str, Any], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Unweighted events at the reference point with their joint score."""
+    theta = events.setup.theta(settings["theta"])
+    if settings["sample_only_from_closest_benchmark"]:
+        events = events.drawn_near(theta)
+
+    def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
+        chosen = draw_events(part.weights_at(theta), n, rng)
+        return {
+            "x": model_inputs(part, settings)[chosen].astype(np.float32),
+            "t_xz": part.scores_at(theta)[chosen].astype(np.float32),
+        }
+
+    return with_validation(draw_from, events, settings)
+
+
+def train(
+    arrays: dict[str, np.ndarray], settings: dict[str, Any], directory: Path, seed: int
+) -> dict[str, list[float]]:
+    """Regress the joint score; see ``networks.train``."""
+    from madminer_workflow.ml import networks
+
+    estimator = networks.make(networks.ScoreEstimator, settings)
+    return networks.train(estimator, arrays, settings, directory, seed)
+
+
+def scores(directory: Path, events: Events) -> np.ndarray:
+    """Estimated score of each event at the training's reference point."""
+    from madminer_workflow.ml import networks
+
+    settings = model_settings(directory)
+    return networks.load(directory).evaluate_score(model_inputs(events, settings))
+
+
+def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """Expected log likelihood per test event at ``thetas``, shape (n_thetas,)."""
+    settings = model_settings(directory)
+    train_scores, test_scores = scores(directory, problem.train), scores(directory, problem.test)
+    if settings["method"] == "sally":
+        return _histogrammed(train_scores, test_scores, problem, thetas)
+    reference = problem.setup.theta(settings["theta"])
+    directions = thetas - reference
+    directions[np.all(directions == 0.0, axis=1), 0] = 1.0
+    return np.concatenate(
+        [
+            _histogrammed(
+                (train_scores @ direction)[:, None],
+                (test_scores @ direction)[:, None],
+                problem,
+                np.stack([theta, reference]),
+            )[:1]
+            for direction, theta in zip(directions, thetas, strict=True)
+        ]
+    )
+
+
+def _histogrammed(
+    train_values: np.ndarray, test_values: np.ndarray, problem: Problem, thetas: np.ndarray
+) -> np.ndarray:
+    """Expected log likelihood of histograms of ``values``, (n_events, n_dimensions)."""
+    dimensions = train_values.shape[1]
+    weights = problem.train.weights_at(problem.theta_true)
+    per_axis = BINS.get(dimensions, BINS_OTHERWISE)
+    edges = [quantile_edges(column, weights, per_axis) for column in train_values.T]
+    size = n_bins(edges)
+    template = fill(bin_indices(train_values, edges), problem.train.weights, size)
+    data = np.bincount(
+        bin_indices(test_values, edges),
+        problem.test.weights_at(problem.theta_true),
+        minlength=size,
+    )
+    return expected_log_likelihood(template, data, problem.setup, thetas)
+
+
+def information(directory: Path, problem: Problem) -> Information:
+    """Fisher information at the reference point, from the test events."""
+    return from_scores(
+        scores(directory, problem.test),
+        problem.test,
+        problem.fisher_theta,
+        problem.luminosity,
+        problem.everything,
+        problem.seed,
+    )
+
+
+def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
+    """Checks of the estimated score at the reference point."""
+    theta = problem.setup.theta(model_settings(directory)["theta"])
+    return score_checks(scores(directory, problem.test), problem.test, theta)
+
+
+def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
+    """The estimated score of every test event, and the test events themselves."""
+    return {"score": scores(directory, problem.test), **problem.test_set()}

@@ -1,0 +1,63 @@
+"""What every method is asked: events, parameter points, luminosity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.madminer_file import Setup, read_sample, read_setup
+from madminer_workflow.ml.events import Events, union
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The inference problem of one analysis.
+
+    ``everything`` are all events, ``train`` those the models were fitted to and ``test`` the
+    others, which stand for the data; ``luminosity`` is in pb^-1, ``seed`` feeds the bootstrap.
+    """
+
+    setup: Setup
+    everything: Events
+    train: Events
+    test: Events
+    theta_ref: np.ndarray
+    theta_true: np.ndarray
+    fisher_theta: np.ndarray
+    luminosity: float
+    seed: int
+
+    def test_set(self) -> dict[str, np.ndarray]:
+        """Observables of the test events and their weights in pb at ``theta_true``."""
+        return {"x_test": self.test.x, "weights_test": self.test.weights_at(self.theta_true)}
+
+
+def pose_problem(evaluation: dict[str, Any], data: Path) -> Problem:
+    """The problem of an ``evaluation.json`` on a MadMiner data file.
+
+    Raises InputError if the data do not have the grid's parameters.
+    """
+    setup = read_setup(data)
+    grid = evaluation["limits"]["grid"]
+    if set(grid) != set(setup.parameters):
+        raise InputError(
+            f"{data}: belongs to another analysis: its parameters are "
+            f"{', '.join(setup.parameters)}; the limits grid names {', '.join(grid)}"
+        )
+    everything = union(read_sample(data), setup)
+    boundary = 1.0 - evaluation["test_split"]
+    return Problem(
+        setup=setup,
+        everything=everything,
+        train=everything.part(0.0, boundary),
+        test=everything.part(boundary, 1.0),
+        theta_ref=setup.theta(evaluation["theta_ref"]),
+        theta_true=setup.theta(evaluation["limits"]["theta_true"]),
+        fisher_theta=setup.theta(evaluation["fisher_theta"]),
+        luminosity=evaluation["luminosity"],
+        seed=evaluation["seed"],
+    )

@@ -1,0 +1,51 @@
+"""Training: one ensemble member of one method."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import pack
+from madminer_workflow.ml import methods
+from madminer_workflow.ml.model import write_model
+
+
+def training(samples: Path, output: Path) -> None:
+    """Train on ``Samples_<method>_<i>.npz`` and write ``Model.tar.gz``.
+
+    Raises StepError if the loss stops being a number.
+    """
+    content, arrays = read_samples(samples)
+    settings = content["settings"]
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        losses = methods.get(settings["method"]).train(arrays, settings, directory, content["seed"])
+        check_losses(losses, settings)
+        write_model(directory, {**content, "losses": losses})
+        pack(directory, output / "Model.tar.gz")
+
+
+def read_samples(samples: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Settings and arrays of one member; InputError if the file is broken."""
+    try:
+        with np.load(samples) as file:
+            arrays = dict(file)
+        return json.loads(str(arrays.pop("content"))), arrays
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{samples}: is not a training sample from sampling ({error})") from None
+
+
+def check_losses(losses: dict[str, list[float]], settings: dict[str, Any]) -> None:
+    """Raise StepError if training broke off before its first epoch or diverged."""
+    values = losses.get("training")
+    if values is not None and not (values and np.all(np.isfinite(values))):
+        raise StepError(
+            f"training of {settings['name']}: the loss is not a number; lower initial_lr "
+            f"(now {settings['training']['initial_lr']}) or check the sample for infinite weights"
+        )
