@@ -1,0 +1,146 @@
+"""yadage's backend for one machine: a queue of steps worked off by as many threads as cores."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
+
+from madminer_workflow.engines.cache import NOTES, Cache
+from madminer_workflow.engines.commands import Commands
+from madminer_workflow.engines.local import Outcome, describe_failure, run_step
+
+
+@dataclass(eq=False)
+class Job:
+    """One step: ``stage`` is its name in the workflow, ``name`` its folder in the work directory.
+
+    ``status`` goes from waiting through running to done, reused, failed or skipped; times are
+    those of ``time.monotonic``.
+    """
+
+    stage: str
+    name: str
+    command: str
+    target: Path
+    log: Path
+    status: str = "waiting"
+    started: float = 0.0
+    ended: float = 0.0
+    exit_code: int = 0
+    problem: str = ""
+    future: Future[None] = field(default_factory=Future)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the step ran and did not do its work."""
+        return self.status == "failed"
+
+
+class Queue:
+    """Runs jobs on threads; after the first failure, jobs that wait are skipped."""
+
+    def __init__(self, workdir: Path, workers: int, cache: Cache) -> None:
+        """Run ``workers`` jobs at a time, all below ``workdir``."""
+        self.workdir = workdir
+        self.jobs: list[Job] = []
+        self._cache = cache
+        self._commands = Commands()
+        self._pool = ThreadPoolExecutor(workers)
+
+    def submit(self, job: dict[str, Any]) -> Job:
+        """Queue a step as packtivity describes it."""
+        state, metadata = job["state"], job["metadata"]
+        target = Path(state.readwrite[0])
+        entry = Job(
+            stage=metadata["wflow_stage"],
+            name=target.relative_to(self.workdir).as_posix(),
+            command=job["job"]["command"],
+            target=target,
+            log=Path(state.metadir) / f"{metadata['name']}.run.log",
+        )
+        self.jobs.append(entry)
+        entry.future = self._pool.submit(self._run, entry)
+        return entry
+
+    def ready(self, job: Job) -> bool:
+        """Whether the job has ended, in whatever way."""
+        return job.future.done()
+
+    def successful(self, job: Job) -> bool:
+        """Whether the job has ended well."""
+        return job.status in ("done", "reused")
+
+    def fail_info(self, job: Job) -> str:
+        """Why the job failed."""
+        return job.problem
+
+    def fail(self, job: Job, problem: str, exit_code: int = 1) -> None:
+        """Mark a job as failed; those that wait will not start."""
+        job.status, job.problem, job.exit_code = "failed", problem, exit_code
+
+    @property
+    def failures(self) -> list[Job]:
+        """The jobs that failed so far."""
+        return [job for job in self.jobs if job.failed]
+
+    def stop(self) -> None:
+        """End everything that runs and drop everything that waits; return when it is quiet."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._commands.stop()
+        self._pool.shutdown(wait=True)
+
+    def _run(self, job: Job) -> None:
+        if self.failures:
+            job.status = "skipped"
+            return
+        job.started = time.monotonic()
+
+        def starting() -> None:
+            job.status = "running"
+
+        try:
+            self._note(
+                job,
+                run_step(job.command, job.target, job.log, self._commands, self._cache, starting),
+            )
+        except OSError as error:
+            self.fail(job, f"step {job.name} could not be run: {error}")
+        finally:
+            job.ended = time.monotonic()
+
+    def _note(self, job: Job, outcome: Outcome) -> None:
+        if outcome.exit_code:
+            problem = describe_failure(job.name, outcome.exit_code, job.log)
+            self.fail(job, problem, outcome.exit_code)
+            return
+        (job.target / NOTES).mkdir(exist_ok=True)
+        (job.target / NOTES / "key").write_text(f"{outcome.key}\n")
+        job.status = "reused" if outcome.reused else "done"
+
+
+class LocalBackend(ExternalAsyncBackend):
+    """packtivity's asynchronous backend over a ``Queue``, which also checks what steps publish."""
+
+    def __init__(self, queue: Queue) -> None:
+        """Run every step through ``queue``."""
+        super().__init__(job_backend=queue)
+        self.queue = queue
+
+    def successful(self, resultproxy: ExternalAsyncProxy) -> bool:
+        """Whether the step ended well and everything that it promises to publish is there."""
+        job = resultproxy.jobproxy
+        if not self.queue.successful(job):
+            return False
+        if resultproxy.resultdata is not None:
+            return True
+        published = [value for _, value in self.result(resultproxy).leafs()]
+        missing = [value for value in published if not Path(job.target, str(value)).exists()]
+        if missing:
+            names = ", ".join(str(value).removeprefix(f"{job.target}/") for value in missing)
+            self.queue.fail(job, f"step {job.name} ended well but did not publish {names}")
+        return not missing

@@ -1,0 +1,100 @@
+"""The yadage plug-in that runs containerised steps as local processes.
+
+Switched on by one option of plain yadage, ``--plugins madminer_workflow.engines.local``: the same
+workflow files then run without Docker, with the ``madminer-workflow`` of this installation.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packtivity.handlers import publisher_handlers
+from packtivity.handlers.execution_handlers import executor
+
+from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
+from madminer_workflow.engines.commands import Commands
+
+TAIL_LINES = 20
+
+# Re-publishing every step at every look is most of yadage's cost, and changes nothing here.
+os.environ.setdefault("YADAGE_IGNORE_PREPUBLISHING", "1")
+
+# packtivity publishes matches in the order of the directory, which differs between machines: then
+# job 3 would not be in the folder pythia_3.
+_unsorted = publisher_handlers.glob2.glob
+publisher_handlers.glob2 = types.SimpleNamespace(
+    glob=lambda pattern: sorted(_unsorted(pattern), key=_natural_order)
+)
+
+
+def _natural_order(path: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended: its exit code, whether an earlier product was reused, its cache key."""
+
+    exit_code: int
+    reused: bool = False
+    key: str | None = None
+
+
+def run_step(
+    command: str,
+    target: Path,
+    log: Path,
+    commands: Commands,
+    cache: Cache | None = None,
+    starting: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Run ``command``, which writes to the directory ``target``, or reuse its earlier product.
+
+    The command really writes to a scratch directory that replaces the content of ``target`` when
+    it succeeds: a failure leaves the previous product as it was, and a success leaves nothing of
+    it. ``log`` receives the command and its output; ``starting`` is called if the command runs.
+    """
+    key = cache.key(command, target) if cache else None
+    if cache and key and cache.restore(key, target):
+        return Outcome(0, reused=True, key=key)
+    starting()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(f"$ {command}\n")
+    with scratch_directory(target) as scratch:
+        exit_code = commands.run(replace_path(command, target, str(scratch)), scratch, log)
+        if exit_code == 0:
+            if cache and key:
+                cache.store(key, scratch)
+            replace_product(target, scratch)
+    return Outcome(exit_code, key=key)
+
+
+def describe_failure(name: str, exit_code: int, log: Path) -> str:
+    """A message for people: which step failed and how, the end of its log, where the rest is."""
+    if exit_code < 0:
+        how = f"was ended by signal {-exit_code}"
+        if exit_code == -9:
+            how += " (most often: the machine ran out of memory)"
+    else:
+        how = f"failed with exit code {exit_code}"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    tail = "\n".join(f"  | {line}" for line in lines)
+    return f"step {name} {how}; the end of its log:\n{tail}\nThe whole log: {log}"
+
+
+@executor("docker-encapsulated")
+def run_container_locally(
+    config: Any, environment: dict[str, Any], state: Any, job: dict[str, Any], metadata: Any
+) -> None:
+    """Run a ``docker-encapsulated`` step in a local process (packtivity's executor interface)."""
+    target = Path(state.readwrite[0])
+    log = Path(state.metadir) / f"{metadata['name']}.run.log"
+    outcome = run_step(job["command"], target, log, Commands())
+    if outcome.exit_code:
+        raise RuntimeError(describe_failure(metadata["name"], outcome.exit_code, log))

@@ -1,0 +1,270 @@
+"""``madminer-workflow run``: the workflow files on this machine, without containers."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
+from madminer_workflow.errors import InputError, StepError
+
+ROOT = Path(__file__).resolve().parents[3]
+# Part of the analysis -> workflow file and the directory that its references are relative to.
+PARTS = {
+    "all": ("workflow.yml", "."),
+    "physics": ("physics.yml", "workflows"),
+    "ml": ("ml.yml", "workflows"),
+}
+POLL_SECONDS = 0.05
+GO_ON = "Run the same command again to go on: finished steps are kept."
+_SAFE_PATH = re.compile(r"[\w./+,:@%=~^-]+")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did: how many steps ran and how many were unchanged, and the wall time [s]."""
+
+    workdir: Path
+    ran: int
+    reused: int
+    seconds: float
+
+
+def run_workflow(
+    analysis: Path,
+    workdir: Path,
+    njobs: int = 6,
+    ntrainsamples: int = 2,
+    part: str = "all",
+    data: Path | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    console: Console | None = None,
+) -> Summary:
+    """Run an analysis, or a part of it, into ``workdir``, reusing all that has not changed.
+
+    ``analysis`` is an analysis file or the directory of its ``input.yml``; ``part`` is "all",
+    "physics" or "ml", the last from the events in ``data`` (by default those in ``workdir``).
+    ``workers`` steps run at a time, by default one per core; ``fresh`` reuses nothing.
+
+    Raises InputError, before anything is written, for arguments that make no sense, and later if
+    a step refuses its input; StepError if a step fails. A KeyboardInterrupt ends all steps and is
+    passed on.
+    """
+    started = time.monotonic()
+    cores = len(os.sched_getaffinity(0))
+    workers = cores if workers is None else workers
+    for name, number in [("njobs", njobs), ("ntrainsamples", ntrainsamples), ("workers", workers)]:
+        if number < 1:
+            raise InputError(f"{name} = {number}: expected a whole number, 1 or more")
+    if part not in PARTS:
+        raise InputError(f"part = {part}: expected one of {', '.join(PARTS)}")
+    file, toplevel = PARTS[part]
+    parameters: dict[str, Any] = {"inputfile": str(_analysis_file(analysis))}
+    if part != "ml":
+        parameters["njobs"] = njobs
+    if part != "physics":
+        parameters["ntrainsamples"] = ntrainsamples
+    workdir = _work_directory(workdir)
+    events = _data_file(data, part, workdir)
+    if events:
+        parameters["data"] = str(events)
+    if not (ROOT / "workflow.yml").is_file():
+        raise InputError(
+            f"{ROOT / 'workflow.yml'}: no such file; the workflow files are in the repository, so "
+            "install the package from a clone of it (pip install -e .)"
+        )
+    jobs = run_yadage(file, ROOT / toplevel, parameters, workdir, workers, fresh, console)
+    ran = sum(job.status == "done" for job in jobs)
+    return Summary(workdir, ran, len(jobs) - ran, time.monotonic() - started)
+
+
+def run_yadage(
+    workflow: str,
+    toplevel: Path,
+    parameters: dict[str, Any],
+    workdir: Path,
+    workers: int,
+    fresh: bool = False,
+    console: Console | None = None,
+) -> list[Any]:
+    """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
+
+    ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path.
+    """
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    # Only here: these imports take most of a second.
+    from yadage.backends.packtivitybackend import PacktivityBackend
+    from yadage.steering_api import steering_ctx
+
+    from madminer_workflow.engines.backend import LocalBackend, Queue
+    from madminer_workflow.engines.progress import Progress
+
+    console = console or Console(stderr=True)
+    with _locked(workdir), _engine_log(workdir), _terminable():
+        remove_scratch(workdir)
+        if fresh:
+            shutil.rmtree(workdir / "_cache", ignore_errors=True)
+        cache = Cache(workdir / "_cache")
+        queue = Queue(workdir, workers, cache)
+        backend = PacktivityBackend(
+            packtivity_backend=LocalBackend(queue),
+            backendopts={"purepubopts": {"exec": {"logging": False}}},
+        )
+        try:
+            with steering_ctx(
+                dataarg=str(workdir),
+                workflow=workflow,
+                toplevel=str(toplevel),
+                initdata=parameters,
+                backend=backend,
+                accept_metadir=True,
+                visualize=False,
+                updateinterval=POLL_SECONDS,
+            ) as steering:
+                progress = Progress(console, _stage_names(steering.workflow.rules), queue.jobs)
+                steering.adage_argument(additional_trackers=[progress])
+        except RuntimeError:
+            # yadage says only that something failed; the queue knows what.
+            if not queue.failures:
+                raise
+            raise _failure(queue.failures) from None
+        except KeyboardInterrupt:
+            console.print(f"Stopped. {GO_ON}", highlight=False)
+            raise
+        finally:
+            queue.stop()
+        _remove_unused(workdir, _directories_in_use(steering.workflow))
+        cache.prune(path.read_text().strip() for path in workdir.glob(f"**/{NOTES}/key"))
+        return queue.jobs
+
+
+def _failure(failures: list[Any]) -> InputError | StepError:
+    message = "\n\n".join(job.problem for job in failures)
+    message += f"\n{GO_ON}"
+    # A step that refuses its input says so with exit code 2, like every command of ours.
+    refused = all(job.exit_code == 2 for job in failures)
+    return InputError(message) if refused else StepError(message)
+
+
+def _analysis_file(analysis: Path) -> Path:
+    file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; expected an analysis file or its directory")
+    return _safe(file)
+
+
+def _data_file(data: Path | None, part: str, workdir: Path) -> Path | None:
+    if part != "ml":
+        if data is not None:
+            raise InputError(f"data = {data}: only the part ml reads events from a file")
+        return None
+    file = (data or workdir / "physics/combine/combined_delphes.h5").absolute()
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; expected events to learn from (HDF5)")
+    return _safe(file)
+
+
+def _work_directory(workdir: Path) -> Path:
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"{workdir}: is a file; expected a directory for the results")
+    return _safe(Path(os.path.realpath(workdir)))
+
+
+def _safe(path: Path) -> Path:
+    if not _SAFE_PATH.fullmatch(str(path)):
+        raise InputError(
+            f"{path}: yadage puts paths into shell commands as they are; "
+            "choose one without blanks, quotes and other special characters"
+        )
+    return path
+
+
+@contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{workdir}: another run is using this directory; wait for it or choose another"
+            ) from None
+        yield
+
+
+@contextmanager
+def _engine_log(workdir: Path) -> Iterator[None]:
+    """What yadage has to say goes to a file of the work directory."""
+    (workdir / "_yadage").mkdir(exist_ok=True)
+    handler = logging.FileHandler(workdir / "_yadage" / "engine.log", mode="w")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    loggers = [
+        logging.getLogger(name) for name in ("yadage", "yadageschemas", "adage", "packtivity")
+    ]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that no step outlives the engine."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _stage_names(rules: list[Any]) -> list[str]:
+    """The names of all stages with a process, in the order of the workflow files."""
+    names: list[str] = []
+
+    def collect(stages: list[dict[str, Any]]) -> None:
+        for stage in stages:
+            scheduler = stage["scheduler"]
+            if "workflow" in scheduler:
+                collect(scheduler["workflow"]["stages"])
+            elif scheduler.get("step", {}).get("process"):
+                names.append(stage["name"])
+
+    collect([{"name": rule.rule.name, "scheduler": rule.rule.stagespec} for rule in rules])
+    return names
+
+
+def _directories_in_use(workflow: Any) -> set[Path]:
+    states = (workflow.dag.getNode(node).task.state for node in workflow.dag.nodes())
+    return {Path(path) for state in states for path in state.readwrite}
+
+
+def _remove_unused(workdir: Path, used: set[Path]) -> None:
+    """Remove the folders of steps that the parts in ``used`` no longer have (fewer jobs, ...)."""
+    for part in {workdir / directory.relative_to(workdir).parts[0] for directory in used}:
+        for notes in list(part.glob(f"**/{NOTES}")):
+            if notes.parent not in used:
+                shutil.rmtree(notes.parent, ignore_errors=True)
