@@ -149,7 +149,8 @@ def delphes(config: Path, reconstruction: Path, events: Path, output: Path) -> N
 def combine(config: Path, generation: Path, data: tuple[Path, ...], output: Path) -> None:
     """Join the events of all DATA files and check that the cross-sections close.
 
-    DATA are the `delphes_data.h5` of all jobs, in any order. Writes combined_delphes.h5, cutflow.json and closure.json.
+    DATA are the `delphes_data.h5` of all jobs, in any order. Writes combined_delphes.h5,
+    cutflow.json and closure.json.
     """
     from madminer_workflow.physics.combine import combine
 
@@ -207,7 +208,8 @@ def evaluating(evaluation: Path, data: Path, models: tuple[Path, ...], output: P
 def plotting(analysis: Path, data: Path, results: tuple[Path, ...], output: Path) -> None:
     """Draw all plots and write the report.
 
-    RESULTS are the `Results.tar.gz` of all methods. Writes plots/*.png and *.pdf, results.json and report.html.
+    RESULTS are the `Results.tar.gz` of all methods. Writes plots/*.png and *.pdf, results.json
+    and report.html.
     """
     from madminer_workflow.ml.plotting import plotting
 

@@ -84,7 +84,24 @@ def unpack(archive: str | Path, directory: str | Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, "r:*") as tar:
-            tar.extractall(directory, filter="data")
+            for member in tar:
+                _extract(tar, member, directory.resolve())
     except (OSError, EOFError, tarfile.TarError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error})") from None
     return directory
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
+    # tarfile's own extraction filters are missing from Debian 12's Python 3.11.2.
+    target = (directory / member.name).resolve()
+    if not target.is_relative_to(directory):
+        raise tarfile.TarError(f"{member.name} lies outside of the archive")
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    content = tar.extractfile(member) if member.isreg() else None
+    if content is None:
+        raise tarfile.TarError(f"{member.name} is neither a regular file nor a directory")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)

@@ -1,0 +1,66 @@
+"""Shared fixtures: paths of the test data and a toy MadMiner file with known answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from madminer_workflow.madminer_file import Sample, Setup, read_setup, write_sample
+
+DATA = Path(__file__).parent / "data"
+REPOSITORY = Path(__file__).parents[1]
+TOY_CROSS_SECTION = 0.001
+
+
+def toy_amplitude(z: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """An amplitude linear in the parameters, so that rates are quadratic as in the real process."""
+    return 1.0 + 0.1 * (theta[0] * z[:, 0] + theta[1] * z[:, 1])
+
+
+def toy_sample(setup: Setup, sizes: dict[str, int], seed: int) -> Sample:
+    """Unweighted events from each benchmark in ``sizes``: z normal times the squared amplitude.
+
+    Observables are the two z, smeared by 0.5.
+    """
+    rng = np.random.default_rng(seed)
+    observations, weights, ids = [], [], []
+    for name, size in sizes.items():
+        theta = setup.theta(name)
+        z = rng.normal(size=(40 * size, 2))
+        density = toy_amplitude(z, theta) ** 2
+        cross_section = TOY_CROSS_SECTION * (1.0 + 0.01 * np.sum(theta**2))
+        z = z[rng.choice(len(z), size, replace=False, p=density / density.sum())]
+        ratios = [
+            (toy_amplitude(z, benchmark) / toy_amplitude(z, theta)) ** 2
+            for benchmark in setup.benchmarks
+        ]
+        weights.append(cross_section / size * np.stack(ratios, axis=1))
+        observations.append(z + rng.normal(scale=0.5, size=z.shape))
+        ids.append(np.full(size, setup.benchmark_names.index(name)))
+    order = rng.permutation(sum(sizes.values()))
+    sampling_ids = np.concatenate(ids)[order]
+    return Sample(
+        observables=["x0", "x1"],
+        observations=np.concatenate(observations)[order],
+        weights=np.concatenate(weights)[order],
+        sampling_ids=sampling_ids,
+        generated=np.bincount(sampling_ids, minlength=len(setup.benchmark_names)),
+        background=0,
+    )
+
+
+@pytest.fixture(scope="session")
+def setup() -> Setup:
+    """Two parameters and six benchmarks: sm, w and four of MadMiner's."""
+    return read_setup(DATA / "madminer_config.h5")
+
+
+@pytest.fixture(scope="session")
+def toy_file(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MadMiner file of toy events, 8000 from sm and 2000 from w."""
+    path = tmp_path_factory.mktemp("toy") / "toy.h5"
+    sample = toy_sample(setup, {"sm": 8000, "w": 2000}, seed=1)
+    write_sample(path, DATA / "madminer_config.h5", sample, {"x0": "x0", "x1": "x1"}, {})
+    return path

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from madminer.ml import ParameterizedRatioEstimator, ScoreEstimator, parameterized_ratio, score
+from madminer.utils.ml import eval as madminer_eval
+from madminer.utils.ml import trainer
+
+from madminer_workflow import madminer_fixes
+
+RNG = np.random.default_rng(4)
+X = RNG.normal(size=(600, 3)).astype(np.float32)
+T = (X[:, :2] + 0.3 * RNG.normal(size=(600, 2))).astype(np.float32)
+
+
+@pytest.fixture
+def original() -> Iterator[None]:
+    """MadMiner as it is installed, for the time of a test."""
+    importlib.reload(trainer)
+    parameterized_ratio.evaluate_ratio_model = madminer_eval.evaluate_ratio_model
+    score.evaluate_local_score_model = madminer_eval.evaluate_local_score_model
+    yield
+    madminer_fixes.apply()
+
+
+def trained(kind: type, **arrays: np.ndarray) -> Any:
+    torch.manual_seed(1)
+    np.random.seed(1)
+    estimator = kind(n_hidden=(8,), activation="tanh")
+    method = "sally" if kind is ScoreEstimator else "alice"
+    estimator.train(method=method, x=X, n_epochs=1, n_workers=0, verbose="none", **arrays)
+    return estimator
+
+
+def test_evaluation_gives_identical_numbers(original: None) -> None:
+    theta = RNG.normal(size=(600, 2)).astype(np.float32)
+    y = (RNG.random((600, 1)) > 0.5).astype(np.float32)
+    ratio = trained(ParameterizedRatioEstimator, theta=theta, y=y, r_xz=np.ones_like(y))
+    sally = trained(ScoreEstimator, t_xz=T)
+    points = np.array([[0.1, 0.2], [-0.4, 0.6]])
+
+    def numbers() -> list[np.ndarray]:
+        log_r, t_hat = ratio.evaluate_log_likelihood_ratio(X, points, evaluate_score=True)
+        plain, _ = ratio.evaluate_log_likelihood_ratio(X, points)
+        return [log_r, t_hat, plain, sally.evaluate_score(X)]
+
+    before = numbers()
+    madminer_fixes.evaluate_in_one_tensor()
+    for ours, theirs in zip(numbers(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_every_epoch_sees_every_row_once_in_a_new_order() -> None:
+    rows = torch.arange(10.0)
+    batches = madminer_fixes._SlicedBatches([rows, 2.0 * rows], batch_size=4)
+    epochs = [list(batches), list(batches)]
+    assert len(batches) == 3
+    for epoch in epochs:
+        assert [len(batch[0]) for batch in epoch] == [4, 4, 2]
+        assert sorted(torch.cat([batch[0] for batch in epoch]).tolist()) == rows.tolist()
+        assert all(torch.equal(second, 2.0 * first) for first, second in epoch)
+    assert not torch.equal(epochs[0][0][0], epochs[1][0][0])
+
+
+def losses(n_epochs: int) -> np.ndarray:
+    estimator = ScoreEstimator(n_hidden=(20,), activation="tanh")
+    torch.manual_seed(2)
+    np.random.seed(2)
+    return np.array(
+        estimator.train(
+            method="sally",
+            x=X,
+            t_xz=T,
+            n_epochs=n_epochs,
+            initial_lr=0.01,
+            n_workers=0,
+            verbose="none",
+        )
+    )
+
+
+def test_sliced_batches_train_as_well(original: None) -> None:
+    before = losses(20)
+    madminer_fixes.load_batches_by_slicing()
+    after = losses(20)
+    assert after[0, -1] < 0.5 * after[0, 0]
+    np.testing.assert_allclose(after[:, -1], before[:, -1], rtol=0.2)
+
+
+def test_early_stopping_restores_the_best_epoch(
+    original: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights change every epoch and validation is best in the first of three."""
+
+    def best_of_three() -> float:
+        model = torch.nn.Linear(1, 1, bias=False)
+        running = trainer.Trainer(model, run_on_gpu=False)
+
+        def epoch(i_epoch: int, *_: object) -> tuple[float, float, list, list]:
+            with torch.no_grad():
+                model.weight.fill_(float(i_epoch))
+            return 1.0, 1.0 + i_epoch, [1.0], [1.0]
+
+        monkeypatch.setattr(running, "epoch", epoch)
+        data = {"x": np.ones((8, 1), dtype=np.float32)}
+        running.train(data, [None], epochs=3, loss_labels=["loss"], verbose="none")
+        return float(model.weight)
+
+    assert best_of_three() == 2.0, "MadMiner keeps the best weights itself: drop the fix"
+    madminer_fixes.keep_best_weights()
+    assert best_of_three() == 0.0
