@@ -7,7 +7,8 @@ construct is checked against the tables below, and what is accepted becomes a tr
 work on all events at once. No user text is ever executed.
 
 An expression is *undefined* for an event where MadMiner's evaluation would fail: it needs an object
-that is not there (``j[1]`` with one jet), or it leaves the domain of a function or divides by zero.
+that is not there (``j[1]`` with one jet), leaves the domain of a function or divides by zero, also
+within a property (the rapidity of a vanishing momentum).
 (MadMiner treats a division by zero as undefined for Python's floats only, gives infinity for
 numpy's, and crashes on ``sqrt(-1)``; here all three are undefined.) ``and``, ``or``, chained
 comparisons and ``x if c else y`` are undefined only where Python would have looked at the missing
@@ -508,7 +509,8 @@ class _Compiler:
 
         def run_attribute(variables: Mapping[str, Any]) -> _Result:
             momentum, undefined = owner.run(variables)
-            return np.asarray(getattr(momentum, name)), undefined
+            value = np.asarray(getattr(momentum, name))
+            return value, undefined | np.isnan(value)
 
         return _Code("number", run_attribute)
 
@@ -519,7 +521,7 @@ class _Compiler:
             raise self.error(node, f"'{text}' is a list of particles", hint)
         if owner.kind == "number":
             shadows = text in self.names and text in {*self.lists, *self.momenta}
-            hint = "an observable of this name hides the particles: rename it" if shadows else ""
+            hint = "here it is the observable of that name: use it as it is" if shadows else ""
             raise self.error(node, f"'{text}' is a number and has no '{name}'", hint)
 
     def call(self, node: ast.Call) -> _Code:
@@ -553,9 +555,12 @@ class _Compiler:
                 owner.run(variables),
                 other.run(variables),
             )
-            result = getattr(left, name)(right)
             undefined = left_undefined | right_undefined
-            return (np.asarray(result) if name in _NUMBER_METHODS else result), undefined
+            result = getattr(left, name)(right)
+            if name in _MOMENTUM_METHODS:
+                return result, undefined
+            value = np.asarray(result)
+            return value, undefined | np.isnan(value)
 
         if name in _NUMBER_METHODS:
             return _Code("number", run)

@@ -109,7 +109,7 @@ def build_objects(
     if met_noise is not None:
         ht = np.asarray(ak.sum(seen.pt, axis=1))
         width = met_noise["abs_"] + met_noise["rel"] * ht
-        noise_x, noise_y = rng.normal(0.0, 1.0, (2, len(particles))) * width
+        noise_x, noise_y = rng.normal(0.0, width, (2, len(particles)))
     px, py = noise_x - sums["px"], noise_y - sums["py"]
     met = _momentum(px, py, np.zeros(len(px)), np.hypot(px, py))
     return objects | {"met": met, "visible": visible, "all": visible.add(met)}

@@ -138,6 +138,6 @@ def _draw(
         values[pending] = rng.normal(true[pending], width[pending])
         pending = pending[values[pending] <= minimum[pending]]
     raise InputError(
-        f"smearing {true[pending[0]]:g} GeV (energy or pT) by {width[pending[0]]:g} GeV never gives "
-        f"more than {minimum[pending[0]]:g} GeV: unphysical events or resolutions"
+        f"smearing an energy or pT of {true[pending[0]]:g} GeV by {width[pending[0]]:g} GeV never "
+        f"gives more than {minimum[pending[0]]:g} GeV: unphysical events or resolutions"
     )

@@ -59,9 +59,11 @@ def read_lhe(
     """Read an LHE file, plain or compressed with gzip.
 
     With `benchmarks`, the weights are theirs, in this order; the event's own weight (XWGTUP) is
-    that of `sampling_benchmark`, unless ``<rwgt>`` has a weight of this name. Raises InputError, naming
-    file, event and line, if the file is missing, truncated, empty or malformed, if events differ in
-    their weights, if a number is not finite, or if a benchmark has no weight.
+    that of `sampling_benchmark`, unless ``<rwgt>`` has a weight of this name.
+
+    Raises InputError, naming file, event and line, if the file is missing, truncated, empty or
+    malformed, if events differ in their weights, if a number is not finite, or if a benchmark has
+    no weight.
     """
     try:
         with path.open("rb") as raw:
