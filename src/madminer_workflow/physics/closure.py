@@ -33,7 +33,7 @@ def check_closure(
 ) -> dict[str, Any]:
     """All checks as JSON: what, theta, predicted and direct [value, error] in pb, pull, closes."""
     checks = [
-        *reweighting_checks(tasks, sample, setup),
+        *reweighting_checks(tasks, cross_sections, sample, setup),
         *morphing_checks(generation, tasks, cross_sections, setup),
     ]
     return {"max_pull": MAX_PULL, "checks": checks}
@@ -54,7 +54,10 @@ def compare(what: str, theta: Sequence[float], predicted: Estimate, direct: Esti
 
 
 def reweighting_checks(
-    tasks: Sequence[dict[str, Any]], sample: Sample, setup: Setup
+    tasks: Sequence[dict[str, Any]],
+    cross_sections: dict[str, dict[str, Estimate]],
+    sample: Sample,
+    setup: Setup,
 ) -> list[dict[str, Any]]:
     """Every sampling benchmark against the union of all other samples, after all cuts.
 
@@ -64,14 +67,19 @@ def reweighting_checks(
     sampled = np.flatnonzero(generated)
     if len(sampled) < 2:
         return []
+    signals = {task["process"] for task in tasks if not task["is_background"]}
+    integration = [
+        relative_error([cross_sections[process][setup.benchmark_names[b]] for process in signals])
+        for b in range(len(setup.benchmark_names))
+    ]
     checks = []
     for b in sampled:
         others = [s for s in sampled if s != b]
         shares = generated[others] / generated[others].sum()
-        predictions = [from_sample(sample, s, b, generated[s]) for s in others]
+        predictions = [from_sample(sample, s, b, generated[s], integration[s]) for s in others]
         predicted = float(shares @ [value for value, _ in predictions])
         error = float(np.sqrt(np.square(shares) @ [variance for _, variance in predictions]))
-        direct, variance = from_sample(sample, b, b, generated[b])
+        direct, variance = from_sample(sample, b, b, generated[b], integration[b])
         checks.append(
             compare(
                 f"{setup.benchmark_names[b]}, reweighted from the other samples",
@@ -92,15 +100,25 @@ def generated_events(tasks: Sequence[dict[str, Any]], setup: Setup) -> np.ndarra
     return counts
 
 
-def from_sample(sample: Sample, sampled: int, target: int, generated: float) -> tuple[float, float]:
+def relative_error(estimates: Sequence[Estimate]) -> float:
+    """The relative error of a sum of independent estimates."""
+    total = sum(value for value, _ in estimates)
+    return float(np.sqrt(sum(error**2 for _, error in estimates)) / total)
+
+
+def from_sample(
+    sample: Sample, sampled: int, target: int, generated: float, integration: float
+) -> tuple[float, float]:
     """Cross-section at benchmark ``target`` from events drawn at ``sampled``, and its variance.
 
     The variance is that of a sum over a fixed number of generated events, of which those that
-    fail the cuts count as zeros.
+    fail the cuts count as zeros, plus that of the sample's normalisation, known to the relative
+    error ``integration``.
     """
     weights = sample.weights[sample.sampling_ids == sampled, target]
     total = weights.sum()
-    return float(total), float(np.square(weights).sum() - total**2 / generated)
+    statistical = max(np.square(weights).sum() - total**2 / generated, 0.0)
+    return float(total), float(statistical + (integration * total) ** 2)
 
 
 def morphing_checks(

@@ -38,7 +38,7 @@ def write_setup(analysis: dict[str, Any], path: Path) -> None:
     """
     from madminer.core import MadMiner
 
-    logging.getLogger("madminer").setLevel(logging.WARNING)
+    logging.getLogger("madminer").setLevel(logging.ERROR)
     miner = MadMiner()
     for parameter in analysis["parameters"]:
         miner.add_parameter(

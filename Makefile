@@ -1,0 +1,51 @@
+# make run: the reference analysis; make test: the tests; make help: everything else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ANALYSIS ?= inputs/wbf
+NJOBS ?= 6
+NTRAINSAMPLES ?= 1
+CORES ?= $(shell nproc)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-local test-all lint format docs benchmark clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Make the environment .venv from constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@scripts/setup "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+run: $(READY)  ## Run ANALYSIS (inputs/wbf) from events to report
+	@$(BIN)/madminer-workflow run $(ANALYSIS) --njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES)
+
+test: $(READY)  ## Run the tests
+	@$(BIN)/python -m pytest -q -n $(CORES) -m "not slow"
+
+test-local: $(READY)  ## Run the whole workflow with a tiny analysis under plain yadage
+	@$(BIN)/python -m pytest -q tests/test_local_run.py
+
+test-all: $(READY)  ## Run all tests, the full reference analysis included
+	@$(BIN)/python -m pytest -q -n $(CORES)
+
+lint: $(READY)  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)  ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(READY)  ## Generate the reference of the analysis file
+	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
+
+benchmark: $(READY)  ## Measure the numbers quoted in the documentation
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+clean:  ## Remove the environment and caches; results in runs/ stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
