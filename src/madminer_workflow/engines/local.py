@@ -6,7 +6,6 @@ workflow files then run without Docker, with the ``madminer-workflow`` of this i
 
 from __future__ import annotations
 
-import os
 import re
 import types
 from collections.abc import Callable
@@ -17,13 +16,11 @@ from typing import Any
 from packtivity.handlers import publisher_handlers
 from packtivity.handlers.execution_handlers import executor
 
+from madminer_workflow.engines import yadage_speed  # noqa: F401
 from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
 from madminer_workflow.engines.commands import Commands
 
 TAIL_LINES = 20
-
-# Re-publishing every step at every look is most of yadage's cost, and changes nothing here.
-os.environ.setdefault("YADAGE_IGNORE_PREPUBLISHING", "1")
 
 # packtivity publishes matches in the order of the directory, which differs between machines: then
 # job 3 would not be in the folder pythia_3.

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from madminer_workflow.analysis import load_analysis
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
 
@@ -162,9 +163,11 @@ def _failure(failures: list[Any]) -> InputError | StepError:
 
 
 def _analysis_file(analysis: Path) -> Path:
+    """The analysis file, checked: its mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
+    load_analysis(file)
     return _safe(file)
 
 
