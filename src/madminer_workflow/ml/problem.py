@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.madminer_file import Setup, read_sample, read_setup
+from madminer_workflow.madminer_file import Sample, Setup, read_sample, read_setup
 from madminer_workflow.ml.events import Events, union
 
 
@@ -34,6 +34,31 @@ class Problem:
     def test_set(self) -> dict[str, np.ndarray]:
         """Observables of the test events and their weights in pb at ``theta_true``."""
         return {"x_test": self.test.x, "weights_test": self.test.weights_at(self.theta_true)}
+
+
+def evaluation_settings(analysis: dict[str, Any]) -> dict[str, Any]:
+    """What ``pose_problem`` and evaluating need of an analysis: ``evaluation.json``."""
+    ml = analysis["ml"]
+    shared = {key: ml[key] for key in ("luminosity", "theta_ref", "test_split", "limits")}
+    return {**shared, "fisher_theta": ml["fisher"]["theta"], "seed": analysis["seed"]}
+
+
+def check_same_analysis(analysis: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> None:
+    """Raise InputError unless the data have the analysis's parameters and observables."""
+    parameters = [parameter["parameter_name"] for parameter in analysis["parameters"]]
+    observables = [observable["name"] for observable in analysis["observables"]]
+    for what, expected, found in (
+        ("parameters", parameters, setup.parameters),
+        ("observables", observables, sample.observables),
+    ):
+        if expected != found:
+            raise InputError(
+                f"{data}: belongs to another analysis: its {what} are {', '.join(found)}; "
+                f"the analysis file declares {', '.join(expected)}"
+            )
+    missing = [name for name in analysis["benchmarks"] if name not in setup.benchmark_names]
+    if missing:
+        raise InputError(f"{data}: belongs to another analysis: no benchmark {missing[0]}")
 
 
 def pose_problem(evaluation: dict[str, Any], data: Path) -> Problem:

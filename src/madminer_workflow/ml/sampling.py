@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from madminer_workflow.analysis import load_analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
-from madminer_workflow.madminer_file import Sample, Setup, read_sample, read_setup
+from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.events import union
+from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings
 from madminer_workflow.seeds import derive_seed
 
 
@@ -31,8 +31,7 @@ def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> 
     check_same_analysis(analysis, setup, sample, data)
     ml = analysis["ml"]
     training_events = union(sample, setup).part(0.0, 1.0 - ml["test_split"])
-    evaluation = {key: ml[key] for key in ("luminosity", "theta_ref", "test_split", "limits")}
-    evaluation |= {"fisher_theta": ml["fisher"]["theta"], "seed": analysis["seed"]}
+    evaluation = evaluation_settings(analysis)
 
     for settings in ml["methods"]:
         name = settings["name"]
@@ -54,21 +53,3 @@ def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> 
                 np.savez(product, content=np.array(json.dumps(content, sort_keys=True)), **arrays)
 
     write_json(output / "analysis.json", analysis)
-
-
-def check_same_analysis(analysis: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> None:
-    """Raise InputError unless the data have the analysis's parameters and observables."""
-    parameters = [parameter["parameter_name"] for parameter in analysis["parameters"]]
-    observables = [observable["name"] for observable in analysis["observables"]]
-    for what, expected, found in (
-        ("parameters", parameters, setup.parameters),
-        ("observables", observables, sample.observables),
-    ):
-        if expected != found:
-            raise InputError(
-                f"{data}: belongs to another analysis: its {what} are {', '.join(found)}; "
-                f"the analysis file declares {', '.join(expected)}"
-            )
-    missing = [name for name in analysis["benchmarks"] if name not in setup.benchmark_names]
-    if missing:
-        raise InputError(f"{data}: belongs to another analysis: no benchmark {missing[0]}")
