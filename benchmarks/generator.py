@@ -1,0 +1,84 @@
+"""Unweighted events per second and core of the built-in generator, with and without writing.
+
+Every event carries the weights of the six benchmarks of the reference set-up. Run with one thread:
+
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/generator.py
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from madminer_workflow.madminer_file import read_setup
+from madminer_workflow.physics.generators import builtin
+from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
+from madminer_workflow.physics.generators.builtin.sampling import unweight
+
+CONFIG = Path(__file__).parents[1] / "tests" / "data" / "madminer_config.h5"
+BLOCK, BLOCKS = 1000, 20
+
+
+def parameters(names: list[str]) -> list[dict]:
+    return [
+        {
+            "parameter_name": name,
+            "lha_block": "dim6",
+            "lha_id": number,
+            "param_card_transform": "16.52*theta",
+        }
+        for name, number in zip(names, (2, 5), strict=True)
+    ]
+
+
+def main() -> None:
+    setup = read_setup(CONFIG)
+    benchmarks = {
+        name: dict(zip(setup.parameters, map(float, values), strict=True))
+        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
+    }
+    process = {"name": "wbf", "process": "wbf_haa", "run": {}}
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        start = time.process_time()
+        report = builtin.integrate(process, parameters(setup.parameters), benchmarks, directory, 1)
+        print(f"integrate {len(benchmarks)} benchmarks: {time.process_time() - start:.1f} s CPU")
+        print("sampling benchmark         sigma [fb]   efficiency  events/s  with LHE")
+        for name in benchmarks:
+            value, error = report["cross_sections"][name]
+            print(
+                f"{name:25s} {1e3 * value:7.3f}({1e3 * error:.3f})"
+                f" {report['unweighting_efficiency'][name]:10.3f}"
+                f" {generation_rate(directory, name):10.0f} {writing_rate(directory, name):9.0f}"
+            )
+
+
+def generation_rate(directory: Path, name: str) -> float:
+    """Draw events and compute all their weights, in blocks."""
+    process = IntegratedProcess.load(directory)
+    cross_section = CrossSection(process.settings, process.densities)
+    monomials = builtin.wbf_haa.monomials(process.coefficients)
+    sampling = list(process.benchmarks).index(name)
+    channel = process.channels[name]
+    start = time.process_time()
+    for seed in range(BLOCKS):
+        rng = np.random.default_rng(seed)
+        sample = unweight(cross_section, channel, monomials[sampling], BLOCK, rng)
+        monomials @ sample.polynomials
+    return BLOCK * BLOCKS / (time.process_time() - start)
+
+
+def writing_rate(directory: Path, name: str) -> float:
+    """The same, and write LHE files of one block each."""
+    start = time.process_time()
+    for seed in range(BLOCKS):
+        builtin.generate_events(directory, name, BLOCK, seed, directory / "events.lhe")
+    return BLOCK * BLOCKS / (time.process_time() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The built-in generator: processes in numpy, with no other program and no downloads.
+
+Events are drawn from the exact leading-order cross-section, whose dependence on the parameters is
+a polynomial: every benchmark's weight is a dot product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.physics.generators.builtin import wbf_haa
+from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
+from madminer_workflow.physics.generators.builtin.parameters import coefficients
+from madminer_workflow.physics.generators.builtin.pdf import LHAPDF_ID, alpha_s, tabulate
+from madminer_workflow.physics.generators.builtin.phase_space import decay_to_photons
+from madminer_workflow.physics.generators.builtin.run_settings import read_run_settings
+from madminer_workflow.physics.generators.builtin.sampling import (
+    LARGEST_FRACTION_ABOVE_MAXIMUM,
+    Channel,
+    UnweightedEvents,
+    integrate_channel,
+    require_phase_space,
+    unweight,
+)
+from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
+
+PROCESSES = {"wbf_haa": wbf_haa}
+
+_log = logging.getLogger(__name__)
+
+
+def integrate(
+    process: Mapping[str, Any],
+    parameters: Sequence[Mapping[str, Any]],
+    benchmarks: Mapping[str, Mapping[str, float]],
+    output: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Integrate a built-in process at all benchmarks (about a second each).
+
+    Writes the adapted maps, the parton densities and the maximum weights into ``output``. The
+    report holds, by benchmark, ``cross_sections`` ([value, error] in pb), the expected
+    ``unweighting_efficiency`` and the expected ``fraction_above_maximum`` of the cross-section.
+
+    Raises InputError for an unknown process, settings or parameters, and StepError if
+    a benchmark cannot be integrated reliably.
+    """
+    if process["process"] not in PROCESSES:
+        raise InputError(
+            f"processes.{process['name']}.process: is '{process['process']}'; "
+            f"expected one of {', '.join(PROCESSES)}"
+        )
+    settings = read_run_settings(process.get("run", {}))
+    values = coefficients(wbf_haa.PARAMETERS, parameters, benchmarks)
+    rng = np.random.default_rng(seed)
+    require_phase_space(settings, rng)
+    cross_section = CrossSection(settings, tabulate())
+    channels = {
+        name: integrate_channel(name, cross_section, wbf_haa.monomials(value), rng)
+        for name, value in zip(benchmarks, values, strict=True)
+    }
+    copied = {name: dict(point) for name, point in benchmarks.items()}
+    IntegratedProcess(settings, cross_section.densities, copied, values, channels).save(output)
+    return {
+        "cross_sections": {n: [c.cross_section, c.error] for n, c in channels.items()},
+        "unweighting_efficiency": {n: c.efficiency for n, c in channels.items()},
+        "fraction_above_maximum": {n: c.fraction_above_maximum for n, c in channels.items()},
+    }
+
+
+def generate_events(
+    directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
+) -> dict[str, Any]:
+    """Write ``n_events`` unweighted events of ``sampling_benchmark`` to the LHE file ``output``.
+
+    Their weights add up to the cross-section; those above the maximum weight count more than the
+    others. The report holds ``n_events``, ``n_trials`` and ``fraction_above_maximum``, the share
+    of the summed weights that exceeds the maximum.
+
+    Raises InputError for an unknown benchmark or fewer than one event.
+    """
+    if n_events < 1:
+        raise InputError(f"n_events: is {n_events}; expected at least 1")
+    process = IntegratedProcess.load(directory)
+    if sampling_benchmark not in process.channels:
+        raise InputError(
+            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
+            f"{', '.join(process.channels)}"
+        )
+    channel = process.channels[sampling_benchmark]
+    sampling = list(process.benchmarks).index(sampling_benchmark)
+    cross_section = CrossSection(process.settings, process.densities)
+    monomials = wbf_haa.monomials(process.coefficients)
+    rng = np.random.default_rng(seed)
+    sample = unweight(cross_section, channel, monomials[sampling], n_events, rng)
+    write_lhe(
+        output,
+        _run(process, sampling_benchmark),
+        _lhe_events(cross_section, sample, _weights(sample, channel, monomials, sampling), rng),
+    )
+    fraction = 1.0 - n_events / float(sample.multiplicities.sum())
+    if fraction > LARGEST_FRACTION_ABOVE_MAXIMUM:
+        _log.warning("%s: %.1f%% of the weight lies above the maximum", output, 100.0 * fraction)
+    return {
+        "n_events": n_events,
+        "n_trials": sample.n_trials,
+        "fraction_above_maximum": fraction,
+    }
+
+
+def _weights(
+    sample: UnweightedEvents, channel: Channel, monomials: np.ndarray, sampling: int
+) -> np.ndarray:
+    """Weights (n_events, n_benchmarks) [pb]; those of the sampling benchmark add up to sigma."""
+    shares = sample.multiplicities / sample.multiplicities.sum() * channel.cross_section
+    densities = monomials @ sample.polynomials
+    return (shares * densities / densities[sampling]).T
+
+
+def _lhe_events(
+    cross_section: CrossSection,
+    sample: UnweightedEvents,
+    weights: np.ndarray,
+    rng: np.random.Generator,
+) -> Events:
+    """Complete the events: overall azimuth, decay, helicities, scale."""
+    n_events = len(weights)
+    azimuth = rng.uniform(-np.pi, np.pi, n_events)
+    momenta = sample.states.momenta(cross_section.settings, azimuth)
+    up_in, down_in, down_out, up_out, higgs = momenta
+    photons = decay_to_photons(higgs, rng)
+    masses = np.zeros((n_events, len(wbf_haa.PARTICLES)))
+    masses[:, 2] = sample.states.m_higgs
+    helicities = np.tile([-1.0, -1.0, 0.0, -1.0, -1.0, 1.0, 1.0], (n_events, 1))
+    # A scalar decays into photons of equal helicity.
+    helicities[:, 5:] *= rng.choice([-1.0, 1.0], n_events)[:, None]
+    scales = np.sqrt(cross_section.squared_scales(*momenta[:4]).max(axis=0))
+    particles = np.stack([up_in, down_in, higgs, up_out, down_out, *photons])
+    return Events(
+        momenta=particles[:, [1, 2, 3, 0]].transpose(2, 0, 1),
+        masses=masses,
+        helicities=helicities,
+        weights=weights,
+        scales=scales,
+        alpha_s=alpha_s(scales),
+    )
+
+
+def _run(process: IntegratedProcess, sampling_benchmark: str) -> Run:
+    settings = process.settings
+    channel = process.channels[sampling_benchmark]
+    card = {
+        "lpp1": 1,
+        "lpp2": 1,
+        "pdlabel": "nn23lo1",
+        "lhaid": LHAPDF_ID,
+        "dynamical_scale_choice": -1,
+        **dataclasses.asdict(settings),
+    }
+    return Run(
+        particles=wbf_haa.PARTICLES,
+        card=card,
+        beam_energies=(settings.ebeam1, settings.ebeam2),
+        pdf_id=LHAPDF_ID,
+        alpha_qed=wbf_haa.ALPHA_QED,
+        benchmarks=process.benchmarks,
+        sampling_benchmark=sampling_benchmark,
+        cross_section=(channel.cross_section, channel.error),
+    )

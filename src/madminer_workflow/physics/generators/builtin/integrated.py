@@ -1,0 +1,79 @@
+"""An integrated process on disk: all that drawing events needs, without adapting anything again."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, write_json
+from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
+from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
+from madminer_workflow.physics.generators.builtin.sampling import Channel
+
+
+@dataclass(frozen=True)
+class IntegratedProcess:
+    """Settings, parton densities, and for every benchmark what was learned by integrating it.
+
+    ``coefficients`` (n_benchmarks, n_known) are the values in the parameter card, in the order of
+    ``benchmarks``, whose names are those of ``channels``.
+    """
+
+    settings: RunSettings
+    densities: PartonDensities
+    benchmarks: dict[str, dict[str, float]]
+    coefficients: np.ndarray
+    channels: dict[str, Channel]
+
+    def save(self, directory: Path) -> None:
+        """Write ``integration.json`` (numbers) and ``integration.npz`` (arrays)."""
+        scalars = {
+            name: {key: value for key, value in vars(channel).items() if key != "grid"}
+            for name, channel in self.channels.items()
+        }
+        content = {
+            "settings": asdict(self.settings),
+            # A list, because JSON files are written with sorted keys and the order is needed.
+            "benchmarks": list(self.benchmarks.items()),
+            "coefficients": self.coefficients.tolist(),
+            "channels": scalars,
+        }
+        write_json(directory / "integration.json", content)
+        np.savez(
+            directory / "integration.npz",
+            densities=self.densities.coefficients,
+            grids=np.stack([channel.grid for channel in self.channels.values()]),
+        )
+
+    @staticmethod
+    def load(directory: Path) -> IntegratedProcess:
+        """Read what ``save`` wrote, from memory if it has not changed since the last call."""
+        try:
+            modified = (directory / "integration.json").stat().st_mtime_ns
+        except OSError:
+            raise InputError(
+                f"{directory}: holds no integrated process; run the generate step first"
+            ) from None
+        return _read(directory, modified)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(directory: Path, modified: int) -> IntegratedProcess:
+    content = read_json(directory / "integration.json")
+    benchmarks = dict(content["benchmarks"])
+    with np.load(directory / "integration.npz") as arrays:
+        densities, grids = PartonDensities(arrays["densities"]), arrays["grids"]
+    return IntegratedProcess(
+        settings=RunSettings(**content["settings"]),
+        densities=densities,
+        benchmarks=benchmarks,
+        coefficients=np.array(content["coefficients"]),
+        channels={
+            name: Channel(grid=grid, **content["channels"][name])
+            for name, grid in zip(benchmarks, grids, strict=True)
+        },
+    )
