@@ -5,7 +5,7 @@ The meaning of everything is that of MadMiner's ``LHEReader``, for all events at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import vector
 from particle import Particle
 
-from madminer_workflow.observables import compile_expression
+from madminer_workflow.observables import PARTICLE_LISTS, Expression, compile_expression
 from madminer_workflow.physics.smearing import (
     ELEMENTARY_IDS,
     PARTICLE_NAMES,
@@ -53,22 +53,32 @@ def reconstruct(
     that make no sense.
     """
     vector.register_awkward()
+    names = [observable["name"] for observable in settings["observables"]]
+    observables = [compile_expression(entry["definition"]) for entry in settings["observables"]]
+    cuts = [compile_expression(entry["definition"], names) for entry in settings["cuts"]]
+    efficiencies = [
+        compile_expression(entry["definition"], names) for entry in settings["efficiencies"]
+    ]
+    used = frozenset().union(*(each.names for each in (*observables, *cuts, *efficiencies)))
+
     detector = settings["detector"]
     smeared = smear(particles, detector["smearing"], rng)
-    variables = build_objects(smeared, particles, detector["met_noise"], rng)
+    variables = build_objects(smeared, particles, detector["met_noise"], rng, used)
     variables |= event_variables or {}
     selection = _Selection(len(particles))
-    observations = _observe(settings["observables"], variables, selection)
-    names = [observable["name"] for observable in settings["observables"]]
+    observations = [
+        _observe(entry, expression, variables, selection)
+        for entry, expression in zip(settings["observables"], observables, strict=True)
+    ]
     variables |= dict(zip(names, observations, strict=True))
-    for cut in settings["cuts"]:
-        value, undefined = compile_expression(cut["definition"], names).evaluate(variables)
-        selection.require(cut["definition"], np.where(undefined, cut["required"], value != 0.0))
+    for entry, expression in zip(settings["cuts"], cuts, strict=True):
+        value, undefined = expression.evaluate(variables)
+        selection.require(expression.text, np.where(undefined, entry["required"], value != 0.0))
     efficiency = np.ones(len(particles))
-    for entry in settings["efficiencies"]:
-        value, undefined = compile_expression(entry["definition"], names).evaluate(variables)
+    for entry, expression in zip(settings["efficiencies"], efficiencies, strict=True):
+        value, undefined = expression.evaluate(variables)
         factor = np.where(undefined, entry["default"], value)
-        selection.require(f"efficiency {entry['definition']}", factor > 0.0)
+        selection.require(f"efficiency {expression.text}", factor > 0.0)
         efficiency = efficiency * factor
     return Reconstructed(
         observations=np.reshape(observations, (len(names), len(particles))).T,
@@ -83,35 +93,39 @@ def build_objects(
     truth: ak.Array,
     met_noise: Mapping[str, float] | None,
     rng: np.random.Generator,
+    names: Collection[str] = PARTICLE_LISTS,
 ) -> dict[str, Any]:
-    """Return the lists of particles and the momenta that expressions know.
+    """Return the momenta and those lists of particles that `names` asks for.
 
     `particles` are the measured ones (n, var), `truth` those before smearing. Lists are sorted by
     descending pT. The missing momentum balances all visible particles, with Gaussian noise of width
     ``abs_ + rel * HT`` on each component.
     """
     measured = _identified(particles)
-    kinds = np.abs(ak.flatten(measured.pdgid, axis=1))
-    counts = ak.num(measured, axis=1)
-    objects: dict[str, Any] = {"p": measured, "p_truth": _identified(truth)}
-    for name, pdgids in PARTICLE_NAMES.items():
-        chosen = measured[ak.unflatten(np.isin(kinds, pdgids), counts)]
+    counts = np.asarray(ak.num(measured, axis=1))
+    flat = ak.flatten(measured, axis=1)
+    kinds = np.abs(np.asarray(flat.pdgid))
+    objects: dict[str, Any] = {"p": measured}
+    if "p_truth" in names:
+        objects["p_truth"] = _identified(truth)
+    for name in PARTICLE_NAMES.keys() & names:
+        chosen = measured[ak.unflatten(np.isin(kinds, PARTICLE_NAMES[name]), counts)]
         order = ak.argsort(chosen.pt, axis=1, ascending=False, stable=True)
         objects[name] = chosen[order]
 
     is_visible = np.isin(kinds, list(ELEMENTARY_IDS)) & ~np.isin(kinds, PARTICLE_NAMES["v"])
-    seen = measured[ak.unflatten(is_visible, counts)]
-    sums = {
-        name: np.asarray(ak.sum(getattr(seen, name), axis=1)) for name in ("px", "py", "pz", "e")
-    }
-    visible = _momentum(**sums)
-    noise_x = noise_y = np.zeros(len(particles))
+    seen, event = flat[is_visible], np.repeat(np.arange(len(counts)), counts)[is_visible]
+    px, py, pz, e, ht = (
+        np.bincount(event, np.asarray(getattr(seen, component)), minlength=len(counts))
+        for component in ("px", "py", "pz", "e", "pt")
+    )
+    noise_x = noise_y = np.zeros(len(counts))
     if met_noise is not None:
-        ht = np.asarray(ak.sum(seen.pt, axis=1))
         width = met_noise["abs_"] + met_noise["rel"] * ht
-        noise_x, noise_y = rng.normal(0.0, width, (2, len(particles)))
-    px, py = noise_x - sums["px"], noise_y - sums["py"]
-    met = _momentum(px, py, np.zeros(len(px)), np.hypot(px, py))
+        noise_x, noise_y = rng.normal(0.0, width, (2, len(counts)))
+    missing_x, missing_y = noise_x - px, noise_y - py
+    met = _momentum(missing_x, missing_y, np.zeros(len(counts)), np.hypot(missing_x, missing_y))
+    visible = _momentum(px, py, pz, e)
     return objects | {"met": met, "visible": visible, "all": visible.add(met)}
 
 
@@ -129,17 +143,17 @@ class _Selection:
 
 
 def _observe(
-    observables: list[Mapping[str, Any]], variables: Mapping[str, Any], selection: _Selection
-) -> list[np.ndarray]:
-    """Evaluate the observables (n,), dropping events where a required one is undefined."""
-    columns = []
-    for observable in observables:
-        value, undefined = compile_expression(observable["definition"]).evaluate(variables)
-        default = np.nan if observable["default"] is None else observable["default"]
-        columns.append(np.broadcast_to(np.where(undefined, default, value), selection.passed.shape))
-        if observable["required"]:
-            selection.require(f"{observable['name']} is defined", ~undefined & np.isfinite(value))
-    return columns
+    observable: Mapping[str, Any],
+    expression: Expression,
+    variables: Mapping[str, Any],
+    selection: _Selection,
+) -> np.ndarray:
+    """Evaluate an observable (n,), dropping events where it is required and undefined."""
+    value, undefined = expression.evaluate(variables)
+    if observable["required"]:
+        selection.require(f"{observable['name']} is defined", ~undefined & np.isfinite(value))
+    default = np.nan if observable["default"] is None else observable["default"]
+    return np.broadcast_to(np.where(undefined, default, value), selection.passed.shape)
 
 
 def _identified(particles: ak.Array) -> ak.Array:
