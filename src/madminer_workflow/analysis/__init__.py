@@ -9,7 +9,7 @@ from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.problems import AnalysisError, Problem
 from madminer_workflow.analysis.reading import Document, read
 
-__all__ = ["AnalysisError", "Problem", "load_analysis", "problems", "split"]
+__all__ = ["AnalysisError", "Problem", "examine", "load_analysis", "problems", "split"]
 
 _PLOT_KEYS = ("latex", "unit", "range")
 
@@ -20,7 +20,7 @@ def load_analysis(path: str | Path) -> dict[str, Any]:
     The result can be written as JSON and has the structure of the file. Raises AnalysisError, which
     lists all problems, if the file is wrong; warnings do not count (see ``problems``).
     """
-    analysis, found = _examine(read(path))
+    analysis, found = examine(read(path))
     errors = [problem for problem in found if not problem.warning]
     if errors:
         raise AnalysisError(errors)
@@ -30,9 +30,22 @@ def load_analysis(path: str | Path) -> dict[str, Any]:
 def problems(path: str | Path) -> list[Problem]:
     """Return all problems of an analysis file in the order of its lines, warnings included."""
     try:
-        return _examine(read(path))[1]
+        return examine(read(path))[1]
     except AnalysisError as error:
         return error.problems
+
+
+def examine(document: Document) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the content of a document with its defaults, and all its problems."""
+    # A value that could not be read has no type to complain about.
+    unread = {finding.path for finding in document.findings if not finding.harmless}
+    misfits = (f for f in schema.check(document.data) if f.path not in unread)
+    structure = [*document.findings, *misfits]
+    analysis = _name_defaults(schema.fill(document.data))
+    meaning = semantics.check(analysis, structure)
+    # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
+    found = list(dict.fromkeys(document.problem(finding) for finding in [*structure, *meaning]))
+    return analysis, sorted(found, key=lambda problem: problem.line or 0)
 
 
 def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -50,18 +63,6 @@ def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _without_labels(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in _PLOT_KEYS}
-
-
-def _examine(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    # A value that could not be read has no type to complain about.
-    unread = {finding.path for finding in document.findings if not finding.harmless}
-    misfits = (f for f in schema.check(document.data) if f.path not in unread)
-    structure = [*document.findings, *misfits]
-    analysis = _name_defaults(schema.fill(document.data))
-    meaning = semantics.check(analysis, structure)
-    # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
-    found = list(dict.fromkeys(document.problem(finding) for finding in [*structure, *meaning]))
-    return analysis, sorted(found, key=lambda problem: problem.line or 0)
 
 
 def _name_defaults(analysis: Any) -> Any:

@@ -39,10 +39,12 @@ class Problem:
     warning: bool = False
 
     def __str__(self) -> str:
-        """One line: ``file:line: key: message``."""
+        """One line: ``file:line: key: message``, with control characters escaped."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         parts = [place, self.key, "warning" if self.warning else "", self.message]
-        return ": ".join(part for part in parts if part)
+        line = ": ".join(part for part in parts if part)
+        escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return "".join(escaped)
 
 
 class AnalysisError(InputError):
@@ -71,10 +73,10 @@ def show(value: Any) -> str:
 def unknown(what: str, name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Say that ``name`` is none of ``known``, and which of them was probably meant."""
     known = list(dict.fromkeys(known))
-    expected = ", ".join(known) + otherwise
+    expected = ", ".join(map(_printable, known)) + otherwise
     message = f"unknown {what} {show(name)} (expected one of {expected})"
     nearest = nearest_name(name, known)
-    return f"{message}; did you mean '{nearest}'?" if nearest else message
+    return f"{message}; did you mean '{_printable(nearest)}'?" if nearest else message
 
 
 def label(path: KeyPath, data: Any) -> str:
@@ -85,9 +87,12 @@ def label(path: KeyPath, data: Any) -> str:
         if isinstance(key, int):
             text += f"[{_entry_name(data) or key}]"
         else:
-            shown = key if key.isprintable() and key else repr(key)
-            text += f".{shown}" if text else shown
+            text += f".{_printable(key)}" if text else _printable(key)
     return text
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() and name else repr(name)
 
 
 def _child(data: Any, key: str | int) -> Any:

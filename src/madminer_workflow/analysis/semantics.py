@@ -33,9 +33,9 @@ class _Sound:
 
     def __init__(self, data: Any, findings: Iterable[Finding]):
         self.data = data
-        broken = [finding.path for finding in findings if not finding.harmless]
-        # A broken value makes everything that contains it unsound.
-        self.broken = {path[:n] for path in broken for n in range(len(path) + 1)}
+        self.misfits = {finding.path for finding in findings if not finding.harmless}
+        # A misfit makes everything that contains it unsound.
+        self.broken = {path[:n] for path in self.misfits for n in range(len(path) + 1)}
         self.parameters = self._names("parameters", "parameter_name")
         self.observables = self._names("observables", "name")
         self.benchmarks = list(self._mapping("benchmarks"))
@@ -58,6 +58,8 @@ class _Sound:
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         keys: Iterable[str | int] = ()
+        if path in self.misfits:
+            return
         if isinstance(value, dict):
             keys = value
         elif isinstance(value, list):
