@@ -54,15 +54,34 @@ def test_key_follows_everything_in_a_directory(cache: Cache, tmp_path: Path):
     assert key != cache.key(f"step {tmp_path}/cards", tmp_path / "out")
 
 
-def test_key_follows_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write(tmp_path / "package/__init__.py", "")
-    monkeypatch.setattr(
-        cache_module.madminer_workflow, "__file__", str(tmp_path / "package/__init__.py")
-    )
-    key = Cache(tmp_path).key("step", tmp_path)
-    assert Cache(tmp_path).key("step", tmp_path) == key
-    write(tmp_path / "package/step.py", "x = 1")
-    assert Cache(tmp_path).key("step", tmp_path) != key
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ("files.py", {"pythia", "training", "run"}),
+        ("physics/generators/wbf.py", {"pythia", "run"}),
+        ("ml/networks.py", {"training", "run"}),
+        ("engines/progress.py", set()),
+        ("ml/__pycache__/networks.pyc", set()),
+    ],
+)
+def test_key_follows_the_code_that_the_step_can_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, again: set[str]
+):
+    package = tmp_path / "package"
+    for name in ("__init__.py", "physics/pythia.py", "ml/training.py", changed):
+        write(package / name, "")
+    monkeypatch.setattr(cache_module.madminer_workflow, "__file__", str(package / "__init__.py"))
+
+    def keys() -> dict[str, str]:
+        cache = Cache(tmp_path)
+        steps = ("pythia", "training", "run")
+        return {step: cache.key(f"madminer-workflow {step} --x", tmp_path) for step in steps}
+
+    before = keys()
+    assert keys() == before
+    write(package / changed, "x = 1")
+    after = keys()
+    assert {step for step in before if before[step] != after[step]} == again
 
 
 def test_a_product_is_restored_elsewhere_and_nothing_else_stays(cache: Cache, tmp_path: Path):

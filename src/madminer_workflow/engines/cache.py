@@ -1,8 +1,8 @@
 """Products of steps, found again by the content of everything they were made from.
 
 The key of a step is the SHA-256 of its command with each path replaced by the checksum of what is
-there, together with the checksum of this package. Names, places and times of files do not enter,
-so that a step runs again if, and only if, something that it reads has changed. The store holds
+there, together with the checksum of the code that it runs. Names, places and times of files do
+not enter, so that a step runs again if, and only if, something that it reads has changed. The store holds
 hard links to the products where the file system allows them: it costs no space until a product
 is replaced.
 """
@@ -16,7 +16,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Cache:
     def __init__(self, directory: Path) -> None:
         """Keep the store in ``directory``, which need not exist."""
         self.directory = directory
-        self._package = _tree_checksum(Path(madminer_workflow.__file__).parent, _checksum)
+        self._package = Path(madminer_workflow.__file__).parent
+        self._code: dict[str, str] = {}
         self._lock = threading.Lock()
         self._known: dict[tuple[int, int, int, int], str] = {}
 
@@ -43,7 +44,7 @@ class Cache:
         """The key of ``command``, whose product goes to the directory ``target``."""
         template = replace_path(command, target, "{output}")
         resolved = _PATH.sub(lambda match: self._content(match[0]), template)
-        return hashlib.sha256(f"{self._package}\n{resolved}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._code_checksum(command)}\n{resolved}".encode()).hexdigest()
 
     def restore(self, key: str, target: Path) -> bool:
         """Make ``target`` hold the product of ``key``; False if the store has no intact one."""
@@ -78,6 +79,24 @@ class Cache:
         for entry in list(self.directory.iterdir()):
             if entry.name not in keep:
                 shutil.rmtree(entry)
+
+    def _code_checksum(self, command: str) -> str:
+        """The checksum of this package without what the step cannot import.
+
+        ``physics`` and ``ml`` do not import each other, and neither imports the engine: a
+        correction in one does not make the other run again.
+        """
+        step = re.match(r"madminer-workflow (\w+) ", command)
+        foreign = {"physics": "ml", "ml": "physics"}
+        parts = [part for part in foreign if step and self._is_step(part, step[1])]
+        excluded = {"engines", "__pycache__", *(foreign[part] for part in parts)}
+        name = " ".join(sorted(excluded))
+        if name not in self._code:
+            self._code[name] = _tree_checksum(self._package, _checksum, excluded)
+        return self._code[name]
+
+    def _is_step(self, part: str, name: str) -> bool:
+        return (self._package / part / f"{name}.py").is_file()
 
     def _content(self, path: str) -> str:
         place = Path(path)
@@ -160,9 +179,12 @@ def _checksum(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _tree_checksum(directory: Path, checksum: Callable[[Path], str]) -> str:
+def _tree_checksum(
+    directory: Path, checksum: Callable[[Path], str], excluded: Set[str] = frozenset()
+) -> str:
     digest = hashlib.sha256()
     for file in _files_below(directory):
-        if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(directory)}\0{checksum(file)}\n".encode())
+        name = file.relative_to(directory)
+        if excluded.isdisjoint(name.parts):
+            digest.update(f"{name}\0{checksum(file)}\n".encode())
     return digest.hexdigest()
