@@ -2,9 +2,9 @@
 
 The key of a step is the SHA-256 of its command with each path replaced by the checksum of what is
 there, together with the checksum of the code that it runs. Names, places and times of files do
-not enter, so that a step runs again if, and only if, something that it reads has changed. The store holds
-hard links to the products where the file system allows them: it costs no space until a product
-is replaced.
+not enter, so that a step runs again if, and only if, something that it reads has changed. The
+store holds hard links to the products where the file system allows them: it costs no space until
+a product is replaced.
 """
 
 from __future__ import annotations
