@@ -73,7 +73,7 @@ def test_defaults_that_are_names(minimal):
 
 def test_methods_have_their_own_keys_only(minimal):
     histogram, sally, rolr = minimal["ml"]["methods"]
-    assert set(histogram) == {"method", "name", "observables", "bins"}
+    assert set(histogram) == {"method", "name", "observables", "bins", "theta"}
     assert "theta0" not in sally and "theta1" not in sally and "theta" not in rolr
     assert "alpha" not in sally["training"] and "alpha" not in rolr["training"]
     assert rolr["theta0"] == {
