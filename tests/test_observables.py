@@ -69,7 +69,6 @@ particles = st.one_of(
 momenta = st.one_of(
     particles,
     st.builds(lambda a, i, b: f"({a}[{i}] + {b})", lists, st.integers(0, 1), particles),
-    st.builds(lambda a, b: f"(met - {a}[0] + {b}[1])", lists, lists),
 )
 methods = st.sampled_from(["deltaphi", "deltaR", "deltaeta", "dot", "deltaRapidityPhi"])
 atoms = st.one_of(
@@ -78,6 +77,13 @@ atoms = st.one_of(
     st.builds(lambda momentum, name: f"{momentum}.{name}", momenta, st.sampled_from(PROPERTIES)),
     st.builds(lambda a, method, b: f"{a}.{method}({b})", particles, methods, particles),
     st.builds(lambda name: f"len({name})", lists),
+    # A difference may be spacelike: properties of one without a real value are a matter of taste.
+    st.builds(
+        lambda a, b, name: f"(met - {a}[0] + {b}[1]).{name}",
+        lists,
+        lists,
+        st.sampled_from(["pt", "phi", "eta", "px", "e", "m"]),
+    ),
     st.builds(
         lambda name, i, attribute: f"{name}[{i}].{attribute}",
         lists,
@@ -89,20 +95,23 @@ atoms = st.one_of(
 )
 
 
+# Comparisons become floats: numpy's booleans, which MadMiner gets, do not count as numbers.
 TEMPLATES = [
     "({} + {})",
     "({} - {})",
     "({} * {})",
     "({}) / (2 + abs({}))",
-    "({} < {})",
-    "({} <= {})",
-    "({} > {})",
-    "({} >= {})",
-    "({} == {})",
-    "({} != {})",
+    "float({} < {})",
+    "float({} <= {})",
+    "float({} > {})",
+    "float({} >= {})",
+    "float({} == {})",
+    "float({} != {})",
     "({} and {})",
     "({} or {})",
-    "({} < {} <= {})",
+    "float({} < {} <= {})",
+    "float({} < {} and {} > {})",
+    "({} if {} < {} or {} else {})",
     "({} if {} else {})",
     "max({}, {}, {})",
     "min({}, {})",

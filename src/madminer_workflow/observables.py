@@ -12,7 +12,8 @@ within a property (the rapidity of a vanishing momentum).
 (MadMiner treats a division by zero as undefined for Python's floats only, gives infinity for
 numpy's, and crashes on ``sqrt(-1)``; here all three are undefined.) ``and``, ``or``, chained
 comparisons and ``x if c else y`` are undefined only where Python would have looked at the missing
-object.
+object. Truth values count as 0 and 1 in arithmetic, as in Python (numpy's, which MadMiner often
+gets, do not).
 
 Compiling imports nothing heavy; awkward is imported when particles are evaluated.
 """

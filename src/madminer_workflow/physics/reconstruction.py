@@ -124,7 +124,8 @@ def build_objects(
         width = met_noise["abs_"] + met_noise["rel"] * ht
         noise_x, noise_y = rng.normal(0.0, width, (2, len(counts)))
     missing_x, missing_y = noise_x - px, noise_y - py
-    met = _momentum(missing_x, missing_y, np.zeros(len(counts)), np.hypot(missing_x, missing_y))
+    missing_pt = np.sqrt(missing_x**2 + missing_y**2)
+    met = _momentum(missing_x, missing_y, np.zeros(len(counts)), missing_pt)
     visible = _momentum(px, py, pz, e)
     return objects | {"met": met, "visible": visible, "all": visible.add(met)}
 
