@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madminer_workflow.madminer_file import Sample, Setup, read_setup, write_sample
+from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
 
 DATA = Path(__file__).parent / "data"
 REPOSITORY = Path(__file__).parents[1]
@@ -41,12 +41,14 @@ def toy_sample(setup: Setup, sizes: dict[str, int], seed: int) -> Sample:
         ids.append(np.full(size, setup.benchmark_names.index(name)))
     order = rng.permutation(sum(sizes.values()))
     sampling_ids = np.concatenate(ids)[order]
+    generated = np.bincount(sampling_ids, minlength=len(setup.benchmark_names))
     return Sample(
         observables=["x0", "x1"],
         observations=np.concatenate(observations)[order],
         weights=np.concatenate(weights)[order],
+        shares=madminer_shares(sampling_ids, generated),
         sampling_ids=sampling_ids,
-        generated=np.bincount(sampling_ids, minlength=len(setup.benchmark_names)),
+        generated=generated,
         background=0,
     )
 

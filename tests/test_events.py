@@ -31,13 +31,6 @@ def test_an_empty_part_is_refused(events: Events) -> None:
         events.part(0.99999, 1.0)
 
 
-def test_one_benchmarks_events_alone_give_the_cross_section(events: Events, setup: Setup) -> None:
-    near, chosen = events.drawn_at(setup.benchmark_names.index("w"))
-    assert np.sum(chosen) == len(near) == 2000
-    theta = setup.theta("w")
-    assert near.cross_section(theta) == pytest.approx(0.001 * (1 + 0.01 * theta @ theta), rel=1e-9)
-
-
 def test_mean_score_is_zero(events: Events) -> None:
     for theta in ([0.0, 0.0], [0.4, -0.3]):
         point = np.array(theta)
@@ -74,7 +67,6 @@ def settings(**extra: object) -> dict:
     shared = {
         "n_samples": 400,
         "features": None,
-        "sample_only_from_closest_benchmark": True,
         "training": {"validation_split": 0.25},
     }
     return {**shared, **extra}
@@ -94,10 +86,14 @@ def find(rows: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 def test_joint_score_is_madminers(events: Events, setup: Setup, toy_file: Path) -> None:
     x, _, t_xz, _ = SampleAugmenter(str(toy_file)).sample_train_local(
-        theta=benchmark("sm"), n_samples=200, folder=None, filename="none"
+        theta=benchmark("sm"),
+        n_samples=200,
+        folder=None,
+        filename="none",
+        sample_only_from_closest_benchmark=False,
     )
     # MadMiner trains on the first 60 % of the file.
-    ours = events.part(0.0, 0.6).drawn_near(setup.theta("sm"))
+    ours = events.part(0.0, 0.6)
     chosen = find(x, ours.x)
     np.testing.assert_allclose(
         ours.scores_at(setup.theta("sm"))[chosen], t_xz, rtol=2e-5, atol=1e-6
@@ -112,15 +108,14 @@ def test_joint_ratio_and_score_are_madminers(events: Events, setup: Setup, toy_f
         n_samples=400,
         folder=None,
         filename="none",
+        sample_only_from_closest_benchmark=False,
     )
-    pools = ratio._Pools(events.part(0.0, 0.6), settings())
-    theta1 = setup.theta("sm")
+    pool, theta1 = events.part(0.0, 0.6), setup.theta("sm")
     for label in (0, 1):
         for theta0 in thetas:
             rows = (y[:, 0] == label) & np.all(np.isclose(theta, theta0), axis=1)
-            pool, inputs = pools.at(theta1 if label else theta0)
             chosen = find(x[rows], pool.x)
-            ours = ratio._labelled(label, pool, inputs, chosen, theta0, theta1)
+            ours = ratio._labelled(label, pool, pool.x, chosen, theta0, theta1)
             np.testing.assert_allclose(ours["r_xz"], r_xz[rows], rtol=2e-5)
             np.testing.assert_allclose(ours["t_xz"], t_xz[rows], rtol=2e-4, atol=1e-5)
 

@@ -42,8 +42,7 @@ def problem(setup: Setup, toy_file: Path) -> Problem:
 def as_madminer_splits(problem: Problem) -> Problem:
     """The problem with MadMiner's test events: it skips one, and takes rates from them."""
     x, weights = problem.everything.x[8001:], 5.0 * problem.everything.weights[8001:]
-    ids = problem.everything.sampling_ids[8001:]
-    test = replace(problem.everything, x=x, weights=weights, sampling_ids=ids)
+    test = replace(problem.everything, x=x, weights=weights)
     return replace(problem, test=test, everything=test)
 
 
@@ -68,7 +67,7 @@ def test_grid_has_madminers_order(problem: Problem, madminer: AsymptoticLimits) 
 
 def test_rate_limits_are_madminers(problem: Problem, madminer: AsymptoticLimits) -> None:
     thetas = make_grid(RANGES, problem.setup.parameters).thetas()
-    _, p_values, _, _, theirs, _ = madminer.expected_limits(
+    _, _, _, _, theirs, _ = madminer.expected_limits(
         mode="rate",
         theta_true=[0.0, 0.0],
         grid_ranges=[(-2.0, 2.0), (-1.0, 1.0)],

@@ -44,10 +44,10 @@ def test_morphing_is_madminers(setup: Setup, toy_file: Path, theta: np.ndarray) 
     )
 
 
-def test_sampling_factors_are_madminers(toy_file: Path, setup: Setup) -> None:
+def test_shares_are_madminers_unless_stored(toy_file: Path, setup: Setup) -> None:
     sample = read_sample(toy_file)
     _, theirs = next(DataAnalyzer(str(toy_file)).event_loader(batch_size=None))
-    np.testing.assert_allclose(sample.weights * sample.sampling_factors()[:, None], theirs)
+    np.testing.assert_allclose(sample.weights * sample.shares[:, None], theirs)
 
 
 def test_madminer_reads_what_we_write(tmp_path: Path) -> None:

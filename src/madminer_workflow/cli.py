@@ -69,9 +69,11 @@ def validate(file: Path) -> None:
 
     Nothing is run or written.
     """
-    from madminer_workflow.analysis import load_analysis
+    from madminer_workflow.analysis import load_analysis, problems
 
     analysis = load_analysis(file)
+    for warning in problems(file):
+        click.echo(f"warning: {warning}", err=True)
     parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
     methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
     events = sum(sum(process["events"].values()) for process in analysis["processes"])
@@ -79,6 +81,61 @@ def validate(file: Path) -> None:
     click.echo(f"  parameters: {parameters}")
     click.echo(f"  events:     {events}")
     click.echo(f"  methods:    {methods}")
+
+
+@main.command()
+@click.argument("analysis", type=click.Path(path_type=Path))
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    help="Directory for results and cache.  [default: runs/<name of the analysis folder>]",
+)
+@click.option("--njobs", type=int, default=6, show_default=True, help="Jobs that share the events.")
+@click.option(
+    "--ntrainsamples", type=int, default=1, show_default=True, help="Ensemble members per method."
+)
+@click.option(
+    "--part",
+    type=click.Choice(["all", "physics", "ml"]),
+    default="all",
+    show_default=True,
+    help="Which half of the workflow to run.",
+)
+@click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
+@click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
+@click.option("--fresh", is_flag=True, help="Compute everything anew.")
+def run(
+    analysis: Path,
+    workdir: Path | None,
+    njobs: int,
+    ntrainsamples: int,
+    part: str,
+    data: Path | None,
+    workers: int | None,
+    fresh: bool,
+) -> None:
+    """Run the whole workflow on this machine.
+
+    ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
+    last run in the same work directory is not computed again.
+    """
+    from madminer_workflow.engines.run import run_workflow
+
+    file = analysis / "input.yml" if analysis.is_dir() else analysis
+    workdir = workdir or Path("runs") / file.resolve().parent.name
+    try:
+        run_workflow(file, workdir, njobs, ntrainsamples, part, data, workers, fresh)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if part == "physics":
+        click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
+        return
+    from madminer_workflow.files import read_json
+    from madminer_workflow.ml.report import headline_text
+
+    plotting = workdir / "ml" / "plotting"
+    click.echo(headline_text(read_json(plotting / "results.json")))
+    click.echo(f"Report: {plotting / 'report.html'}")
 
 
 @main.command()

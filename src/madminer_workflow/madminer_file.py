@@ -21,6 +21,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
 
 REPORT = "madminer_workflow/report"
+SHARES = "madminer_workflow/shares"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Setup:
 class Sample:
     """Events: observables (n_events, n_observables) and weights (n_events, n_benchmarks) in pb.
 
+    Weights have MadMiner's meaning: the events drawn from one benchmark alone integrate to the
+    cross-section. ``shares``, (n_events,), are the factors that make one sample of the union.
     ``sampling_ids`` holds the index of the benchmark each event was drawn from, -1 for events of
     processes without morphing; ``generated`` the number of events per benchmark, ``background``
     the number of events of the latter kind.
@@ -78,18 +81,16 @@ class Sample:
     observables: list[str]
     observations: np.ndarray
     weights: np.ndarray
+    shares: np.ndarray
     sampling_ids: np.ndarray
     generated: np.ndarray
     background: int
 
-    def sampling_factors(self) -> np.ndarray:
-        """The factor that turns each event's weight into its share of the union of all samples.
 
-        Every sample alone integrates to the cross-section, so the union of samples needs the
-        fraction of events that each contributes (MadMiner's ``_calculate_sampling_factors``).
-        """
-        total = max(int(self.generated.sum()), 1)
-        return np.append(self.generated / total, 1.0)[self.sampling_ids]
+def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """The factors MadMiner itself uses to join samples: their fractions of all signal events."""
+    total = max(int(generated.sum()), 1)
+    return np.append(generated / total, 1.0)[sampling_ids]
 
 
 @contextmanager
@@ -122,14 +123,21 @@ def read_setup(path: str | Path) -> Setup:
 
 
 def read_sample(path: str | Path) -> Sample:
-    """Read the events; InputError if the file holds none or is broken."""
+    """Read the events; InputError if the file holds none or is broken.
+
+    A file that MadMiner wrote itself has no shares; its own rule supplies them.
+    """
     with _opened(path) as file:
+        sampling_ids = file["samples/sampling_benchmarks"][()].astype(int)
+        generated = np.asarray(file["sample_summary/signal_events"][()], dtype=int)
+        shares = file[SHARES][()] if SHARES in file else madminer_shares(sampling_ids, generated)
         return Sample(
             observables=_strings(file["observables/names"]),
             observations=file["samples/observations"][()],
             weights=file["samples/weights"][()],
-            sampling_ids=file["samples/sampling_benchmarks"][()].astype(int),
-            generated=np.asarray(file["sample_summary/signal_events"][()], dtype=int),
+            shares=shares,
+            sampling_ids=sampling_ids,
+            generated=generated,
             background=int(file["sample_summary/background_events"][()]),
         )
 
@@ -172,4 +180,5 @@ def write_sample(
             file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids)
             file.create_dataset("sample_summary/signal_events", data=sample.generated)
             file.create_dataset("sample_summary/background_events", data=sample.background)
+            file[SHARES] = sample.shares
             file[REPORT] = json.dumps(report, sort_keys=True)

@@ -26,6 +26,8 @@ BUILTIN_COUPLINGS = {"wbf_haa": {("dim6", 2), ("dim6", 5)}}
 SMEARED_PARTICLES = ("e", "mu", "tau", "l", "v", "j", "a")
 #: MadMiner names the benchmarks that it adds to the morphing basis like this.
 ADDED_BENCHMARK = "morphing_basis_vector_"
+#: The generators integrate a point of this name to check the morphing.
+CLOSURE_POINT = "closure"
 
 
 class _Sound:
@@ -179,6 +181,9 @@ def _benchmarks(sound: _Sound) -> Iterator[Finding]:
         if str(path[-1]).startswith(ADDED_BENCHMARK):
             message = f"names with '{ADDED_BENCHMARK}' are kept for benchmarks that MadMiner adds"
             yield Finding(path, message)
+        if path[-1] == CLOSURE_POINT:
+            message = f"'{CLOSURE_POINT}' is kept for the point that tests the morphing; rename it"
+            yield Finding(path, message)
         yield from _complete(path, values, sound.parameters)
         for name, value in values.items():
             low, high = ranges.get(name, (value, value))
@@ -199,8 +204,7 @@ def _basis(sound: _Sound) -> Iterator[Finding]:
     powers = [entry["morphing_max_power"] for entry in parameters]
     components = np.array(morphing_components(powers, morphing["max_overall_power"]))
     basis: list[np.ndarray] = []
-    # MadMiner takes as many benchmarks as there are components, from the first on.
-    for name in list(benchmarks)[: len(components)]:
+    for name in benchmarks:
         point = np.array([benchmarks[name][parameter] for parameter in sound.parameters])
         row = np.prod((point / scales) ** components, axis=1)
         if np.linalg.matrix_rank(np.array([*basis, row])) == len(basis):
@@ -219,6 +223,9 @@ def _processes(sound: _Sound) -> Iterator[Finding]:
         for name in process["events"]:
             yield from _known((*path, "events", name), "benchmark", name, sound.benchmarks)
         if process["is_background"]:
+            if len(process["events"]) > 1:
+                message = "a background does not depend on the benchmark: name one only"
+                yield Finding((*path, "events"), message)
             continue
         couplings = BUILTIN_COUPLINGS[process["process"]]
         for parameter_path, parameter in sound.entries("parameters"):

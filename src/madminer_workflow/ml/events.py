@@ -15,15 +15,13 @@ from madminer_workflow.madminer_file import Sample, Setup
 class Events:
     """Weighted events whose weights sum to the cross-section.
 
-    ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb;
-    ``sampling_ids`` the benchmark each event was drawn from (-1: background).
+    ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb.
     """
 
     setup: Setup
     observables: list[str]
     x: np.ndarray
     weights: np.ndarray
-    sampling_ids: np.ndarray
 
     def __len__(self) -> int:
         """Number of events."""
@@ -73,40 +71,7 @@ class Events:
                 f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
                 "generate more events or loosen the cuts"
             )
-        return self._chosen(chosen, n / size)
-
-    def drawn_near(self, theta: np.ndarray) -> Events:
-        """The events drawn at the sampling benchmark closest to ``theta``, and backgrounds."""
-        return self.drawn_at(self.closest_sample(theta))[0]
-
-    def closest_sample(self, theta: np.ndarray) -> int:
-        """The index of the closest benchmark with events of its own; -1 if none has any."""
-        sampled = np.unique(self.sampling_ids[self.sampling_ids >= 0])
-        if len(sampled) == 0:
-            return -1
-        distances = np.linalg.norm(self.setup.benchmarks[sampled] - theta, axis=1)
-        return int(sampled[np.argmin(distances)])
-
-    def drawn_at(self, benchmark: int) -> tuple[Events, np.ndarray]:
-        """The events drawn at one benchmark, and backgrounds; and the mask that chooses them.
-
-        They alone integrate to the cross-section, so the share that weighted them within the
-        union of all samples is undone.
-        """
-        own = self.sampling_ids == benchmark
-        chosen = own | (self.sampling_ids < 0)
-        events = self._chosen(chosen, 1.0)
-        share = own.sum() / max(np.sum(self.sampling_ids >= 0), 1)
-        factors = np.where(events.sampling_ids < 0, 1.0, 1.0 / share if share else 1.0)
-        return replace(events, weights=events.weights * factors[:, None]), chosen
-
-    def _chosen(self, chosen: slice | np.ndarray, factor: float) -> Events:
-        return replace(
-            self,
-            x=self.x[chosen],
-            weights=self.weights[chosen] * factor,
-            sampling_ids=self.sampling_ids[chosen],
-        )
+        return replace(self, x=self.x[chosen], weights=self.weights[chosen] * n / size)
 
 
 def union(sample: Sample, setup: Setup) -> Events:
@@ -115,8 +80,7 @@ def union(sample: Sample, setup: Setup) -> Events:
         setup=setup,
         observables=sample.observables,
         x=sample.observations,
-        weights=sample.weights * sample.sampling_factors()[:, None],
-        sampling_ids=sample.sampling_ids,
+        weights=sample.weights * sample.shares[:, None],
     )
 
 

@@ -153,13 +153,8 @@ def morphing_checks(
 
 def morphed_from_all(tasks: Sequence[dict[str, Any]], coefficients: np.ndarray) -> Estimate:
     """The morphed cross-section and its error from the union of a process's samples."""
-    total = sum(task["n_events"] for task in tasks)
-    value, variance = 0.0, 0.0
-    for benchmark in sorted({task["sampling_benchmark"] for task in tasks}):
-        own = [task for task in tasks if task["sampling_benchmark"] == benchmark]
-        n = sum(task["n_events"] for task in own)
-        sums = coefficients @ np.sum([task["sum_weights"] for task in own], axis=0)
-        squares = np.sum([task["sum_weights_squared"] for task in own], axis=0)
-        value += n / total * sums
-        variance += (n / total) ** 2 * (coefficients @ squares @ coefficients - sums**2 / n)
-    return float(value), float(np.sqrt(max(variance, 0.0)))
+    sums = coefficients @ np.sum([task["sum_weights"] for task in tasks], axis=0)
+    squares = np.sum([task["sum_weights_squared"] for task in tasks], axis=0)
+    n = sum(task["n_events"] for task in tasks)
+    variance = coefficients @ squares @ coefficients - sums**2 / n
+    return float(sums), float(np.sqrt(max(variance, 0.0)))

@@ -38,7 +38,11 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     parts = order_by_task([(read_sample(path), read_report(path)) for path in data], generation)
     tasks = [task for _, report in parts for task in report["tasks"]]
     check_complete(tasks, generation)
-    cross_sections = {k: v for _, report in parts for k, v in report["cross_sections"].items()}
+    cross_sections = {
+        name: process["cross_sections"]
+        for _, report in parts
+        for name, process in report["processes"].items()
+    }
 
     sample = join([sample for sample, _ in parts], setup)
     if len(sample.weights) == 0:
@@ -66,6 +70,7 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
             observables=sample.observables,
             observations=sample.observations[order],
             weights=sample.weights[order],
+            shares=sample.shares[order],
             sampling_ids=sample.sampling_ids[order],
             generated=sample.generated,
             background=sample.background,
@@ -119,6 +124,7 @@ def join(samples: Sequence[Sample], setup: Setup) -> Sample:
         observables=observables,
         observations=np.concatenate([sample.observations for sample in samples]),
         weights=np.concatenate([sample.weights for sample in samples]),
+        shares=np.concatenate([sample.shares for sample in samples]),
         sampling_ids=ids,
         generated=np.bincount(ids[ids >= 0], minlength=len(setup.benchmark_names)),
         background=int(np.sum(ids < 0)),

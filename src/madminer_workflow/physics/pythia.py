@@ -14,12 +14,12 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
     """Generate the events of ``job_file`` into ``Events.tar.gz``.
 
     The archive holds one LHE file a task and ``events.json``, which repeats the tasks with the
-    name of their file and the generator's report, and the cross-sections of their processes.
+    name of their file and the generator's report, with the cross-sections of their processes.
     Raises StepError when a generator delivers another number of events than was asked for.
     """
     job = read_json(job_file)
     tasks = []
-    cross_sections = {}
+    used = {}
     with tempfile.TemporaryDirectory() as scratch:
         library = unpack(processes, Path(scratch) / "processes")
         events = Path(scratch) / "events"
@@ -30,7 +30,10 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
                 raise InputError(f"{processes}: does not contain the process {task['process']}")
             integrated = read_json(directory / "process.json")
             process = integrated["process"]
-            cross_sections[process["name"]] = integrated["report"]["cross_sections"]
+            used[process["name"]] = {
+                "events": process["events"],
+                "cross_sections": integrated["report"]["cross_sections"],
+            }
             name = f"{task['process']}.{task['sampling_benchmark']}.{task['block']:05d}.lhe"
             report = generators.get(process["generator"]).generate_events(
                 directory,
@@ -47,6 +50,6 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
             tasks.append({**task, "file": name, "report": report})
         write_json(
             events / "events.json",
-            {"index": job["index"], "tasks": tasks, "cross_sections": cross_sections},
+            {"index": job["index"], "tasks": tasks, "processes": used},
         )
         pack(events, output / "Events.tar.gz")

@@ -36,10 +36,10 @@ def draw(
     def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
         n_thetas = min(prior["n_thetas"], n)
         thetas = draw_thetas(prior["priors"], setup.parameters, n_thetas, rng)
-        pools = _Pools(part, settings)
+        inputs = model_inputs(part, settings)
         chunks = [
-            *_drawn_from_numerator(pools, thetas, theta1, n - n // 2, rng),
-            *_drawn_from_denominator(pools, thetas, theta1, n // 2, rng),
+            *_drawn_from_numerator(part, inputs, thetas, theta1, n - n // 2, rng),
+            *_drawn_from_denominator(part, inputs, thetas, theta1, n // 2, rng),
         ]
         return {
             name: np.concatenate([chunk[name] for chunk in chunks]).astype(np.float32)
@@ -71,44 +71,32 @@ def _shares(n: int, parts: int) -> np.ndarray:
     return np.diff(np.round(np.linspace(0, n, parts + 1)).astype(int))
 
 
-class _Pools:
-    """The events to draw from near each parameter point, kept once per sampling benchmark."""
-
-    def __init__(self, events: Events, settings: dict[str, Any]) -> None:
-        self.events = events
-        self.inputs = model_inputs(events, settings)
-        self.near = settings["sample_only_from_closest_benchmark"]
-        self.cache: dict[int, tuple[Events, np.ndarray]] = {}
-
-    def at(self, theta: np.ndarray) -> tuple[Events, np.ndarray]:
-        """Events and their model inputs."""
-        if not self.near:
-            return self.events, self.inputs
-        closest = self.events.closest_sample(theta)
-        if closest not in self.cache:
-            near, chosen = self.events.drawn_at(closest)
-            self.cache[closest] = near, self.inputs[chosen]
-        return self.cache[closest]
-
-
 Chunks = Iterator[dict[str, np.ndarray]]
 
 
 def _drawn_from_numerator(
-    pools: _Pools, thetas: np.ndarray, theta1: np.ndarray, n: int, rng: np.random.Generator
+    events: Events,
+    inputs: np.ndarray,
+    thetas: np.ndarray,
+    theta1: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> Chunks:
     """``n`` events in all, drawn from each of ``thetas`` in turn."""
     for theta0, size in zip(thetas, _shares(n, len(thetas)), strict=True):
-        events, inputs = pools.at(theta0)
         chosen = draw_events(events.weights_at(theta0), size, rng)
         yield _labelled(0, events, inputs, chosen, theta0, theta1)
 
 
 def _drawn_from_denominator(
-    pools: _Pools, thetas: np.ndarray, theta1: np.ndarray, n: int, rng: np.random.Generator
+    events: Events,
+    inputs: np.ndarray,
+    thetas: np.ndarray,
+    theta1: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> Chunks:
     """``n`` events drawn from theta1, labelled with ``thetas`` in turn."""
-    events, inputs = pools.at(theta1)
     chosen = draw_events(events.weights_at(theta1), n, rng)
     ends = np.cumsum(_shares(n, len(thetas)))[:-1]
     for theta0, own in zip(thetas, np.split(chosen, ends), strict=True):

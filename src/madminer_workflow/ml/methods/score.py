@@ -37,8 +37,6 @@ def draw(
 ) -> dict[str, np.ndarray]:
     """Unweighted events at the reference point with their joint score."""
     theta = events.setup.theta(settings["theta"])
-    if settings["sample_only_from_closest_benchmark"]:
-        events = events.drawn_near(theta)
 
     def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
         chosen = draw_events(part.weights_at(theta), n, rng)
