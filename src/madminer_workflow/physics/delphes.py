@@ -98,9 +98,8 @@ def analyse_task(
 
     Raises StepError when the file does not hold the task's number of events.
     """
-    is_background = task["is_background"]
-    wanted = [task["sampling_benchmark"]] if is_background else setup.benchmark_names
-    lhe = read_lhe(file, wanted)
+    is_background, sampled = task["is_background"], task["sampling_benchmark"]
+    lhe = read_lhe(file, [sampled] if is_background else setup.benchmark_names, sampled)
     if len(lhe.weights) != task["n_events"]:
         raise StepError(
             f"{file.name}: holds {len(lhe.weights)} events where {task['n_events']} are expected"
@@ -110,10 +109,10 @@ def analyse_task(
         weights = np.repeat(weights, len(setup.benchmark_names), axis=1)
         shares = np.ones(len(weights))
     else:
-        shares = balanced_shares(weights, task["sampling_benchmark"], process, setup)
+        shares = balanced_shares(weights, sampled, process, setup)
 
     rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
-    reconstructed = reconstruct(lhe.particles, settings, rng)
+    reconstructed = reconstruct(lhe.particles, settings, rng, lhe.variables)
     passed = reconstructed.passed
     return Analysed(
         observations=reconstructed.observations[passed],
