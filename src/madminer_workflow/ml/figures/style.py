@@ -1,0 +1,172 @@
+"""The look of all figures, and how they are written: reproducibly, and inline for the report."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path as FilePath
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
+INK = "#16191d"
+"""Text, axes and the parton-level truth; follows the text colour in the report."""
+
+MUTED = "#7d848c"
+"""The rate alone, and reference lines; readable on white and on black."""
+
+# Okabe and Ito's colours, the light ones darkened for thin lines on white.
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8559b", "#b07c00", "#2d95c9", "#7a5c46")
+MARKERS = "osD^vPX"
+
+SVG_COMMANDS = {
+    Path.MOVETO: "M",
+    Path.LINETO: "L",
+    Path.CURVE3: "Q",
+    Path.CURVE4: "C",
+    Path.CLOSEPOLY: "Z",
+}
+
+RC = {
+    "font.size": 11.0,
+    "axes.labelsize": 13.0,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "legend.fontsize": 10.0,
+    "mathtext.fontset": "dejavusans",
+    "savefig.dpi": 180,
+    "svg.hashsalt": "madminer-workflow",
+}
+
+
+def figure(columns: int = 1, height: float = 4.0, width: float = 5.0, **kwargs: Any) -> Figure:
+    """An empty figure of ``columns`` panels side by side; sizes in inches."""
+    return Figure(figsize=(width * columns, height), layout="constrained", **kwargs)
+
+
+def colour(content: dict[str, Any], name: str) -> str:
+    """The colour of a method, the same in every figure."""
+    return METHOD_COLOURS[_position(content, name) % len(METHOD_COLOURS)]
+
+
+def marker(content: dict[str, Any], name: str) -> str:
+    """The marker of a method, the same in every figure."""
+    return MARKERS[_position(content, name) % len(MARKERS)]
+
+
+def _position(content: dict[str, Any], name: str) -> int:
+    return [method["name"] for method in content["methods"]].index(name)
+
+
+def method_label(method: dict[str, Any]) -> str:
+    """The name of a method, with a warning if it fails its checks."""
+    return method["name"] if method["believed"] else f"{method['name']} (fails checks)"
+
+
+def opacity(method: dict[str, Any]) -> float:
+    """Methods that fail their checks step back."""
+    return 1.0 if method["believed"] else 0.6
+
+
+def label(latex: str, name: str, unit: str = "") -> str:
+    """An axis label; ``name`` where ``latex`` is not what matplotlib's mathtext understands."""
+    text = (latex if is_mathtext(latex) else name).replace("\n", " ")
+    return f"{text} [{unit}]" if unit else text
+
+
+def parameter_labels(content: dict[str, Any]) -> dict[str, str]:
+    """The label of each parameter by name."""
+    return {
+        entry["parameter_name"]: label(entry["latex"], entry["parameter_name"])
+        for entry in content["setup"]["parameters"]
+    }
+
+
+def is_mathtext(text: str) -> bool:
+    """Whether matplotlib can draw ``text``."""
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def legend_beside(figure: Figure, axes: Axes) -> None:
+    """One legend for all panels, right of them, where it can hide nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+
+
+def settle(figure: Figure) -> None:
+    """Arrange the figure once for all formats: the layout takes most of the time of a draw."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def save(figure: Figure, stem: FilePath) -> None:
+    """Write ``stem``.png and ``stem``.pdf, the same bytes for the same figure."""
+    figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
+    figure.savefig(
+        stem.with_suffix(".pdf"),
+        metadata={"CreationDate": None, "Creator": None, "Producer": None},
+    )
+
+
+def inline_svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as SVG for an HTML page, with colours that follow the page's.
+
+    INK becomes the text colour, the colours of methods the variables --c0, --c1, ...; ids get
+    the prefix ``name``, so that several figures can share a page. ``title`` must be escaped.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace("xlink:href", "href")
+    view = re.search(r'viewBox="([^"]*)"', svg)
+    opening = f'<svg viewBox="{view[1]}" role="img" aria-label="{title}">' if view else "<svg>"
+    svg = opening + svg[svg.index(">") + 1 :]
+    svg = svg.replace(INK, "currentColor")
+    for i, value in enumerate(METHOD_COLOURS):
+        svg = svg.replace(value, f"var(--c{i})")
+    return svg
+
+
+def label_svg(text: str) -> str:
+    """A line of mathtext as an inline SVG in the text colour and size; "" if it cannot be drawn."""
+    if not is_mathtext(text):
+        return ""
+    with matplotlib.rc_context(RC):
+        path = TextPath((0, 0), text, size=100, prop=FontProperties(family="DejaVu Sans"))
+    box = path.get_extents()
+    # SVG's y axis points down.
+    downwards = Affine2D().scale(1.0, -1.0)
+    parts = []
+    for points, code in path.transformed(downwards).iter_segments(simplify=False):
+        numbers = "" if code == Path.CLOSEPOLY else " ".join(f"{v:.1f}" for v in points)
+        parts.append(f"{SVG_COMMANDS[code]}{numbers}")
+    view = f"{box.x0:.1f} {-box.y1:.1f} {box.width:.1f} {box.height:.1f}"
+    return (
+        f'<svg class="math" viewBox="{view}" style="height:{box.height / 100:.3f}em;'
+        f'vertical-align:{box.y0 / 100:.3f}em" aria-hidden="true">'
+        f'<path fill="currentColor" d="{"".join(parts)}"/></svg>'
+    )

@@ -1,0 +1,124 @@
+"""Plotting: all results of an analysis as figures, ``results.json`` and ``report.html``."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import atomic_path, read_json, unpack, write_json
+from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.ml import report
+from madminer_workflow.ml.figures import plots, style
+from madminer_workflow.ml.limits import Grid, make_grid
+from madminer_workflow.ml.problem import (
+    Problem,
+    check_same_analysis,
+    evaluation_settings,
+    pose_problem,
+)
+from madminer_workflow.ml.summary import Result, summarise_all
+
+
+def plotting(analysis_file: Path, data: Path, results: Sequence[Path], output: Path) -> None:
+    """Write ``plots/*.png`` and ``*.pdf``, ``results.json`` and ``report.html``.
+
+    ``results`` are the ``Results.tar.gz`` of the methods, in any order; prints the headline.
+    Raises InputError if they, or ``data``, belong to another analysis, or one comes twice.
+    """
+    analysis = read_json(analysis_file)
+    check_same_analysis(analysis, read_setup(data), read_sample(data), data)
+    problem = pose_problem(evaluation_settings(analysis), data)
+    grid = make_grid(analysis["ml"]["limits"]["grid"], problem.setup.parameters)
+    read = read_all(results, analysis, problem, grid)
+    content = summarise_all(analysis, problem, grid, read, read_report(data))
+    with atomic_path(output / "plots") as directory:
+        directory.mkdir()
+        figures = draw_all(content, directory)
+    write_json(output / "results.json", content)
+    with atomic_path(output / "report.html") as product:
+        product.write_text(report.render(content, figures), encoding="utf-8")
+    print(report.headline_text(content))
+
+
+def read_all(
+    paths: Sequence[Path], analysis: dict[str, Any], problem: Problem, grid: Grid
+) -> list[Result]:
+    """The results in the order of the analysis's methods, after checking that they belong to it."""
+    order = [settings["name"] for settings in analysis["ml"]["methods"]]
+    found: dict[str, tuple[Path, Result]] = {}
+    for path in paths:
+        summary, arrays = read_result(path)
+        check_result(path, summary, arrays, analysis, problem, grid)
+        name = summary["name"]
+        if name in found:
+            raise InputError(
+                f"{path}: holds results of the method {name}, and so does {found[name][0]}; "
+                "give one file per method"
+            )
+        found[name] = path, (summary, arrays)
+    return [found[name][1] for name in order if name in found]
+
+
+def read_result(path: Path) -> Result:
+    """Unpack one ``Results.tar.gz``; InputError if it is not what evaluating writes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = unpack(path, scratch)
+        try:
+            summary = read_json(directory / "results.json")
+            with np.load(directory / "arrays.npz") as arrays:
+                return summary, dict(arrays)
+        except (InputError, OSError, ValueError, zipfile.BadZipFile):
+            raise InputError(f"{path}: holds no results of a method from evaluating") from None
+
+
+def check_result(
+    path: Path,
+    summary: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    analysis: dict[str, Any],
+    problem: Problem,
+    grid: Grid,
+) -> None:
+    """Raise InputError unless a method of this analysis was evaluated on these events."""
+    declared = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
+    name = summary["name"]
+    parameters = set(summary["limits"]["shape"]["intervals"])
+    expected = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    if parameters != set(grid.parameters):
+        difference = (
+            f"its parameters are {', '.join(sorted(parameters))}, not {', '.join(grid.parameters)}"
+        )
+    elif name not in declared:
+        difference = f"there is no method {name}; expected one of {', '.join(declared)}"
+    elif summary["settings"] != declared[name]:
+        difference = f"the method {name} has other settings now"
+    elif not np.array_equal(arrays["thetas"], grid.thetas()):
+        difference = "the limits grid is another one now"
+    elif not np.isclose(summary["expected_events"], expected, rtol=1e-9):
+        difference = (
+            f"it was evaluated for {summary['expected_events']:.6g} expected events, "
+            f"the data mean {float(expected):.6g}"
+        )
+    else:
+        return
+    raise InputError(f"{path}: belongs to another analysis: {difference}; run evaluating again")
+
+
+def draw_all(content: dict[str, Any], directory: Path) -> list[report.InlineFigure]:
+    """Write every figure into ``directory``; return them for the report."""
+    drawn = []
+    with matplotlib.rc_context(style.RC):
+        for plot in plots(content):
+            figure = plot.draw()
+            style.settle(figure)
+            style.save(figure, directory / plot.name)
+            svg = style.inline_svg(figure, plot.name, plot.caption)
+            drawn.append(report.InlineFigure(plot.name, plot.section, plot.caption, svg))
+    return drawn

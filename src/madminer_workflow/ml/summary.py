@@ -1,0 +1,357 @@
+"""Everything the report shows, as the JSON content of ``results.json``.
+
+Figures and report draw from this content alone, so that each number they show is in the file.
+Cross-sections are in fb; arrays that only figures need carry six significant digits.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow import __version__
+from madminer_workflow.ml import information, verdict
+from madminer_workflow.ml.baselines import truth_log_likelihood
+from madminer_workflow.ml.information import Information
+from madminer_workflow.ml.limits import (
+    Grid,
+    likelihood_ratio_statistic,
+    rate_log_likelihood,
+    summarise,
+)
+from madminer_workflow.ml.problem import Problem
+
+FB_PER_PB = 1000.0
+CALIBRATION_BINS = 10
+HISTOGRAM_BINS = 30
+PACKAGES = ("madminer", "torch", "numpy", "scipy", "matplotlib")
+
+Result = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""The content of one ``Results.tar.gz``: results.json and the arrays."""
+
+
+def summarise_all(
+    analysis: dict[str, Any],
+    problem: Problem,
+    grid: Grid,
+    results: Sequence[Result],
+    notes: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of ``results.json``; ``notes`` is what the physics steps noted in the data."""
+    levels = [str(level) for level in analysis["ml"]["limits"]["confidence_levels"]]
+    axes = {name: axis.tolist() for name, axis in zip(grid.parameters, grid.axes, strict=True)}
+    widest = max(levels, key=float)
+    baselines = summarise_baselines(problem, grid, levels)
+    methods = []
+    for summary, arrays in results:
+        method = summarise_method(summary, arrays, analysis, problem, grid)
+        method["remarks"] = verdict.remarks(method, baselines["truth"], axes, widest)
+        methods.append(method)
+    given = {method["name"] for method in methods}
+    content = {
+        "version": __version__,
+        "versions": versions(),
+        "analysis": {key: analysis[key] for key in ("name", "title", "seed")},
+        "setup": summarise_setup(analysis, problem),
+        "grid": axes,
+        "confidence_levels": levels,
+        "benchmarks": summarise_benchmarks(analysis, problem),
+        "expected_events": problem.luminosity
+        * float(problem.everything.cross_section(problem.theta_true)),
+        "cut_flow": notes.get("cut_flow", []),
+        "closure": notes.get("closure", {"checks": []}),
+        "cross_sections": notes.get("cross_sections", {}),
+        "observables": summarise_observables(analysis, problem),
+        "baselines": baselines,
+        "methods": methods,
+        "missing": [m["name"] for m in analysis["ml"]["methods"] if m["name"] not in given],
+        "verdict": verdict.verdict(methods, widest),
+    }
+    return plain(content)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and the packages behind the numbers, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def summarise_setup(analysis: dict[str, Any], problem: Problem) -> dict[str, Any]:
+    """The analysis as far as it defines the problem, with parameter points resolved."""
+    ml = analysis["ml"]
+    sections = ("parameters", "morphing", "processes", "detector", "observables", "cuts")
+    return {
+        **{key: analysis[key] for key in (*sections, "efficiencies")},
+        "luminosity_fb": problem.luminosity / FB_PER_PB,
+        "events": {
+            "all": len(problem.everything),
+            "train": len(problem.train),
+            "test": len(problem.test),
+        },
+        "theta_ref": {"benchmark": ml["theta_ref"], "theta": problem.theta_ref},
+        "theta_true": {"point": ml["limits"]["theta_true"], "theta": problem.theta_true},
+        "fisher_theta": {"benchmark": ml["fisher"]["theta"], "theta": problem.fisher_theta},
+        "published_source": ml["fisher"]["published_source"],
+    }
+
+
+def summarise_benchmarks(analysis: dict[str, Any], problem: Problem) -> list[dict[str, Any]]:
+    """Every benchmark with its cross-section after cuts and the events it means."""
+    rows = []
+    for name, theta in zip(problem.setup.benchmark_names, problem.setup.benchmarks, strict=True):
+        weights = FB_PER_PB * problem.everything.weights_at(theta)
+        value, error = float(weights.sum()), float(np.sqrt(np.square(weights).sum()))
+        rows.append(
+            {
+                "name": name,
+                "theta": theta,
+                "added_by_morphing": name not in analysis["benchmarks"],
+                "cross_section_fb": [value, error],
+                "expected_events": value * problem.luminosity / FB_PER_PB,
+            }
+        )
+    return rows
+
+
+def summarise_observables(analysis: dict[str, Any], problem: Problem) -> list[dict[str, Any]]:
+    """Normalised distributions at the reference point and at benchmarks that differ from it."""
+    points = [analysis["ml"]["theta_ref"], *contrasting_benchmarks(analysis)]
+    events = problem.everything
+    result = []
+    for observable in analysis["observables"]:
+        values = events.columns([observable["name"]])[:, 0]
+        reference = events.weights_at(problem.theta_ref)
+        edges = histogram_edges(values, reference, observable["range"])
+        curves = []
+        for name in points:
+            weights = events.weights_at(problem.setup.theta(name))
+            density, error = normalised_histogram(values, weights, edges)
+            curves.append({"benchmark": name, "density": density, "error": error})
+        labels = {key: observable[key] for key in ("name", "latex", "unit")}
+        result.append({**labels, "edges": edges, "curves": curves})
+    return result
+
+
+def contrasting_benchmarks(analysis: dict[str, Any]) -> list[str]:
+    """For each parameter the benchmark that is farthest from the reference along it alone."""
+    benchmarks = analysis["benchmarks"]
+    reference = benchmarks[analysis["ml"]["theta_ref"]]
+    spans = {p["parameter_name"]: np.ptp(p["parameter_range"]) for p in analysis["parameters"]}
+    chosen: list[str] = []
+    for own in spans:
+
+        def purity(name: str, own: str = own) -> float:
+            steps = {p: abs(benchmarks[name][p] - reference[p]) / spans[p] for p in spans}
+            return 2.0 * steps[own] - sum(steps.values())
+
+        best = max(benchmarks, key=purity)
+        if best not in chosen and benchmarks[best] != reference:
+            chosen.append(best)
+    return chosen
+
+
+def histogram_edges(
+    values: np.ndarray, weights: np.ndarray, wanted: Sequence[float] | None
+) -> np.ndarray:
+    """Edges over the range ``wanted``, or over the central 99 %; integers get a bin each."""
+    finite = np.isfinite(values)
+    values, weights = values[finite], weights[finite]
+    if len(values) == 0:
+        return np.array([0.0, 1.0])
+    distinct = np.unique(values)
+    if len(distinct) <= HISTOGRAM_BINS and np.all(distinct == np.round(distinct)):
+        return np.arange(distinct[0] - 0.5, distinct[-1] + 1.0)
+    if wanted is None:
+        order = np.argsort(values)
+        share = np.cumsum(np.maximum(weights[order], 0.0))
+        low, high = values[order][np.searchsorted(share, share[-1] * np.array([0.005, 0.995]))]
+        wanted = [low, high] if high > low else [low - 0.5, low + 0.5]
+    return np.linspace(wanted[0], wanted[1], HISTOGRAM_BINS + 1)
+
+
+def normalised_histogram(
+    values: np.ndarray, weights: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fraction of all events per unit of the observable, and its statistical error, (n_bins,)."""
+    scale = weights.sum() * np.diff(edges)
+    sums, _ = np.histogram(values, edges, weights=weights)
+    squares, _ = np.histogram(values, edges, weights=weights**2)
+    return sums / scale, np.sqrt(squares) / np.abs(scale)
+
+
+def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[str]) -> dict[str, Any]:
+    """The rate alone, and the parton-level truth of the test events, which nothing can beat."""
+    thetas = grid.thetas()
+    rate = rate_log_likelihood(problem, thetas)
+    expected = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    truth = expected * truth_log_likelihood(problem, thetas)
+    theta, luminosity = problem.fisher_theta, problem.luminosity
+    matrices = {
+        "rate": information.rate(problem.everything, theta, luminosity),
+        "truth": information.truth(problem.everything, theta, luminosity),
+    }
+    likelihoods = {
+        "rate": {"rate_and_shape": rate},
+        "truth": {"shape": truth, "rate_and_shape": truth + rate},
+    }
+    baselines = {}
+    for name, kinds in likelihoods.items():
+        statistics = {kind: likelihood_ratio_statistic(row) for kind, row in kinds.items()}
+        baselines[name] = {
+            "name": name,
+            "limits": {
+                kind: summarise(q, grid, [float(level) for level in levels])
+                for kind, q in statistics.items()
+            },
+            "curves": {kind: projections(q, grid) for kind, q in statistics.items()},
+            "fisher_information": fisher_of_baseline(matrices[name]),
+        }
+    return baselines
+
+
+def fisher_of_baseline(own: Information) -> dict[str, Any]:
+    """A baseline's information in the form that methods have."""
+    return {"matrix": own.matrix, "error": own.error, "sigma": standard_deviations(own.matrix)}
+
+
+def standard_deviations(matrix: np.ndarray) -> list[float | None]:
+    """Cramér-Rao: sqrt((I^-1)_ii), all parameters free; None where I cannot tell."""
+    if np.linalg.cond(matrix) > 1e12:
+        return [None] * len(matrix)
+    return [float(np.sqrt(v)) if v > 0.0 else None for v in np.diag(np.linalg.inv(matrix))]
+
+
+def projections(q: np.ndarray, grid: Grid) -> dict[str, Any]:
+    """``q`` (n_points,) minimised over all but one, and all but two, parameters.
+
+    ``profiles`` maps a parameter to values on its axis; ``pairs`` lists matrices with the first
+    parameter along the rows. Values are differences to the global minimum.
+    """
+    cube = q.reshape(grid.shape)
+    names = grid.parameters
+    every = range(len(names))
+    profiles = {names[i]: digits(cube.min(axis=tuple(k for k in every if k != i))) for i in every}
+    pairs = [
+        {
+            "parameters": [names[i], names[j]],
+            "q": digits(cube.min(axis=tuple(k for k in every if k not in (i, j)))),
+        }
+        for i, j in combinations(every, 2)
+    ]
+    return {"profiles": profiles, "pairs": pairs}
+
+
+def digits(values: np.ndarray) -> np.ndarray:
+    """Values with six significant digits, enough for figures."""
+    rounded = [float(f"{value:.6g}") for value in np.asarray(values, dtype=float).ravel()]
+    return np.reshape(rounded, np.shape(values))
+
+
+def summarise_method(
+    summary: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    analysis: dict[str, Any],
+    problem: Problem,
+    grid: Grid,
+) -> dict[str, Any]:
+    """One method: its results, whether they may be believed, and the curves of its figures."""
+    name = summary["name"]
+    kinds = list(summary["limits"])
+    curves = {}
+    for kind in kinds:
+        curves[kind] = projections(arrays[f"q_{kind}"], grid)
+        members = [projections(q, grid)["profiles"] for q in arrays[f"q_{kind}_members"]]
+        curves[kind]["member_profiles"] = {
+            parameter: [each[parameter] for each in members] for parameter in grid.parameters
+        }
+    published = analysis["ml"]["fisher"]["published"].get(name)
+    diagnostics = plain(summary["diagnostics"])
+    return {
+        **{key: summary[key] for key in ("name", "settings", "members", "limits", "losses")},
+        "believed": not verdict.failures(diagnostics),
+        "reason": verdict.reason(diagnostics),
+        "diagnostics": diagnostics,
+        "fisher_information": fisher_of_method(summary["fisher_information"], published),
+        "curves": curves,
+        "calibration": score_calibration(summary["settings"], arrays, problem),
+    }
+
+
+def fisher_of_method(
+    own: dict[str, Any], published: Sequence[Sequence[float]] | None
+) -> dict[str, Any]:
+    """A method's information; ``error`` joins statistics and spread between members.
+
+    ``pull`` and ``ratio`` compare it with the published one, whose errors are not known.
+    """
+    matrix = np.array(own["matrix"])
+    error = np.hypot(own["statistical_error"], own["ensemble_spread"])
+    result = {**own, "error": error, "sigma": standard_deviations(matrix)}
+    if published is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result["pull"] = (matrix - published) / error
+            result["ratio"] = matrix / np.array(published)
+        result["published"] = published
+    return result
+
+
+def score_calibration(
+    settings: dict[str, Any], arrays: dict[str, np.ndarray], problem: Problem
+) -> list[dict[str, Any]] | None:
+    """Mean parton-level score in bins of the estimated one, per parameter; None without scores.
+
+    Bins hold equal numbers of test events; the means are weighted to the reference point.
+    """
+    if "score" not in arrays:
+        return None
+    theta = problem.setup.theta(settings["theta1" if "theta1" in settings else "theta"])
+    weights = problem.test.weights_at(theta)
+    filled = weights > 0.0
+    true_scores = problem.test.scores_at(theta, np.flatnonzero(filled))
+    result = []
+    for name, estimated, true in zip(
+        problem.setup.parameters, arrays["score"][filled].T, true_scores.T, strict=True
+    ):
+        chunks = np.array_split(np.argsort(estimated, kind="stable"), CALIBRATION_BINS)
+        points = [
+            mean_and_error(estimated[chunk], true[chunk], weights[filled][chunk])
+            for chunk in chunks
+            if len(chunk)
+        ]
+        columns = zip(("estimated", "true", "error"), np.array(points).T, strict=True)
+        result.append({"parameter": name, **{key: digits(column) for key, column in columns}})
+    return result
+
+
+def mean_and_error(
+    estimated: np.ndarray, true: np.ndarray, weights: np.ndarray
+) -> tuple[float, float, float]:
+    """Weighted means of two scores and the standard error of the second."""
+    p = weights / weights.sum()
+    mean = p @ true
+    return float(p @ estimated), float(mean), float(np.sqrt(p**2 @ (true - mean) ** 2))
+
+
+def plain(content: Any) -> Any:
+    """``content`` with arrays as lists and None for what is not a finite number: strict JSON."""
+    if isinstance(content, dict):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, np.ndarray):
+        return plain(content.tolist())
+    if isinstance(content, (list, tuple)):
+        return [plain(value) for value in content]
+    if isinstance(content, np.generic):
+        return plain(content.item())
+    if isinstance(content, float) and not np.isfinite(content):
+        return None
+    return content
