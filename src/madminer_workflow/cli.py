@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -28,11 +28,34 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; exit with 2 for bad input and 1 for a failed step."""
         try:
-            return super().main(*args, **kwargs)
-        except (InputError, StepError) as error:
-            for line in str(error).splitlines():
-                click.echo(f"error: {line}", err=True)
-            sys.exit(2 if isinstance(error, InputError) else 1)
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}))
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
+        except click.ClickException as error:
+            fail(usage(error), 2)
+        except InputError as error:
+            fail(str(error), 2)
+        except StepError as error:
+            fail(str(error), 1)
+        except OSError as error:
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        except click.Abort:
+            sys.exit(130)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong, one problem a line, and exit."""
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+    sys.exit(code)
+
+
+def usage(error: click.ClickException) -> str:
+    """What click has to say about the arguments, in one line."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message}; see {context.command_path} --help" if context else message
 
 
 @click.group(

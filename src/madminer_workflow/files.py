@@ -8,10 +8,11 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from madminer_workflow.errors import InputError
 
@@ -52,6 +53,17 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: is not valid JSON ({error})") from None
 
 
+def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str, Any]:
+    """Read a JSON file that ``step`` wrote; InputError unless it has exactly these ``keys``."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.keys() != set(keys):
+        raise InputError(
+            f"{path}: is not the file that {step} writes; "
+            f"expected JSON with the keys {', '.join(sorted(keys))}"
+        )
+    return content
+
+
 def pack(directory: str | Path, archive: str | Path) -> None:
     """Pack the content of ``directory`` into a ``.tar.gz`` whose bytes depend on the content only.
 
@@ -74,20 +86,29 @@ def pack(directory: str | Path, archive: str | Path) -> None:
                 tar.addfile(info, content)
 
 
-def unpack(archive: str | Path, directory: str | Path) -> Path:
+def unpack(archive: str | Path, directory: str | Path, expected: str | None = None) -> Path:
     """Unpack a ``.tar.gz`` of regular files into ``directory`` and return it.
 
-    Raises InputError for anything that is not a readable archive, and for members that would
-    land outside ``directory`` or are not regular files or directories.
+    Raises InputError for anything that is not a readable and complete archive, for members that
+    would land outside ``directory`` or are not regular files or directories, and if the archive
+    does not hold the file ``expected``.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with (
+            gzip.open(archive) as zipped,
+            tarfile.open(fileobj=cast(IO[bytes], zipped), mode="r:") as tar,
+        ):
             for member in tar:
                 _extract(tar, member, directory.resolve())
-    except (OSError, EOFError, tarfile.TarError) as error:
+            # Only at its end does gzip notice that content is missing or damaged.
+            while zipped.read(1 << 20):
+                pass
+    except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error})") from None
+    if expected and not (directory / expected).is_file():
+        raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
     return directory
 
 

@@ -61,10 +61,22 @@ class Setup:
         return np.array(gradients)
 
     def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
-        """The parameter point, shape (n_parameters,), of a benchmark name or of named values."""
-        if isinstance(point, str):
-            return self.benchmarks[self.benchmark_names.index(point)]
-        return np.array([float(point[name]) for name in self.parameters])
+        """The parameter point, shape (n_parameters,), of a benchmark name or of named values.
+
+        Raises InputError for a benchmark or parameters that the analysis does not have.
+        """
+        if not isinstance(point, str):
+            if point.keys() != set(self.parameters):
+                raise InputError(
+                    f"a parameter point has values for {', '.join(point)}; "
+                    f"expected {', '.join(self.parameters)}"
+                )
+            return np.array([float(point[name]) for name in self.parameters])
+        if point not in self.benchmark_names:
+            raise InputError(
+                f"there is no benchmark {point}; expected one of {', '.join(self.benchmark_names)}"
+            )
+        return self.benchmarks[self.benchmark_names.index(point)]
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,40 @@ def read_setup(path: str | Path) -> Setup:
             # MadMiner stores (n_components, n_benchmarks).
             morphing_matrix=file["morphing/morphing_matrix"][()].T,
         )
+
+
+def check_setup(path: str | Path, setup: Setup, analysis: Mapping[str, Any]) -> None:
+    """Raise InputError unless ``setup``, read from ``path``, is that of ``analysis``.
+
+    ``analysis`` has the ``parameters`` and ``benchmarks`` of the analysis file; MadMiner may have
+    added benchmarks to these.
+    """
+    declared = [parameter["parameter_name"] for parameter in analysis["parameters"]]
+    if setup.parameters != declared:
+        raise InputError(
+            f"{path}: belongs to another analysis: its parameters are "
+            f"{', '.join(setup.parameters)}; expected {', '.join(declared)}"
+        )
+    for name, values in analysis["benchmarks"].items():
+        if name not in setup.benchmark_names:
+            raise InputError(f"{path}: belongs to another analysis: no benchmark {name}")
+        if not np.array_equal(setup.theta(name), setup.theta(values)):
+            raise InputError(
+                f"{path}: belongs to another analysis: its benchmark {name} is at "
+                f"{', '.join(f'{value:g}' for value in setup.theta(name))}; "
+                f"expected {', '.join(f'{value:g}' for value in setup.theta(values))}"
+            )
+
+
+def same_setup(one: Setup, other: Setup) -> bool:
+    """Whether parameters, benchmarks and morphing are equal."""
+    return (
+        one.parameters == other.parameters
+        and one.benchmark_names == other.benchmark_names
+        and np.array_equal(one.benchmarks, other.benchmarks)
+        and np.array_equal(one.components, other.components)
+        and np.array_equal(one.morphing_matrix, other.morphing_matrix)
+    )
 
 
 def read_sample(path: str | Path) -> Sample:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_json, unpack, write_json
+from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.information import Information
 from madminer_workflow.ml.limits import (
@@ -20,8 +20,8 @@ from madminer_workflow.ml.limits import (
     rate_log_likelihood,
     summarise,
 )
-from madminer_workflow.ml.model import read_model
-from madminer_workflow.ml.problem import Problem, pose_problem
+from madminer_workflow.ml.model import METHOD, read_model
+from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
@@ -34,7 +34,7 @@ def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output
     the test set). The order of ``models`` does not matter. Raises InputError if they are not all
     members of one method or do not fit the data.
     """
-    evaluation = read_json(evaluation_file)
+    evaluation = read_product(evaluation_file, "sampling", EVALUATION_KEYS)
     problem = pose_problem(evaluation, data)
     grid = make_grid(evaluation["limits"]["grid"], problem.setup.parameters)
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,19 +49,33 @@ def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output
 
 def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> list[Path]:
     """Unpack ``models``; return their directories in the order of their member numbers."""
-    directories = [unpack(path, scratch / f"model_{i}") for i, path in enumerate(models)]
+    directories = [unpack(path, scratch / f"model_{i}", METHOD) for i, path in enumerate(models)]
     notes = [read_model(directory) for directory in directories]
+    members: dict[int, Path] = {}
     for note, path in zip(notes, models, strict=True):
+        if note["parameters"] != problem.setup.parameters:
+            raise InputError(
+                f"{path}: belongs to another analysis: its parameters are "
+                f"{', '.join(note['parameters'])}; those of the data are "
+                f"{', '.join(problem.setup.parameters)}"
+            )
         if note["settings"] != notes[0]["settings"]:
             raise InputError(
                 f"{path}: is a model of {note['settings']['name']} with other settings than "
                 f"{models[0]}; evaluate the members of one method at a time"
             )
-        unknown = [name for name in note["observables"] if name not in problem.test.observables]
-        if unknown:
+        if note["observables"] != problem.test.observables:
             raise InputError(
-                f"{path}: was trained with the observable {unknown[0]}, which the data do not have"
+                f"{path}: belongs to another analysis: its observables are "
+                f"{', '.join(note['observables'])}; those of the data are "
+                f"{', '.join(problem.test.observables)}"
             )
+        if note["member"] in members:
+            raise InputError(
+                f"{path}: is member {note['member']} of {note['settings']['name']}, and so is "
+                f"{members[note['member']]}; give every member once"
+            )
+        members[note["member"]] = path
     order = np.argsort([note["member"] for note in notes], kind="stable")
     return [directories[i] for i in order]
 

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.madminer_file import Sample, Setup, read_sample, read_setup
+from madminer_workflow.madminer_file import (
+    Sample,
+    Setup,
+    check_setup,
+    read_report,
+    read_sample,
+    read_setup,
+)
 from madminer_workflow.ml.events import Events, union
+
+SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
+EVALUATION_KEYS = (*SHARED_KEYS, "fisher_theta", "seed")
 
 
 @dataclass(frozen=True)
@@ -39,41 +49,43 @@ class Problem:
 def evaluation_settings(analysis: dict[str, Any]) -> dict[str, Any]:
     """What ``pose_problem`` and evaluating need of an analysis: ``evaluation.json``."""
     ml = analysis["ml"]
-    shared = {key: ml[key] for key in ("luminosity", "theta_ref", "test_split", "limits")}
+    shared = {key: ml[key] for key in SHARED_KEYS}
     return {**shared, "fisher_theta": ml["fisher"]["theta"], "seed": analysis["seed"]}
 
 
 def check_same_analysis(analysis: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> None:
-    """Raise InputError unless the data have the analysis's parameters and observables."""
-    parameters = [parameter["parameter_name"] for parameter in analysis["parameters"]]
+    """Raise InputError unless the data have the parameters, benchmarks and observables."""
+    check_setup(data, setup, analysis)
     observables = [observable["name"] for observable in analysis["observables"]]
-    for what, expected, found in (
-        ("parameters", parameters, setup.parameters),
-        ("observables", observables, sample.observables),
-    ):
-        if expected != found:
-            raise InputError(
-                f"{data}: belongs to another analysis: its {what} are {', '.join(found)}; "
-                f"the analysis file declares {', '.join(expected)}"
-            )
-    missing = [name for name in analysis["benchmarks"] if name not in setup.benchmark_names]
-    if missing:
-        raise InputError(f"{data}: belongs to another analysis: no benchmark {missing[0]}")
+    if sample.observables != observables:
+        raise InputError(
+            f"{data}: belongs to another analysis: its observables are "
+            f"{', '.join(sample.observables)}; expected {', '.join(observables)}"
+        )
+
+
+def read_data(data: Path) -> tuple[Setup, Sample]:
+    """Set-up and events; InputError if ``data`` holds only the events of one job."""
+    if "tasks" in read_report(data):
+        raise InputError(
+            f"{data}: holds the events of one job only; expected the combined_delphes.h5 of combine"
+        )
+    return read_setup(data), read_sample(data)
 
 
 def pose_problem(evaluation: dict[str, Any], data: Path) -> Problem:
     """The problem of an ``evaluation.json`` on a MadMiner data file.
 
-    Raises InputError if the data do not have the grid's parameters.
+    Raises InputError if the data do not have the grid's parameters or the benchmarks.
     """
-    setup = read_setup(data)
+    setup, sample = read_data(data)
     grid = evaluation["limits"]["grid"]
     if set(grid) != set(setup.parameters):
         raise InputError(
             f"{data}: belongs to another analysis: its parameters are "
             f"{', '.join(setup.parameters)}; the limits grid names {', '.join(grid)}"
         )
-    everything = union(read_sample(data), setup)
+    everything = union(sample, setup)
     boundary = 1.0 - evaluation["test_split"]
     return Problem(
         setup=setup,

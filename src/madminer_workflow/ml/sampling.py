@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from madminer_workflow.analysis import load_analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
-from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.events import union
-from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings
+from madminer_workflow.ml.events import Events, union
+from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
 from madminer_workflow.seeds import derive_seed
 
 
@@ -27,29 +27,50 @@ def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> 
     if ntrainsamples < 1:
         raise InputError(f"ntrainsamples: is {ntrainsamples}; expected at least 1 ensemble member")
     analysis = load_analysis(input_file)
-    setup, sample = read_setup(data), read_sample(data)
+    setup, sample = read_data(data)
     check_same_analysis(analysis, setup, sample, data)
     ml = analysis["ml"]
     training_events = union(sample, setup).part(0.0, 1.0 - ml["test_split"])
     evaluation = evaluation_settings(analysis)
 
     for settings in ml["methods"]:
-        name = settings["name"]
-        method = methods.get(settings["method"])
-        write_json(output / "methods" / name / "evaluation.json", evaluation)
-        # A histogram is the same for every member: nothing in it is random.
-        members = 1 if settings["method"] == "histogram" else ntrainsamples
-        for member in range(members):
-            rng = np.random.default_rng(derive_seed(analysis["seed"], "sampling", name, member))
-            arrays = method.draw(training_events, settings, rng)
-            content = {
-                "settings": settings,
-                "member": member,
-                "seed": derive_seed(analysis["seed"], "training", name, member),
-                "observables": training_events.observables,
-            }
-            folder = output / "methods" / name
-            with atomic_path(folder / f"Samples_{name}_{member}.npz") as product:
-                np.savez(product, content=np.array(json.dumps(content, sort_keys=True)), **arrays)
-
+        check_defined(training_events, settings, data)
+    with atomic_path(output / "methods") as directory:
+        for settings in ml["methods"]:
+            write_json(directory / settings["name"] / "evaluation.json", evaluation)
+            # A histogram is the same for every member: nothing in it is random.
+            members = 1 if settings["method"] == "histogram" else ntrainsamples
+            for member in range(members):
+                write_member(directory, training_events, settings, member, analysis["seed"])
     write_json(output / "analysis.json", analysis)
+
+
+def check_defined(events: Events, settings: dict[str, Any], data: Path) -> None:
+    """Raise InputError if an observable that the method uses is not a finite number somewhere."""
+    names = settings.get("observables") or settings.get("features") or events.observables
+    undefined = np.sum(~np.isfinite(events.columns(names)), axis=0)
+    for name, n in zip(names, undefined, strict=True):
+        if n:
+            raise InputError(
+                f"{data}: the observable {name} is undefined in {n} of {len(events)} events, which "
+                f"the method {settings['name']} cannot use; give the observable a default, make it "
+                "required, or leave it out of the method's observables or features"
+            )
+
+
+def write_member(
+    directory: Path, events: Events, settings: dict[str, Any], member: int, seed: int
+) -> None:
+    """Draw the training set of one ensemble member into ``directory/<method>``."""
+    name = settings["name"]
+    rng = np.random.default_rng(derive_seed(seed, "sampling", name, member))
+    arrays = methods.get(settings["method"]).draw(events, settings, rng)
+    content = {
+        "settings": settings,
+        "member": member,
+        "seed": derive_seed(seed, "training", name, member),
+        "parameters": events.setup.parameters,
+        "observables": events.observables,
+    }
+    with atomic_path(directory / name / f"Samples_{name}_{member}.npz") as product:
+        np.savez(product, content=np.array(json.dumps(content, sort_keys=True)), **arrays)

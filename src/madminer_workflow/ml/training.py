@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import pack
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import write_model
+
+CONTENT = {"settings", "member", "seed", "parameters", "observables"}
+"""What sampling notes beside the arrays."""
 
 
 def training(samples: Path, output: Path) -> None:
@@ -34,10 +38,16 @@ def training(samples: Path, output: Path) -> None:
 def read_samples(samples: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Settings and arrays of one member; InputError if the file is broken."""
     try:
+        # numpy would take anything else for a pickle and say so.
+        if not zipfile.is_zipfile(samples):
+            raise zipfile.BadZipFile("truncated or no npz file")
         with np.load(samples) as file:
             arrays = dict(file)
-        return json.loads(str(arrays.pop("content"))), arrays
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        content = json.loads(str(arrays.pop("content")))
+        if not isinstance(content, dict) or not content.keys() >= CONTENT:
+            raise ValueError("it does not describe a method")
+        return content, arrays
+    except (EOFError, KeyError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(f"{samples}: is not a training sample from sampling ({error})") from None
 
 

@@ -10,32 +10,36 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import read_json, write_json
+from madminer_workflow.files import write_json
 from madminer_workflow.madminer_file import (
     Sample,
     Setup,
+    check_setup,
     read_definitions,
     read_report,
     read_sample,
     read_setup,
+    same_setup,
     write_sample,
 )
 from madminer_workflow.physics.closure import check_closure
-from madminer_workflow.physics.generate import all_tasks
+from madminer_workflow.physics.generate import all_tasks, read_generation
 from madminer_workflow.seeds import derive_seed
 
 
 def combine(config: Path, generation_file: Path, data: Sequence[Path], output: Path) -> None:
     """Join ``data`` into ``combined_delphes.h5``; write ``cutflow.json`` and ``closure.json``.
 
-    The result depends on the set of events only, not on how jobs shared them. Raises StepError
-    when events are missing or doubled and when the morphing does not close.
+    The result depends on the set of events only, not on how jobs shared them. Raises InputError
+    for files of different analyses, StepError when events are missing or doubled and when the
+    morphing does not close.
     """
     if not data:
         raise InputError("combine: no data files given; expected at least one delphes_data.h5")
     setup = read_setup(config)
-    generation = read_json(generation_file)
-    parts = order_by_task([(read_sample(path), read_report(path)) for path in data], generation)
+    generation = read_generation(generation_file)
+    check_setup(config, setup, generation)
+    parts = order_by_task([read_part(path, setup, config) for path in data], generation)
     tasks = [task for _, report in parts for task in report["tasks"]]
     check_complete(tasks, generation)
     cross_sections = {
@@ -86,6 +90,19 @@ def task_key(task: dict[str, Any]) -> tuple[str, str, int]:
 
 
 Part = tuple[Sample, dict[str, Any]]
+
+
+def read_part(path: Path, setup: Setup, config: Path) -> Part:
+    """The events of one job and its report; InputError if it is another file."""
+    report = read_report(path)
+    if "tasks" not in report:
+        raise InputError(f"{path}: is not a delphes_data.h5: it does not say which job it is from")
+    if not same_setup(read_setup(path), setup):
+        raise InputError(
+            f"{path}: belongs to another analysis: its parameters, benchmarks or morphing are not "
+            f"those of {config}"
+        )
+    return read_sample(path), report
 
 
 def order_by_task(parts: Sequence[Part], generation: dict[str, Any]) -> list[Part]:

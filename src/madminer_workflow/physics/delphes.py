@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.errors import StepError
-from madminer_workflow.files import read_json, unpack
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import read_json, read_product, unpack
 from madminer_workflow.madminer_file import Sample, Setup, read_setup, write_sample
+from madminer_workflow.physics.generate import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
 from madminer_workflow.seeds import derive_seed
@@ -26,9 +27,12 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     Weights are in pb and scaled so that those of all jobs together sum, for every sampling
     benchmark, to the cross-section times the k-factor. The file's report lists the tasks with
     their cut flows and with the sums of their shares of the weights before any cut.
+
+    Raises InputError for events of another analysis or without weights.
     """
     setup = read_setup(config)
-    settings = read_json(reconstruction_file)
+    keys = ("seed", "detector", "observables", "cuts", "efficiencies")
+    settings = read_product(reconstruction_file, "configure", keys)
     names = [observable["name"] for observable in settings["observables"]]
     observations = [np.empty((0, len(names)))]
     weights = [np.empty((0, len(setup.benchmark_names)))]
@@ -36,8 +40,14 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     sampling_ids = [np.empty(0, dtype=int)]
     tasks = []
     with tempfile.TemporaryDirectory() as scratch:
-        directory = unpack(events, scratch)
+        directory = unpack(events, scratch, "events.json")
         content = read_json(directory / "events.json")
+        for name, process in content["processes"].items():
+            if process["benchmarks"] != benchmark_values(setup):
+                raise InputError(
+                    f"{events}: belongs to another analysis: {name} was generated for other "
+                    f"parameters or benchmarks than those of {config}"
+                )
         for task in content["tasks"]:
             analysed = analyse_task(
                 task,

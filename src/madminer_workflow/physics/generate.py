@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_json, write_json
-from madminer_workflow.madminer_file import Setup, read_setup
+from madminer_workflow.files import atomic_path, pack, read_product, write_json
+from madminer_workflow.madminer_file import Setup, check_setup, read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.seeds import derive_seed
 
@@ -24,14 +24,16 @@ HELD_OUT = "closure"
 def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> None:
     """Integrate the processes into ``Processes.tar.gz`` and write ``jobs/job_*.json``.
 
-    Raises InputError for njobs < 1 and whatever the generators refuse.
+    Raises InputError for njobs < 1, for files of different analyses and whatever the generators
+    refuse.
     """
     if njobs < 1:
         raise InputError(f"njobs: is {njobs}; expected a number of jobs of at least 1")
-    generation = read_json(generation_file)
+    generation = read_generation(generation_file)
     setup = read_setup(config)
+    check_setup(config, setup, generation)
     benchmarks = benchmark_values(setup)
-    benchmarks[HELD_OUT] = held_out_point(generation)
+    points = {**benchmarks, HELD_OUT: held_out_point(generation)}
 
     with tempfile.TemporaryDirectory() as scratch:
         for process in generation["processes"]:
@@ -40,15 +42,25 @@ def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> N
             report = generators.get(process["generator"]).integrate(
                 process,
                 generation["parameters"],
-                benchmarks,
+                points,
                 directory,
                 derive_seed(generation["seed"], "integrate", process["name"]),
             )
-            write_json(directory / "process.json", {"process": process, "report": report})
+            write_json(
+                directory / "process.json",
+                {"process": process, "benchmarks": benchmarks, "report": report},
+            )
         pack(scratch, output / "Processes.tar.gz")
 
-    for index, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
-        write_json(output / "jobs" / f"job_{index:04d}.json", {"index": index, "tasks": tasks})
+    with atomic_path(output / "jobs") as jobs:
+        for index, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
+            write_json(jobs / f"job_{index:04d}.json", {"index": index, "tasks": tasks})
+
+
+def read_generation(path: Path) -> dict[str, Any]:
+    """Read ``generation.json``; InputError if it is another file."""
+    keys = ("version", "seed", "benchmarks", "morphing", "parameters", "processes")
+    return read_product(path, "configure", keys)
 
 
 def benchmark_values(setup: Setup) -> dict[str, dict[str, float]]:

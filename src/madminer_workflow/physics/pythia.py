@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import pack, read_json, unpack, write_json
+from madminer_workflow.files import pack, read_json, read_product, unpack, write_json
 from madminer_workflow.physics import generators
 
 
@@ -17,7 +17,7 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
     name of their file and the generator's report, with the cross-sections of their processes.
     Raises StepError when a generator delivers another number of events than was asked for.
     """
-    job = read_json(job_file)
+    job = read_product(job_file, "generate", ("index", "tasks"))
     tasks = []
     used = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -26,12 +26,13 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
         events.mkdir()
         for task in job["tasks"]:
             directory = library / task["process"]
-            if not directory.is_dir():
+            if not (directory / "process.json").is_file():
                 raise InputError(f"{processes}: does not contain the process {task['process']}")
             integrated = read_json(directory / "process.json")
             process = integrated["process"]
             used[process["name"]] = {
                 "events": process["events"],
+                "benchmarks": integrated["benchmarks"],
                 "cross_sections": integrated["report"]["cross_sections"],
             }
             name = f"{task['process']}.{task['sampling_benchmark']}.{task['block']:05d}.lhe"
