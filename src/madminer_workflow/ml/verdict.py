@@ -12,6 +12,7 @@ KIND = "rate_and_shape"
 
 CEILING_PULL = 3.0
 GRID_POINTS = 4.0
+NOTABLE_GAIN = 1.05
 
 
 def failures(diagnostics: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
@@ -128,7 +129,9 @@ def _sentence(
         gain = interval_size(believed[1]["limits"][KIND], level) / interval_size(
             best["limits"][KIND], level
         )
-        if np.isfinite(gain):
+        if gain < NOTABLE_GAIN:
+            text += f", though hardly shorter than those of {believed[1]['name']}, the next"
+        elif np.isfinite(gain):
             text += f", {gain:.2f} times shorter than those of {believed[1]['name']}, the next"
     tighter = [method["name"] for method in ranked[: ranked.index(best)]]
     text += "."

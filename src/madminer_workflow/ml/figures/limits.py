@@ -222,9 +222,9 @@ def profiles(content: dict[str, Any], kind: str) -> Figure:
 def smooth(x: np.ndarray, values: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """``values`` on a finer axis by a monotone interpolation, which adds no wiggles."""
     q = np.array(values, dtype=float)
-    if not np.all(np.isfinite(q)):
-        return x, q
     fine = np.linspace(x[0], x[-1], FINER * (len(x) - 1) + 1)
+    if not np.all(np.isfinite(q)):
+        return fine, np.interp(fine, x, q)
     return fine, PchipInterpolator(x, q)(fine)
 
 

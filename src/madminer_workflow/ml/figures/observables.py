@@ -13,7 +13,7 @@ from madminer_workflow.ml.figures import style
 
 def distribution(content: dict[str, Any], observable: dict[str, Any]) -> Figure:
     """One observable at the reference point and at contrasting benchmarks, with their ratio."""
-    figure = style.figure(height=4.6, width=6.0)
+    figure = style.figure(height=5.0, width=6.0)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     edges = np.array(observable["edges"])
     reference, *others = observable["curves"]
@@ -30,11 +30,11 @@ def distribution(content: dict[str, Any], observable: dict[str, Any]) -> Figure:
     top.set_xlim(edges[0], edges[-1])
     unit = observable["unit"]
     top.set_ylabel(f"fraction of events / {unit}" if unit else "density of events")
-    top.legend(loc="best")
     bottom.set_ylabel("ratio")
     bottom.set_ylim(*_ratio_range([curve["density"] for curve in others], density))
     bottom.set_xlabel(style.label(observable["latex"], observable["name"], unit))
     figure.align_ylabels()
+    figure.legend(loc="outside upper left")
     return figure
 
 
@@ -65,6 +65,8 @@ def point_label(content: dict[str, Any], benchmark: str) -> str:
     labels = style.parameter_labels(content)
     theta = next(row["theta"] for row in content["benchmarks"] if row["name"] == benchmark)
     values = [
-        f"{text} = {value:g}" for text, value in zip(labels.values(), theta, strict=True) if value
+        f"{text} = {value:g}".replace("-", "−")
+        for text, value in zip(labels.values(), theta, strict=True)
+        if value
     ]
     return f"{benchmark}: {', '.join(values) or 'all parameters 0'}"
