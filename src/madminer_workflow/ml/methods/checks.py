@@ -25,61 +25,62 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[float, float
     return mean, float(np.sqrt(np.square(p) @ np.square(values - mean)))
 
 
-def ratio_checks(
-    log_ratios: np.ndarray, events: Events, theta1: np.ndarray
-) -> list[dict[str, Any]]:
+def closure_check(log_ratios: np.ndarray, events: Events, theta1: np.ndarray) -> dict[str, Any]:
     """E[r(x | theta, theta1)] = 1 under theta1; ``log_ratios`` is (n_thetas, n_events)."""
     weights = events.weights_at(theta1)
     means = [weighted_mean(np.exp(row), weights) for row in log_ratios]
     value, error = max(means, key=lambda mean: abs(mean[0] - 1.0))
-    return [
-        {
-            "check": "closure of the ratio",
-            "value": value,
-            "error": error,
-            "expected": f"1 within {CLOSURE} and 3 standard errors",
-            "passed": bool(abs(value - 1.0) < CLOSURE + 3.0 * error),
-            "meaning": "mean likelihood ratio over events of the denominator, worst of one "
-            "standard deviation of the prior along every axis; it is 1 for any true ratio",
-        }
-    ]
+    return {
+        "check": "closure of the ratio",
+        "value": value,
+        "error": error,
+        "expected": f"1 within {CLOSURE} and 3 standard errors",
+        "passed": bool(abs(value - 1.0) < CLOSURE + 3.0 * error),
+        "meaning": "mean likelihood ratio over events of the denominator, before it is "
+        "normalised, worst of one standard deviation of the prior along every axis; it is 1 for "
+        "any true ratio",
+    }
 
 
-def score_checks(scores: np.ndarray, events: Events, theta: np.ndarray) -> list[dict[str, Any]]:
-    """Mean and calibration of ``scores`` (n_events, n_parameters) estimated at ``theta``.
-
-    The true score averages to zero, and the best estimate of the joint score t(x, z) from x
-    satisfies E[t t_hat] = E[t_hat^2] (it is the conditional mean), so that the slope of the
-    joint on the estimated score is 1.
-    """
+def mean_check(scores: np.ndarray, events: Events, theta: np.ndarray) -> dict[str, Any]:
+    """E[t_hat] = 0 for ``scores`` (n_events, n_parameters) estimated at ``theta``."""
     weights = events.weights_at(theta)
-    joint = events.scores_at(theta)
-    biases, slopes = [], []
-    for estimated, true in zip(scores.T, joint.T, strict=True):
+    biases = []
+    for estimated in scores.T:
         scale = np.sqrt(weighted_mean(estimated**2, weights)[0])
         mean, error = weighted_mean(estimated, weights)
         biases.append((mean / scale, error / scale))
+    value, error = max(biases, key=lambda pair: abs(pair[0]))
+    return {
+        "check": "mean of the score",
+        "value": value,
+        "error": error,
+        "expected": f"0 within {BIAS} and 3 standard errors",
+        "passed": bool(abs(value) < BIAS + 3.0 * error),
+        "meaning": "mean estimated score at its own point, in units of its standard deviation, "
+        "worst parameter; it is 0 for any true score",
+    }
+
+
+def calibration_check(scores: np.ndarray, events: Events, theta: np.ndarray) -> dict[str, Any]:
+    """Slope of the joint score t(x, z) on ``scores`` (n_events, n_parameters), worst parameter.
+
+    The best estimate of the joint score from x is its conditional mean, for which
+    E[t t_hat] = E[t_hat^2]: the slope is 1.
+    """
+    weights = events.weights_at(theta)
+    slopes = []
+    for estimated, true in zip(scores.T, events.scores_at(theta).T, strict=True):
+        square = weighted_mean(estimated**2, weights)[0]
         residual, error = weighted_mean((true - estimated) * estimated, weights)
-        slopes.append((1.0 + residual / scale**2, error / scale**2))
-    bias, bias_error = max(biases, key=lambda pair: abs(pair[0]))
-    slope, slope_error = max(slopes, key=lambda pair: abs(pair[0] - 1.0))
-    return [
-        {
-            "check": "mean of the score",
-            "value": bias,
-            "error": bias_error,
-            "expected": f"0 within {BIAS} and 3 standard errors",
-            "passed": bool(abs(bias) < BIAS + 3.0 * bias_error),
-            "meaning": "mean estimated score at its own point, in units of its standard "
-            "deviation, worst parameter; it is 0 for any true score",
-        },
-        {
-            "check": "calibration of the score",
-            "value": slope,
-            "error": slope_error,
-            "expected": f"1 within {CALIBRATION} and 3 standard errors",
-            "passed": bool(abs(slope - 1.0) < CALIBRATION + 3.0 * slope_error),
-            "meaning": "slope of the parton-level score on the estimated one, worst parameter; "
-            "below 1 the network claims more information than the events have",
-        },
-    ]
+        slopes.append((1.0 + residual / square, error / square))
+    value, error = max(slopes, key=lambda pair: abs(pair[0] - 1.0))
+    return {
+        "check": "calibration of the score",
+        "value": float(value),
+        "error": float(error),
+        "expected": f"1 within {CALIBRATION} and 3 standard errors",
+        "passed": bool(abs(value - 1.0) < CALIBRATION + 3.0 * error),
+        "meaning": "slope of the parton-level score on the estimated one, worst parameter; "
+        "below 1 the network claims more information than the events have",
+    }

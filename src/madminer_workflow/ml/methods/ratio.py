@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
-from madminer_workflow.ml.methods.checks import ratio_checks, score_checks
+from madminer_workflow.ml.methods.checks import calibration_check, closure_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.problem import Problem
@@ -155,17 +156,30 @@ def scores(directory: Path, events: Events, theta: np.ndarray) -> np.ndarray:
 
 
 def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Expected log likelihood ratio per test event at ``thetas``, shape (n_thetas,)."""
-    weights = problem.test.weights_at(problem.theta_true)
-    return log_ratios(directory, problem.test, thetas) @ (weights / weights.sum())
+    """Expected log likelihood ratio per test event at ``thetas``, shape (n_thetas,).
+
+    The network's ratios are not exactly those of a density: their mean under theta1 differs
+    from 1, and a slope of that mean in theta would shift the best fit once many events are
+    observed. Dividing by the mean restores the normalisation.
+    """
+    log_r = log_ratios(directory, problem.test, thetas)
+    reference = problem.setup.theta(model_settings(directory)["theta1"])
+    p1, p_true = (
+        weights / weights.sum()
+        for weights in map(problem.test.weights_at, (reference, problem.theta_true))
+    )
+    return log_r @ p_true - logsumexp(log_r, b=p1, axis=1)
 
 
 def information(directory: Path, problem: Problem) -> Information:
-    """Fisher information from the test events."""
+    """Fisher information of the normalised ratio, from the test events."""
+    theta = problem.fisher_theta
+    estimated = scores(directory, problem.test, theta)
+    weights = problem.test.weights_at(theta)
     return from_scores(
-        scores(directory, problem.test, problem.fisher_theta),
+        estimated - weights @ estimated / weights.sum(),
         problem.test,
-        problem.fisher_theta,
+        theta,
         problem.luminosity,
         problem.everything,
         problem.seed,
@@ -173,11 +187,12 @@ def information(directory: Path, problem: Problem) -> Information:
 
 
 def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
-    """Closure of the ratio along every axis of the prior and checks of the score."""
+    """Closure of the ratio along every axis of the prior and calibration of its score."""
     theta1, thetas = typical_points(directory, problem)
+    estimated = scores(directory, problem.test, theta1)
     return [
-        *ratio_checks(log_ratios(directory, problem.test, thetas), problem.test, theta1),
-        *score_checks(scores(directory, problem.test, theta1), problem.test, theta1),
+        closure_check(log_ratios(directory, problem.test, thetas), problem.test, theta1),
+        calibration_check(estimated, problem.test, theta1),
     ]
 
 

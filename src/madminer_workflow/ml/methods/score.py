@@ -22,7 +22,7 @@ from madminer_workflow.ml.binning import (
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
-from madminer_workflow.ml.methods.checks import score_checks
+from madminer_workflow.ml.methods.checks import calibration_check, mean_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.problem import Problem
@@ -121,7 +121,11 @@ def information(directory: Path, problem: Problem) -> Information:
 def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
     """Checks of the estimated score at the reference point."""
     theta = problem.setup.theta(model_settings(directory)["theta"])
-    return score_checks(scores(directory, problem.test), problem.test, theta)
+    estimated = scores(directory, problem.test)
+    return [
+        mean_check(estimated, problem.test, theta),
+        calibration_check(estimated, problem.test, theta),
+    ]
 
 
 def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
