@@ -1,0 +1,59 @@
+"""MadMiner's package on demand: fewer imports, the same package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(script: str) -> str:
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"), [("core", {"torch", "matplotlib"}), ("ml", {"scipy.stats", "matplotlib"})]
+)
+def test_a_module_comes_without_the_rest(module: str, spared: set[str]):
+    script = f"import madminer_workflow, madminer.{module}, sys; print(*sys.modules)"
+    assert not spared & set(run(script).split())
+
+
+def test_asked_for_a_name_it_is_the_plain_package():
+    names = "import madminer; from madminer import LHEReader; print(sorted(vars(madminer)))"
+    assert run(f"import madminer_workflow, madminer.ml; {names}") == run(names)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import madminer; print(madminer.LHEReader.__module__)",
+        "import madminer.ml; from madminer import lhe; print(lhe.LHEReader.__module__)",
+    ],
+)
+def test_it_can_be_used_as_ever(use: str):
+    assert run(f"import madminer_workflow; {use}") == "madminer.lhe.lhe_reader"
+
+
+def test_classes_are_the_same_before_and_after():
+    script = """
+import madminer_workflow
+from madminer.ml import ScoreEstimator
+import madminer
+assert madminer.ScoreEstimator is ScoreEstimator
+assert madminer.ml.ScoreEstimator is ScoreEstimator
+try:
+    madminer.nothing
+except AttributeError as error:
+    print(error)
+"""
+    assert run(script) == "module 'madminer' has no attribute 'nothing'"
+
+
+def test_a_package_that_is_already_there_stays():
+    script = "import sys, types; before = sys.modules['madminer'] = types.ModuleType('madminer'); "
+    check = "import madminer_workflow; print(sys.modules['madminer'] is before)"
+    assert run(script + check) == "True"
