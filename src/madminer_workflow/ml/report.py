@@ -64,7 +64,7 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
 def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[str, Any]:
     """The variables of the template."""
     levels = sorted(content["confidence_levels"], key=float)
-    parameters = list(content["grid"])
+    parameters = content["parameters"]
     drawn = {figure.section for figure in figures}
     absent = {
         "training": "training" not in drawn,
@@ -102,7 +102,7 @@ def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[st
         "subjects": [*methods, *[{"settings": None, "members": None, **b} for b in baselines]],
         "remarks": [(m["name"], remark) for m in methods for remark in m["remarks"]],
         "has_published": any("published" in m["fisher_information"] for m in methods),
-        "volume_word": {1: "range", 2: "area"}.get(len(parameters), "volume"),
+        "volume_word": {1: "", 2: "area"}.get(len(parameters), "volume"),
         "entries": list(combinations_with_replacement(range(len(parameters)), 2)),
         "meanings": {
             check["check"]: check["meaning"]
@@ -240,11 +240,14 @@ def _minus(digits: str) -> str:
 def headline_text(content: dict[str, Any]) -> str:
     """The headline for a terminal: intervals of every method, and which one to use."""
     level = content["verdict"]["confidence_level"]
-    header = ["method", "believe", *(f"{name} {percent(level)}" for name in content["grid"])]
+    header = ["method", "believe", *(f"{name} {percent(level)}" for name in content["parameters"])]
     rows = [header]
     for method in rank(content["methods"], content["verdict"]["kind"], level):
         own = method["limits"][content["verdict"]["kind"]]["intervals"]
-        cells = [str(intervals(own[name][level], axis)) for name, axis in content["grid"].items()]
+        cells = [
+            str(intervals(own[name][level], content["grid"][name]))
+            for name in content["parameters"]
+        ]
         rows.append([method["name"], "yes" if method["believed"] else "no", *cells])
     columns = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = [

@@ -58,6 +58,7 @@ def summarise_all(
         "versions": versions(),
         "analysis": {key: analysis[key] for key in ("name", "title", "seed")},
         "setup": summarise_setup(analysis, problem),
+        "parameters": grid.parameters,
         "grid": axes,
         "confidence_levels": levels,
         "benchmarks": summarise_benchmarks(analysis, problem),

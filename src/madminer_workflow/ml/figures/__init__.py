@@ -66,7 +66,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
 def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
     """Intervals, contours and profiles, with and without the rate."""
     pairs = content["baselines"]["rate"]["curves"]["rate_and_shape"]["pairs"]
-    n_parameters = len(content["grid"])
+    n_parameters = len(content["parameters"])
     for kind, words in KINDS.items():
         yield Plot(
             f"intervals_{kind}",
@@ -101,7 +101,7 @@ def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
 
 def fisher_plots(content: dict[str, Any]) -> Iterator[Plot]:
     """An ellipse per pair of parameters, or bars for a single one."""
-    names = list(content["grid"])
+    names = content["parameters"]
     if len(names) == 1:
         yield Plot(
             f"fisher_{names[0]}",
