@@ -128,6 +128,31 @@ def test_failure_names_the_step_and_shows_its_log(toy: Toy):
     assert toy.joined == "aaccddend"
 
 
+def test_what_a_failed_step_wrote_is_where_its_log_says(toy: Toy):
+    text = (TOY / "steps.yml").read_text()
+    broken = text.replace(
+        "mkdir {output}/jobs &&",
+        "echo no > {output}/why.txt && echo see {output}/why.txt && false &&",
+    )
+    for name, content in [
+        ("workflow.yml", (TOY / "workflow.yml").read_text()),
+        ("steps.yml", broken),
+    ]:
+        (toy.directory / name).write_text(content)
+
+    def run() -> None:
+        run_yadage("workflow.yml", toy.directory, toy.parameters(0), toy.workdir, 1)
+
+    kept = toy.workdir / "part/split/_packtivity/failed"
+    with pytest.raises(StepError, match=f"see {kept}/why.txt"):
+        run()
+    assert (kept / "why.txt").read_text() == "no\n"
+    assert [path.name for path in (toy.workdir / "part/split").iterdir()] == ["_packtivity"]
+    (toy.directory / "steps.yml").write_text(text)
+    run()
+    assert not kept.exists()
+
+
 def test_after_a_failure_waiting_steps_do_not_start(toy: Toy):
     toy.letters.write_text("bad c d e")
     with pytest.raises(StepError):

@@ -7,6 +7,7 @@ workflow files then run without Docker, with the ``madminer-workflow`` of this i
 from __future__ import annotations
 
 import re
+import shutil
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from madminer_workflow.engines.cache import Cache, replace_path, replace_product
 from madminer_workflow.engines.commands import Commands
 
 TAIL_LINES = 20
+LEFTOVERS = "failed"
 
 # packtivity publishes matches in the order of the directory, which differs between machines: then
 # job 3 would not be in the folder pythia_3.
@@ -55,7 +57,8 @@ def run_step(
 
     The command really writes to a scratch directory that replaces the content of ``target`` when
     it succeeds: a failure leaves the previous product as it was, and a success leaves nothing of
-    it. ``log`` receives the command and its output; ``starting`` is called if the command runs.
+    it. ``log`` receives the command and its output, and beside it a failure leaves what it wrote
+    in the directory LEFTOVERS; ``starting`` is called if the command runs.
     """
     key = cache.key(command, target) if cache else None
     if cache and key and cache.restore(key, target):
@@ -63,13 +66,25 @@ def run_step(
     starting()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"$ {command}\n")
+    shutil.rmtree(log.parent / LEFTOVERS, ignore_errors=True)
     with scratch_directory(target) as scratch:
         exit_code = commands.run(replace_path(command, target, str(scratch)), scratch, log)
         if exit_code == 0:
             if cache and key:
                 cache.store(key, scratch)
             replace_product(target, scratch)
+        elif exit_code > 0:
+            _keep_leftovers(scratch, target, log)
     return Outcome(exit_code, key=key)
+
+
+def _keep_leftovers(scratch: Path, target: Path, log: Path) -> None:
+    """Keep what explains a failure, and let the log name the place where it is kept."""
+    kept = target
+    if any(scratch.iterdir()):
+        kept = scratch.rename(log.parent / LEFTOVERS)
+    text = log.read_text(errors="surrogateescape").replace(str(scratch), str(kept))
+    log.write_text(text, errors="surrogateescape")
 
 
 def describe_failure(name: str, exit_code: int, log: Path) -> str:
