@@ -105,7 +105,6 @@ def test_results_json_is_strict_and_holds_what_it_should(
     assert high == pytest.approx(math.sqrt(3.84146 / 8.0), rel=1e-3) == -low
     fisher = histogram["fisher_information"]
     assert fisher["published"] == [[1.0, 0.0], [0.0, 1.0]]
-    assert fisher["pull"][0][0] == pytest.approx(7.0 / 0.5)
     assert fisher["ratio"][0] == [8.0, None]
     assert fisher["sigma"] == pytest.approx([1.0 / math.sqrt(8.0)] * 2)
     assert sally["fisher_information"]["error"][0][0] == pytest.approx(math.hypot(0.5, 0.1))

@@ -293,14 +293,13 @@ def fisher_of_method(
 ) -> dict[str, Any]:
     """A method's information; ``error`` joins statistics and spread between members.
 
-    ``pull`` and ``ratio`` compare it with the published one, whose errors are not known.
+    ``ratio`` compares it with the published one, whose errors are not known.
     """
     matrix = np.array(own["matrix"])
     error = np.hypot(own["statistical_error"], own["ensemble_spread"])
     result = {**own, "error": error, "sigma": standard_deviations(matrix)}
     if published is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
-            result["pull"] = (matrix - published) / error
             result["ratio"] = matrix / np.array(published)
         result["published"] = published
     return result
