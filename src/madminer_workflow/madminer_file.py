@@ -110,8 +110,8 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except KeyError as error:
-        raise InputError(f"{path}: is not a MadMiner file ({error.args[0]})") from None
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: is not a MadMiner file, or damaged ({error.args[0]})") from None
     except OSError as error:
         reason = "no such file" if not Path(path).exists() else "truncated or not HDF5"
         raise InputError(f"{path}: cannot be read as HDF5: {reason} ({error})") from None

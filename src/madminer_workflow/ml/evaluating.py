@@ -43,7 +43,7 @@ def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output
         product = Path(scratch) / "results"
         product.mkdir()
         write_json(product / RESULTS, summary)
-        np.savez(product / ARRAYS, **arrays)
+        np.savez(product / ARRAYS, allow_pickle=False, **arrays)
         pack(product, output / "Results.tar.gz")
 
 

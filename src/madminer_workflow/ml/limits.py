@@ -36,13 +36,11 @@ class Grid:
 
 def make_grid(settings: dict[str, Any], parameters: list[str]) -> Grid:
     """The grid of ``limits.grid`` in the analysis file."""
-    return Grid(
-        parameters,
-        [
-            np.linspace(*settings[name]["range"], settings[name]["resolution"])
-            for name in parameters
-        ],
-    )
+    axes = []
+    for name in parameters:
+        low, high = settings[name]["range"]
+        axes.append(np.linspace(low, high, settings[name]["resolution"]))
+    return Grid(parameters, axes)
 
 
 def rate_log_likelihood(problem: Problem, thetas: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def read_samples(samples: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if not isinstance(content, dict) or not content.keys() >= CONTENT:
             raise ValueError("it does not describe a method")
         return content, arrays
-    except (EOFError, KeyError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, KeyError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(f"{samples}: is not a training sample from sampling ({error})") from None
 
 

@@ -11,6 +11,7 @@ Two families of checks, for every signal process:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from madminer_workflow.physics.generate import HELD_OUT, held_out_point
 
 MAX_PULL = 5.0
 """With about ten checks a run, chance exceeds 5 standard deviations once in 200 000 runs."""
+
+MAX_RELATIVE_ERROR = 0.3
+"""About ten events: with fewer, their fluctuation is no longer normal, nor their error known."""
 
 Estimate = tuple[float, float]
 
@@ -39,7 +43,7 @@ def check_closure(
     return {"max_pull": MAX_PULL, "checks": checks}
 
 
-def compare(what: str, theta: Sequence[float], predicted: Estimate, direct: Estimate) -> dict:
+def compare(what: str, theta: np.ndarray, predicted: Estimate, direct: Estimate) -> dict:
     """One check: the pull is the difference over both errors in quadrature."""
     error = float(np.hypot(predicted[1], direct[1]))
     pull = (predicted[0] - direct[0]) / error
@@ -59,66 +63,73 @@ def reweighting_checks(
     sample: Sample,
     setup: Setup,
 ) -> list[dict[str, Any]]:
-    """Every sampling benchmark against the union of all other samples, after all cuts.
+    """Every sampling benchmark of every signal process against all other samples, after all cuts.
 
-    Signal processes are summed, as they are in the analysis.
+    ``sample`` has the events of ``tasks`` in their order. Estimates with a relative error above
+    ``MAX_RELATIVE_ERROR`` are not compared.
     """
-    generated = generated_events(tasks, setup)
-    sampled = np.flatnonzero(generated)
-    if len(sampled) < 2:
-        return []
-    signals = {task["process"] for task in tasks if not task["is_background"]}
-    integration = [
-        relative_error([cross_sections[process][setup.benchmark_names[b]] for process in signals])
-        for b in range(len(setup.benchmark_names))
-    ]
+    processes = np.repeat([task["process"] for task in tasks], [task["passed"] for task in tasks])
     checks = []
-    for b in sampled:
-        others = [s for s in sampled if s != b]
-        shares = generated[others] / generated[others].sum()
-        predictions = [from_sample(sample, s, b, generated[s], integration[s]) for s in others]
-        predicted = float(shares @ [value for value, _ in predictions])
-        error = float(np.sqrt(np.square(shares) @ [variance for _, variance in predictions]))
-        direct, variance = from_sample(sample, b, b, generated[b], integration[b])
-        checks.append(
-            compare(
-                f"{setup.benchmark_names[b]}, reweighted from the other samples",
-                setup.benchmarks[b],
-                (predicted, error),
-                (direct, float(np.sqrt(variance))),
-            )
+    for process in dict.fromkeys(task["process"] for task in tasks if not task["is_background"]):
+        generated = generated_events([task for task in tasks if task["process"] == process], setup)
+        chosen = processes == process
+        estimates = Estimates(
+            weights=sample.weights[chosen],
+            sampling_ids=sample.sampling_ids[chosen],
+            generated=generated,
+            integration=np.array(
+                [np.divide(*cross_sections[process][name][::-1]) for name in setup.benchmark_names]
+            ),
         )
+        sampled = [int(b) for b in np.flatnonzero(generated)]
+        for b in sampled if len(sampled) > 1 else []:
+            predicted = estimates.at([s for s in sampled if s != b], b)
+            direct = estimates.at([b], b)
+            if all(error <= MAX_RELATIVE_ERROR * value for value, error in (predicted, direct)):
+                what = f"{process} at {setup.benchmark_names[b]}, reweighted from the other samples"
+                checks.append(compare(what, setup.benchmarks[b], predicted, direct))
     return checks
 
 
 def generated_events(tasks: Sequence[dict[str, Any]], setup: Setup) -> np.ndarray:
-    """Number of signal events generated at each benchmark, shape (n_benchmarks,)."""
+    """Number of events generated at each benchmark, shape (n_benchmarks,)."""
     counts = np.zeros(len(setup.benchmark_names))
     for task in tasks:
-        if not task["is_background"]:
-            counts[setup.benchmark_names.index(task["sampling_benchmark"])] += task["n_events"]
+        counts[setup.benchmark_names.index(task["sampling_benchmark"])] += task["n_events"]
     return counts
 
 
-def relative_error(estimates: Sequence[Estimate]) -> float:
-    """The relative error of a sum of independent estimates."""
-    total = sum(value for value, _ in estimates)
-    return float(np.sqrt(sum(error**2 for _, error in estimates)) / total)
+@dataclass(frozen=True)
+class Estimates:
+    """Cross-sections from the events of one process, (n_events, n_benchmarks) ``weights`` in pb.
 
-
-def from_sample(
-    sample: Sample, sampled: int, target: int, generated: float, integration: float
-) -> tuple[float, float]:
-    """Cross-section at benchmark ``target`` from events drawn at ``sampled``, and its variance.
-
-    The variance is that of a sum over a fixed number of generated events, of which those that
-    fail the cuts count as zeros, plus that of the sample's normalisation, known to the relative
-    error ``integration``.
+    ``sampling_ids`` (n_events,) are the benchmarks they were drawn from, ``generated``
+    (n_benchmarks,) the numbers of events drawn, ``integration`` (n_benchmarks,) the relative errors
+    of the integrated cross-sections.
     """
-    weights = sample.weights[sample.sampling_ids == sampled, target]
-    total = weights.sum()
-    statistical = max(np.square(weights).sum() - total**2 / generated, 0.0)
-    return float(total), float(statistical + (integration * total) ** 2)
+
+    weights: np.ndarray
+    sampling_ids: np.ndarray
+    generated: np.ndarray
+    integration: np.ndarray
+
+    def at(self, samples: Sequence[int], target: int) -> Estimate:
+        """The cross-section at benchmark ``target`` from the events of ``samples``, and its error.
+
+        Samples count by their numbers of events. The variance of each is that of a sum over a fixed
+        number of generated events, of which those that fail the cuts count as zeros, plus that of
+        its normalisation.
+        """
+        total = variance = 0.0
+        for s in samples:
+            share = self.generated[s] / self.generated[samples].sum()
+            weights = share * self.weights[self.sampling_ids == s, target]
+            value = weights.sum()
+            total += value
+            variance += max(np.square(weights).sum() - value**2 / self.generated[s], 0.0)
+            variance += (self.integration[s] * value) ** 2
+        # Without any event the error is not zero but unknown.
+        return float(total), float(np.sqrt(variance)) if total else np.inf
 
 
 def morphing_checks(

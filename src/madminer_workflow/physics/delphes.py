@@ -130,6 +130,7 @@ def analyse_task(
         shares=shares[passed],
         note={
             "cut_flow": reconstructed.cut_flow,
+            "passed": int(passed.sum()),
             "sum_weights": (shares @ weights).tolist(),
             "sum_weights_squared": ((shares**2 * weights.T) @ weights).tolist(),
         },

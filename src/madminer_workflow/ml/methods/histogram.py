@@ -48,6 +48,7 @@ def train(
     template = fill(bin_indices(arrays["x"], edges), arrays["weights"], n_bins(edges))
     np.savez(
         directory / MODEL,
+        allow_pickle=False,
         template=template,
         observables=np.array(settings["observables"]),
         **{f"edges_{i}": axis for i, axis in enumerate(edges)},
