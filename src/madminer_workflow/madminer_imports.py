@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
 from typing import Any
 
 PACKAGE = "madminer"
@@ -15,18 +18,31 @@ def defer_package_imports() -> None:
     ``madminer/__init__.py`` imports all of MadMiner, whichever module is wanted: torch for the
     set-up, matplotlib's and scipy's larger parts for a network. That is 1.5 s more for every
     process that trains, 3 s for configure. With this, it runs as soon as the package itself is
-    asked for one of its names, so that all uses of ``madminer`` work as ever. Does nothing
-    if MadMiner is already imported, or not installed.
+    asked for one of its names, so that all uses of ``madminer`` work as ever.
     """
-    spec = None if PACKAGE in sys.modules else importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.loader is None:
-        return
-    package, loader = importlib.util.module_from_spec(spec), spec.loader
+    sys.meta_path.insert(0, _Finder())
 
-    def load(name: str) -> Any:
-        del package.__dict__["__getattr__"]
-        loader.exec_module(package)
-        return getattr(package, name)
 
-    package.__dict__["__getattr__"] = load
-    sys.modules[PACKAGE] = package
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != PACKAGE:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or not isinstance(spec.loader, SourceFileLoader):
+            return None
+        spec.loader = _Loader(fullname, spec.loader.path)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        execute = super().exec_module
+
+        def load(name: str) -> Any:
+            del module.__dict__["__getattr__"]
+            execute(module)
+            return getattr(module, name)
+
+        module.__dict__["__getattr__"] = load
