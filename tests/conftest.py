@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
+from tests import chain
 
 DATA = Path(__file__).parent / "data"
 REPOSITORY = Path(__file__).parents[1]
@@ -66,3 +67,27 @@ def toy_file(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample = toy_sample(setup, {"sm": 8000, "w": 2000}, seed=1)
     write_sample(path, DATA / "madminer_config.h5", sample, {"x0": "x0", "x1": "x1"}, {})
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
+    """The products of the physics steps of the tiny analysis, in three jobs."""
+    return chain.run_physics(chain.TINY, tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
+    """One parameter, a signal with k-factor and a background, with efficiencies."""
+    directory = tmp_path_factory.mktemp("mixed")
+    signal = {"name": "signal", "generator": "builtin", "process": "wbf_haa", "k_factor": 1.5}
+    background = {**signal, "name": "background", "k_factor": 3.0, "is_background": True}
+    input_file = chain.analysis_file(
+        directory / "input.yml",
+        chain.TINY1,
+        processes=[
+            {**signal, "events": {"sm": 1500, "w": 500, "neg_w": 500}},
+            {**background, "events": {"sm": 400}},
+        ],
+        efficiencies=[{"definition": "0.5 + 0.5 * float(pt_j1 > 60.0)"}],
+    )
+    return chain.run_physics(input_file, directory)

@@ -4,26 +4,28 @@ Two families of checks, for every signal process:
 
 - *reweighting*, after all cuts: the cross-section at a benchmark from the events drawn there,
   against the one that the events of all other benchmarks predict with their weights;
-- *morphing*, before cuts: the cross-section at a parameter point that is not in the morphing
-  basis, integrated directly by the generator, against the morphed weights of all events.
+- *morphing*, before cuts: the cross-section integrated directly by the generator, at every
+  benchmark and at a point outside the morphing basis, against the morphed weights of all events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from madminer_workflow.madminer_file import Sample, Setup
+from madminer_workflow.physics.delphes import balanced_shares
 from madminer_workflow.physics.generate import HELD_OUT, held_out_point
 
 MAX_PULL = 5.0
-"""With about ten checks a run, chance exceeds 5 standard deviations once in 200 000 runs."""
+"""With about a dozen checks a run, chance exceeds 5 standard deviations once in 140 000 runs."""
 
-MAX_RELATIVE_ERROR = 0.3
-"""About ten events: with fewer, their fluctuation is no longer normal, nor their error known."""
+LARGEST_SHARE = 0.05
+"""Where one event makes more of a sum than this, neither its error nor its mean are to be trusted:
+the events of other samples then hardly reach where the cross-section comes from."""
 
 Estimate = tuple[float, float]
 
@@ -65,71 +67,65 @@ def reweighting_checks(
 ) -> list[dict[str, Any]]:
     """Every sampling benchmark of every signal process against all other samples, after all cuts.
 
-    ``sample`` has the events of ``tasks`` in their order. Estimates with a relative error above
-    ``MAX_RELATIVE_ERROR`` are not compared.
+    ``sample`` has the events of ``tasks`` in their order. Estimates in which one event
+    makes more than ``LARGEST_SHARE`` are not compared.
     """
     processes = np.repeat([task["process"] for task in tasks], [task["passed"] for task in tasks])
     checks = []
     for process in dict.fromkeys(task["process"] for task in tasks if not task["is_background"]):
-        generated = generated_events([task for task in tasks if task["process"] == process], setup)
         chosen = processes == process
-        estimates = Estimates(
-            weights=sample.weights[chosen],
-            sampling_ids=sample.sampling_ids[chosen],
-            generated=generated,
-            integration=np.array(
-                [np.divide(*cross_sections[process][name][::-1]) for name in setup.benchmark_names]
-            ),
-        )
-        sampled = [int(b) for b in np.flatnonzero(generated)]
-        for b in sampled if len(sampled) > 1 else []:
-            predicted = estimates.at([s for s in sampled if s != b], b)
-            direct = estimates.at([b], b)
-            if all(error <= MAX_RELATIVE_ERROR * value for value, error in (predicted, direct)):
-                what = f"{process} at {setup.benchmark_names[b]}, reweighted from the other samples"
-                checks.append(compare(what, setup.benchmarks[b], predicted, direct))
+        weights, ids = sample.weights[chosen], sample.sampling_ids[chosen]
+        events = generated_events([task for task in tasks if task["process"] == process])
+        for target in events if len(events) > 1 else ():
+            others = {name: n for name, n in events.items() if name != target}
+            own = {target: events[target]}
+            predicted, direct = (
+                from_samples(weights, ids, target, drawn, cross_sections[process], setup)
+                for drawn in (others, own)
+            )
+            if predicted and direct:
+                what = f"{process} at {target}, reweighted from the other samples"
+                checks.append(compare(what, setup.theta(target), predicted, direct))
     return checks
 
 
-def generated_events(tasks: Sequence[dict[str, Any]], setup: Setup) -> np.ndarray:
-    """Number of events generated at each benchmark, shape (n_benchmarks,)."""
-    counts = np.zeros(len(setup.benchmark_names))
+def generated_events(tasks: Sequence[dict[str, Any]]) -> Counter[str]:
+    """Number of events generated at each sampling benchmark."""
+    counts: Counter[str] = Counter()
     for task in tasks:
-        counts[setup.benchmark_names.index(task["sampling_benchmark"])] += task["n_events"]
+        counts[task["sampling_benchmark"]] += task["n_events"]
     return counts
 
 
-@dataclass(frozen=True)
-class Estimates:
-    """Cross-sections from the events of one process, (n_events, n_benchmarks) ``weights`` in pb.
+def from_samples(
+    weights: np.ndarray,
+    sampling_ids: np.ndarray,
+    target: str,
+    events: Mapping[str, int],
+    cross_sections: Mapping[str, Estimate],
+    setup: Setup,
+) -> Estimate | None:
+    """The cross-section at benchmark ``target`` from some samples of a process, and its error.
 
-    ``sampling_ids`` (n_events,) are the benchmarks they were drawn from, ``generated``
-    (n_benchmarks,) the numbers of events drawn, ``integration`` (n_benchmarks,) the relative errors
-    of the integrated cross-sections.
+    ``weights`` (n_events, n_benchmarks) and ``sampling_ids`` (n_events,) are those of the events
+    left after cuts, ``events`` the numbers that were drawn from the benchmarks to use. These
+    samples are joined with the balance heuristic. The variance of each is that of a sum over a
+    fixed number of drawn events, of which those that fail the cuts count as zeros, plus that of its
+    normalisation. None if one event makes more than ``LARGEST_SHARE`` of the sum.
     """
-
-    weights: np.ndarray
-    sampling_ids: np.ndarray
-    generated: np.ndarray
-    integration: np.ndarray
-
-    def at(self, samples: Sequence[int], target: int) -> Estimate:
-        """The cross-section at benchmark ``target`` from the events of ``samples``, and its error.
-
-        Samples count by their numbers of events. The variance of each is that of a sum over a fixed
-        number of generated events, of which those that fail the cuts count as zeros, plus that of
-        its normalisation.
-        """
-        total = variance = 0.0
-        for s in samples:
-            share = self.generated[s] / self.generated[samples].sum()
-            weights = share * self.weights[self.sampling_ids == s, target]
-            value = weights.sum()
-            total += value
-            variance += max(np.square(weights).sum() - value**2 / self.generated[s], 0.0)
-            variance += (self.integration[s] * value) ** 2
-        # Without any event the error is not zero but unknown.
-        return float(total), float(np.sqrt(variance)) if total else np.inf
+    total = variance = largest = 0.0
+    process = {"events": events, "cross_sections": cross_sections}
+    for name, n in events.items():
+        own = weights[sampling_ids == setup.benchmark_names.index(name)]
+        shares = balanced_shares(own, name, process, setup)
+        values = shares * own[:, setup.benchmark_names.index(target)]
+        value, error = cross_sections[name]
+        total += values.sum()
+        variance += max(np.square(values).sum() - values.sum() ** 2 / n, 0.0)
+        variance += (error / value * values.sum()) ** 2
+        largest = max(largest, values.max(initial=0.0))
+    # Not "<=": without any event the error is not zero but unknown.
+    return (float(total), float(np.sqrt(variance))) if largest < LARGEST_SHARE * total else None
 
 
 def morphing_checks(
@@ -138,27 +134,21 @@ def morphing_checks(
     cross_sections: dict[str, dict[str, Estimate]],
     setup: Setup,
 ) -> list[dict[str, Any]]:
-    """The held-out point of every signal process, before cuts."""
-    point = held_out_point(generation)
-    theta = np.array([point[name] for name in setup.parameters])
-    coefficients = setup.morphing_weights(theta)
+    """Every benchmark and the held-out point of every signal process, before cuts."""
+    held_out = held_out_point(generation)
     checks = []
     for process in generation["processes"]:
         if process["is_background"]:
             continue
-        predicted = morphed_from_all(
-            [task for task in tasks if task["process"] == process["name"]], coefficients
-        )
-        value, error = cross_sections[process["name"]][HELD_OUT]
-        k_factor = process["k_factor"]
-        checks.append(
-            compare(
-                f"{process['name']} at a point outside the basis, morphed from all events",
-                theta,
-                predicted,
-                (k_factor * value, k_factor * error),
-            )
-        )
+        name, k_factor = process["name"], process["k_factor"]
+        own = [task for task in tasks if task["process"] == name]
+        points = [(point, f"{name} at {point}, from all events") for point in setup.benchmark_names]
+        points.append((HELD_OUT, f"{name} at a point outside the basis, morphed from all events"))
+        for point, what in points:
+            theta = setup.theta(held_out if point == HELD_OUT else point)
+            predicted = morphed_from_all(own, setup.morphing_weights(theta))
+            value, error = cross_sections[name][point]
+            checks.append(compare(what, theta, predicted, (k_factor * value, k_factor * error)))
     return checks
 
 

@@ -93,7 +93,10 @@ Part = tuple[Sample, dict[str, Any]]
 
 
 def read_part(path: Path, setup: Setup, config: Path) -> Part:
-    """The events of one job and its report; InputError if it is another file."""
+    """The events of one job and its report.
+
+    Raises InputError if ``path`` is another file and StepError if its weights are damaged.
+    """
     report = read_report(path)
     if "tasks" not in report:
         raise InputError(f"{path}: is not a delphes_data.h5: it does not say which job it is from")
@@ -102,7 +105,15 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
             f"{path}: belongs to another analysis: its parameters, benchmarks or morphing are not "
             f"those of {config}"
         )
-    return read_sample(path), report
+    sample = read_sample(path)
+    noted = np.sum([task["passed_weights"] for task in report["tasks"]], axis=0)
+    wrong = np.flatnonzero(~np.isclose(sample.weights.sum(axis=0), noted, rtol=1e-9, atol=0.0))
+    if len(wrong):
+        raise StepError(
+            f"{path}: its weights were changed after the delphes step: those of the benchmark "
+            f"{setup.benchmark_names[wrong[0]]} have another sum than noted; run that step again"
+        )
+    return sample, report
 
 
 def order_by_task(parts: Sequence[Part], generation: dict[str, Any]) -> list[Part]:

@@ -49,13 +49,12 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
                     f"parameters or benchmarks than those of {config}"
                 )
         for task in content["tasks"]:
-            analysed = analyse_task(
-                task,
-                content["processes"][task["process"]],
-                directory / task["file"],
-                setup,
-                settings,
-            )
+            process = content["processes"][task["process"]]
+            try:
+                analysed = analyse_task(task, process, directory / task["file"], setup, settings)
+            except (InputError, StepError) as error:
+                # The unpacked file is gone when somebody reads the message.
+                raise type(error)(str(error).replace(str(directory), str(events))) from None
             observations.append(analysed.observations)
             weights.append(analysed.weights)
             shares.append(analysed.shares)
@@ -112,7 +111,7 @@ def analyse_task(
     lhe = read_lhe(file, [sampled] if is_background else setup.benchmark_names, sampled)
     if len(lhe.weights) != task["n_events"]:
         raise StepError(
-            f"{file.name}: holds {len(lhe.weights)} events where {task['n_events']} are expected"
+            f"{file}: holds {len(lhe.weights)} events where {task['n_events']} are expected"
         )
     weights = task["k_factor"] * task["n_events"] / task["n_total"] * lhe.weights
     if is_background:
@@ -124,13 +123,15 @@ def analyse_task(
     rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
     reconstructed = reconstruct(lhe.particles, settings, rng, lhe.variables)
     passed = reconstructed.passed
+    measured = weights[passed] * reconstructed.efficiency[passed, None]
     return Analysed(
         observations=reconstructed.observations[passed],
-        weights=weights[passed] * reconstructed.efficiency[passed, None],
+        weights=measured,
         shares=shares[passed],
         note={
             "cut_flow": reconstructed.cut_flow,
             "passed": int(passed.sum()),
+            "passed_weights": measured.sum(axis=0).tolist(),
             "sum_weights": (shares @ weights).tolist(),
             "sum_weights_squared": ((shares**2 * weights.T) @ weights).tolist(),
         },
