@@ -24,13 +24,13 @@ run: $(READY)  ## Run ANALYSIS (inputs/wbf) from events to report
 	@$(BIN)/madminer-workflow run $(ANALYSIS) --njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES)
 
 test: $(READY)  ## Run the tests
-	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup -m "not slow"
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
 
 test-local: $(READY)  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/test_local_run.py
 
 test-all: $(READY)  ## Run all tests, the full reference analysis included
-	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadgroup
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
 
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .

@@ -31,8 +31,6 @@ MEMBERS = {"counts": 1, "ratio": 2, "sally": 2}
 N_EVENTS = 600
 REANA_PACKTIVITY = "0.16.2"
 
-pytestmark = pytest.mark.xdist_group("local_run")
-
 
 def documented(workflow: str) -> list[str]:
     """The line of docs/running.md that runs ``workflow``, as words."""

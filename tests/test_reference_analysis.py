@@ -13,7 +13,7 @@ from madminer_workflow.files import read_json
 
 from .conftest import REPOSITORY
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reference_analysis")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,6 @@ ML = {
     *(f"ml/method_{method}/evaluating" for method in (0, 1, 2)),
 }
 
-pytestmark = pytest.mark.xdist_group("run_again")
-
 
 @dataclass
 class Run:
