@@ -88,7 +88,7 @@ data_option = click.option(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def validate(file: Path) -> None:
-    """Check an analysis file and list all its problems.
+    """Check the analysis FILE and list all its problems.
 
     Nothing is run or written.
     """

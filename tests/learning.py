@@ -1,0 +1,96 @@
+"""Draw, train and evaluate a method on the toy events of ``conftest``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.files import read_json, unpack, write_json
+from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.ml.evaluating import evaluating
+from madminer_workflow.ml.events import union
+from madminer_workflow.ml.sampling import write_member
+from madminer_workflow.ml.training import training
+
+PRIORS = {
+    "CWL2": {"prior": "gaussian", "mean": 0.0, "std": 0.5},
+    "CPWL2": {"prior": "flat", "min": -1.0, "max": 1.0},
+}
+TRAINING = {
+    "optimizer": "amsgrad",
+    "n_epochs": 2,
+    "batch_size": 100,
+    "initial_lr": 0.002,
+    "final_lr": 0.001,
+    "validation_split": 0.25,
+    "early_stopping": True,
+    "scale_inputs": True,
+    "limit_samplesize": None,
+    "clip_gradient": None,
+}
+GRID = {"range": [-1.0, 1.0], "resolution": 5}
+EVALUATION = {
+    "luminosity": 3e6,
+    "theta_ref": "sm",
+    "test_split": 0.2,
+    "fisher_theta": "sm",
+    "seed": 1,
+    "limits": {
+        "theta_true": "sm",
+        "grid": {"CWL2": GRID, "CPWL2": GRID},
+        "confidence_levels": [0.6827, 0.95],
+    },
+}
+SCORE = ["sally", "sallino"]
+RATIO = ["alice", "alices", "carl", "rolr", "cascal", "rascal"]
+METHODS = ["histogram", *SCORE, *RATIO]
+
+
+def settings(method: str, **changes: Any) -> dict[str, Any]:
+    """All settings of a method, as the analysis file with its defaults gives them."""
+    result: dict[str, Any] = {"method": method, "name": method}
+    if method == "histogram":
+        result |= {"observables": ["x0", "x1"], "bins": {"x0": 4, "x1": [-1.0, 0.0, 1.0]}}
+        return result | {"theta": "sm"} | changes
+    result |= {"n_samples": 800, "features": None, "training": dict(TRAINING)}
+    result["network"] = {"n_hidden": [8], "activation": "tanh", "dropout_prob": 0.0}
+    if method in SCORE:
+        result["theta"] = "sm"
+    else:
+        result |= {"theta0": {"n_thetas": 40, "priors": PRIORS}, "theta1": "sm"}
+    if method in ("alices", "cascal", "rascal"):
+        result["training"]["alpha"] = 0.5
+    for section in ("network", "training"):
+        result[section] |= changes.pop(section, {})
+    return result | changes
+
+
+def samples(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) -> Path:
+    """The training set of one member, from the first 80 % of the events."""
+    events = union(read_sample(data), read_setup(data)).part(0.0, 0.8)
+    write_member(directory, events, chosen, member, 1)
+    return directory / chosen["name"] / f"Samples_{chosen['name']}_{member}.npz"
+
+
+def model(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) -> Path:
+    """A trained member."""
+    output = directory / f"{chosen['name']}_{member}"
+    training(samples(data, chosen, directory, member), output)
+    return output / "Model.tar.gz"
+
+
+def note(archive: Path, directory: Path) -> dict[str, Any]:
+    """What a model says about itself."""
+    return read_json(unpack(archive, directory) / "method.json")
+
+
+def results(data: Path, models: list[Path], directory: Path, **changes: Any) -> Any:
+    """Summary and arrays of an evaluation."""
+    write_json(directory / "evaluation.json", {**EVALUATION, **changes})
+    evaluating(directory / "evaluation.json", data, models, directory)
+    unpacked = unpack(directory / "Results.tar.gz", directory / "unpacked")
+    with np.load(unpacked / "arrays.npz") as arrays:
+        return json.loads((unpacked / "results.json").read_text()), dict(arrays)
