@@ -27,7 +27,9 @@ def main() -> None:
         "mixture": sample.shares,
     }
     print(f"{len(sample.weights)} events")
-    print(f"{'benchmark':24}{'weighting':>11}{'sigma [fb]':>12}{'error':>8}{'effective events':>18}")
+    print(
+        f"{'benchmark':24}{'weighting':>11}{'sigma [fb]':>12}{'error':>8}{'effective events':>18}"
+    )
     for i, name in enumerate(setup.benchmark_names):
         for label, shares in weightings.items():
             weights = shares * sample.weights[:, i]
