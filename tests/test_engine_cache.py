@@ -58,6 +58,7 @@ def test_key_follows_everything_in_a_directory(cache: Cache, tmp_path: Path):
     ("changed", "again"),
     [
         ("files.py", {"pythia", "training", "run"}),
+        ("observables/rules/calls.py", {"pythia", "training", "run"}),
         ("physics/generators/wbf.py", {"pythia", "run"}),
         ("ml/networks.py", {"training", "run"}),
         ("engines/progress.py", set()),
