@@ -29,8 +29,8 @@ test: $(READY)  ## Run the tests
 test-local: $(READY)  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/test_local_run.py
 
-test-all: $(READY)  ## Run all tests, the full reference analysis included
-	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
+test-all: test  ## Run all tests, the full reference analysis included
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m slow
 
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .
