@@ -109,7 +109,7 @@ def test_early_stopping_restores_the_best_epoch(
         monkeypatch.setattr(running, "epoch", epoch)
         data = {"x": np.ones((8, 1), dtype=np.float32)}
         running.train(data, [None], epochs=3, loss_labels=["loss"], verbose="none")
-        return float(model.weight)
+        return model.weight.item()
 
     assert best_of_three() == 2.0, "MadMiner keeps the best weights itself: drop the fix"
     madminer_fixes.keep_best_weights()
