@@ -99,6 +99,13 @@ class Sample:
     background: int
 
 
+def event_counts(sampling_ids: np.ndarray, setup: Setup) -> tuple[np.ndarray, int]:
+    """Numbers of events drawn from each benchmark, (n_benchmarks,), and of background events."""
+    signal = sampling_ids >= 0
+    counts = np.bincount(sampling_ids[signal], minlength=len(setup.benchmark_names))
+    return counts, int(np.sum(~signal))
+
+
 def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:
     """The factors MadMiner itself uses to join samples: their fractions of all signal events."""
     total = max(int(generated.sum()), 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from madminer_workflow.madminer_file import (
     Sample,
     Setup,
     check_setup,
+    event_counts,
     read_definitions,
     read_report,
     read_sample,
@@ -70,14 +72,12 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     write_sample(
         output / "combined_delphes.h5",
         config,
-        Sample(
-            observables=sample.observables,
+        replace(
+            sample,
             observations=sample.observations[order],
             weights=sample.weights[order],
             shares=sample.shares[order],
             sampling_ids=sample.sampling_ids[order],
-            generated=sample.generated,
-            background=sample.background,
         ),
         read_definitions(data[0]),
         {"cut_flow": cut_flow, "closure": closure, "cross_sections": cross_sections},
@@ -148,14 +148,15 @@ def join(samples: Sequence[Sample], setup: Setup) -> Sample:
     if any(sample.observables != observables for sample in samples):
         raise InputError("the data files hold different observables; re-run all delphes jobs")
     ids = np.concatenate([sample.sampling_ids for sample in samples])
+    generated, background = event_counts(ids, setup)
     return Sample(
         observables=observables,
         observations=np.concatenate([sample.observations for sample in samples]),
         weights=np.concatenate([sample.weights for sample in samples]),
         shares=np.concatenate([sample.shares for sample in samples]),
         sampling_ids=ids,
-        generated=np.bincount(ids[ids >= 0], minlength=len(setup.benchmark_names)),
-        background=int(np.sum(ids < 0)),
+        generated=generated,
+        background=background,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, read_product, unpack
-from madminer_workflow.madminer_file import Sample, Setup, read_setup, write_sample
+from madminer_workflow.madminer_file import Sample, Setup, event_counts, read_setup, write_sample
 from madminer_workflow.physics.generate import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
@@ -62,6 +62,7 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
             tasks.append({**task, **analysed.note})
 
     ids = np.concatenate(sampling_ids)
+    generated, background = event_counts(ids, setup)
     write_sample(
         output / "delphes_data.h5",
         config,
@@ -71,8 +72,8 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
             weights=np.concatenate(weights),
             shares=np.concatenate(shares),
             sampling_ids=ids,
-            generated=np.bincount(ids[ids >= 0], minlength=len(setup.benchmark_names)),
-            background=int(np.sum(ids == BACKGROUND)),
+            generated=generated,
+            background=background,
         ),
         {observable["name"]: observable["definition"] for observable in settings["observables"]},
         {"tasks": tasks, "processes": content["processes"]},
