@@ -91,7 +91,7 @@ def evaluate(
     settings = notes[0]["settings"]
     method = methods.get(settings["method"])
     thetas = grid.thetas()
-    expected_events = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    expected_events = problem.expected_events(problem.theta_true)
     kinematic = expected_events * np.array(
         [method.log_likelihood(directory, problem, thetas) for directory in directories]
     )

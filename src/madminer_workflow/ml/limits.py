@@ -45,8 +45,8 @@ def make_grid(settings: dict[str, Any], parameters: list[str]) -> Grid:
 
 def rate_log_likelihood(problem: Problem, thetas: np.ndarray) -> np.ndarray:
     """Poisson log likelihood of the expected number of events, up to a constant, (n_thetas,)."""
-    expected = problem.luminosity * problem.everything.cross_section(thetas)
-    observed = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    expected = problem.expected_events(thetas)
+    observed = problem.expected_events(problem.theta_true)
     return observed * np.log(expected) - expected
 
 

@@ -13,15 +13,17 @@ import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_json, unpack, write_json
-from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.madminer_file import read_report
 from madminer_workflow.ml import report
+from madminer_workflow.ml.evaluating import ARRAYS, RESULTS
 from madminer_workflow.ml.figures import plots, style
 from madminer_workflow.ml.limits import Grid, make_grid
 from madminer_workflow.ml.problem import (
     Problem,
     check_same_analysis,
     evaluation_settings,
-    pose_problem,
+    problem_of,
+    read_data,
 )
 from madminer_workflow.ml.summary import Result, summarise_all
 
@@ -33,8 +35,9 @@ def plotting(analysis_file: Path, data: Path, results: Sequence[Path], output: P
     Raises InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
     analysis = read_json(analysis_file)
-    check_same_analysis(analysis, read_setup(data), read_sample(data), data)
-    problem = pose_problem(evaluation_settings(analysis), data)
+    setup, sample = read_data(data)
+    check_same_analysis(analysis, setup, sample, data)
+    problem = problem_of(evaluation_settings(analysis), setup, sample, data)
     grid = make_grid(analysis["ml"]["limits"]["grid"], problem.setup.parameters)
     read = read_all(results, analysis, problem, grid)
     content = summarise_all(analysis, problem, grid, read, read_report(data))
@@ -71,8 +74,8 @@ def read_result(path: Path) -> Result:
     with tempfile.TemporaryDirectory() as scratch:
         directory = unpack(path, scratch)
         try:
-            summary = read_json(directory / "results.json")
-            with np.load(directory / "arrays.npz") as arrays:
+            summary = read_json(directory / RESULTS)
+            with np.load(directory / ARRAYS) as arrays:
                 return summary, dict(arrays)
         except (InputError, OSError, ValueError, zipfile.BadZipFile):
             raise InputError(f"{path}: holds no results of a method from evaluating") from None
@@ -90,7 +93,7 @@ def check_result(
     declared = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
     name = summary["name"]
     parameters = set(summary["limits"]["shape"]["intervals"])
-    expected = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    expected = problem.expected_events(problem.theta_true)
     if parameters != set(grid.parameters):
         difference = (
             f"its parameters are {', '.join(sorted(parameters))}, not {', '.join(grid.parameters)}"

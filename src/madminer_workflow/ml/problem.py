@@ -41,6 +41,10 @@ class Problem:
     luminosity: float
     seed: int
 
+    def expected_events(self, thetas: np.ndarray) -> np.ndarray:
+        """Expected number of events at one point, or at each of (n_thetas, n_parameters)."""
+        return self.luminosity * self.everything.cross_section(thetas)
+
     def test_set(self) -> dict[str, np.ndarray]:
         """Observables of the test events and their weights in pb at ``theta_true``."""
         return {"x_test": self.test.x, "weights_test": self.test.weights_at(self.theta_true)}
@@ -78,7 +82,11 @@ def pose_problem(evaluation: dict[str, Any], data: Path) -> Problem:
 
     Raises InputError if the data do not have the grid's parameters or the benchmarks.
     """
-    setup, sample = read_data(data)
+    return problem_of(evaluation, *read_data(data), data)
+
+
+def problem_of(evaluation: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> Problem:
+    """As ``pose_problem``, for what ``read_data`` gave of ``data``."""
     grid = evaluation["limits"]["grid"]
     if set(grid) != set(setup.parameters):
         raise InputError(

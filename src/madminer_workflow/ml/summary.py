@@ -1,7 +1,8 @@
 """Everything the report shows, as the JSON content of ``results.json``.
 
 Figures and report draw from this content alone, so that each number they show is in the file.
-Cross-sections are in fb; arrays that only figures need carry six significant digits.
+Cross-sections of the benchmarks are in fb, those that the physics steps noted in pb; arrays that
+only figures need carry six significant digits.
 """
 
 from __future__ import annotations
@@ -62,8 +63,7 @@ def summarise_all(
         "grid": axes,
         "confidence_levels": levels,
         "benchmarks": summarise_benchmarks(analysis, problem),
-        "expected_events": problem.luminosity
-        * float(problem.everything.cross_section(problem.theta_true)),
+        "expected_events": float(problem.expected_events(problem.theta_true)),
         "cut_flow": notes.get("cut_flow", []),
         "closure": notes.get("closure", {"checks": []}),
         "cross_sections": notes.get("cross_sections", {}),
@@ -194,7 +194,7 @@ def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[str]) -> 
     """The rate alone, and the parton-level truth of the test events, which nothing can beat."""
     thetas = grid.thetas()
     rate = rate_log_likelihood(problem, thetas)
-    expected = problem.luminosity * problem.everything.cross_section(problem.theta_true)
+    expected = problem.expected_events(problem.theta_true)
     truth = expected * truth_log_likelihood(problem, thetas)
     theta, luminosity = problem.fisher_theta, problem.luminosity
     matrices = {
