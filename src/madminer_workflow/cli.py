@@ -144,10 +144,10 @@ def run(
     """
     from madminer_workflow.engines.run import run_workflow
 
-    file = analysis / "input.yml" if analysis.is_dir() else analysis
-    workdir = workdir or Path("runs") / file.resolve().parent.name
+    place = analysis.resolve()
+    workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
     try:
-        run_workflow(file, workdir, njobs, ntrainsamples, part, data, workers, fresh)
+        run_workflow(analysis, workdir, njobs, ntrainsamples, part, data, workers, fresh)
     except KeyboardInterrupt:
         sys.exit(130)
     if part == "physics":
