@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.madminer_file import read_setup
-from madminer_workflow.physics.generators import builtin
+from madminer_workflow.physics.generators import Request, builtin
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.sampling import unweight
@@ -45,7 +45,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         start = time.process_time()
-        report = builtin.integrate(process, parameters(setup.parameters), benchmarks, directory, 1)
+        request = Request(
+            process=process,
+            parameters=parameters(setup.parameters),
+            benchmarks=benchmarks,
+            check_points={},
+            reference=setup.benchmark_names[0],
+            systematics=[],
+            models=directory,
+            seed=1,
+        )
+        report = builtin.integrate(request, directory)
         print(f"integrate {len(benchmarks)} benchmarks: {time.process_time() - start:.1f} s CPU")
         print("sampling benchmark         sigma [fb]   efficiency  events/s  with LHE")
         for name in benchmarks:

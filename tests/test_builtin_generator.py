@@ -32,6 +32,19 @@ CPWL2 = {**CWL2, "parameter_name": "CPWL2", "lha_id": 5}
 N_EVENTS = 20_000
 
 
+def request(process, parameters, points, seed: int) -> generators.Request:
+    return generators.Request(
+        process=process,
+        parameters=parameters,
+        benchmarks=points,
+        check_points={},
+        reference="sm",
+        systematics=[],
+        models=Path("models"),
+        seed=seed,
+    )
+
+
 def benchmarks() -> dict[str, dict[str, float]]:
     setup = read_setup(DATA / "madminer_config.h5")
     return {
@@ -43,7 +56,7 @@ def benchmarks() -> dict[str, dict[str, float]]:
 @pytest.fixture(scope="module")
 def integrated(tmp_path_factory):
     directory = tmp_path_factory.mktemp("integrated")
-    report = builtin.integrate(PROCESS, [CWL2, CPWL2], benchmarks(), directory, seed=7)
+    report = builtin.integrate(request(PROCESS, [CWL2, CPWL2], benchmarks(), 7), directory)
     return directory, report
 
 
@@ -210,7 +223,7 @@ def test_integration_is_reproducible(tmp_path):
     reports = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        reports.append(builtin.integrate(PROCESS, [CWL2], points, tmp_path / name, seed=5))
+        reports.append(builtin.integrate(request(PROCESS, [CWL2], points, 5), tmp_path / name))
     assert reports[0] == reports[1]
     for file in ("integration.json", "integration.npz"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
@@ -227,7 +240,9 @@ def test_generation_cuts_and_fixed_scale(tmp_path):
         "fixed_fac_scale": True,
         "scale": 80.0,
     }
-    builtin.integrate({**PROCESS, "run": run}, [CPWL2], {"sm": {"CPWL2": 0.0}}, tmp_path, seed=1)
+    builtin.integrate(
+        request({**PROCESS, "run": run}, [CPWL2], {"sm": {"CPWL2": 0.0}}, 1), tmp_path
+    )
     builtin.generate_events(tmp_path, "sm", 500, 2, tmp_path / "events.lhe")
     sample = read_arrays(tmp_path / "events.lhe")
     up, down = sample.momenta[3], sample.momenta[4]
@@ -243,37 +258,43 @@ def test_generation_cuts_and_fixed_scale(tmp_path):
 def test_parameters_that_the_process_does_not_know(tmp_path):
     wrong = {**CWL2, "parameter_name": "CB", "lha_id": 3}
     with pytest.raises(InputError, match=r"parameters.CB: .* dim6 3; it knows dim6 2 .*dim6 5"):
-        builtin.integrate(PROCESS, [CWL2, wrong], {"sm": {"CWL2": 0, "CB": 0}}, tmp_path, seed=1)
+        builtin.integrate(
+            request(PROCESS, [CWL2, wrong], {"sm": {"CWL2": 0, "CB": 0}}, 1), tmp_path
+        )
 
 
 def test_parameters_that_share_a_place(tmp_path):
     twin = {**CWL2, "parameter_name": "twin"}
     with pytest.raises(InputError, match=r"parameters.CWL2: another parameter is dim6 2"):
-        builtin.integrate(PROCESS, [CWL2, twin], {"sm": {"CWL2": 0, "twin": 0}}, tmp_path, seed=1)
+        builtin.integrate(
+            request(PROCESS, [CWL2, twin], {"sm": {"CWL2": 0, "twin": 0}}, 1), tmp_path
+        )
 
 
 def test_transform_without_a_value(tmp_path):
     broken = {**CWL2, "param_card_transform": "1/theta"}
     with pytest.raises(InputError, match=r"CWL2.param_card_transform: '1/theta' has no finite"):
-        builtin.integrate(PROCESS, [broken], {"sm": {"CWL2": 0.0}}, tmp_path, seed=1)
+        builtin.integrate(request(PROCESS, [broken], {"sm": {"CWL2": 0.0}}, 1), tmp_path)
 
 
 @pytest.mark.parametrize("run", [{"ptj": 7000.0}, {"deltaeta": 11.0}, {"ebeam1": 1.0}])
 def test_no_phase_space(run, tmp_path):
     with pytest.raises(InputError, match="leave no phase space"):
-        builtin.integrate({**PROCESS, "run": run}, [CWL2], {"sm": {"CWL2": 0.0}}, tmp_path, seed=1)
+        builtin.integrate(
+            request({**PROCESS, "run": run}, [CWL2], {"sm": {"CWL2": 0.0}}, 1), tmp_path
+        )
 
 
 def test_cuts_too_tight_to_integrate(tmp_path):
     process = {**PROCESS, "run": {"mmjj": 9000.0}}
     with pytest.raises(StepError, match=r"benchmark w: its cross-section, .* cannot be"):
-        builtin.integrate(process, [CWL2], {"w": {"CWL2": 15.0}}, tmp_path, seed=1)
+        builtin.integrate(request(process, [CWL2], {"w": {"CWL2": 15.0}}, 1), tmp_path)
 
 
 def test_maximum_weight_that_is_too_low(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "FRACTION_ABOVE_MAXIMUM", 0.1)
     with pytest.raises(StepError, match=r"benchmark sm: .*% of the cross-section lies above"):
-        builtin.integrate(PROCESS, [CWL2], {"sm": {"CWL2": 0.0}}, tmp_path, seed=1)
+        builtin.integrate(request(PROCESS, [CWL2], {"sm": {"CWL2": 0.0}}, 1), tmp_path)
 
 
 def test_unknown_names(integrated, tmp_path):
@@ -284,7 +305,7 @@ def test_unknown_names(integrated, tmp_path):
     with pytest.raises(InputError, match="no integrated process"):
         builtin.generate_events(tmp_path, "sm", 10, 1, tmp_path / "x.lhe")
     with pytest.raises(InputError, match="expected one of wbf_haa"):
-        builtin.integrate({**PROCESS, "process": "tth"}, [], {}, tmp_path, seed=1)
+        builtin.integrate(request({**PROCESS, "process": "tth"}, [], {}, 1), tmp_path)
     with pytest.raises(InputError, match="generator: is 'sherpa'; expected one of builtin"):
         generators.get("sherpa")
     assert not (tmp_path / "x.lhe").exists()

@@ -33,18 +33,13 @@ def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> N
     setup = read_setup(config)
     check_setup(config, setup, generation)
     benchmarks = benchmark_values(setup)
-    points = {**benchmarks, HELD_OUT: held_out_point(generation)}
 
     with tempfile.TemporaryDirectory() as scratch:
         for process in generation["processes"]:
             directory = Path(scratch) / process["name"]
             directory.mkdir()
             report = generators.get(process["generator"]).integrate(
-                process,
-                generation["parameters"],
-                points,
-                directory,
-                derive_seed(generation["seed"], "integrate", process["name"]),
+                request(process, generation, benchmarks, Path(scratch)), directory
             )
             write_json(
                 directory / "process.json",
@@ -55,6 +50,31 @@ def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> N
     with atomic_path(output / "jobs") as jobs:
         for index, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
             write_json(jobs / f"job_{index:04d}.json", {"index": index, "tasks": tasks})
+
+
+def request(
+    process: dict[str, Any],
+    generation: dict[str, Any],
+    benchmarks: dict[str, dict[str, float]],
+    models: Path,
+) -> generators.Request:
+    """What the generator of a process is asked for.
+
+    A background is the same at every benchmark: only the one it is drawn from counts.
+    """
+    background = process["is_background"]
+    return generators.Request(
+        process=process,
+        parameters=generation["parameters"],
+        benchmarks={name: benchmarks[name] for name in process["events"]}
+        if background
+        else benchmarks,
+        check_points={} if background else {HELD_OUT: held_out_point(generation)},
+        reference=next(iter(benchmarks)),
+        systematics=[],
+        models=models,
+        seed=derive_seed(generation["seed"], "integrate", process["name"]),
+    )
 
 
 def read_generation(path: Path) -> dict[str, Any]:

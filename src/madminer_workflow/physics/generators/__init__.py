@@ -2,25 +2,54 @@
 
 A generator is a module with two functions:
 
-``integrate(process, parameters, benchmarks, output, seed) -> report``
+``integrate(request, output) -> report``
     integrates a process once and writes what ``generate_events`` needs into the directory
-    ``output``. ``process`` and ``parameters`` are those entries of the analysis file,
-    ``benchmarks`` maps names to parameter values. The report is JSON-able and holds
-    ``cross_sections``: benchmark -> [value, error] in pb.
+    ``output``. The report is JSON-able and holds ``cross_sections``: name -> [value, error] in
+    pb, for every benchmark that events are drawn from and every check point.
 
 ``generate_events(directory, sampling_benchmark, n_events, seed, output) -> report``
-    writes ``n_events`` events drawn from one benchmark into the LHE file ``output``. The report
-    is JSON-able and holds at least ``n_events``, ``n_trials`` and ``fraction_above_maximum``.
+    writes exactly ``n_events`` events drawn from one benchmark into the LHE file ``output``. Their
+    weights add up to the integrated cross-section; ``<rwgt>`` holds one weight for each benchmark
+    of the request, under its name, and for each nuisance benchmark of its scale and PDF
+    uncertainties (see ``madminer_workflow.systematics``). The report is JSON-able and holds at
+    least ``n_events``.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from madminer_workflow.errors import InputError
 
 NAMES = ("builtin",)
+
+Points = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a generator is asked to integrate.
+
+    ``process``, ``parameters`` and ``systematics`` (those that affect the process) are entries of
+    the analysis file, cards as text. ``benchmarks`` maps names to parameter values: the points
+    that events are drawn from and weighted for; ``check_points`` are integrated only.
+    ``reference`` is the benchmark at which uncertainties are evaluated. ``models`` is the folder
+    of the analysis' own UFO models.
+    """
+
+    process: Mapping[str, Any]
+    parameters: Sequence[Mapping[str, Any]]
+    benchmarks: Points
+    check_points: Points
+    reference: str
+    systematics: Sequence[Mapping[str, Any]]
+    models: Path
+    seed: int
 
 
 def get(name: str) -> ModuleType:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from madminer_workflow.errors import InputError
+from madminer_workflow.physics.generators import Request
 from madminer_workflow.physics.generators.builtin import wbf_haa
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
@@ -37,38 +37,40 @@ PROCESSES = {"wbf_haa": wbf_haa}
 _log = logging.getLogger(__name__)
 
 
-def integrate(
-    process: Mapping[str, Any],
-    parameters: Sequence[Mapping[str, Any]],
-    benchmarks: Mapping[str, Mapping[str, float]],
-    output: Path,
-    seed: int,
-) -> dict[str, Any]:
-    """Integrate a built-in process at all benchmarks (about a second each).
+def integrate(request: Request, output: Path) -> dict[str, Any]:
+    """Integrate a built-in process at all benchmarks and check points (about a second each).
 
     Writes the adapted maps, the parton densities and the maximum weights into ``output``. The
-    report holds, by benchmark, ``cross_sections`` ([value, error] in pb), the expected
+    report holds, by point, ``cross_sections`` ([value, error] in pb), the expected
     ``unweighting_efficiency`` and the expected ``fraction_above_maximum`` of the cross-section.
 
     Raises InputError for an unknown process, settings or parameters, and StepError if
-    a benchmark cannot be integrated reliably.
+    a point cannot be integrated reliably.
     """
+    process = request.process
     if process["process"] not in PROCESSES:
         raise InputError(
             f"processes.{process['name']}.process: is '{process['process']}'; "
             f"expected one of {', '.join(PROCESSES)}"
         )
     settings = read_run_settings(process.get("run", {}))
-    values = coefficients(wbf_haa.PARAMETERS, parameters, benchmarks)
-    rng = np.random.default_rng(seed)
+    points = {**request.benchmarks, **request.check_points}
+    values = coefficients(wbf_haa.PARAMETERS, request.parameters, points)
+    rng = np.random.default_rng(request.seed)
     require_phase_space(settings, rng)
     cross_section = CrossSection(settings, tabulate())
     channels = {
         name: integrate_channel(name, cross_section, wbf_haa.monomials(value), rng)
-        for name, value in zip(benchmarks, values, strict=True)
+        for name, value in zip(points, values, strict=True)
     }
-    copied = {name: dict(point) for name, point in benchmarks.items()}
-    IntegratedProcess(settings, cross_section.densities, copied, values, channels).save(output)
+    n_weights = len(request.benchmarks)
+    IntegratedProcess(
+        settings,
+        cross_section.densities,
+        {name: dict(point) for name, point in request.benchmarks.items()},
+        values[:n_weights],
+        {name: channels[name] for name in request.benchmarks},
+    ).save(output)
     return {
         "cross_sections": {n: [c.cross_section, c.error] for n, c in channels.items()},
         "unweighting_efficiency": {n: c.efficiency for n, c in channels.items()},
