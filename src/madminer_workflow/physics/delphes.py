@@ -15,6 +15,7 @@ from madminer_workflow.madminer_file import Sample, Setup, event_counts, read_se
 from madminer_workflow.physics.generate import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
+from madminer_workflow.physics.weights import balanced_shares
 from madminer_workflow.seeds import derive_seed
 
 BACKGROUND = -1
@@ -137,24 +138,3 @@ def analyse_task(
             "sum_weights_squared": ((shares**2 * weights.T) @ weights).tolist(),
         },
     )
-
-
-def balanced_shares(
-    weights: np.ndarray, sampled: str, process: dict[str, Any], setup: Setup
-) -> np.ndarray:
-    """The factor on the weights of events drawn from benchmark ``sampled``, shape (n_events,).
-
-    With it, all samples of the process together are one sample from the mixture of their
-    densities: the weight of an event becomes dsigma(theta) / sum_b n_b dsigma(b) / sigma(b), the
-    balance heuristic for combining importance samples (Veach and Guibas, SIGGRAPH 1995, eq. 9),
-    instead of MadMiner's constant fraction of events. Its variance is never much above that of
-    the best single sample, wherever in phase space an event lies. ``weights`` has shape
-    (n_events, n_benchmarks); ``process`` holds the events and cross-sections by benchmark.
-    """
-    events, cross_sections = process["events"], process["cross_sections"]
-    own = weights[:, setup.benchmark_names.index(sampled)]
-    density = np.zeros(len(weights))
-    for name, n in events.items():
-        ratio = weights[:, setup.benchmark_names.index(name)] / own
-        density += n * ratio / cross_sections[name][0]
-    return events[sampled] / cross_sections[sampled][0] / density
