@@ -1,0 +1,204 @@
+"""The external programs: where they are, and how they are run.
+
+They are found by environment variables, or all in one directory, ``SOFTWARE_DIR``: MadGraph by
+``MG5_DIR`` and its Python interpreter by ``MG5_PYTHON``, Delphes by ``DELPHES_DIR``. What MadGraph
+installs itself (``Delphes``, ``HEPTools``) is found inside of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from madminer_workflow.errors import InputError, StepError
+
+LOG_LINES = 20
+"""Lines of a log that an error shows."""
+
+_DELPHES_EXECUTABLES = ("DelphesHepMC2", "DelphesHepMC", "DelphesHepMC3")
+"""By preference: the first two read HepMC2, which is what showers write."""
+
+
+@dataclass(frozen=True)
+class MadGraph:
+    """MadGraph's directory, the interpreter that runs it, and its version."""
+
+    directory: Path
+    python: Path
+    version: str
+
+
+def madgraph() -> MadGraph:
+    """Find MadGraph; InputError that says which variable to set if it is not there."""
+    directory = _find("MadGraph", "MG5_DIR", ("MG5_aMC*",), ("bin/mg5_aMC",)).parents[1]
+    name = os.environ.get("MG5_PYTHON", "python3")
+    python = shutil.which(name)
+    if python is None:
+        raise InputError(
+            f"MG5_PYTHON: '{name}' is no Python interpreter; set this environment variable to "
+            "the one that runs MadGraph"
+        )
+    # An interpreter of a virtual environment is a link that must not be resolved.
+    return MadGraph(directory, Path(os.path.abspath(python)), _version(directory))
+
+
+def delphes() -> Path:
+    """Find Delphes' executable for HepMC files; InputError if it is not there."""
+    names = tuple(f"{folder}{name}" for name in _DELPHES_EXECUTABLES for folder in ("", "bin/"))
+    return _find("Delphes", "DELPHES_DIR", ("Delphes*", "delphes*", "MG5_aMC*/Delphes"), names)
+
+
+def delphes_card(name: str) -> Path:
+    """Find a card that Delphes ships; InputError that names the nearest if there is none."""
+    folder = delphes().parent
+    cards = (folder.parent if folder.name == "bin" else folder) / "cards"
+    shipped = {path.name: path for path in cards.glob("*.tcl")}
+    if name not in shipped:
+        close = difflib.get_close_matches(name, shipped, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise InputError(f"Delphes ships no card '{name}' (looked in {cards}){hint}")
+    return shipped[name]
+
+
+def pythia_interface() -> Path | None:
+    """MadGraph's Pythia 8 interface, or None where it is not installed."""
+    folders = ("", "MG5aMC_PY8_interface/", "HEPTools/MG5aMC_PY8_interface/")
+    return _optional(f"{folder}MG5aMC_PY8_interface" for folder in folders)
+
+
+def lhapdf_config() -> Path | None:
+    """LHAPDF's ``lhapdf-config``, or None where it is not installed."""
+    folders = ("lhapdf*/", "LHAPDF*/", "HEPTools/lhapdf6*/", "")
+    found = _optional(f"{folder}bin/lhapdf-config" for folder in folders)
+    on_path = shutil.which("lhapdf-config")
+    return found or (Path(on_path) if on_path else None)
+
+
+def run_program(
+    command: Sequence[str | Path],
+    cwd: Path,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run ``command`` in ``cwd``, without input, and append its output to ``log``.
+
+    ``environment`` is added to this process' own. Raises StepError, with the end of the log, if
+    the program cannot be started or its exit code is not zero. Stays in the process group, so
+    that whoever ends this process' group ends the program too, and ends the program with all its
+    children when interrupted.
+    """
+    name = Path(command[0]).name
+    with log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=cwd,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise StepError(f"{name}: cannot be started ({error.strerror}): {command[0]}") from None
+        try:
+            code = process.wait()
+        except BaseException:
+            _end(process)
+            raise
+    if code != 0:
+        ended = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+        raise StepError(f"{name} {ended}; the end of its log:\n{log_end(log)}")
+
+
+def log_end(log: Path, lines: int = LOG_LINES) -> str:
+    """The last ``lines`` of a log, for an error message."""
+    try:
+        text = log.read_text(errors="replace")
+    except OSError:
+        return "  (there is no log)"
+    shown = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    return "\n".join(f"  {line}" for line in shown) or "  (the log is empty)"
+
+
+def _find(program: str, variable: str, folders: Sequence[str], names: Sequence[str]) -> Path:
+    """The first of ``names`` in the directory that ``variable`` or ``SOFTWARE_DIR`` gives."""
+    own = os.environ.get(variable)
+    if own:
+        searched = [Path(own)]
+    elif variable == "DELPHES_DIR" and os.environ.get("MG5_DIR"):
+        searched = [Path(os.environ["MG5_DIR"]) / "Delphes", *_software(folders)]
+    else:
+        searched = _software(folders)
+    for directory in searched:
+        for name in names:
+            if (directory / name).is_file():
+                return (directory / name).absolute()
+    expected = " or ".join(names)
+    if own:
+        raise InputError(f"{variable}: {own} does not hold {program} (no {expected} in it)")
+    software = os.environ.get("SOFTWARE_DIR")
+    where = f"; in SOFTWARE_DIR, {software}, it is not" if software else ""
+    raise InputError(
+        f"{program} is needed and was not found{where}. Set {variable} to its directory (that of "
+        f"{expected}), or SOFTWARE_DIR to one that holds {folders[0]}"
+    )
+
+
+def _software(folders: Sequence[str]) -> list[Path]:
+    """Directories inside ``SOFTWARE_DIR`` that match, the highest version first."""
+    software = os.environ.get("SOFTWARE_DIR")
+    if not software:
+        return []
+    return [path for f in folders for path in sorted(Path(software).glob(f), reverse=True)]
+
+
+def _optional(names: Iterator[str]) -> Path | None:
+    roots = [Path(os.environ[v]) for v in ("MG5_DIR", "SOFTWARE_DIR") if os.environ.get(v)]
+    roots += _software(("MG5_aMC*",))
+    patterns = list(names)
+    for root in roots:
+        for pattern in patterns:
+            for path in sorted(root.glob(pattern), reverse=True):
+                if path.is_file():
+                    return path.absolute()
+    return None
+
+
+def _version(directory: Path) -> str:
+    try:
+        text = (directory / "VERSION").read_text()
+    except OSError:
+        text = ""
+    found = re.search(r"version\s*=\s*(\S+)", text)
+    if found is None:
+        raise InputError(f"{directory}: does not say which version of MadGraph it is (VERSION)")
+    return found.group(1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pid in [*_descendants(process.pid), process.pid]:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def _descendants(pid: int) -> list[int]:
+    """All children of a process and theirs, by the kernel's process table (Linux only)."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            # The program's name is in parentheses and may hold anything.
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    found, generation = [], {pid}
+    while generation:
+        generation = {child for child, parent in parents.items() if parent in generation}
+        found += sorted(generation)
+    return found
