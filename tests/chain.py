@@ -40,6 +40,7 @@ class Physics:
     config: Path
     generation: Path
     reconstruction: Path
+    models: Path
     processes: Path
     jobs: list[Path]
     events: list[Path]
@@ -65,12 +66,15 @@ def set_up(input_file: Path, directory: Path, njobs: int = 3) -> Physics:
     """Configure and generate."""
     configure(input_file, directory / "configure")
     config, generation = directory / "configure/config.h5", directory / "configure/generation.json"
-    generate(config, generation, njobs, directory / "generate")
+    generate(
+        config, generation, directory / "configure/Models.tar.gz", njobs, directory / "generate"
+    )
     return Physics(
         input=input_file,
         config=config,
         generation=generation,
         reconstruction=directory / "configure/reconstruction.json",
+        models=directory / "configure/Models.tar.gz",
         processes=directory / "generate/Processes.tar.gz",
         jobs=sorted((directory / "generate/jobs").iterdir()),
         events=[],

@@ -70,6 +70,7 @@ def write_data(path: Path, setup_file: Path, report: dict[str, Any]) -> None:
         observables=["x", "count"],
         observations=np.stack([z[:, 0], rng.integers(0, 4, N_EVENTS)], axis=1),
         weights=weights,
+        nuisance_weights=np.empty((N_EVENTS, 0)),
         shares=madminer_shares(ids, generated),
         sampling_ids=ids,
         generated=generated,
@@ -135,11 +136,14 @@ def analysis_content(n: int, methods: list[str], title: str) -> dict[str, Any]:
             **{f"b{i}": {name: float(name == f"p{i}") for name in names} for i in range(n)},
         },
         "morphing": {"max_overall_power": 2},
+        "systematics": [],
         "processes": [
             {
                 "name": "signal",
                 "generator": "builtin",
                 "process": "toy",
+                "pythia8_card": None,
+                "systematics": [],
                 "is_background": False,
                 "k_factor": 1.0,
                 "events": {"sm": N_EVENTS},

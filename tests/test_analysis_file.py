@@ -53,7 +53,10 @@ def test_defaults_are_filled_in(minimal):
     assert minimal["seed"] == 1
     assert minimal["title"] == "minimal"
     assert minimal["cuts"] == minimal["efficiencies"] == []
-    assert minimal["detector"] == {"smearing": [], "met_noise": {"abs_": 0.0, "rel": 0.0}}
+    assert minimal["detector"]["smearing"] == []
+    assert minimal["detector"]["met_noise"] == {"abs_": 0.0, "rel": 0.0}
+    assert minimal["detector"]["delphes_card"] is None
+    assert set(minimal["detector"]["acceptance"].values()) == {None}
     assert minimal["morphing"] == {"max_overall_power": 4, "n_trials": 100, "n_test_thetas": 100}
     assert minimal["parameters"][0]["param_card_transform"] == "theta"
     assert minimal["parameters"][0]["latex"] == "c"

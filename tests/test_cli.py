@@ -200,7 +200,7 @@ def inputs(tiny: Physics, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     setup = ["--config", tiny.config, "--generation", tiny.generation]
     return {
         "configure": ["--input", TINY],
-        "generate": [*setup, "--njobs", 2],
+        "generate": [*setup, "--models", tiny.models, "--njobs", 2],
         "pythia": ["--job", tiny.jobs[0], "--processes", tiny.processes],
         "delphes": [
             "--config",

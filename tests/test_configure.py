@@ -13,7 +13,7 @@ from madminer_workflow.physics.configure import configure
 from tests.chain import TINY, Physics, analysis_file
 from tests.chain import tiny as section
 
-PRODUCTS = ["analysis.json", "config.h5", "generation.json", "reconstruction.json"]
+PRODUCTS = ["Models.tar.gz", "analysis.json", "config.h5", "generation.json", "reconstruction.json"]
 
 
 def products(directory: Path) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ sizes = st.dictionaries(st.sampled_from(["sm", "w", "ww"]), st.integers(1, 4 * B
 def generation(events: list[dict[str, int]]) -> dict[str, Any]:
     processes = [
         {"name": f"p{i}", "events": each, "k_factor": 1.0, "is_background": False}
+        | {"generator": "builtin", "pythia8_card": None}
         for i, each in enumerate(events)
     ]
     return {"seed": 3, "processes": processes}
@@ -38,6 +39,16 @@ def test_jobs_are_balanced(njobs: int) -> None:
     tasks = all_tasks(generation([{"sm": 50 * BLOCK, "w": 10 * BLOCK}]))
     counts = [sum(task["n_events"] for task in job) for job in split_into_jobs(tasks, njobs)]
     assert max(counts) - min(counts) <= 2 * BLOCK
+
+
+def test_jobs_are_balanced_by_what_they_cost() -> None:
+    asked = generation([{"sm": 20 * BLOCK}, {"sm": 20 * BLOCK}])
+    asked["processes"][1] |= {"generator": "madgraph", "pythia8_card": "PartonLevel:MPI = on"}
+    jobs = split_into_jobs(all_tasks(asked), 5)
+    costs = [sum(task["cost"] for task in job) for job in jobs]
+    assert max(costs) < 1.3 * min(costs)
+    # Drawing built-in events takes no time beside showering others.
+    assert [len(job) for job in jobs] == [24, 4, 4, 4, 4]
 
 
 def test_every_block_has_its_own_seed() -> None:

@@ -31,7 +31,13 @@ OPTIONS = sorted(set(re.findall(r"--(\w+)", str(PROCESSES))))
 METHODS = ["alices", "histogram", "sally"]
 
 PHYSICS = {
-    "physics/configure": ["analysis.json", "config.h5", "generation.json", "reconstruction.json"],
+    "physics/configure": [
+        "Models.tar.gz",
+        "analysis.json",
+        "config.h5",
+        "generation.json",
+        "reconstruction.json",
+    ],
     "physics/combine": ["closure.json", "combined_delphes.h5", "cutflow.json"],
 }
 ML = {"ml/plotting": ["plots", "report.html", "results.json"]} | {
@@ -55,7 +61,7 @@ numbers = {{name: int(arguments.pop(name) or 0) for name in ("njobs", "ntrainsam
 inputs = [Path(file).read_bytes() for file in [*filter(None, arguments.values()), *files]]
 content = hashlib.sha256(b"".join(inputs)).hexdigest()
 products = {{
-    "configure": ["config.h5", "generation.json", "reconstruction.json", "analysis.json"],
+    "configure": ["Models.tar.gz", "config.h5", "generation.json", "reconstruction.json", "analysis.json"],
     "generate": ["Processes.tar.gz"]
     + [f"jobs/job_{{i:04d}}.json" for i in range(numbers["njobs"])],
     "pythia": ["Events.tar.gz"],

@@ -168,7 +168,8 @@ def configure(input_file: Path, output: Path) -> None:
     """Turn the analysis file into MadMiner's set-up.
 
     Writes config.h5 (parameters, benchmarks, morphing), analysis.json (everything, with
-    defaults), generation.json and reconstruction.json (what the two halves of physics need).
+    defaults), generation.json and reconstruction.json (what the two halves of physics need, cards
+    included) and Models.tar.gz (the analysis' own UFO models).
     """
     from madminer_workflow.physics.configure import configure
 
@@ -178,16 +179,17 @@ def configure(input_file: Path, output: Path) -> None:
 @main.command()
 @config_option
 @generation_option
+@click.option("--models", type=FILE, required=True, help="`Models.tar.gz` from configure.")
 @click.option("--njobs", type=int, required=True, help="Number of jobs to share the events.")
 @output_option
-def generate(config: Path, generation: Path, njobs: int, output: Path) -> None:
+def generate(config: Path, generation: Path, models: Path, njobs: int, output: Path) -> None:
     """Integrate every process once and define the jobs.
 
     Writes Processes.tar.gz and jobs/job_*.json. The events do not depend on njobs.
     """
     from madminer_workflow.physics.generate import generate
 
-    generate(config, generation, njobs, output)
+    generate(config, generation, models, njobs, output)
 
 
 @main.command()

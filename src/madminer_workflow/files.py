@@ -67,8 +67,8 @@ def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str
 def pack(directory: str | Path, archive: str | Path) -> None:
     """Pack the content of ``directory`` into a ``.tar.gz`` whose bytes depend on the content only.
 
-    Names are sorted and owners, modes and times are dropped, so that a content checksum of the
-    archive is equal whenever the files in it are.
+    Names are sorted, and owners, times and modes are dropped but for whether a file can be
+    executed, so that a content checksum of the archive is equal whenever the files in it are.
     """
     directory = Path(directory)
     with (
@@ -81,7 +81,7 @@ def pack(directory: str | Path, archive: str | Path) -> None:
         for file in sorted(p for p in directory.rglob("*") if p.is_file()):
             info = tarfile.TarInfo(file.relative_to(directory).as_posix())
             info.size = file.stat().st_size
-            info.mode = 0o644
+            info.mode = 0o755 if os.access(file, os.X_OK) else 0o644
             with file.open("rb") as content:
                 tar.addfile(info, content)
 
@@ -126,3 +126,5 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> 
     target.parent.mkdir(parents=True, exist_ok=True)
     with content, target.open("wb") as file:
         shutil.copyfileobj(content, file)
+    if member.mode & 0o100:
+        target.chmod(target.stat().st_mode | 0o111)

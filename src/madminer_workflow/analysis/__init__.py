@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from madminer_workflow.analysis import schema, semantics
+from madminer_workflow.analysis.cards import check_files
 from madminer_workflow.analysis.problems import AnalysisError, Problem
 from madminer_workflow.analysis.reading import Document, read
+from madminer_workflow.analysis.sound import Sound
 
 __all__ = ["AnalysisError", "Problem", "examine", "load_analysis", "problems", "split"]
 
 _PLOT_KEYS = ("latex", "unit", "range")
 
 
-def load_analysis(path: str | Path) -> dict[str, Any]:
+def load_analysis(path: str | Path, cards: bool = True) -> dict[str, Any]:
     """Read an analysis file, check it, and fill in all defaults.
 
-    The result can be written as JSON and has the structure of the file. Raises AnalysisError, which
-    lists all problems, if the file is wrong; warnings do not count (see ``problems``).
+    The result can be written as JSON and has the structure of the file. Its cards and models must
+    exist, too, unless ``cards`` is false. Raises AnalysisError, which lists all problems, if the
+    file is wrong; warnings do not count (see ``problems``).
     """
-    analysis, found = examine(read(path))
+    analysis, found = examine(read(path), Path(path).parent if cards else None)
     errors = [problem for problem in found if not problem.warning]
     if errors:
         raise AnalysisError(errors)
@@ -30,19 +33,24 @@ def load_analysis(path: str | Path) -> dict[str, Any]:
 def problems(path: str | Path) -> list[Problem]:
     """Return all problems of an analysis file in the order of its lines, warnings included."""
     try:
-        return examine(read(path))[1]
+        return examine(read(path), Path(path).parent)[1]
     except AnalysisError as error:
         return error.problems
 
 
-def examine(document: Document) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the content of a document with its defaults, and all its problems."""
+def examine(document: Document, folder: Path | None = None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the content of a document with its defaults, and all its problems.
+
+    Cards and models are looked for in ``folder``, if given.
+    """
     # A value that could not be read has no type to complain about.
     unread = {finding.path for finding in document.findings if not finding.harmless}
     misfits = (f for f in schema.check(document.data) if f.path not in unread)
     structure = [*document.findings, *misfits]
     analysis = _name_defaults(schema.fill(document.data))
     meaning = semantics.check(analysis, structure)
+    if folder is not None:
+        meaning += check_files(Sound(analysis, structure), folder)
     # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
     found = list(dict.fromkeys(document.problem(finding) for finding in [*structure, *meaning]))
     return analysis, sorted(found, key=lambda problem: problem.line or 0)
@@ -53,7 +61,8 @@ def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Labels are in neither, so that a change of plots or methods leaves the physics untouched.
     """
-    generation = {key: analysis[key] for key in ("version", "seed", "benchmarks", "morphing")}
+    keys = ("version", "seed", "benchmarks", "morphing", "systematics")
+    generation = {key: analysis[key] for key in keys}
     generation["parameters"] = [_without_labels(entry) for entry in analysis["parameters"]]
     generation["processes"] = analysis["processes"]
     reconstruction = {key: analysis[key] for key in ("seed", "detector", "cuts", "efficiencies")}
@@ -70,6 +79,9 @@ def _name_defaults(analysis: Any) -> Any:
     if not isinstance(analysis, dict):
         return analysis
     _copy_default(analysis, "title", analysis, "name")
+    systematics = [entry.get("systematic_name") for entry in _mappings(analysis.get("systematics"))]
+    for process in _mappings(analysis.get("processes")):
+        process.setdefault("systematics", [name for name in systematics if isinstance(name, str)])
     for section, name in (("parameters", "parameter_name"), ("observables", "name")):
         for entry in _mappings(analysis.get(section)):
             _copy_default(entry, "latex", entry, name)

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import madminer_workflow
+from madminer_workflow.analysis.cards import mentioned_files
 
 # The engine's own notes in the directory of a step; never part of its product.
 NOTES = "_packtivity"
@@ -100,9 +101,15 @@ class Cache:
 
     def _content(self, path: str) -> str:
         place = Path(path)
+        if place.suffix in (".yml", ".yaml") and place.is_file():
+            # An analysis file stands for its cards and models, too.
+            return " ".join(map(self._checksum, [place, *mentioned_files(place)]))
+        return self._checksum(place) if place.exists() else path
+
+    def _checksum(self, place: Path) -> str:
         if place.is_dir():
-            return _tree_checksum(place, self._file_checksum)
-        return self._file_checksum(place) if place.is_file() else path
+            return _tree_checksum(place, self._file_checksum, {"__pycache__"})
+        return self._file_checksum(place)
 
     def _files(self, directory: Path) -> dict[str, str]:
         return {

@@ -75,7 +75,7 @@ def run_workflow(
     if part not in PARTS:
         raise InputError(f"part = {part}: expected one of {', '.join(PARTS)}")
     file, toplevel = PARTS[part]
-    parameters: dict[str, Any] = {"inputfile": str(_analysis_file(analysis))}
+    parameters: dict[str, Any] = {"inputfile": str(_analysis_file(analysis, part))}
     if part != "ml":
         parameters["njobs"] = njobs
     if part != "physics":
@@ -162,12 +162,12 @@ def _failure(failures: list[Any]) -> InputError | StepError:
     return InputError(message) if refused else StepError(message)
 
 
-def _analysis_file(analysis: Path) -> Path:
+def _analysis_file(analysis: Path, part: str) -> Path:
     """The analysis file, checked: its mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
-    load_analysis(file)
+    load_analysis(file, cards=part != "ml")
     return _safe(file)
 
 

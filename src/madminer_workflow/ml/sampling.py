@@ -26,7 +26,8 @@ def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> 
     """
     if ntrainsamples < 1:
         raise InputError(f"ntrainsamples: is {ntrainsamples}; expected at least 1 ensemble member")
-    analysis = load_analysis(input_file)
+    # Learning needs no cards: the events are there.
+    analysis = load_analysis(input_file, cards=False)
     setup, sample = read_data(data)
     check_same_analysis(analysis, setup, sample, data)
     ml = analysis["ml"]

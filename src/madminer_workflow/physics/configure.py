@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from madminer_workflow.analysis import load_analysis, split
+from madminer_workflow.analysis.cards import inline
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import atomic_path, write_json
+from madminer_workflow.files import atomic_path, pack, write_json
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.systematics import nuisance_parameters
 
 
 def configure(input_file: Path, output: Path) -> None:
     """Validate ``input_file`` and write ``config.h5``, ``generation.json``,
-    ``reconstruction.json`` and ``analysis.json`` into ``output``.
+    ``reconstruction.json``, ``analysis.json`` and ``Models.tar.gz`` into ``output``.
 
-    The two parts hold exactly what event generation and event analysis depend on, so that a
-    change anywhere else in the file leaves their bytes, and all cached events, as they are.
+    The two parts, with the text of all cards, hold exactly what event generation and event
+    analysis depend on, so that a change anywhere else in the file leaves their bytes, and all
+    cached events, as they are.
     """
     analysis = load_analysis(input_file)
-    generation, reconstruction = split(analysis)
+    generation, reconstruction = split(inline(analysis, input_file.parent))
     with atomic_path(output / "config.h5") as product:
         write_setup(analysis, product)
     write_json(output / "generation.json", generation)
     write_json(output / "reconstruction.json", reconstruction)
     write_json(output / "analysis.json", analysis)
+    pack_models(analysis, input_file.parent, output / "Models.tar.gz")
+
+
+def pack_models(analysis: dict[str, Any], folder: Path, archive: Path) -> None:
+    """Pack the UFO models of the analysis, each under the name of its folder.
+
+    Raises InputError if two of them have the same name.
+    """
+    sources: dict[str, Path] = {}
+    for process in analysis["processes"]:
+        if process.get("ufo_model") is not None:
+            source = (folder / process["ufo_model"]).resolve()
+            if sources.setdefault(source.name, source) != source:
+                raise InputError(
+                    f"processes.{process['name']}.ufo_model: {source} and {sources[source.name]} "
+                    "have the same name; rename one"
+                )
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, source in sources.items():
+            # What Python compiled differs from run to run.
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "py3_model.pkl", "model.pkl")
+            shutil.copytree(source, Path(scratch) / name, ignore=ignored)
+        pack(scratch, archive)
 
 
 def write_setup(analysis: dict[str, Any], path: Path) -> None:
-    """Write parameters, benchmarks and the morphing basis to a new MadMiner file ``path``.
+    """Write parameters, benchmarks, morphing basis and systematics to a new MadMiner file ``path``.
 
     MadMiner completes the basis with benchmarks that minimise the morphing uncertainty over the
     parameter ranges; its random search is seeded here. Raises InputError if no basis is found.
     """
     from madminer.core import MadMiner
+
+    from madminer_workflow import madminer_fixes
 
     logging.getLogger("madminer").setLevel(logging.ERROR)
     miner = MadMiner()
@@ -66,4 +96,32 @@ def write_setup(analysis: dict[str, Any], path: Path) -> None:
             f"morphing: MadMiner finds no basis for these benchmarks ({error}); "
             "spread the benchmarks over the parameter ranges"
         ) from None
+    for systematic in analysis["systematics"]:
+        # Of PDF sets MadMiner knows the name only.
+        ours = {"pdf_members", "pdf_error_type", "pdf_confidence_level"}
+        miner.add_systematics(**{key: systematic[key] for key in systematic.keys() - ours})
+    madminer_fixes.save_systematics_without_scale()
     miner.save(str(path))
+    if analysis["systematics"]:
+        add_nuisance_parameters(analysis, path)
+
+
+def add_nuisance_parameters(analysis: dict[str, Any], path: Path) -> None:
+    """Add the nuisance parameters and their benchmarks, as MadMiner's readers of events do.
+
+    The first benchmark is the reference, at which the uncertainties are evaluated.
+    """
+    from madminer.models import NuisanceParameter
+    from madminer.utils.interfaces.hdf5 import save_nuisance_setup
+
+    nuisance = nuisance_parameters(analysis["systematics"])
+    save_nuisance_setup(
+        file_name=str(path),
+        file_override=True,
+        nuisance_benchmarks=[benchmark for each in nuisance for benchmark in each.benchmarks],
+        nuisance_parameters={
+            each.name: NuisanceParameter(each.name, each.systematic, each.positive, each.negative)
+            for each in nuisance
+        },
+        reference_benchmark=next(iter(analysis["benchmarks"])),
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import atomic_path, pack, read_product, write_json
+from madminer_workflow.files import atomic_path, pack, read_product, unpack, write_json
 from madminer_workflow.madminer_file import Setup, check_setup, read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.seeds import derive_seed
@@ -17,11 +17,17 @@ from madminer_workflow.seeds import derive_seed
 BLOCK = 1000
 """Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""
 
+SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
+"""To draw an event and its weights, on one core."""
+
+SECONDS_PER_SHOWERED_EVENT = 1.5e-2
+"""To shower an event and to pass it through Delphes, on one core."""
+
 HELD_OUT = "closure"
 """A parameter point beyond the morphing basis; its cross-section tests the morphing."""
 
 
-def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> None:
+def generate(config: Path, generation_file: Path, models: Path, njobs: int, output: Path) -> None:
     """Integrate the processes into ``Processes.tar.gz`` and write ``jobs/job_*.json``.
 
     Raises InputError for njobs < 1, for files of different analyses and whatever the generators
@@ -35,17 +41,22 @@ def generate(config: Path, generation_file: Path, njobs: int, output: Path) -> N
     benchmarks = benchmark_values(setup)
 
     with tempfile.TemporaryDirectory() as scratch:
+        library = unpack(models, Path(scratch) / "models")
         for process in generation["processes"]:
-            directory = Path(scratch) / process["name"]
-            directory.mkdir()
-            report = generators.get(process["generator"]).integrate(
-                request(process, generation, benchmarks, Path(scratch)), directory
-            )
+            directory = Path(scratch) / "processes" / process["name"]
+            directory.mkdir(parents=True)
+            asked = request(process, generation, benchmarks, library)
+            report = generators.get(process["generator"]).integrate(asked, directory)
             write_json(
                 directory / "process.json",
-                {"process": process, "benchmarks": benchmarks, "report": report},
+                {
+                    "process": process,
+                    "benchmarks": benchmarks,
+                    "systematics": asked.systematics,
+                    "report": report,
+                },
             )
-        pack(scratch, output / "Processes.tar.gz")
+        pack(Path(scratch) / "processes", output / "Processes.tar.gz")
 
     with atomic_path(output / "jobs") as jobs:
         for index, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
@@ -71,7 +82,11 @@ def request(
         else benchmarks,
         check_points={} if background else {HELD_OUT: held_out_point(generation)},
         reference=next(iter(benchmarks)),
-        systematics=[],
+        systematics=[
+            systematic
+            for systematic in generation["systematics"]
+            if systematic["systematic_name"] in process["systematics"]
+        ],
         models=models,
         seed=derive_seed(generation["seed"], "integrate", process["name"]),
     )
@@ -79,7 +94,9 @@ def request(
 
 def read_generation(path: Path) -> dict[str, Any]:
     """Read ``generation.json``; InputError if it is another file."""
-    keys = ("version", "seed", "benchmarks", "morphing", "parameters", "processes")
+    keys = (
+        *("version", "seed", "parameters", "benchmarks", "morphing", "systematics", "processes"),
+    )
     return read_product(path, "configure", keys)
 
 
@@ -104,18 +121,23 @@ def held_out_point(generation: dict[str, Any]) -> dict[str, float]:
 
 
 def all_tasks(generation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every block of events of every process and sampling benchmark, in a fixed order."""
+    """Every block of events of every process and sampling benchmark, in a fixed order.
+
+    ``cost`` is the time that a block takes [s], roughly: it balances the jobs.
+    """
     tasks = []
     for process in generation["processes"]:
         for benchmark, n_total in process["events"].items():
             for block, start in enumerate(range(0, n_total, BLOCK)):
+                n_events = min(BLOCK, n_total - start)
                 tasks.append(
                     {
                         "process": process["name"],
                         "sampling_benchmark": benchmark,
                         "block": block,
-                        "n_events": min(BLOCK, n_total - start),
+                        "n_events": n_events,
                         "n_total": n_total,
+                        "cost": n_events * seconds_per_event(process),
                         "k_factor": process["k_factor"],
                         "is_background": process["is_background"],
                         "seed": derive_seed(generation["seed"], process["name"], benchmark, block),
@@ -124,13 +146,20 @@ def all_tasks(generation: dict[str, Any]) -> list[dict[str, Any]]:
     return tasks
 
 
-def split_into_jobs(tasks: list[dict[str, Any]], njobs: int) -> list[list[dict[str, Any]]]:
-    """Contiguous runs of tasks with nearly equal numbers of events; some empty if njobs is large.
+def seconds_per_event(process: dict[str, Any]) -> float:
+    """The expected time to generate, shower and reconstruct an event of a process."""
+    showered = process["pythia8_card"] is not None
+    drawn = SECONDS_PER_EVENT[process["generator"]]
+    return drawn + (SECONDS_PER_SHOWERED_EVENT if showered else 0.0)
 
-    A task goes to the job in whose share of all events its middle lies.
+
+def split_into_jobs(tasks: list[dict[str, Any]], njobs: int) -> list[list[dict[str, Any]]]:
+    """Contiguous runs of tasks of nearly equal cost; some empty if njobs is large.
+
+    A task goes to the job in whose share of all costs its middle lies.
     """
-    sizes = np.array([task["n_events"] for task in tasks], dtype=float)
-    middles = (np.cumsum(sizes) - 0.5 * sizes) / sizes.sum()
+    costs = np.array([task["cost"] for task in tasks])
+    middles = (np.cumsum(costs) - 0.5 * costs) / costs.sum()
     owners = np.minimum((middles * njobs).astype(int), njobs - 1)
     return [
         [task for task, owner in zip(tasks, owners, strict=True) if owner == job]

@@ -1,0 +1,167 @@
+"""The meaning of processes, systematic uncertainties and detector, and how they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from madminer_workflow.analysis.problems import Finding, KeyPath, unknown
+from madminer_workflow.analysis.sound import Sound, duplicates, known
+from madminer_workflow.observables import ExpressionError, compile_expression
+
+#: Couplings (lha_block, lha_id) that the squared matrix element of a built-in process depends on.
+BUILTIN_COUPLINGS = {"wbf_haa": {("dim6", 2), ("dim6", 5)}}
+#: Names of particles in ``detector.smearing``.
+SMEARED_PARTICLES = ("e", "mu", "tau", "l", "v", "j", "a")
+#: Particles that expressions can name at parton level only.
+NOT_AFTER_DELPHES = ("p", "p_truth", "tau", "ta", "v")
+
+
+def _processes(sound: Sound) -> Iterator[Finding]:
+    yield from duplicates(sound, ("processes",), "name")
+    for path, process in sound.entries("processes"):
+        for name in process["events"]:
+            yield from known((*path, "events", name), "benchmark", name, sound.benchmarks)
+        if process["is_background"] and len(process["events"]) > 1:
+            message = "a background does not depend on the benchmark: name one only"
+            yield Finding((*path, "events"), message)
+        if process["generator"] == "builtin" and not process["is_background"]:
+            yield from _couplings(process, sound)
+    processes = sound.get("processes")
+    if processes and all(process["is_background"] for process in processes):
+        message = "expected at least one process that is no background"
+        yield Finding(("processes",), message)
+
+
+def _couplings(process: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+    """Check that a built-in process depends on every parameter."""
+    couplings = BUILTIN_COUPLINGS[process["process"]]
+    for path, parameter in sound.entries("parameters"):
+        coupling = (parameter["lha_block"], parameter["lha_id"])
+        if coupling not in couplings:
+            allowed = ", ".join(f"{block} {number}" for block, number in sorted(couplings))
+            message = (
+                f"{coupling[0]} {coupling[1]} is no coupling of the process "
+                f"'{process['process']}' (expected one of {allowed})"
+            )
+            yield Finding((*path, "lha_id"), message)
+
+
+def _systematics(sound: Sound) -> Iterator[Finding]:
+    yield from duplicates(sound, ("systematics",), "systematic_name")
+    names = [entry["systematic_name"] for _, entry in sound.entries("systematics")]
+    used: set[str] = set()
+    for path, process in sound.entries("processes"):
+        used.update(process["systematics"])
+        for i, name in enumerate(process["systematics"]):
+            if name not in names:
+                message = unknown("systematic uncertainty", name, names or ["none, there are none"])
+                yield Finding((*path, "systematics", i), message)
+    effects = {"norm": _norm, "scale": _scale, "pdf": _pdf}
+    for path, systematic in sound.entries("systematics"):
+        if sound.get("processes") and systematic["systematic_name"] not in used:
+            yield Finding((*path, "systematic_name"), "affects no process; leave it out")
+        yield from effects[systematic["effect"]](path, systematic, sound)
+
+
+def _norm(path: KeyPath, systematic: dict[str, Any], _: Sound) -> Iterator[Finding]:
+    if systematic["norm_variation"] == 1.0:
+        yield Finding((*path, "norm_variation"), "1 is no variation; e.g. 1.05 for 5 %")
+
+
+def _scale(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+    varied = [factor for factor in systematic["scale_variations"] if factor != 1.0]
+    if len(varied) not in (1, 2):
+        message = f"expected one or two factors other than 1, got {len(varied)}"
+        yield Finding((*path, "scale_variations"), message)
+    if systematic["scale"] == "mur":
+        for name in _built_in(systematic, sound):
+            message = (
+                f"the built-in process '{name}' does not depend on the renormalisation scale; "
+                "vary muf, or leave this uncertainty out of the process' systematics"
+            )
+            yield Finding((*path, "scale"), message)
+
+
+def _pdf(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+    if systematic["pdf_error_type"] == "hessian" and systematic["pdf_members"] % 2:
+        message = "the members of type hessian come in pairs: expected an even number"
+        yield Finding((*path, "pdf_members"), message)
+    for name in _built_in(systematic, sound):
+        message = (
+            f"the built-in process '{name}' has one set of parton densities only; leave this "
+            "uncertainty out of the process' systematics"
+        )
+        yield Finding((*path, "effect"), message)
+
+
+def _built_in(systematic: dict[str, Any], sound: Sound) -> Iterator[str]:
+    """The names of the built-in processes that a systematic uncertainty affects."""
+    for _, process in sound.entries("processes"):
+        if (
+            process["generator"] == "builtin"
+            and systematic["systematic_name"] in process["systematics"]
+        ):
+            yield process["name"]
+
+
+def _smearing(sound: Sound) -> Iterator[Finding]:
+    for path, smearing in sound.entries("detector", "smearing"):
+        for i, particle in enumerate(smearing["particles"] or ()):
+            if isinstance(particle, str) and particle not in SMEARED_PARTICLES:
+                message = unknown("particle", particle, SMEARED_PARTICLES, " or a PDG id")
+                yield Finding((*path, "particles", i), message)
+        missing = [
+            None in (smearing[f"{quantity}_resolution_abs"], smearing[f"{quantity}_resolution_rel"])
+            for quantity in ("energy", "pt")
+        ]
+        if all(missing):
+            message = "energy and pt cannot both be null: each is computed from the other"
+            yield Finding(path, message)
+
+
+def _detector(sound: Sound) -> Iterator[Finding]:
+    """Check that Delphes sees showered events, and smearing sees partons."""
+    detector = sound.get("detector")
+    if detector is None:
+        return
+    delphes = detector["delphes_card"] is not None
+    for path, process in sound.entries("processes"):
+        if delphes and process["pythia8_card"] is None:
+            message = f"process '{process['name']}' needs a pythia8_card: Delphes sees hadrons"
+            yield Finding(path, message)
+        elif not delphes and process["pythia8_card"] is not None:
+            message = "showered events need a detector.delphes_card; without one, leave this out"
+            yield Finding((*path, "pythia8_card"), message)
+    parton_level = {"smearing": detector["smearing"], "met_noise": any(_values(detector))}
+    after_delphes = {
+        "use_generator_truth": detector["use_generator_truth"],
+        "acceptance": any(value is not None for value in detector["acceptance"].values()),
+    }
+    for key, given in (parton_level if delphes else after_delphes).items():
+        if given:
+            wrong = "not used with" if delphes else "used only with"
+            yield Finding(("detector", key), f"{wrong} delphes_card")
+
+
+def _values(detector: dict[str, Any]) -> list[float]:
+    return list(detector["met_noise"].values())
+
+
+def _expressions(sound: Sound) -> Iterator[Finding]:
+    """Check that expressions name what Delphes provides."""
+    if not sound.get("detector", "delphes_card"):
+        return
+    for section in ("observables", "cuts", "efficiencies"):
+        for path, entry in sound.entries(section):
+            try:
+                used = compile_expression(entry["definition"], sound.observables).names
+            except ExpressionError:
+                continue
+            for name in NOT_AFTER_DELPHES:
+                if name in used and name not in sound.observables:
+                    message = f"'{name}' exists at parton level only, not after Delphes"
+                    yield Finding((*path, "definition"), message)
+
+
+CHECKS = (_processes, _systematics, _smearing, _detector, _expressions)

@@ -1,0 +1,116 @@
+"""The sound part of an analysis file, and the checks that every section needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
+from madminer_workflow.observables import ExpressionError, compile_expression
+
+
+class Sound:
+    """The part of the analysis that is structurally sound."""
+
+    def __init__(self, data: Any, findings: Iterable[Finding]):
+        """Mark what ``findings`` complain of, and all that contains it, as unsound."""
+        self.data = data
+        self.misfits = {finding.path for finding in findings if not finding.harmless}
+        # A misfit makes everything that contains it unsound.
+        self.broken = {path[:n] for path in self.misfits for n in range(len(path) + 1)}
+        self.parameters = self._names("parameters", "parameter_name")
+        self.observables = self._names("observables", "name")
+        self.benchmarks = list(self._mapping("benchmarks"))
+
+    def get(self, *path: str | int) -> Any:
+        """The value at ``path``, or None if it is absent or unsound."""
+        if path in self.broken:
+            return None
+        value = self.data
+        for key in path:
+            inside = isinstance(value, dict) if isinstance(key, str) else isinstance(value, list)
+            if not inside or (isinstance(value, dict) and key not in value):
+                return None
+            value = value[key]
+        return value
+
+    def entries(self, *path: str | int) -> Iterator[tuple[KeyPath, Any]]:
+        """The sound entries of a list or mapping, with their paths."""
+        value = self.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        keys: Iterable[str | int] = ()
+        if path in self.misfits:
+            return
+        if isinstance(value, dict):
+            keys = value
+        elif isinstance(value, list):
+            keys = range(len(value))
+        for key in keys:
+            entry = (*path, key)
+            if entry not in self.broken:
+                yield entry, value[key]
+
+    def _names(self, section: str, key: str) -> list[str]:
+        """The names of a section's entries; none if they are not all there, valid and different.
+
+        Every use of a misspelt name would otherwise be reported where the name is right.
+        """
+        found = self.data.get(section) if isinstance(self.data, dict) else None
+        entries = found if isinstance(found, list) else []
+        names = [
+            entry[key]
+            for i, entry in enumerate(entries)
+            if isinstance(entry, dict) and key in entry and (section, i, key) not in self.broken
+        ]
+        return names if len(set(names)) == len(entries) else []
+
+    def _mapping(self, section: str) -> dict[str, Any]:
+        found = self.data.get(section) if isinstance(self.data, dict) else None
+        return found if isinstance(found, dict) else {}
+
+
+def duplicates(sound: Sound, section: KeyPath, key: str) -> Iterator[Finding]:
+    """Check that no two entries of a list have the same ``key``."""
+    seen: set[Any] = set()
+    for path, entry in sound.entries(*section):
+        if entry[key] in seen:
+            yield Finding((*path, key), f"{show(entry[key])} is used by an earlier entry")
+        seen.add(entry[key])
+
+
+def interval(path: KeyPath, ends: list[float] | None) -> Iterator[Finding]:
+    """Check that the ends of an interval are in order."""
+    if ends is not None and not ends[0] < ends[1]:
+        low, high = ends
+        yield Finding(path, f"expected [lower, upper], got [{low}, {high}]")
+
+
+def expression(path: KeyPath, text: str, **language: Any) -> Iterator[Finding]:
+    """Check that an expression compiles; ``language`` goes to ``compile_expression``."""
+    try:
+        compile_expression(text, **language)
+    except ExpressionError as error:
+        yield Finding(path, " ".join(str(error).split()))
+
+
+def complete(path: KeyPath, given: Mapping[str, Any], parameters: list[str]) -> Iterator[Finding]:
+    """Check that a mapping has exactly the parameters as keys."""
+    for name in given:
+        if name not in parameters:
+            yield Finding((*path, name), unknown("parameter", name, parameters))
+    for name in parameters:
+        if name not in given:
+            yield Finding(path, f"parameter '{name}' is missing")
+
+
+def known(path: KeyPath, what: str, name: str, names: list[str]) -> Iterator[Finding]:
+    """Check that a name is one of ``names``, unless there are none to compare with."""
+    if names and name not in names:
+        yield Finding(path, unknown(what, name, names))
+
+
+def point(path: KeyPath, theta: Any, sound: Sound) -> Iterator[Finding]:
+    """Check the name of a benchmark; ``theta_ref``, which may be its default, is checked once."""
+    if isinstance(theta, str) and theta != sound.get("ml", "theta_ref"):
+        yield from known(path, "benchmark", theta, sound.benchmarks)
