@@ -47,6 +47,7 @@ def toy_sample(setup: Setup, sizes: dict[str, int], seed: int) -> Sample:
         observables=["x0", "x1"],
         observations=np.concatenate(observations)[order],
         weights=np.concatenate(weights)[order],
+        nuisance_weights=np.empty((len(order), 0)),
         shares=madminer_shares(sampling_ids, generated),
         sampling_ids=sampling_ids,
         generated=generated,

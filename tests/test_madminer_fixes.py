@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from madminer.core import MadMiner
+from madminer.core import madminer as core
 from madminer.ml import ParameterizedRatioEstimator, ScoreEstimator, parameterized_ratio, score
+from madminer.utils.interfaces import hdf5
 from madminer.utils.ml import eval as madminer_eval
 from madminer.utils.ml import trainer
 
@@ -22,6 +26,9 @@ T = (X[:, :2] + 0.3 * RNG.normal(size=(600, 2))).astype(np.float32)
 def original() -> Iterator[None]:
     """MadMiner as it is installed, for the time of a test."""
     importlib.reload(trainer)
+    importlib.reload(hdf5)
+    core.save_madminer_settings = hdf5.save_madminer_settings
+    core.load_madminer_settings = hdf5.load_madminer_settings
     parameterized_ratio.evaluate_ratio_model = madminer_eval.evaluate_ratio_model
     score.evaluate_local_score_model = madminer_eval.evaluate_local_score_model
     yield
@@ -114,3 +121,42 @@ def test_early_stopping_restores_the_best_epoch(
     assert best_of_three() == 2.0, "MadMiner keeps the best weights itself: drop the fix"
     madminer_fixes.keep_best_weights()
     assert best_of_three() == 0.0
+
+
+def set_up(*effects: str) -> MadMiner:
+    miner = MadMiner()
+    miner.add_parameter("dim6", 2, "theta")
+    miner.add_benchmark({"theta": 0.0}, "sm")
+    for effect in effects:
+        miner.add_systematics(effect, f"my_{effect}", norm_variation=1.05, pdf_variation="CT18LO")
+    return miner
+
+
+def test_systematics_without_scale_are_saved(original: None, tmp_path: Path) -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'value'"):
+        set_up("norm").save(str(tmp_path / "no.h5"))
+    set_up("scale").save(str(tmp_path / "before.h5"))
+    madminer_fixes.save_systematics_without_scale()
+    set_up("scale").save(str(tmp_path / "after.h5"))
+    assert (tmp_path / "after.h5").read_bytes() == (tmp_path / "before.h5").read_bytes()
+    set_up("scale", "norm", "pdf").save(str(tmp_path / "all.h5"))
+    assert [list(column) for column in hdf5._load_systematics(str(tmp_path / "all.h5"))] == [
+        ["my_scale", "my_norm", "my_pdf"],
+        ["scale", "norm", "pdf"],
+        [b"0.5,1.0,2.0", b"1.05", b"CT18LO"],
+        ["mu", None, None],
+    ]
+
+
+def test_systematics_are_loaded_as_they_were(original: None, tmp_path: Path) -> None:
+    madminer_fixes.save_systematics_without_scale()
+    ours, loaded = set_up("scale", "norm", "pdf"), MadMiner()
+    ours.save(str(tmp_path / "all.h5"))
+    with pytest.raises(ValueError, match="Invalid systematic scale: None"):
+        loaded.load(str(tmp_path / "all.h5"))
+    madminer_fixes.load_systematics_without_scale()
+    loaded.load(str(tmp_path / "all.h5"))
+    assert loaded.systematics == ours.systematics
+    set_up("scale").save(str(tmp_path / "scale.h5"))
+    loaded.load(str(tmp_path / "scale.h5"))
+    assert loaded.systematics == set_up("scale").systematics

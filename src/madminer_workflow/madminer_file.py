@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
+from madminer_workflow.systematics import Nuisance
 
 REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
@@ -26,11 +27,13 @@ SHARES = "madminer_workflow/shares"
 
 @dataclass(frozen=True)
 class Setup:
-    """Parameters, benchmarks and morphing of an analysis.
+    """Parameters, benchmarks and morphing of an analysis, and its nuisance parameters.
 
     ``benchmarks`` has shape (n_benchmarks, n_parameters), ``components`` (the powers of the
     parameters in each morphing component) (n_components, n_parameters) and ``morphing_matrix``
-    (n_benchmarks, n_components).
+    (n_benchmarks, n_components). These are the physical benchmarks; ``nuisance_benchmarks`` are
+    those of the nuisance parameters, in the order of their weights, all at the parameter point of
+    the benchmark ``reference``.
     """
 
     parameters: list[str]
@@ -38,6 +41,9 @@ class Setup:
     benchmarks: np.ndarray
     components: np.ndarray
     morphing_matrix: np.ndarray
+    reference: str
+    nuisance: list[Nuisance] = field(default_factory=list)
+    nuisance_benchmarks: list[str] = field(default_factory=list)
 
     def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
@@ -83,6 +89,7 @@ class Setup:
 class Sample:
     """Events: observables (n_events, n_observables) and weights (n_events, n_benchmarks) in pb.
 
+    ``nuisance_weights``, (n_events, n_nuisance_benchmarks), are those at the nuisance benchmarks.
     Weights have MadMiner's meaning: the events drawn from one benchmark alone integrate to the
     cross-section. ``shares``, (n_events,), are the factors that make one sample of the union.
     ``sampling_ids`` holds the index of the benchmark each event was drawn from, -1 for events of
@@ -93,6 +100,7 @@ class Sample:
     observables: list[str]
     observations: np.ndarray
     weights: np.ndarray
+    nuisance_weights: np.ndarray
     shares: np.ndarray
     sampling_ids: np.ndarray
     generated: np.ndarray
@@ -131,14 +139,46 @@ def _strings(dataset: h5py.Dataset) -> list[str]:
 def read_setup(path: str | Path) -> Setup:
     """Read parameters, benchmarks and morphing; InputError if the file is not MadMiner's."""
     with _opened(path) as file:
+        names = np.array(_strings(file["benchmarks/names"]))
+        physical = ~_flags(file, "is_nuisance")
+        reference = names[_flags(file, "is_reference")]
         return Setup(
             parameters=_strings(file["parameters/names"]),
-            benchmark_names=_strings(file["benchmarks/names"]),
-            benchmarks=file["benchmarks/values"][()],
+            benchmark_names=names[physical].tolist(),
+            benchmarks=file["benchmarks/values"][()][physical],
             components=file["morphing/components"][()].astype(int),
             # MadMiner stores (n_components, n_benchmarks).
             morphing_matrix=file["morphing/morphing_matrix"][()].T,
+            reference=str(reference[0] if len(reference) else names[0]),
+            nuisance=_nuisance_parameters(file),
+            nuisance_benchmarks=names[~physical].tolist(),
         )
+
+
+def _flags(file: h5py.File, name: str) -> np.ndarray:
+    """A flag of every benchmark, (n_benchmarks,); false in files that do not have it."""
+    flags = file["benchmarks"].get(name)
+    if flags is None:
+        return np.zeros(len(file["benchmarks/names"]), dtype=bool)
+    return flags[()].astype(bool)
+
+
+def _nuisance_parameters(file: h5py.File) -> list[Nuisance]:
+    if "nuisance_parameters" not in file:
+        return []
+    types = _strings(file["systematics/types"])
+    effects = dict(zip(_strings(file["systematics/names"]), types, strict=True))
+    columns = ("names", "systematics", "benchmark_positive", "benchmark_negative")
+    rows = zip(*(_strings(file[f"nuisance_parameters/{key}"]) for key in columns), strict=True)
+    return [
+        Nuisance(name, systematic, effects[systematic], positive, _optional(negative))
+        for name, systematic, positive, negative in rows
+    ]
+
+
+def _optional(name: str) -> str | None:
+    """A name, or None where MadMiner notes that there is none."""
+    return None if name == "None" else name
 
 
 def check_setup(path: str | Path, setup: Setup, analysis: Mapping[str, Any]) -> None:
@@ -165,13 +205,16 @@ def check_setup(path: str | Path, setup: Setup, analysis: Mapping[str, Any]) -> 
 
 
 def same_setup(one: Setup, other: Setup) -> bool:
-    """Whether parameters, benchmarks and morphing are equal."""
+    """Whether parameters, benchmarks, morphing and nuisance parameters are equal."""
     return (
         one.parameters == other.parameters
         and one.benchmark_names == other.benchmark_names
         and np.array_equal(one.benchmarks, other.benchmarks)
         and np.array_equal(one.components, other.components)
         and np.array_equal(one.morphing_matrix, other.morphing_matrix)
+        and one.reference == other.reference
+        and one.nuisance == other.nuisance
+        and one.nuisance_benchmarks == other.nuisance_benchmarks
     )
 
 
@@ -184,10 +227,12 @@ def read_sample(path: str | Path) -> Sample:
         sampling_ids = file["samples/sampling_benchmarks"][()].astype(int)
         generated = np.asarray(file["sample_summary/signal_events"][()], dtype=int)
         shares = file[SHARES][()] if SHARES in file else madminer_shares(sampling_ids, generated)
+        weights, nuisance = file["samples/weights"][()], _flags(file, "is_nuisance")
         return Sample(
             observables=_strings(file["observables/names"]),
             observations=file["samples/observations"][()],
-            weights=file["samples/weights"][()],
+            weights=weights[:, ~nuisance],
+            nuisance_weights=weights[:, nuisance],
             shares=shares,
             sampling_ids=sampling_ids,
             generated=generated,
@@ -229,7 +274,8 @@ def write_sample(
             file.create_dataset("observables/names", data=names, dtype="S256")
             file.create_dataset("observables/definitions", data=values, dtype="S256")
             file.create_dataset("samples/observations", data=sample.observations)
-            file.create_dataset("samples/weights", data=sample.weights)
+            weights = np.concatenate([sample.weights, sample.nuisance_weights], axis=1)
+            file.create_dataset("samples/weights", data=weights)
             file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids)
             file.create_dataset("sample_summary/signal_events", data=sample.generated)
             file.create_dataset("sample_summary/background_events", data=sample.background)

@@ -7,13 +7,15 @@ applying twice is harmless.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from madminer.ml import parameterized_ratio, score
-from madminer.utils.ml import trainer
+
+# Fixes of the set-up file must not make configure import torch.
+if TYPE_CHECKING:
+    import torch
 
 
 def apply() -> None:
@@ -21,6 +23,8 @@ def apply() -> None:
     load_batches_by_slicing()
     keep_best_weights()
     evaluate_in_one_tensor()
+    save_systematics_without_scale()
+    load_systematics_without_scale()
 
 
 class _SlicedBatches:
@@ -34,6 +38,8 @@ class _SlicedBatches:
         return -(-len(self.tensors[0]) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[torch.Tensor]]:
+        import torch
+
         order = torch.randperm(len(self.tensors[0]))
         for indices in order.split(self.batch_size):
             yield [tensor[indices] for tensor in self.tensors]
@@ -46,6 +52,8 @@ def load_batches_by_slicing() -> None:
     worker processes that are forked anew each epoch. Order and content of the batches follow
     the same distribution; only the stream of random numbers differs.
     """
+    import torch
+    from madminer.utils.ml import trainer
 
     def make_dataloaders(
         self: Any, dataset: Any, dataset_val: Any, validation_split: float | None, batch_size: int
@@ -69,6 +77,8 @@ def keep_best_weights() -> None:
     ``Trainer.check_early_stopping`` remembers ``state_dict()``, whose tensors are the live
     weights, so that the "best" model is always the last one. The fix remembers a copy.
     """
+    from madminer.utils.ml import trainer
+
     original = trainer.Trainer.check_early_stopping
     if getattr(original, "keeps_copy", False):
         return
@@ -99,6 +109,8 @@ def evaluate_in_one_tensor() -> None:
     ``madminer.utils.ml.eval`` makes one tensor per event and stacks them. The numbers are
     identical.
     """
+    import torch
+    from madminer.ml import parameterized_ratio, score
 
     def evaluate_ratio_model(
         model: Any,
@@ -126,3 +138,59 @@ def evaluate_in_one_tensor() -> None:
 
     parameterized_ratio.evaluate_ratio_model = evaluate_ratio_model
     score.evaluate_local_score_model = evaluate_local_score_model
+
+
+def save_systematics_without_scale() -> None:
+    """Let a set-up with norm or PDF uncertainties be saved (madminer issue 565).
+
+    ``save_madminer_settings`` asks every uncertainty for ``scale.value``, but only those of effect
+    scale have a scale; and it hands h5py numbers and text in one list of values.
+    """
+    from madminer.core import madminer
+
+    original = madminer.save_madminer_settings
+    if getattr(original, "takes_any_systematics", False):
+        return
+
+    def save_madminer_settings(*, systematics: Mapping[str, Any], **settings: Any) -> None:
+        complete = {
+            name: SimpleNamespace(
+                name=systematic.name,
+                type=systematic.type,
+                value=str(systematic.value),
+                scale=systematic.scale or SimpleNamespace(value=None),
+            )
+            for name, systematic in systematics.items()
+        }
+        original(systematics=complete, **settings)
+
+    save_madminer_settings.takes_any_systematics = True  # type: ignore[attr-defined]
+    madminer.save_madminer_settings = save_madminer_settings
+
+
+def load_systematics_without_scale() -> None:
+    """Let a set-up with norm or PDF uncertainties be loaded, and with the values that were saved.
+
+    ``load_madminer_settings`` finds no scale named None. All values come back as bytes, which
+    end up in MadGraph's run card as ``b'...'`` (madminer issue 523); those of effect norm are
+    numbers.
+    """
+    from madminer.models import SystematicScale
+    from madminer.utils.interfaces import hdf5
+
+    load = hdf5._load_systematics
+    if getattr(load, "decodes_values", False):
+        return
+
+    def _load_systematics(file_name: str) -> tuple[list, list, list, list]:
+        names, types, values, scales = load(file_name)
+        texts = [value.decode("ascii") for value in values]
+        numbers = [float(t) if kind == "norm" else t for t, kind in zip(texts, types, strict=True)]
+        return names, types, numbers, scales
+
+    def from_str(value: str | None) -> Any:
+        return None if value is None else SystematicScale.from_str(value)
+
+    _load_systematics.decodes_values = True  # type: ignore[attr-defined]
+    hdf5._load_systematics = _load_systematics
+    hdf5.SystematicScale = SimpleNamespace(from_str=from_str)

@@ -76,6 +76,7 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
             sample,
             observations=sample.observations[order],
             weights=sample.weights[order],
+            nuisance_weights=sample.nuisance_weights[order],
             shares=sample.shares[order],
             sampling_ids=sample.sampling_ids[order],
         ),
@@ -107,11 +108,13 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
         )
     sample = read_sample(path)
     noted = np.sum([task["passed_weights"] for task in report["tasks"]], axis=0)
-    wrong = np.flatnonzero(~np.isclose(sample.weights.sum(axis=0), noted, rtol=1e-9, atol=0.0))
+    sums = np.concatenate([sample.weights.sum(axis=0), sample.nuisance_weights.sum(axis=0)])
+    wrong = np.flatnonzero(~np.isclose(sums, noted, rtol=1e-9, atol=0.0))
     if len(wrong):
+        names = [*setup.benchmark_names, *setup.nuisance_benchmarks]
         raise StepError(
             f"{path}: its weights were changed after the delphes step: those of the benchmark "
-            f"{setup.benchmark_names[wrong[0]]} have another sum than noted; run that step again"
+            f"{names[wrong[0]]} have another sum than noted; run that step again"
         )
     return sample, report
 
@@ -153,6 +156,7 @@ def join(samples: Sequence[Sample], setup: Setup) -> Sample:
         observables=observables,
         observations=np.concatenate([sample.observations for sample in samples]),
         weights=np.concatenate([sample.weights for sample in samples]),
+        nuisance_weights=np.concatenate([sample.nuisance_weights for sample in samples]),
         shares=np.concatenate([sample.shares for sample in samples]),
         sampling_ids=ids,
         generated=generated,

@@ -15,7 +15,7 @@ from madminer_workflow.madminer_file import Sample, Setup, event_counts, read_se
 from madminer_workflow.physics.generate import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
-from madminer_workflow.physics.weights import balanced_shares
+from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.seeds import derive_seed
 
 BACKGROUND = -1
@@ -36,7 +36,8 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     settings = read_product(reconstruction_file, "configure", keys)
     names = [observable["name"] for observable in settings["observables"]]
     observations = [np.empty((0, len(names)))]
-    weights = [np.empty((0, len(setup.benchmark_names)))]
+    n_benchmarks = len(setup.benchmark_names)
+    weights = [np.empty((0, n_benchmarks + len(setup.nuisance_benchmarks)))]
     shares = [np.empty(0)]
     sampling_ids = [np.empty(0, dtype=int)]
     tasks = []
@@ -62,7 +63,7 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
             sampling_ids.append(np.full(len(analysed.weights), sampling_id(task, setup)))
             tasks.append({**task, **analysed.note})
 
-    ids = np.concatenate(sampling_ids)
+    ids, all_weights = np.concatenate(sampling_ids), np.concatenate(weights)
     generated, background = event_counts(ids, setup)
     write_sample(
         output / "delphes_data.h5",
@@ -70,7 +71,8 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
         Sample(
             observables=names,
             observations=np.concatenate(observations),
-            weights=np.concatenate(weights),
+            weights=all_weights[:, :n_benchmarks],
+            nuisance_weights=all_weights[:, n_benchmarks:],
             shares=np.concatenate(shares),
             sampling_ids=ids,
             generated=generated,
@@ -90,7 +92,10 @@ def sampling_id(task: dict[str, Any], setup: Setup) -> int:
 
 @dataclass(frozen=True)
 class Analysed:
-    """The events of one task that pass all cuts, and what the combination needs to know."""
+    """The events of one task that pass all cuts, and what the combination needs to know.
+
+    ``weights`` has one column for each benchmark, then one for each nuisance benchmark.
+    """
 
     observations: np.ndarray
     weights: np.ndarray
@@ -109,23 +114,17 @@ def analyse_task(
 
     Raises StepError when the file does not hold the task's number of events.
     """
-    is_background, sampled = task["is_background"], task["sampling_benchmark"]
-    lhe = read_lhe(file, [sampled] if is_background else setup.benchmark_names, sampled)
+    lhe = read_lhe(file, weight_names(task, process, setup), task["sampling_benchmark"])
     if len(lhe.weights) != task["n_events"]:
         raise StepError(
             f"{file}: holds {len(lhe.weights)} events where {task['n_events']} are expected"
         )
-    weights = task["k_factor"] * task["n_events"] / task["n_total"] * lhe.weights
-    if is_background:
-        weights = np.repeat(weights, len(setup.benchmark_names), axis=1)
-        shares = np.ones(len(weights))
-    else:
-        shares = balanced_shares(weights, sampled, process, setup)
-
+    weights, shares = event_weights(lhe.weights, task, process, setup)
     rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
     reconstructed = reconstruct(lhe.particles, settings, rng, lhe.variables)
     passed = reconstructed.passed
     measured = weights[passed] * reconstructed.efficiency[passed, None]
+    physical = weights[:, : len(setup.benchmark_names)]
     return Analysed(
         observations=reconstructed.observations[passed],
         weights=measured,
@@ -134,7 +133,7 @@ def analyse_task(
             "cut_flow": reconstructed.cut_flow,
             "passed": int(passed.sum()),
             "passed_weights": measured.sum(axis=0).tolist(),
-            "sum_weights": (shares @ weights).tolist(),
-            "sum_weights_squared": ((shares**2 * weights.T) @ weights).tolist(),
+            "sum_weights": (shares @ physical).tolist(),
+            "sum_weights_squared": ((shares**2 * physical.T) @ physical).tolist(),
         },
     )

@@ -33,6 +33,7 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
             used[process["name"]] = {
                 "events": process["events"],
                 "benchmarks": integrated["benchmarks"],
+                "systematics": integrated["systematics"],
                 "cross_sections": integrated["report"]["cross_sections"],
             }
             name = f"{task['process']}.{task['sampling_benchmark']}.{task['block']:05d}.lhe"

@@ -1,12 +1,84 @@
-"""Event weights: how the samples of a process join."""
+"""Event weights: from those of the generator to those of every benchmark, and how samples join."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from madminer_workflow.madminer_file import Setup
+from madminer_workflow.systematics import nuisance_parameters, weight_variations
+
+ONE_SIGMA = 0.6827
+"""Confidence level of one standard deviation."""
+
+
+def weight_names(task: dict[str, Any], process: dict[str, Any], setup: Setup) -> list[str]:
+    """The weights that a task's LHE file must hold, physical benchmarks first.
+
+    A background has only its own. ``process`` holds the uncertainties that affect it.
+    """
+    own = [task["sampling_benchmark"]] if task["is_background"] else setup.benchmark_names
+    return [*own, *(each.benchmark for each in weight_variations(process["systematics"]))]
+
+
+def event_weights(
+    generated: np.ndarray, task: dict[str, Any], process: dict[str, Any], setup: Setup
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights in pb at all benchmarks and then all nuisance benchmarks, and the events' shares.
+
+    ``generated`` are the weights ``weight_names`` of a task's file, (n_events, n_names). The result
+    is scaled so that the weights of all tasks sum, for every sampling benchmark, to the
+    cross-section times the k-factor; backgrounds weigh the same at every benchmark. Shapes are
+    (n_events, n_benchmarks + n_nuisance_benchmarks) and (n_events,).
+    """
+    scaled = task["k_factor"] * task["n_events"] / task["n_total"] * generated
+    if task["is_background"]:
+        physical = np.repeat(scaled[:, :1], len(setup.benchmark_names), axis=1)
+        shares, varied = np.ones(len(scaled)), scaled[:, 1:]
+    else:
+        physical, varied = np.hsplit(scaled, [len(setup.benchmark_names)])
+        shares = balanced_shares(physical, task["sampling_benchmark"], process, setup)
+    reference = physical[:, setup.benchmark_names.index(setup.reference)]
+    return np.column_stack([physical, nuisance_weights(reference, varied, process, setup)]), shares
+
+
+def nuisance_weights(
+    reference: np.ndarray, varied: np.ndarray, process: dict[str, Any], setup: Setup
+) -> np.ndarray:
+    """Weights (n_events, n_nuisance_benchmarks) of a process, in the order of the set-up.
+
+    ``reference`` (n_events,) are the weights without variation, ``varied`` those of
+    ``weight_variations``. Uncertainties that do not affect the process leave it as it is.
+    """
+    columns = dict.fromkeys(setup.nuisance_benchmarks, reference)
+    variations = iter(varied.T)
+    for systematic in process["systematics"]:
+        for nuisance in nuisance_parameters([systematic]):
+            if systematic["effect"] == "norm":
+                columns[nuisance.positive] = systematic["norm_variation"] * reference
+                continue
+            for benchmark in nuisance.benchmarks:
+                deviation = next(variations) - reference
+                columns[benchmark] = reference + deviation_factor(systematic) * deviation
+    return np.reshape(list(columns.values()), (len(columns), len(reference))).T
+
+
+def deviation_factor(systematic: Mapping[str, Any]) -> float:
+    """What makes one standard deviation of the difference that a variation makes.
+
+    Members of PDF sets are given at some confidence level; the N replicas of a Monte Carlo set have
+    a variance of sum_k (X_k - X_0)^2 / (N - 1), to which each contributes as a parameter of its own
+    (arXiv:1510.03865, section 2).
+    """
+    if systematic["effect"] != "pdf":
+        return 1.0
+    if systematic["pdf_error_type"] == "replicas":
+        return float((systematic["pdf_members"] - 1) ** -0.5)
+    level = systematic["pdf_confidence_level"]
+    return float(norm.ppf(0.5 + 0.5 * ONE_SIGMA) / norm.ppf(0.5 + 0.5 * level))
 
 
 def balanced_shares(
