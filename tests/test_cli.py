@@ -128,8 +128,8 @@ def test_validate(tmp_path: Path) -> None:
     result = invoke("validate", TINY)
     assert (result.exit_code, result.stderr) == (0, "")
     assert f"{TINY}: valid" in result.stdout
-    assert "parameters: CWL2, CPWL2" in result.stdout
-    assert "events:     600" in result.stdout
+    assert "parameters:  CWL2, CPWL2" in result.stdout
+    assert "processes:   signal (builtin, 600 events)" in result.stdout
     assert "methods:    counts, sally, ratio" in result.stdout
 
 

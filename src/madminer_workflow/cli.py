@@ -99,11 +99,17 @@ def validate(file: Path) -> None:
         click.echo(f"warning: {warning}", err=True)
     parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
     methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
-    events = sum(sum(process["events"].values()) for process in analysis["processes"])
+    processes = [
+        f"{p['name']} ({p['generator']}, {sum(p['events'].values())} events)"
+        for p in analysis["processes"]
+    ]
+    systematics = [entry["systematic_name"] for entry in analysis["systematics"]]
     click.echo(f"{file}: valid")
-    click.echo(f"  parameters: {parameters}")
-    click.echo(f"  events:     {events}")
-    click.echo(f"  methods:    {methods}")
+    click.echo(f"  parameters:  {parameters}")
+    click.echo(f"  processes:   {', '.join(processes)}")
+    if systematics:
+        click.echo(f"  systematics: {', '.join(systematics)}")
+    click.echo(f"  methods:     {methods}")
 
 
 @main.command()

@@ -29,8 +29,8 @@ def _processes(sound: Sound) -> Iterator[Finding]:
             yield from _couplings(process, sound)
     processes = sound.get("processes")
     if processes and all(process["is_background"] for process in processes):
-        message = "expected at least one process that is no background"
-        yield Finding(("processes",), message)
+        message = "all are backgrounds: there are events to make, but nothing to learn from them"
+        yield Finding(("processes",), message, warning=True)
 
 
 def _couplings(process: dict[str, Any], sound: Sound) -> Iterator[Finding]:

@@ -28,6 +28,11 @@ def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> 
         raise InputError(f"ntrainsamples: is {ntrainsamples}; expected at least 1 ensemble member")
     # Learning needs no cards: the events are there.
     analysis = load_analysis(input_file, cards=False)
+    if all(process["is_background"] for process in analysis["processes"]):
+        raise InputError(
+            f"{input_file}: processes: all are backgrounds, which do not depend on the parameters; "
+            "expected at least one other process to learn from"
+        )
     setup, sample = read_data(data)
     check_same_analysis(analysis, setup, sample, data)
     ml = analysis["ml"]
