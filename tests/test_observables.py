@@ -17,7 +17,7 @@ from madminer_workflow.observables import (
     ExpressionError,
     compile_expression,
 )
-from madminer_workflow.physics.reconstruction import build_objects
+from madminer_workflow.physics.parton_level import build_objects
 from madminer_workflow.physics.smearing import smear
 
 from .madminer_events import NO_NOISE, as_particles, madminer_objects, random_events

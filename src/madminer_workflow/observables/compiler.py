@@ -22,7 +22,7 @@ class Compiler:
 
     `names` are the scalar names that the caller knows, `numbers` these and the event's,
     `particles` the kinds ("list", "particle") of the event's objects; `used` collects those that
-    the expression mentions.
+    the expression mentions, `attributes` what it asks particles for beyond their momentum.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Compiler:
             self.particles |= dict.fromkeys(PARTICLE_LISTS, "list")
             self.particles |= dict.fromkeys(MOMENTA, "particle")
         self.used: set[str] = set()
+        self.attributes: set[str] = set()
         self._depth = 0
 
     def error(self, node: ast.AST | None, problem: str, hint: str = "") -> ExpressionError:

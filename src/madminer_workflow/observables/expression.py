@@ -19,10 +19,15 @@ from madminer_workflow.observables.syntax import Source
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression; `names` are the particles, momenta and scalars that it uses."""
+    """A compiled expression.
+
+    `names` are the particles, momenta and scalars that it uses, `attributes` what it asks particles
+    for beyond their momentum (charge, b_tag, ...).
+    """
 
     text: str
     names: frozenset[str]
+    attributes: frozenset[str]
     _run: Run = field(repr=False, compare=False)
 
     def evaluate(self, variables: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -65,4 +70,4 @@ def compile_expression(text: str, names: Iterable[str] = (), particles: bool = T
     compiler = Compiler(source, RULES, frozenset(names), particles)
     code = compiler.compile(source.parse())
     compiler.need_number(code, None, "the expression")
-    return Expression(text, frozenset(compiler.used), code.run)
+    return Expression(text, frozenset(compiler.used), frozenset(compiler.attributes), code.run)

@@ -1,25 +1,24 @@
-"""From final-state particles to observables: smearing, objects, observables, cuts, efficiencies.
+"""From the objects of an event to observables: observables, cuts, efficiencies.
 
-The meaning of everything is that of MadMiner's ``LHEReader``, for all events at once.
+The objects are those of smeared partons or of Delphes; from there on all is the same. The meaning
+is that of MadMiner's ``LHEReader``, for all events at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import vector
-from particle import Particle
 
-from madminer_workflow.observables import PARTICLE_LISTS, Expression, compile_expression
-from madminer_workflow.physics.smearing import (
-    ELEMENTARY_IDS,
-    PARTICLE_NAMES,
-    smear,
-)
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.observables import Expression, compile_expression
+from madminer_workflow.physics.parton_level import smeared_objects
+from madminer_workflow.physics.readers.delphes_root import read_delphes
 
 
 @dataclass(frozen=True)
@@ -43,91 +42,112 @@ def reconstruct(
     rng: np.random.Generator,
     event_variables: Mapping[str, np.ndarray] | None = None,
 ) -> Reconstructed:
-    """Measure the events with the detector, observables, cuts and efficiencies of `settings`.
+    """Measure events at parton level, with the smearing of `settings`.
 
     `particles` (n, var) are Momentum4D [GeV] with pdgid and spin, in the file's order;
-    `event_variables` (n,) are further numbers that expressions may use. As in MadMiner an event is
-    dropped if a required observable is undefined (or not finite), if a cut is false, or if an
-    efficiency is not positive; an undefined cut passes if it says ``required``. Cuts and
-    efficiencies know the observables by name. Raises InputError for expressions or resolutions
-    that make no sense.
+    `event_variables` (n,) are further numbers that expressions may use. Raises InputError for
+    expressions or resolutions that make no sense.
     """
     vector.register_awkward()
-    names = [observable["name"] for observable in settings["observables"]]
-    observables = [compile_expression(entry["definition"]) for entry in settings["observables"]]
-    cuts = [compile_expression(entry["definition"], names) for entry in settings["cuts"]]
-    efficiencies = [
-        compile_expression(entry["definition"], names) for entry in settings["efficiencies"]
-    ]
-    used = frozenset().union(*(each.names for each in (*observables, *cuts, *efficiencies)))
-
-    detector = settings["detector"]
-    smeared = smear(particles, detector["smearing"], rng)
-    variables = build_objects(smeared, particles, detector["met_noise"], rng, used)
-    variables |= event_variables or {}
-    selection = _Selection(len(particles))
-    observations = [
-        _observe(entry, expression, variables, selection)
-        for entry, expression in zip(settings["observables"], observables, strict=True)
-    ]
-    variables |= dict(zip(names, observations, strict=True))
-    for entry, expression in zip(settings["cuts"], cuts, strict=True):
-        value, undefined = expression.evaluate(variables)
-        selection.require(expression.text, np.where(undefined, entry["required"], value != 0.0))
-    efficiency = np.ones(len(particles))
-    for entry, expression in zip(settings["efficiencies"], efficiencies, strict=True):
-        value, undefined = expression.evaluate(variables)
-        factor = np.where(undefined, entry["default"], value)
-        selection.require(f"efficiency {expression.text}", factor > 0.0)
-        efficiency = efficiency * factor
-    return Reconstructed(
-        observations=np.reshape(observations, (len(names), len(particles))).T,
-        passed=selection.passed,
-        efficiency=np.where(selection.passed, efficiency, 0.0),
-        cut_flow=selection.flow,
-    )
+    measurement = Measurement.compile(settings)
+    variables = smeared_objects(particles, settings["detector"], rng, measurement.names)
+    return measurement.measure(variables | dict(event_variables or {}), len(particles))
 
 
-def build_objects(
-    particles: ak.Array,
-    truth: ak.Array,
-    met_noise: Mapping[str, float] | None,
-    rng: np.random.Generator,
-    names: Collection[str] = PARTICLE_LISTS,
-) -> dict[str, Any]:
-    """Return the momenta and those lists of particles that `names` asks for.
+def reconstruct_delphes(
+    file: Path,
+    settings: Mapping[str, Any],
+    n_generated: int,
+    event_variables: Mapping[str, np.ndarray],
+) -> tuple[Reconstructed, np.ndarray]:
+    """Measure the events of Delphes's ROOT `file`; return with them their numbers (n,).
 
-    `particles` are the measured ones (n, var), `truth` those before smearing. Lists are sorted by
-    descending pT. The missing momentum balances all visible particles, with Gaussian noise of width
-    ``abs_ + rel * HT`` on each component.
+    An event's number is its index among the `n_generated` events that were showered;
+    `event_variables` (n_generated,) are further numbers of these that expressions may use. Raises
+    InputError for a damaged file and for expressions that it has nothing for, StepError if the
+    numbers are not those of the generated events.
     """
-    measured = _identified(particles)
-    counts = np.asarray(ak.num(measured, axis=1))
-    flat = ak.flatten(measured, axis=1)
-    kinds = np.abs(np.asarray(flat.pdgid))
-    objects: dict[str, Any] = {"p": measured}
-    if "p_truth" in names:
-        objects["p_truth"] = _identified(truth)
-    for name in PARTICLE_NAMES.keys() & names:
-        chosen = measured[ak.unflatten(np.isin(kinds, PARTICLE_NAMES[name]), counts)]
-        order = ak.argsort(chosen.pt, axis=1, ascending=False, stable=True)
-        objects[name] = chosen[order]
-
-    is_visible = np.isin(kinds, list(ELEMENTARY_IDS)) & ~np.isin(kinds, PARTICLE_NAMES["v"])
-    seen, event = flat[is_visible], np.repeat(np.arange(len(counts)), counts)[is_visible]
-    px, py, pz, e, ht = (
-        np.bincount(event, np.asarray(getattr(seen, component)), minlength=len(counts))
-        for component in ("px", "py", "pz", "e", "pt")
+    measurement = Measurement.compile(settings)
+    if "spin" in measurement.attributes:
+        raise InputError("an expression uses the spin of a particle, which Delphes does not give")
+    detector = settings["detector"]
+    events = read_delphes(
+        file,
+        measurement.names,
+        measurement.attributes,
+        detector["use_generator_truth"],
+        detector["acceptance"],
     )
-    noise_x = noise_y = np.zeros(len(counts))
-    if met_noise is not None:
-        width = met_noise["abs_"] + met_noise["rel"] * ht
-        noise_x, noise_y = rng.normal(0.0, width, (2, len(counts)))
-    missing_x, missing_y = noise_x - px, noise_y - py
-    missing_pt = np.sqrt(missing_x**2 + missing_y**2)
-    met = _momentum(missing_x, missing_y, np.zeros(len(counts)), missing_pt)
-    visible = _momentum(px, py, pz, e)
-    return objects | {"met": met, "visible": visible, "all": visible.add(met)}
+    numbers = events.numbers
+    if len(np.unique(numbers)) != len(numbers) or np.any((numbers < 0) | (numbers >= n_generated)):
+        raise StepError(
+            f"{file}: its event numbers are not different ones of the {n_generated} generated "
+            "events, so that nobody knows which weight belongs to which event"
+        )
+    own = {name: values[numbers] for name, values in event_variables.items()}
+    return measurement.measure(events.objects | own, len(events)), numbers
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The expressions of an analysis: each with its entry in the settings."""
+
+    observables: list[tuple[Mapping[str, Any], Expression]]
+    cuts: list[tuple[Mapping[str, Any], Expression]]
+    efficiencies: list[tuple[Mapping[str, Any], Expression]]
+
+    @classmethod
+    def compile(cls, settings: Mapping[str, Any]) -> Measurement:
+        """Compile the expressions; cuts and efficiencies know the observables by name."""
+        names = [entry["name"] for entry in settings["observables"]]
+        observables, cuts, efficiencies = (
+            [(entry, compile_expression(entry["definition"], known)) for entry in settings[section]]
+            for section, known in (("observables", ()), ("cuts", names), ("efficiencies", names))
+        )
+        return cls(observables, cuts, efficiencies)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that the expressions use."""
+        return frozenset().union(*(each.names for each in self._expressions()))
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """What the expressions ask particles for, beyond their momentum."""
+        return frozenset().union(*(each.attributes for each in self._expressions()))
+
+    def _expressions(self) -> list[Expression]:
+        return [each for _, each in (*self.observables, *self.cuts, *self.efficiencies)]
+
+    def measure(self, variables: Mapping[str, Any], n_events: int) -> Reconstructed:
+        """Evaluate all expressions for the objects and numbers of `n_events` events.
+
+        As in MadMiner an event is dropped if a required observable is undefined (or not finite), if
+        a cut is false, or if an efficiency is not positive; an undefined cut passes if it says
+        ``required``. Raises InputError if an expression uses what `variables` lack.
+        """
+        selection = _Selection(n_events)
+        observations = [
+            _observe(entry, expression, variables, selection)
+            for entry, expression in self.observables
+        ]
+        names = [entry["name"] for entry, _ in self.observables]
+        variables = {**variables, **dict(zip(names, observations, strict=True))}
+        for entry, expression in self.cuts:
+            value, undefined = expression.evaluate(variables)
+            selection.require(expression.text, np.where(undefined, entry["required"], value != 0.0))
+        efficiency = np.ones(n_events)
+        for entry, expression in self.efficiencies:
+            value, undefined = expression.evaluate(variables)
+            factor = np.where(undefined, entry["default"], value)
+            selection.require(f"efficiency {expression.text}", factor > 0.0)
+            efficiency = efficiency * factor
+        return Reconstructed(
+            observations=np.reshape(observations, (len(names), n_events)).T,
+            passed=selection.passed,
+            efficiency=np.where(selection.passed, efficiency, 0.0),
+            cut_flow=selection.flow,
+        )
 
 
 class _Selection:
@@ -155,28 +175,3 @@ def _observe(
         selection.require(f"{observable['name']} is defined", ~undefined & np.isfinite(value))
     default = np.nan if observable["default"] is None else observable["default"]
     return np.broadcast_to(np.where(undefined, default, value), selection.passed.shape)
-
-
-def _identified(particles: ak.Array) -> ak.Array:
-    """Attach charge and tags, which follow from the PDG id."""
-    flat = ak.flatten(particles, axis=1)
-    pdgid = np.asarray(flat.pdgid)
-    known, index = np.unique(pdgid, return_inverse=True)
-    charges = np.array([_charge(int(i)) for i in known], dtype=float)
-    fields = {name: flat[name] for name in particles.fields}
-    fields |= {"charge": charges[index], "b_tag": np.abs(pdgid) == 5}
-    fields |= {"t_tag": np.abs(pdgid) == 6, "tau_tag": np.abs(pdgid) == 15}
-    identified = ak.zip(fields, with_name="Momentum4D")
-    return ak.unflatten(identified, ak.num(particles, axis=1))
-
-
-def _charge(pdgid: int) -> float:
-    """Return the electric charge [e], 0 for particles that the PDG does not list."""
-    try:
-        return Particle.from_pdgid(pdgid).charge or 0.0
-    except RuntimeError:
-        return 0.0
-
-
-def _momentum(px: np.ndarray, py: np.ndarray, pz: np.ndarray, e: np.ndarray) -> ak.Array:
-    return ak.zip({"px": px, "py": py, "pz": pz, "e": e}, with_name="Momentum4D")

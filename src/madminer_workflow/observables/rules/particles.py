@@ -40,6 +40,7 @@ def attribute(compiler: Compiler, node: ast.Attribute) -> Code:
         if run is None:
             what = ast.unparse(node.value)
             raise compiler.error(node, f"'{what}' has no {name}: not a particle")
+        compiler.attributes.add(names.PARTICLE_ATTRIBUTES[name])
         return Code("number", run)
     if name in names.METHODS:
         raise compiler.error(node, f"'{name}' is a method", f"call it: .{name}(other particle)")

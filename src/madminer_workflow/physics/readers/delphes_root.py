@@ -1,0 +1,210 @@
+"""Delphes's ROOT file as the objects of the expression language, read with uproot.
+
+The meaning is that of MadMiner's ``parse_delphes_root_file``: electrons and muons have the masses
+0.000511 and 0.105 GeV, jets PDG id 9 and the tags of the file, and the visible momentum is the sum
+of electrons, muons, photons and jets that are in the acceptance. Where MadMiner 0.9.6 is at odds
+with its own documentation, this module follows the latter:
+
+- lists are sorted by descending pT, in generator truth too, where MadMiner keeps the file's order;
+- a lepton of the list ``l`` keeps its own mass and charge: MadMiner sorts only pT, eta and phi of
+  muons and electrons, and leaves masses and charges (and so the acceptance) in the old order;
+- the acceptance of electrons and muons in generator truth is theirs: MadMiner takes that of photons
+  for the lists ``e`` and ``mu``;
+- generator truth holds the final state (status 1), not every intermediate copy of a particle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+import vector
+
+from madminer_workflow.errors import InputError
+
+LISTS = ("e", "mu", "a", "j")
+"""The lists of particles that the file has; ``l`` joins the first two."""
+
+_PARTICLES = {"e": 11, "mu": 13, "a": 22, "j": 9}
+_BRANCHES = {"e": "Electron", "mu": "Muon", "a": "Photon", "j": "Jet"}
+_MASSES = {"e": 0.000511, "mu": 0.105}
+_WHOLE_NUMBERS = ("PID", "Status")
+_FINAL_STATE = 1
+
+
+@dataclass(frozen=True)
+class DelphesEvents:
+    """The n events of one file: the HepMC event `numbers` (n,) and the `objects` by name.
+
+    Lists are (n, var) and momenta (n,) arrays of vector's Momentum4D [GeV]; lists have the fields
+    charge, pdgid, b_tag, tau_tag and t_tag too.
+    """
+
+    numbers: np.ndarray
+    objects: dict[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.numbers)
+
+
+def read_delphes(
+    path: Path,
+    names: Collection[str],
+    attributes: Collection[str] = ("charge", "b_tag", "tau_tag"),
+    use_generator_truth: bool = False,
+    acceptance: Mapping[str, float | None] | None = None,
+) -> DelphesEvents:
+    """Read those objects that `names` asks for, and no other branch of the file.
+
+    Tags and charges are read if `attributes` has them. `acceptance` holds MadMiner's limits
+    pt_min_e, eta_max_e and so on for mu, a and j; None is no limit. Raises InputError if the file
+    cannot be read, or lacks a branch that is needed.
+    """
+    vector.register_awkward()
+    with _reading(path):
+        file = uproot.open(path)
+    with file:
+        with _reading(path):
+            tree = file["Delphes"]
+        events = _Events(path, tree, use_generator_truth, dict(acceptance or {}))
+        return DelphesEvents(events.numbers(), events.objects(names, attributes))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: cannot be read: no such file") from None
+    except Exception as error:
+        # What uproot raises for a damaged file depends on where it is damaged.
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{path}: is not Delphes's ROOT file, or damaged ({type(error).__name__}: {reason})"
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Events:
+    """Delphes's tree, and what is to be seen of it."""
+
+    path: Path
+    tree: Any
+    truth: bool
+    acceptance: dict[str, float | None]
+
+    def numbers(self) -> np.ndarray:
+        return self._first("Event.Number").astype(int)
+
+    def objects(self, names: Collection[str], attributes: Collection[str]) -> dict[str, Any]:
+        needed = {name for name in LISTS if name in names or {"visible", "all"} & set(names)}
+        needed |= {"e", "mu"} if "l" in names else set()
+        read = self._truth if self.truth else self._reconstructed
+        objects = {name: _sorted(self._accepted(name, read(name, attributes))) for name in needed}
+        if "l" in names:
+            objects["l"] = _sorted(ak.concatenate([objects["e"], objects["mu"]], axis=1))
+        if {"met", "all"} & set(names):
+            objects["met"] = self._missing()
+        if {"visible", "all"} & set(names):
+            objects["visible"] = _sum([objects[name] for name in LISTS])
+        if "all" in names:
+            objects["all"] = objects["visible"].add(objects["met"])
+        return objects
+
+    def _reconstructed(self, name: str, attributes: Collection[str]) -> ak.Array:
+        if name == "j":
+            return self._jets("Jet", attributes)
+        branch = _BRANCHES[name]
+        pt, eta, phi = self._direction(branch)
+        if name == "a":
+            return _particles(22, 0.0, pt=pt, eta=eta, phi=phi, e=self._array(branch, "E"))
+        charge = self._array(branch, "Charge")
+        pdgid = ak.where(charge >= 0.0, -_PARTICLES[name], _PARTICLES[name])
+        mass = ak.full_like(pt, _MASSES[name])
+        return _particles(pdgid, charge, pt=pt, eta=eta, phi=phi, mass=mass)
+
+    def _truth(self, name: str, attributes: Collection[str]) -> ak.Array:
+        if name == "j":
+            return self._jets("GenJet", attributes)
+        pdgid = self._array("Particle", "PID")
+        chosen = (abs(pdgid) == _PARTICLES[name]) & (
+            self._array("Particle", "Status") == _FINAL_STATE
+        )
+        pdgid = pdgid[chosen]
+        pt, eta, phi = (component[chosen] for component in self._direction("Particle"))
+        e = self._array("Particle", "E")[chosen]
+        charge = 0.0 if name == "a" else ak.values_astype(-np.sign(pdgid), np.float64)
+        return _particles(pdgid, charge, pt=pt, eta=eta, phi=phi, e=e)
+
+    def _jets(self, branch: str, attributes: Collection[str]) -> ak.Array:
+        pt, eta, phi = self._direction(branch)
+        tags = {
+            tag: self._array(branch, column) >= 1
+            for tag, column in (("b_tag", "BTag"), ("tau_tag", "TauTag"))
+            if tag in attributes
+        }
+        mass = self._array(branch, "Mass")
+        return _particles(_PARTICLES["j"], 0.0, tags, pt=pt, eta=eta, phi=phi, mass=mass)
+
+    def _accepted(self, name: str, particles: ak.Array) -> ak.Array:
+        """Drop what is outside of the acceptance; particles on its limits are in."""
+        pt_min, eta_max = (self.acceptance.get(f"{key}_{name}") for key in ("pt_min", "eta_max"))
+        if pt_min is not None:
+            particles = particles[particles.pt >= pt_min]
+        if eta_max is not None:
+            particles = particles[abs(particles.eta) <= eta_max]
+        return particles
+
+    def _missing(self) -> ak.Array:
+        branch = "GenMissingET" if self.truth else "MissingET"
+        met, phi = self._first(f"{branch}.MET"), self._first(f"{branch}.Phi")
+        zero = np.zeros(len(met))
+        momentum = {"pt": met, "phi": phi, "eta": zero, "mass": zero}
+        return ak.zip(momentum, with_name="Momentum4D")
+
+    def _direction(self, branch: str) -> list[ak.Array]:
+        return [self._array(branch, column) for column in ("PT", "Eta", "Phi")]
+
+    def _first(self, name: str) -> np.ndarray:
+        """The only entry of each event."""
+        return np.asarray(self._array(*name.split("."))[:, 0])
+
+    def _array(self, branch: str, column: str) -> ak.Array:
+        name = f"{branch}.{column}"
+        if name not in self.tree:
+            raise InputError(
+                f"{self.path}: has no {name}, which the expressions of this analysis "
+                f"need; the Delphes card must write it (TreeWriter, branch {branch})"
+            )
+        with _reading(self.path):
+            values = self.tree[name].array()
+        return ak.values_astype(values, np.int64 if column in _WHOLE_NUMBERS else np.float64)
+
+
+def _particles(
+    pdgid: Any, charge: Any, tags: Mapping[str, Any] | None = None, **momentum: ak.Array
+) -> ak.Array:
+    """Particles of these momenta; tags that are not known are not set."""
+    fields = {"pdgid": pdgid, "charge": charge, "t_tag": False}
+    fields |= {"b_tag": False, "tau_tag": False} | dict(tags or {})
+    return ak.zip(momentum | fields, with_name="Momentum4D")
+
+
+def _sorted(particles: ak.Array) -> ak.Array:
+    return particles[ak.argsort(particles.pt, axis=1, ascending=False, stable=True)]
+
+
+def _sum(lists: list[ak.Array]) -> ak.Array:
+    """The sum of all particles of several lists, (n,)."""
+    total = {
+        component: sum(ak.sum(getattr(each, component), axis=1) for each in lists)
+        for component in ("px", "py", "pz", "e")
+    }
+    return ak.zip(total, with_name="Momentum4D")
