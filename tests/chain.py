@@ -17,6 +17,7 @@ from madminer_workflow.physics.pythia import pythia
 
 TINY = Path(__file__).parent / "data" / "tiny" / "input.yml"
 TINY1 = Path(__file__).parent / "data" / "tiny1" / "input.yml"
+TINY_SYSTEMATICS = Path(__file__).parent / "data" / "tiny_systematics" / "input.yml"
 
 
 def analysis_file(path: Path, base: Path = TINY, **sections: Any) -> Path:

@@ -77,6 +77,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
 
 
 @pytest.fixture(scope="session")
+def uncertain(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
+    """A signal and a background with uncertainties of scale and normalisation."""
+    return chain.run_physics(chain.TINY_SYSTEMATICS, tmp_path_factory.mktemp("uncertain"))
+
+
+@pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
     """One parameter, a signal with k-factor and a background, with efficiencies."""
     directory = tmp_path_factory.mktemp("mixed")

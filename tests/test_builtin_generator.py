@@ -14,7 +14,7 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.generators import builtin
-from madminer_workflow.physics.generators.builtin import sampling
+from madminer_workflow.physics.generators.builtin import pdf, sampling
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import maximum_weight
 
@@ -30,16 +30,17 @@ CWL2 = {
 }
 CPWL2 = {**CWL2, "parameter_name": "CPWL2", "lha_id": 5}
 N_EVENTS = 20_000
+SCALE = {"systematic_name": "mu", "effect": "scale", "scale": "mu", "scale_variations": [0.5, 2.0]}
 
 
-def request(process, parameters, points, seed: int) -> generators.Request:
+def request(process, parameters, points, seed: int, systematics=()) -> generators.Request:
     return generators.Request(
         process=process,
         parameters=parameters,
         benchmarks=points,
         check_points={},
         reference="sm",
-        systematics=[],
+        systematics=systematics,
         models=Path("models"),
         seed=seed,
     )
@@ -359,3 +360,85 @@ def test_madminer_reads_the_events(integrated, tmp_path):
     np.testing.assert_allclose(observations[order, 1], sample.masses[2][ours], rtol=1e-5)
     for name, column in zip(names, weights[order].T, strict=True):
         np.testing.assert_allclose(column, sample.weights[name][ours], rtol=1e-6, err_msg=name)
+
+
+def ratio_of_densities(momenta: np.ndarray, mu2: np.ndarray, factor: float) -> np.ndarray:
+    """xf(u) xf(d) at ``factor`` times muF over that at muF, by Pythia itself."""
+    proton = pdf.initialised_pythia().getPDFPtr(2212)
+    product = np.ones(momenta.shape[-1])
+    for flavour, parton, own in zip((2, 1), momenta[:2], mu2, strict=True):
+        x = parton[0] / 6500.0
+        product *= [
+            proton.xf(flavour, *point) / proton.xf(flavour, point[0], point[1] / factor**2)
+            for point in zip(x, factor**2 * own, strict=True)
+        ]
+    return product
+
+
+@pytest.mark.parametrize(("scale", "fixed"), [("mu", False), ("muf", True)])
+def test_scale_variations_change_the_parton_densities(tmp_path, scale, fixed):
+    process = {**PROCESS, "run": {"fixed_fac_scale": fixed, "scale": 80.0}}
+    points = {"sm": {"CWL2": 0.0}, "w": {"CWL2": 15.2}}
+    systematics = [{**SCALE, "scale": scale}]
+    builtin.integrate(request(process, [CWL2], points, 1, systematics), tmp_path)
+    builtin.generate_events(tmp_path, "w", 500, 2, tmp_path / "events.lhe")
+    sample = read_arrays(tmp_path / "events.lhe")
+    mu2 = builtin.wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
+    if fixed:
+        mu2 = np.full_like(mu2, 80.0**2)
+    for k, factor in enumerate((2.0, 0.5)):
+        varied = sample.weights[f"mu_nuisance_param_0_benchmark_{k}"] / sample.weights["sm"]
+        expected = ratio_of_densities(sample.momenta, mu2, factor)
+        np.testing.assert_allclose(varied, expected, rtol=5e-4)
+    assert list(sample.weights)[:2] == ["sm", "w"]
+
+
+def test_scale_variations_agree_on_madgraphs_events(integrated, tmp_path):
+    """The mean effect on MadGraph's own sample, from its momenta, is that on ours."""
+    points = {"sm": {"CWL2": 0.0}}
+    builtin.integrate(request(PROCESS, [CWL2], points, 1, [SCALE]), tmp_path)
+    builtin.generate_events(tmp_path, "sm", N_EVENTS, 2, tmp_path / "events.lhe")
+    ours, theirs = (
+        read_arrays(tmp_path / "events.lhe"),
+        read_arrays(DATA / "wbf_madgraph_1000.lhe.gz"),
+    )
+    mu2 = builtin.wbf_haa.factorisation_scales(*theirs.momenta[[0, 1, 4, 3]])
+    np.testing.assert_allclose(np.sqrt(mu2.max(axis=0)), theirs.scales, rtol=1e-5)
+    expected = ratio_of_densities(theirs.momenta, mu2, 2.0)
+    varied = ours.weights["mu_nuisance_param_0_benchmark_0"] / ours.weights["sm"]
+    assert abs(varied.mean() - expected.mean()) < 4.0 * expected.std() / np.sqrt(len(expected))
+    assert ks_2samp(varied, expected).pvalue > 0.003
+
+
+def test_a_background_varies_its_own_weight(tmp_path):
+    """It has no weight at the reference benchmark."""
+    points = {"w": {"CWL2": 15.2}}
+    builtin.integrate(request(PROCESS, [CWL2], points, 1, [SCALE]), tmp_path)
+    builtin.generate_events(tmp_path, "w", 50, 2, tmp_path / "events.lhe")
+    sample = read_arrays(tmp_path / "events.lhe")
+    ratio = sample.weights["mu_nuisance_param_0_benchmark_0"] / sample.event_weights
+    mu2 = builtin.wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
+    np.testing.assert_allclose(ratio, ratio_of_densities(sample.momenta, mu2, 2.0), rtol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("systematic", "message"),
+    [
+        ({**SCALE, "scale": "mur"}, "varies the renormalisation scale only, on which"),
+        (
+            {
+                "systematic_name": "pdf",
+                "effect": "pdf",
+                "pdf_variation": "SET",
+                "pdf_members": 2,
+                "pdf_error_type": "symmhessian",
+            },
+            "varies the parton densities, but the built-in process wbf has one set only",
+        ),
+    ],
+)
+def test_uncertainties_that_the_process_does_not_have(tmp_path, systematic, message):
+    with pytest.raises(InputError, match=message):
+        builtin.integrate(
+            request(PROCESS, [CWL2], {"sm": {"CWL2": 0.0}}, 1, [systematic]), tmp_path
+        )

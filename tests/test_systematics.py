@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from madminer.analysis import DataAnalyzer
+from madminer.core import MadMiner
+from madminer.utils.interfaces.lhe import extract_nuisance_parameters_from_lhe_file, parse_lhe_file
 
+from madminer_workflow import madminer_fixes
+from madminer_workflow.files import read_json, unpack
+from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.systematics import Nuisance, nuisance_parameters, weight_variations
+from tests.chain import Physics
 
 SCALE = {
     "systematic_name": "scale",
@@ -44,8 +54,8 @@ def test_members_of_a_pdf_set(error_type: str, sides: list[int]) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, [(0.5, 0.5), (2.0, 2.0)]),
-        ({"scale": "muf"}, [(1.0, 0.5), (1.0, 2.0)]),
+        ({}, [(2.0, 2.0), (0.5, 0.5)]),
+        ({"scale": "muf"}, [(1.0, 2.0), (1.0, 0.5)]),
         ({"scale": "mur", "scale_variations": [2.0]}, [(2.0, 1.0)]),
     ],
 )
@@ -54,3 +64,78 @@ def test_factors_on_the_scales(changes: dict[str, Any], expected: list[tuple]) -
     assert [(v.mur, v.muf) for v in variations] == expected
     names = [b for n in nuisance_parameters([{**SCALE, **changes}]) for b in n.benchmarks]
     assert [v.benchmark for v in variations] == names
+
+
+@pytest.fixture(autouse=True)
+def fixed_madminer() -> None:
+    madminer_fixes.apply()
+
+
+def test_madminer_reads_the_systematics(uncertain: Physics) -> None:
+    miner = MadMiner()
+    miner.load(str(uncertain.config))
+    assert [(s.name, s.type.value, s.value) for s in miner.systematics.values()] == [
+        ("scale", "scale", "0.5,1.0,2.0"),
+        ("lumi", "norm", 1.02),
+        ("signal_norm", "norm", 1.05),
+    ]
+    assert list(miner.benchmarks) == ["sm", "w", "neg_w"]
+
+
+def test_madminer_reads_the_nuisance_parameters(uncertain: Physics) -> None:
+    analyzer, setup = DataAnalyzer(str(uncertain.combined)), read_setup(uncertain.combined)
+    theirs = [
+        (p.name, p.systematic, p.benchmark_pos, p.benchmark_neg)
+        for p in analyzer.nuisance_parameters.values()
+    ]
+    assert theirs == [(n.name, n.systematic, n.positive, n.negative) for n in setup.nuisance]
+    assert analyzer.reference_benchmark == setup.reference == "sm"
+    sample = read_sample(uncertain.combined)
+    analyzer_weights = analyzer.weighted_events()[1]
+    assert analyzer_weights.shape[1] == len(setup.benchmark_names) + len(setup.nuisance_benchmarks)
+    assert sample.nuisance_weights.shape == (700, 4)
+
+
+def test_every_process_has_its_own_uncertainties(uncertain: Physics) -> None:
+    setup, sample = read_setup(uncertain.combined), read_sample(uncertain.combined)
+    ratios = sample.nuisance_weights / sample.weights[:, [0]]
+    columns = dict(zip(setup.nuisance_benchmarks, ratios.T, strict=True))
+    signal = sample.sampling_ids >= 0
+    own = columns["signal_norm_nuisance_param_0_benchmark_0"]
+    np.testing.assert_allclose(own, np.where(signal, 1.05, 1.0), rtol=1e-12)
+    np.testing.assert_allclose(columns["lumi_nuisance_param_0_benchmark_0"], 1.02, rtol=1e-12)
+    up, down = (columns[f"scale_nuisance_param_0_benchmark_{k}"] for k in range(2))
+    for chosen in (signal, ~signal):
+        assert np.mean(up[chosen]) < 0.99 and np.mean(down[chosen]) > 1.01
+        assert np.std(up[chosen]) > 0.01
+
+
+def test_madminer_reads_the_varied_weights(uncertain: Physics, tmp_path: Path) -> None:
+    """Its own reader of LHE files finds the weights in the header, and their values."""
+    miner = MadMiner()
+    miner.load(str(uncertain.config))
+    scale = OrderedDict(scale=miner.systematics["scale"])
+    content = unpack(uncertain.events[0], tmp_path)
+    task = read_json(content / "events.json")["tasks"][0]
+    file = str(content / task["file"])
+    found = extract_nuisance_parameters_from_lhe_file(file, scale)
+    names = [f"scale_nuisance_param_0_benchmark_{k}" for k in range(2)]
+    assert found == {"scale": {"scale_nuisance_param_0": (*zip(names, names, strict=True), None)}}
+    observables = OrderedDict(miner_observable())
+    _, weights = parse_lhe_file(
+        filename=file,
+        sampling_benchmark="sm",
+        benchmark_names=list(miner.benchmarks),
+        observables=observables,
+        systematics_dict=found,
+    )
+    text = Path(file).read_text()
+    for name in names:
+        printed = [line.split()[2] for line in text.splitlines() if f"<wgt id='{name}'>" in line]
+        np.testing.assert_allclose(weights[name], np.array(printed, dtype=float))
+
+
+def miner_observable() -> dict[str, Any]:
+    from madminer.models import Observable
+
+    return {"pt": Observable("pt", "j[0].pt")}

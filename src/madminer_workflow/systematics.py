@@ -54,8 +54,8 @@ class Variation:
 def nuisance_parameters(systematics: Sequence[Systematic]) -> list[Nuisance]:
     """The nuisance parameters of all uncertainties, in their order.
 
-    A normalisation has one, known at +1. A scale has one: the first factor that is not 1 is +1, the
-    second, if any, -1. Parton densities have one for each pair of members (2k - 1, 2k) of a Hessian
+    A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
+    +1 and the first, if there are two, -1, as in MadMiner. Parton densities have one for each pair of members (2k - 1, 2k) of a Hessian
     set, else one, known at +1, for each member.
     """
     result = []
@@ -100,7 +100,7 @@ def weight_variations(systematics: Sequence[Systematic]) -> list[Variation]:
 
 def scale_factors(systematic: Systematic) -> list[float]:
     """The factors on the scale at +1 and, if there is one, at -1."""
-    return [float(factor) for factor in systematic["scale_variations"] if factor != 1.0][:2]
+    return [float(factor) for factor in systematic["scale_variations"] if factor != 1.0][::-1]
 
 
 def _sides(systematic: Systematic) -> list[int]:

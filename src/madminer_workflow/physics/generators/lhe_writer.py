@@ -6,7 +6,7 @@ The header carries what MadMiner's reader looks for: a run card that says how we
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +15,7 @@ import numpy as np
 
 from madminer_workflow import __version__
 from madminer_workflow.files import atomic_path
+from madminer_workflow.systematics import Variation
 
 CHUNK = 2000
 """Events formatted at once: enough to amortise the template, small enough for the cache."""
@@ -35,8 +36,9 @@ class Events:
     """Events of equal particle content.
 
     ``momenta`` (n_events, n_particles, 4) as px, py, pz, E and ``masses`` (n_events, n_particles)
-    in GeV; ``helicities`` (n_events, n_particles); ``weights`` (n_events, n_benchmarks) in pb, in
-    the order of the run's benchmarks; ``scales`` (n_events,) in GeV and ``alpha_s`` (n_events,).
+    in GeV; ``helicities`` (n_events, n_particles); ``weights`` (n_events, n_weights) in pb, in the
+    order of the run's benchmarks and then its variations; ``scales`` (n_events,) in GeV and
+    ``alpha_s`` (n_events,).
     """
 
     momenta: np.ndarray
@@ -52,7 +54,8 @@ class Run:
     """What is the same for all events of a file.
 
     ``card`` are the run card's entries, ``benchmarks`` maps names to parameter values,
-    ``cross_section`` is value and error [pb] at the sampling benchmark.
+    ``variations`` are those of the scales, ``cross_section`` is value and error [pb] at the
+    sampling benchmark.
     """
 
     particles: tuple[Particle, ...]
@@ -61,6 +64,7 @@ class Run:
     pdf_id: int
     alpha_qed: float
     benchmarks: Mapping[str, Mapping[str, float]]
+    variations: Sequence[Variation]
     sampling_benchmark: str
     cross_section: tuple[float, float]
 
@@ -68,7 +72,7 @@ class Run:
 def write_lhe(path: Path, run: Run, events: Events) -> None:
     """Write ``events`` to ``path``, atomically.
 
-    XWGTUP is the weight of the sampling benchmark; every benchmark's weight is in ``<rwgt>``.
+    XWGTUP is the weight of the sampling benchmark; all weights are in ``<rwgt>``.
     Weights add up to the cross-section (``event_norm = sum``).
     """
     sampling = list(run.benchmarks).index(run.sampling_benchmark)
@@ -102,7 +106,7 @@ def _write_header(file: TextIO, run: Run, n_events: int, largest_weight: float) 
 <weightgroup name='benchmarks' weight_name_strategy='includeIdInWeightName'>
 {names}
 </weightgroup>
-</initrwgt>
+{_scale_variations(run)}</initrwgt>
 </header>
 <init>
 2212 2212 {energies} 0 0 {run.pdf_id} {run.pdf_id} 3 1
@@ -111,6 +115,18 @@ def _write_header(file: TextIO, run: Run, n_events: int, largest_weight: float) 
 </init>
 """
     )
+
+
+def _scale_variations(run: Run) -> str:
+    """The group of these weights, with the attributes that MadGraph writes and MadMiner reads."""
+    if not run.variations:
+        return ""
+    weights = "\n".join(
+        f"<weight id='{each.benchmark}' MUR='{each.mur}' MUF='{each.muf}' PDF='{run.pdf_id}'>"
+        f"muR times {each.mur:g}, muF times {each.muf:g}</weight>"
+        for each in run.variations
+    )
+    return f"<weightgroup name='scale variation'>\n{weights}\n</weightgroup>\n"
 
 
 def _assignments(values: Mapping[str, float]) -> str:
@@ -145,6 +161,7 @@ def _event_template(run: Run) -> str:
         numbers = " ".join(f"{number:4d}" for number in integers)
         lines.append(f" {numbers} %+.11e %+.11e %+.11e %.11e %.11e 0.0000e+00 %+.1f")
     lines.append("<rwgt>")
-    lines.extend(f"<wgt id='{name}'> %+.9e </wgt>" for name in run.benchmarks)
+    names = [*run.benchmarks, *(variation.benchmark for variation in run.variations)]
+    lines.extend(f"<wgt id='{name}'> %+.9e </wgt>" for name in names)
     lines.extend(["</rwgt>", "</event>", ""])
     return "\n".join(lines)

@@ -31,6 +31,7 @@ from madminer_workflow.physics.generators.builtin.sampling import (
     unweight,
 )
 from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
+from madminer_workflow.systematics import Variation, weight_variations
 
 PROCESSES = {"wbf_haa": wbf_haa}
 
@@ -44,8 +45,8 @@ def integrate(request: Request, output: Path) -> dict[str, Any]:
     report holds, by point, ``cross_sections`` ([value, error] in pb), the expected
     ``unweighting_efficiency`` and the expected ``fraction_above_maximum`` of the cross-section.
 
-    Raises InputError for an unknown process, settings or parameters, and StepError if
-    a point cannot be integrated reliably.
+    Raises InputError for an unknown process, settings or parameters and for uncertainties that
+    the process does not have, and StepError if a point cannot be integrated reliably.
     """
     process = request.process
     if process["process"] not in PROCESSES:
@@ -54,6 +55,9 @@ def integrate(request: Request, output: Path) -> dict[str, Any]:
             f"expected one of {', '.join(PROCESSES)}"
         )
     settings = read_run_settings(process.get("run", {}))
+    variations = weight_variations(request.systematics)
+    for variation in variations:
+        require_effect(variation, process["name"])
     points = {**request.benchmarks, **request.check_points}
     values = coefficients(wbf_haa.PARAMETERS, request.parameters, points)
     rng = np.random.default_rng(request.seed)
@@ -70,12 +74,29 @@ def integrate(request: Request, output: Path) -> dict[str, Any]:
         {name: dict(point) for name, point in request.benchmarks.items()},
         values[:n_weights],
         {name: channels[name] for name in request.benchmarks},
+        request.reference,
+        variations,
     ).save(output)
     return {
         "cross_sections": {n: [c.cross_section, c.error] for n, c in channels.items()},
         "unweighting_efficiency": {n: c.efficiency for n, c in channels.items()},
         "fraction_above_maximum": {n: c.fraction_above_maximum for n, c in channels.items()},
     }
+
+
+def require_effect(variation: Variation, process: str) -> None:
+    """Raise InputError for a variation that a built-in process cannot have."""
+    if variation.pdf_set is not None:
+        raise InputError(
+            f"systematics: {variation.benchmark} varies the parton densities, but the built-in "
+            f"process {process} has one set only; leave it out of the process's systematics"
+        )
+    if variation.muf == 1.0:
+        raise InputError(
+            f"systematics: {variation.benchmark} varies the renormalisation scale only, on which "
+            f"the built-in process {process} does not depend (it has no strong coupling); vary muf "
+            "or leave it out of the process's systematics"
+        )
 
 
 def generate_events(
@@ -103,10 +124,12 @@ def generate_events(
     monomials = wbf_haa.monomials(process.coefficients)
     rng = np.random.default_rng(seed)
     sample = unweight(cross_section, channel, monomials[sampling], n_events, rng)
+    weights = _weights(sample, channel, monomials, sampling)
+    varied = _varied_weights(process, cross_section, sample, weights, sampling_benchmark)
     write_lhe(
         output,
         _run(process, sampling_benchmark),
-        _lhe_events(cross_section, sample, _weights(sample, channel, monomials, sampling), rng),
+        _lhe_events(cross_section, sample, np.column_stack([weights, *varied]), rng),
     )
     fraction = 1.0 - n_events / float(sample.multiplicities.sum())
     if fraction > LARGEST_FRACTION_ABOVE_MAXIMUM:
@@ -125,6 +148,23 @@ def _weights(
     shares = sample.multiplicities / sample.multiplicities.sum() * channel.cross_section
     densities = monomials @ sample.polynomials
     return (shares * densities / densities[sampling]).T
+
+
+def _varied_weights(
+    process: IntegratedProcess,
+    cross_section: CrossSection,
+    sample: UnweightedEvents,
+    weights: np.ndarray,
+    sampling_benchmark: str,
+) -> list[np.ndarray]:
+    """Weights (n_events,) [pb] of each variation of the scales, at the reference benchmark."""
+    names = list(process.benchmarks)
+    reference = process.reference if process.reference in names else sampling_benchmark
+    nominal = weights[:, names.index(reference)]
+    return [
+        nominal * cross_section.scale_ratio(sample.states, variation.muf)
+        for variation in process.variations
+    ]
 
 
 def _lhe_events(
@@ -174,6 +214,7 @@ def _run(process: IntegratedProcess, sampling_benchmark: str) -> Run:
         pdf_id=LHAPDF_ID,
         alpha_qed=wbf_haa.ALPHA_QED,
         benchmarks=process.benchmarks,
+        variations=process.variations,
         sampling_benchmark=sampling_benchmark,
         cross_section=(channel.cross_section, channel.error),
     )

@@ -30,13 +30,9 @@ class CrossSection:
         the hypercube of a polynomial (zero outside) is its cross-section.
         """
         inside, states = final_states(unit, self.settings)
-        up_in, down_in, down_out, up_out, _ = states.momenta(self.settings)
-        mu2 = self.squared_scales(up_in, down_in, down_out, up_out)
-        densities = self.densities.xf(UP, states.x1, mu2[0]) * self.densities.xf(
-            DOWN, states.x2, mu2[1]
-        )
-        amplitude = squared_amplitude(up_in, down_in, down_out, up_out)
-        return inside, states, states.measure * densities * amplitude
+        momenta = states.momenta(self.settings)[:4]
+        densities = self._densities(states, self.squared_scales(*momenta))
+        return inside, states, states.measure * densities * squared_amplitude(*momenta)
 
     def weights(self, unit: np.ndarray, monomials: np.ndarray) -> np.ndarray:
         """The cross-section density (n,) [pb] at one parameter point's ``monomials`` (6,)."""
@@ -44,6 +40,19 @@ class CrossSection:
         weights = np.zeros(len(unit))
         weights[inside] = monomials @ polynomials
         return weights
+
+    def scale_ratio(self, states: FinalStates, factor: float) -> np.ndarray:
+        """Cross-section with muF of both beams times ``factor``, relative to the nominal one, (n,).
+
+        The process has no strong coupling at leading order: only the parton densities change.
+        """
+        mu2 = self.squared_scales(*states.momenta(self.settings)[:4])
+        return self._densities(states, factor**2 * mu2) / self._densities(states, mu2)
+
+    def _densities(self, states: FinalStates, mu2: np.ndarray) -> np.ndarray:
+        """The product of both beams' momentum densities, (n,), at muF^2, (2, n)."""
+        up = self.densities.xf(UP, states.x1, mu2[0])
+        return up * self.densities.xf(DOWN, states.x2, mu2[1])
 
     def squared_scales(self, *momenta: np.ndarray) -> np.ndarray:
         """muF^2 of both beams [GeV^2], (2, n), for the momenta of u, d, d', u'."""

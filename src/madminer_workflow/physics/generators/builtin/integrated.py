@@ -13,6 +13,7 @@ from madminer_workflow.files import read_json, write_json
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import Channel
+from madminer_workflow.systematics import Variation
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class IntegratedProcess:
     """Settings, parton densities, and for every benchmark what was learned by integrating it.
 
     ``coefficients`` (n_benchmarks, n_known) are the values in the parameter card, in the order of
-    ``benchmarks``, whose names are those of ``channels``.
+    ``benchmarks``, whose names are those of ``channels``. ``variations`` of the scales are
+    evaluated at the benchmark ``reference``, or where the events are drawn if it is not among them.
     """
 
     settings: RunSettings
@@ -28,6 +30,8 @@ class IntegratedProcess:
     benchmarks: dict[str, dict[str, float]]
     coefficients: np.ndarray
     channels: dict[str, Channel]
+    reference: str
+    variations: list[Variation]
 
     def save(self, directory: Path) -> None:
         """Write ``integration.json`` (numbers) and ``integration.npz`` (arrays)."""
@@ -41,6 +45,8 @@ class IntegratedProcess:
             "benchmarks": list(self.benchmarks.items()),
             "coefficients": self.coefficients.tolist(),
             "channels": scalars,
+            "reference": self.reference,
+            "variations": [asdict(variation) for variation in self.variations],
         }
         write_json(directory / "integration.json", content)
         np.savez(
@@ -76,4 +82,6 @@ def _read(directory: Path, modified: int) -> IntegratedProcess:
             name: Channel(grid=grid, **content["channels"][name])
             for name, grid in zip(benchmarks, grids, strict=True)
         },
+        reference=content["reference"],
+        variations=[Variation(**variation) for variation in content["variations"]],
     )
