@@ -32,6 +32,7 @@ def test_asked_for_a_name_it_is_the_plain_package():
     [
         "import madminer; print(madminer.LHEReader.__module__)",
         "import madminer.ml; from madminer import lhe; print(lhe.LHEReader.__module__)",
+        "import madminer.limits; print(madminer.LHEReader.__module__)",
     ],
 )
 def test_it_can_be_used_as_ever(use: str):

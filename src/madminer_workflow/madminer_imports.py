@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +43,9 @@ class _Loader(SourceFileLoader):
         execute = super().exec_module
 
         def load(name: str) -> Any:
+            # MadMiner's modules import each other like this, while they are being imported.
+            if find_spec(f"{PACKAGE}.{name}") is not None:
+                return import_module(f"{PACKAGE}.{name}")
             del module.__dict__["__getattr__"]
             execute(module)
             return getattr(module, name)
