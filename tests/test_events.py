@@ -134,14 +134,14 @@ def test_ratio_draw_covers_the_prior_and_labels_evenly(events: Events) -> None:
 
 
 def test_validation_events_are_not_trained_on(events: Events) -> None:
-    arrays = score.draw(events, settings(theta="sm"), np.random.default_rng(1))
+    arrays = score.draw(events, settings(method="sally", theta="sm"), np.random.default_rng(1))
     training = {row.tobytes() for row in arrays["x"]}
     assert (len(arrays["x"]), len(arrays["x_val"])) == (300, 100)
     assert not training & {row.tobytes() for row in arrays["x_val"]}
 
 
 def test_no_validation_on_request(events: Events) -> None:
-    chosen = settings(theta="sm", training={"validation_split": None})
+    chosen = settings(method="sally", theta="sm", training={"validation_split": None})
     arrays = score.draw(events, chosen, np.random.default_rng(1))
     assert set(arrays) == {"x", "t_xz"}
     assert len(arrays["x"]) == 400
@@ -149,7 +149,7 @@ def test_no_validation_on_request(events: Events) -> None:
 
 def test_draws_are_reproducible(events: Events) -> None:
     first, again, other = (
-        score.draw(events, settings(theta="sm"), np.random.default_rng(seed))["x"]
+        score.draw(events, settings(method="sally", theta="sm"), np.random.default_rng(seed))["x"]
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)

@@ -55,8 +55,8 @@ def nuisance_parameters(systematics: Sequence[Systematic]) -> list[Nuisance]:
     """The nuisance parameters of all uncertainties, in their order.
 
     A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
-    +1 and the first, if there are two, -1, as in MadMiner. Parton densities have one for each pair of members (2k - 1, 2k) of a Hessian
-    set, else one, known at +1, for each member.
+    +1 and the first, if there are two, -1, as in MadMiner. Parton densities have one for each pair
+    of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member.
     """
     result = []
     for systematic in systematics:

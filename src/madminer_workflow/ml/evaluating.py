@@ -12,7 +12,7 @@ import numpy as np
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.information import Information
+from madminer_workflow.ml.information import Information, Profiled
 from madminer_workflow.ml.limits import (
     Grid,
     likelihood_ratio_statistic,
@@ -106,6 +106,7 @@ def evaluate(
     }
     levels = limits["confidence_levels"]
     information = [method.information(directory, problem) for directory in directories]
+    profiled = [each.profiled for each in information if each.profiled is not None]
     summary = {
         "name": settings["name"],
         "settings": settings,
@@ -116,13 +117,18 @@ def evaluate(
         "diagnostics": [method.diagnostics(directory, problem) for directory in directories],
         "losses": [note["losses"] for note in notes],
     }
+    if profiled:
+        summary["fisher_information_profiled"] = {
+            **summarise_information(profiled),
+            "full": np.mean([each.full for each in profiled], axis=0).tolist(),
+        }
     arrays = {f"q_{kind}": q for kind, q in ensemble.items()}
     arrays |= {f"q_{kind}_members": q for kind, q in statistics.items()}
     arrays |= {"thetas": thetas, **method.per_event(directories[0], problem)}
     return summary, arrays
 
 
-def summarise_information(information: Sequence[Information]) -> dict[str, Any]:
+def summarise_information(information: Sequence[Information | Profiled]) -> dict[str, Any]:
     """Mean matrix over members, its statistical error and the spread between members."""
     matrices = np.array([each.matrix for each in information])
     spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])

@@ -9,6 +9,7 @@ import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import Sample, Setup
+from madminer_workflow.ml.nuisance import response
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,16 @@ class Events:
     """Weighted events whose weights sum to the cross-section.
 
     ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb.
+    ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
+    parameters (a and b of ``ml.nuisance``).
     """
 
     setup: Setup
     observables: list[str]
     x: np.ndarray
     weights: np.ndarray
+    slopes: np.ndarray
+    curvatures: np.ndarray
 
     def __len__(self) -> int:
         """Number of events."""
@@ -57,6 +62,11 @@ class Events:
             totals @ coefficients
         )
 
+    def nuisance_scores_at(self, theta: np.ndarray) -> np.ndarray:
+        """Joint score d/dnu log p(x, z | theta, nu) at nu = 0, (n_events, n_nuisance)."""
+        weights = self.weights_at(theta)
+        return self.slopes - (weights @ self.slopes) / weights.sum()
+
     def columns(self, names: list[str]) -> np.ndarray:
         """The observables ``names`` as columns, shape (n_events, len(names))."""
         return self.x[:, [self.observables.index(name) for name in names]]
@@ -71,16 +81,25 @@ class Events:
                 f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
                 "generate more events or loosen the cuts"
             )
-        return replace(self, x=self.x[chosen], weights=self.weights[chosen] * n / size)
+        return replace(
+            self,
+            x=self.x[chosen],
+            weights=self.weights[chosen] * n / size,
+            slopes=self.slopes[chosen],
+            curvatures=self.curvatures[chosen],
+        )
 
 
 def union(sample: Sample, setup: Setup) -> Events:
     """All events of a MadMiner file, weighted as one sample."""
+    slopes, curvatures = response(sample, setup)
     return Events(
         setup=setup,
         observables=sample.observables,
         x=sample.observations,
         weights=sample.weights * sample.shares[:, None],
+        slopes=slopes,
+        curvatures=curvatures,
     )
 
 

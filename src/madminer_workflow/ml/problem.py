@@ -18,6 +18,7 @@ from madminer_workflow.madminer_file import (
     read_setup,
 )
 from madminer_workflow.ml.events import Events, union
+from madminer_workflow.systematics import nuisance_parameters
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
 EVALUATION_KEYS = (*SHARED_KEYS, "fisher_theta", "seed")
@@ -58,8 +59,21 @@ def evaluation_settings(analysis: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_same_analysis(analysis: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> None:
-    """Raise InputError unless the data have the parameters, benchmarks and observables."""
+    """Raise InputError unless the data are those of the analysis.
+
+    They must have its parameters, benchmarks, systematic uncertainties and observables.
+    """
     check_setup(data, setup, analysis)
+    nuisance = nuisance_parameters(analysis["systematics"])
+    if setup.nuisance != nuisance:
+        found, wanted = (
+            ", ".join(dict.fromkeys(each.systematic for each in parameters)) or "none"
+            for parameters in (setup.nuisance, nuisance)
+        )
+        raise InputError(
+            f"{data}: belongs to another analysis: its systematic uncertainties are {found}; "
+            f"expected {wanted}, all with the same settings; run the physics steps again"
+        )
     observables = [observable["name"] for observable in analysis["observables"]]
     if sample.observables != observables:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.ml import information as fisher
 from madminer_workflow.ml.binning import (
     bin_indices,
     expected_log_likelihood,
@@ -15,7 +16,6 @@ from madminer_workflow.ml.binning import (
     quantile_edges,
 )
 from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.information import Information, bootstrapped, of_counts
 from madminer_workflow.ml.problem import Problem
 
 MODEL = "histogram.npz"
@@ -72,19 +72,15 @@ def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.
     return expected_log_likelihood(template, data, problem.setup, thetas)
 
 
-def information(directory: Path, problem: Problem) -> Information:
+def information(directory: Path, problem: Problem) -> fisher.Information:
     """Fisher information of the bin counts, from all events, under- and overflow included."""
     template, observables, edges = _load(directory)
     events, theta = problem.everything, problem.fisher_theta
     indices = bin_indices(events.columns(observables), edges)
-    weights, gradients = events.weights_at(theta), events.gradients_at(theta)
-    columns = np.column_stack([weights, gradients])
-
-    def estimate(n: np.ndarray) -> np.ndarray:
-        sums = fill(indices, n[:, None] * columns, len(template))
-        return of_counts(sums[:, 0], sums[:, 1:], problem.luminosity)
-
-    return bootstrapped(estimate, len(events), problem.seed)
+    counts = fisher.histogram(
+        events, indices, len(template), theta, problem.luminosity, problem.seed
+    )
+    return fisher.information([counts], len(theta))
 
 
 def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 arXiv:1805.00013 and arXiv:1805.00020. The estimated score enters the likelihood through
 histograms, which is how MadMiner sets limits with it: of all its components for SALLY, of its
-projection on the direction from the reference to the tested point for SALLINO.
+projection on the direction from the reference to the tested point for SALLINO. SALLY learns the
+score of the nuisance parameters, too, for the Fisher information.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.problem import Problem
 
+NUISANCE_SCALES = "nuisance_scales.npy"
+
 BINS = {1: 25, 2: 8}
 BINS_OTHERWISE = 5
 """MadMiner's numbers of bins per dimension of a score histogram."""
@@ -35,17 +38,40 @@ BINS_OTHERWISE = 5
 def draw(
     events: Events, settings: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Unweighted events at the reference point with their joint score."""
+    """Unweighted events at the reference point with their joint score.
+
+    For SALLY, components for the nuisance parameters follow those of the parameters.
+    """
     theta = events.setup.theta(settings["theta"])
+    with_nuisance = settings["method"] == "sally" and events.setup.nuisance
+
+    def joint_scores(part: Events) -> np.ndarray:
+        scores = part.scores_at(theta)
+        return np.hstack([scores, part.nuisance_scores_at(theta)]) if with_nuisance else scores
 
     def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
         chosen = draw_events(part.weights_at(theta), n, rng)
         return {
             "x": model_inputs(part, settings)[chosen].astype(np.float32),
-            "t_xz": part.scores_at(theta)[chosen].astype(np.float32),
+            "t_xz": joint_scores(part)[chosen].astype(np.float32),
         }
 
-    return with_validation(draw_from, events, settings)
+    arrays = with_validation(draw_from, events, settings)
+    if with_nuisance:
+        arrays["nuisance_scales"] = nuisance_scales(arrays["t_xz"], len(theta))
+    return arrays
+
+
+def nuisance_scales(scores: np.ndarray, n_parameters: int) -> np.ndarray:
+    """Units for the nuisance components of joint scores, 1 for the others, (n_scores,).
+
+    Scores of small uncertainties are small numbers, which a squared loss would not see beside
+    those of the parameters: in these units all are equally wide.
+    """
+    widths = scores.std(axis=0)
+    scales = np.where(widths > 0.0, widths / widths[:n_parameters].min(), 1.0)
+    scales[:n_parameters] = 1.0
+    return scales
 
 
 def train(
@@ -54,16 +80,35 @@ def train(
     """Regress the joint score; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
+    if "nuisance_scales" in arrays:
+        scales = arrays["nuisance_scales"]
+        np.save(directory / NUISANCE_SCALES, scales)
+        units = {name: scales for name in arrays if name.startswith("t_xz")}
+        arrays = {
+            name: (values / units[name]).astype(np.float32) if name in units else values
+            for name, values in arrays.items()
+            if name != "nuisance_scales"
+        }
     estimator = networks.make(networks.ScoreEstimator, settings)
     return networks.train(estimator, arrays, settings, directory, seed)
 
 
-def scores(directory: Path, events: Events) -> np.ndarray:
-    """Estimated score of each event at the training's reference point."""
+def all_scores(directory: Path, events: Events) -> np.ndarray:
+    """Estimated score of each event at the training's reference point, (n_events, n_scores).
+
+    With the components of the nuisance parameters, if the model has learned them.
+    """
     from madminer_workflow.ml import networks
 
     settings = model_settings(directory)
-    return networks.load(directory).evaluate_score(model_inputs(events, settings))
+    estimated = networks.load(directory).evaluate_score(model_inputs(events, settings))
+    scales = directory / NUISANCE_SCALES
+    return estimated * np.load(scales) if scales.exists() else estimated
+
+
+def scores(directory: Path, events: Events) -> np.ndarray:
+    """Estimated score with respect to the parameters, (n_events, n_parameters)."""
+    return all_scores(directory, events)[:, : len(events.setup.parameters)]
 
 
 def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
@@ -109,7 +154,7 @@ def _histogrammed(
 def information(directory: Path, problem: Problem) -> Information:
     """Fisher information at the reference point, from the test events."""
     return from_scores(
-        scores(directory, problem.test),
+        all_scores(directory, problem.test),
         problem.test,
         problem.fisher_theta,
         problem.luminosity,
