@@ -12,9 +12,15 @@ import numpy as np
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, read_product, unpack
 from madminer_workflow.madminer_file import Sample, Setup, event_counts, read_setup, write_sample
+from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.generate import benchmark_values
-from madminer_workflow.physics.readers.lhe import read_lhe
-from madminer_workflow.physics.reconstruction import reconstruct
+from madminer_workflow.physics.programs import log_end
+from madminer_workflow.physics.readers.lhe import LHEEvents, read_lhe
+from madminer_workflow.physics.reconstruction import (
+    Reconstructed,
+    reconstruct,
+    reconstruct_delphes,
+)
 from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.seeds import derive_seed
 
@@ -53,7 +59,7 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
         for task in content["tasks"]:
             process = content["processes"][task["process"]]
             try:
-                analysed = analyse_task(task, process, directory / task["file"], setup, settings)
+                analysed = analyse_task(task, process, directory, setup, settings)
             except (InputError, StepError) as error:
                 # The unpacked file is gone when somebody reads the message.
                 raise type(error)(str(error).replace(str(directory), str(events))) from None
@@ -106,30 +112,35 @@ class Analysed:
 def analyse_task(
     task: dict[str, Any],
     process: dict[str, Any],
-    file: Path,
+    directory: Path,
     setup: Setup,
     settings: dict[str, Any],
 ) -> Analysed:
-    """Read and analyse the LHE ``file`` of one task of ``process``; weights in pb.
+    """Read and analyse the files in ``directory`` of one task of ``process``; weights in pb.
 
-    Raises StepError when the file does not hold the task's number of events.
+    Raises StepError when they do not hold the task's numbers of events.
     """
+    file = directory / task["file"]
     lhe = read_lhe(file, weight_names(task, process, setup), task["sampling_benchmark"])
-    if len(lhe.weights) != task["n_events"]:
-        raise StepError(
-            f"{file}: holds {len(lhe.weights)} events where {task['n_events']} are expected"
-        )
+    if len(lhe) != task["n_events"]:
+        raise StepError(f"{file}: holds {len(lhe)} events where {task['n_events']} are expected")
     weights, shares = event_weights(lhe.weights, task, process, setup)
-    rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
-    reconstructed = reconstruct(lhe.particles, settings, rng, lhe.variables)
+    if settings["detector"]["delphes_card"] is None:
+        reconstructed, counts = reconstruct_partons(task, lhe, settings), {}
+        numbers = np.arange(len(lhe))
+    else:
+        reconstructed, numbers = reconstruct_showered(task, lhe, directory, settings)
+        counts = {"reconstructed": len(numbers)}
     passed = reconstructed.passed
-    measured = weights[passed] * reconstructed.efficiency[passed, None]
+    chosen = numbers[passed]
+    measured = weights[chosen] * reconstructed.efficiency[passed, None]
     physical = weights[:, : len(setup.benchmark_names)]
     return Analysed(
         observations=reconstructed.observations[passed],
         weights=measured,
-        shares=shares[passed],
+        shares=shares[chosen],
         note={
+            "counts": {**task["counts"], **counts, "analysed": len(passed)},
             "cut_flow": reconstructed.cut_flow,
             "passed": int(passed.sum()),
             "passed_weights": measured.sum(axis=0).tolist(),
@@ -137,3 +148,42 @@ def analyse_task(
             "sum_weights_squared": ((shares**2 * physical.T) @ physical).tolist(),
         },
     )
+
+
+def reconstruct_partons(
+    task: dict[str, Any], lhe: LHEEvents, settings: dict[str, Any]
+) -> Reconstructed:
+    """Measure the events of a task at parton level."""
+    rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
+    return reconstruct(lhe.particles, settings, rng, lhe.variables)
+
+
+def reconstruct_showered(
+    task: dict[str, Any], lhe: LHEEvents, directory: Path, settings: dict[str, Any]
+) -> tuple[Reconstructed, np.ndarray]:
+    """Measure the showered events of a task with Delphes; their places in the LHE file, (n,).
+
+    Removes the HepMC file. Raises StepError unless every showered event comes out of Delphes.
+    """
+    if task["hepmc"] is None:
+        raise InputError(
+            f"{directory / task['file']}: these events are not showered, as Delphes needs them; "
+            "run pythia again for this analysis"
+        )
+    hepmc = directory / task["hepmc"]
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        seed = derive_seed(task["seed"], "detector")
+        card = settings["detector"]["delphes_card"]
+        detected = detect(hepmc, card, seed, Path(scratch))
+        hepmc.unlink()
+        reconstructed, numbers = reconstruct_delphes(
+            detected.root, settings, len(lhe), lhe.variables
+        )
+        if len(numbers) != task["counts"]["showered"]:
+            raise StepError(
+                f"{hepmc}: Delphes reconstructed {len(numbers)} of {task['counts']['showered']} "
+                f"showered events; the end of its log:\n{log_end(detected.log)}"
+            )
+    lost = {"cut": "shower", "passed": len(numbers), "of": len(lhe)}
+    reconstructed.cut_flow.insert(0, lost)
+    return reconstructed, numbers

@@ -56,10 +56,15 @@ def delphes() -> Path:
     return _find("Delphes", "DELPHES_DIR", ("Delphes*", "delphes*", "MG5_aMC*/Delphes"), names)
 
 
+def delphes_cards() -> Path:
+    """The directory of the cards that Delphes ships, and of the files that these include."""
+    folder = delphes().parent
+    return (folder.parent if folder.name == "bin" else folder) / "cards"
+
+
 def delphes_card(name: str) -> Path:
     """Find a card that Delphes ships; InputError that names the nearest if there is none."""
-    folder = delphes().parent
-    cards = (folder.parent if folder.name == "bin" else folder) / "cards"
+    cards = delphes_cards()
     shipped = {path.name: path for path in cards.glob("*.tcl")}
     if name not in shipped:
         close = difflib.get_close_matches(name, shipped, n=3)
@@ -87,15 +92,16 @@ def run_program(
     cwd: Path,
     log: Path,
     environment: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> None:
     """Run ``command`` in ``cwd``, without input, and append its output to ``log``.
 
-    ``environment`` is added to this process' own. Raises StepError, with the end of the log, if
-    the program cannot be started or its exit code is not zero. Stays in the process group, so
-    that whoever ends this process' group ends the program too, and ends the program with all its
-    children when interrupted.
+    ``environment`` is added to this process' own; ``name`` is what errors call the program, if not
+    by its file. Raises StepError, with the end of the log, if the program cannot be started or its
+    exit code is not zero. Stays in the process group, so that whoever ends this process' group ends
+    the program too, and ends the program with all its children when interrupted.
     """
-    name = Path(command[0]).name
+    name = name or Path(command[0]).name
     with log.open("ab") as output:
         try:
             process = subprocess.Popen(

@@ -1,0 +1,76 @@
+"""Parton shower and hadronisation: from an LHE file to HepMC, by Pythia 8.
+
+Two programs do the same: MadGraph's interface to Pythia, used where it is installed, and Pythia's
+Python wheel, which always is. Both take the settings of the process' card, both write HepMC 2, and
+with the same version of Pythia and the same seed they write the same events.
+
+Pythia may drop an event, and its interface numbers those that it writes as it likes. What a program
+writes is therefore numbered anew: an event's number is the place of the event in the LHE file that
+it was showered from, found by the energies of the incoming partons, which no shower changes. Its
+weights are those of the LHE file; the HepMC file has none.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from madminer_workflow.errors import StepError
+from madminer_workflow.physics import programs
+from madminer_workflow.physics.shower import interface, partons, wheel
+from madminer_workflow.physics.shower.card import Card
+
+TOLERATED_LOSS = 0.01
+"""Fraction of events that Pythia may drop; it may always drop one."""
+
+_MEGABYTES = {True: 0.3, False: 0.1}
+"""Disk space of an event's text [MB], with and without multiparton interactions, amply."""
+
+_SEEDS = 900_000_000
+"""Pythia's seeds are 1 to this number."""
+
+
+def shower(lhe: Path, card: Card, seed: int, output: Path) -> dict[str, Any]:
+    """Shower the events of an LHE file into the HepMC file `output`.
+
+    Returns the number of ``showered`` events, the ``program`` and the ``version`` of Pythia. Raises
+    StepError with the end of the program's log if it fails or drops too many events.
+    """
+    installed = programs.pythia_interface()
+    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
+        directory = Path(scratch)
+        energies = partons.prepare(lhe, directory / "partons.lhe")
+        arguments = (directory, card.lines, 1 + seed % _SEEDS, energies)
+        report = interface.run(installed, *arguments) if installed else wheel.run(*arguments)
+        lost = len(energies) - report["showered"]
+        if lost > max(1, TOLERATED_LOSS * len(energies)):
+            raise StepError(
+                f"{lhe.name}: {report['program']} showered {report['showered']} of "
+                f"{len(energies)} generated events; the end of its log:\n"
+                f"{programs.log_end(directory / 'pythia.log')}"
+            )
+        (directory / "showered.hepmc").rename(output)
+    return report
+
+
+def check_space(directories: Iterable[Path], events: Iterable[tuple[int, bool]]) -> None:
+    """Raise StepError unless each of `directories` has room for the showered events.
+
+    `events` are numbers of events, and whether these have multiparton interactions.
+    """
+    numbers = list(events)
+    needed = sum(n * _MEGABYTES[interactions] for n, interactions in numbers)
+    for directory in directories:
+        existing = next(
+            path for path in (directory, *directory.absolute().parents) if path.exists()
+        )
+        free = shutil.disk_usage(existing).free / 1e6
+        if needed > free:
+            raise StepError(
+                f"not enough disk space: {sum(n for n, _ in numbers)} showered events take up to "
+                f"{needed:.0f} MB, and {existing} has {free:.0f} MB left; make room, set TMPDIR to "
+                "another disk, or cut the events into more jobs (njobs)"
+            )

@@ -1,0 +1,90 @@
+"""The shower by Pythia's Python wheel.
+
+In a process of its own, because Pythia writes its log to the standard output of the process that it
+runs in, and may take that process with it when it crashes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from madminer_workflow.errors import StepError
+from madminer_workflow.files import read_json, write_json
+from madminer_workflow.physics import programs
+from madminer_workflow.physics.shower import hepmc
+from madminer_workflow.physics.shower.partons import origins
+
+PROGRAM = "pythia8mc"
+_BATCH = 100
+_HARD_INCOMING = -21
+
+
+def run(directory: Path, lines: Sequence[str], seed: int, energies: np.ndarray) -> dict[str, Any]:
+    """Shower ``partons.lhe`` of `directory` into ``showered.hepmc``, with settings `lines`.
+
+    `energies` (n_events, 2) are those of the incoming partons. Returns program, version and number
+    of showered events. Raises StepError if Pythia fails.
+    """
+    settings = {"lines": list(lines), "seed": seed, "energies": energies.tolist()}
+    write_json(directory / "settings.json", settings)
+    command = [sys.executable, "-m", __name__, str(directory)]
+    programs.run_program(command, directory, directory / "pythia.log", name="Pythia")
+    return read_json(directory / "report.json")
+
+
+def _shower(directory: Path) -> None:
+    settings = read_json(directory / "settings.json")
+    energies = np.reshape(settings["energies"], (-1, 2))
+    pythia = _start(settings["lines"], settings["seed"])
+    showered = 0
+    with (directory / "showered.hepmc").open("w") as file:
+        file.write(hepmc.HEADER)
+        for events, numbers in _batches(pythia, energies):
+            file.write(hepmc.event_texts(events, numbers, pythia.particleData.isHadron))
+            showered += len(numbers)
+        file.write(hepmc.FOOTER)
+    version = f"{pythia.parm('Pythia:versionNumber'):.3f}"
+    report = {"program": PROGRAM, "version": version, "showered": showered}
+    write_json(directory / "report.json", report)
+
+
+def _start(lines: Sequence[str], seed: int) -> Any:
+    from pythia8mc import Pythia
+
+    pythia = Pythia("", False)
+    own = ["Beams:frameType = 4", "Beams:LHEF = partons.lhe", "Next:numberCount = 0"]
+    own += ["Random:setSeed = on", f"Random:seed = {seed}"]
+    own += [f"Next:numberShow{what} = 0" for what in ("LHA", "Info", "Process", "Event")]
+    for line in (*lines, *own):
+        if not pythia.readString(line):
+            raise StepError(f"Pythia refuses the setting '{line}'")
+    if not pythia.init():
+        raise StepError("Pythia cannot be initialised")
+    return pythia
+
+
+def _batches(pythia: Any, energies: np.ndarray) -> Iterator[tuple[ak.Array, np.ndarray]]:
+    """Pythia's event records, and the indices of the events that they were showered from."""
+    start = 0
+    for first in range(0, len(energies), _BATCH):
+        batch = pythia.nextBatch(min(_BATCH, len(energies) - first), "skip")
+        if not len(batch):
+            continue
+        records = batch.prt
+        hard = records.p.e[records.status == _HARD_INCOMING]
+        numbers = origins(np.asarray(hard), energies, start)
+        start = numbers[-1] + 1
+        yield records, np.array(numbers)
+
+
+if __name__ == "__main__":
+    try:
+        _shower(Path(sys.argv[1]))
+    except StepError as failure:
+        sys.exit(str(failure))
