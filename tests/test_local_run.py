@@ -77,7 +77,13 @@ def python_path_first(directory: str) -> dict[str, str]:
 
 
 def physics_files(njobs: int) -> set[str]:
-    configure = ("analysis.json", "config.h5", "generation.json", "reconstruction.json")
+    configure = (
+        "Models.tar.gz",
+        "analysis.json",
+        "config.h5",
+        "generation.json",
+        "reconstruction.json",
+    )
     combine = ("closure.json", "combined_delphes.h5", "cutflow.json")
     return {
         *(f"physics/configure/{name}" for name in configure),
