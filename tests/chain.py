@@ -33,6 +33,24 @@ def tiny(section: str) -> Any:
     return yaml.safe_load(TINY.read_text())[section]
 
 
+def showered_analysis(directory: Path, n_events: int = 20) -> Path:
+    """Write an analysis of showered events at detector level into ``directory``."""
+    (directory / "pythia8_card.dat").write_text("! quick\nPartonLevel:MPI = off\n")
+    events = {"sm": n_events, "w": n_events, "ww": n_events}
+    process = {**tiny("processes")[0], "events": events, "pythia8_card": "pythia8_card.dat"}
+    return analysis_file(
+        directory / "input.yml",
+        processes=[process],
+        detector={"delphes_card": "delphes_card_CMS.tcl", "acceptance": {"pt_min_a": 10.0}},
+        observables=[
+            {"name": "pt_j1", "definition": "j[0].pt", "default": 0.0, "range": [0.0, 500.0]},
+            {"name": "pt_a1", "definition": "a[0].pt", "required": True},
+            {"name": "event_scale", "definition": "scale", "required": True},
+        ],
+        cuts=[{"definition": "pt_a1 > 20.0"}],
+    )
+
+
 @dataclass(frozen=True)
 class Physics:
     """The products of the physics steps of one analysis."""

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from madminer_workflow.errors import InputError
-from madminer_workflow.files import read_json, unpack, write_json
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.physics.generate import all_tasks
 from madminer_workflow.physics.pythia import pythia
 from madminer_workflow.physics.readers.lhe import read_lhe
+from tests import chain
 from tests.chain import Physics
 
 
@@ -82,3 +84,72 @@ def test_impossible_tasks_are_refused(
     with pytest.raises(InputError, match=message):
         pythia(tmp_path / "job.json", tiny.processes, tmp_path / "out")
     assert not list((tmp_path).glob("out/**/*"))
+
+
+def test_parton_level_events_are_not_showered(tiny: Physics, tmp_path: Path) -> None:
+    directory = unpack(tiny.events[0], tmp_path / "x")
+    for task in read_json(directory / "events.json")["tasks"]:
+        n = task["n_events"]
+        assert task["counts"] == {"requested": n, "generated": n}
+        assert task["hepmc"] is None and task["shower"] is None
+    assert not list(directory.glob("*.hepmc"))
+
+
+@pytest.fixture(scope="module")
+def showered(tmp_path_factory: pytest.TempPathFactory) -> Physics:
+    """An analysis with a shower, integrated."""
+    directory = tmp_path_factory.mktemp("showered")
+    return chain.set_up(chain.showered_analysis(directory), directory, njobs=3)
+
+
+def test_showered_events_are_numbered_as_the_generated_ones(
+    showered: Physics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MG5_DIR", raising=False)
+    monkeypatch.delenv("SOFTWARE_DIR", raising=False)
+    for name in ("one", "two"):
+        pythia(showered.jobs[0], showered.processes, tmp_path / name)
+    directory = unpack(tmp_path / "one/Events.tar.gz", tmp_path / "events")
+    (task,) = read_json(directory / "events.json")["tasks"]
+    assert task["counts"] == {"requested": 20, "generated": 20, "showered": 20}
+    assert task["shower"] == {"program": "pythia8mc", "version": "8.317"}
+    assert task["hepmc"] == "signal.sm.00000.hepmc"
+    heads = [
+        line.split()
+        for line in (directory / task["hepmc"]).read_text().splitlines()
+        if line.startswith("E ")
+    ]
+    assert [int(words[1]) for words in heads] == list(range(20))
+    assert (tmp_path / "one/Events.tar.gz").read_bytes() == (
+        tmp_path / "two/Events.tar.gz"
+    ).read_bytes()
+    assert sorted(path.name for path in directory.iterdir()) == [
+        *("events.json", "signal.sm.00000.hepmc", "signal.sm.00000.lhe")
+    ]
+
+
+def test_a_wrong_card_is_named_before_anything_is_generated(
+    showered: Physics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(directory: Path) -> None:
+        content = read_json(directory / "signal/process.json")
+        content["process"]["pythia8_card"] = "\nPartonLevel:MPY = off"
+        write_json(directory / "signal/process.json", content)
+
+    processes = unpack(showered.processes, tmp_path / "p")
+    edit(processes)
+    pack(processes, tmp_path / "Processes.tar.gz")
+    monkeypatch.setattr("madminer_workflow.physics.pythia.generators", None)
+    message = "processes: signal: pythia8_card: line 2: 'PartonLevel:MPY = off': .* not know"
+    with pytest.raises(InputError, match=message):
+        pythia(showered.jobs[0], tmp_path / "Processes.tar.gz", tmp_path / "out")
+
+
+def test_disk_space_is_checked_before_anything_is_generated(
+    showered: Physics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
+    monkeypatch.setattr("madminer_workflow.physics.pythia.generators", None)
+    with pytest.raises(StepError, match="not enough disk space: 20 showered events take up to 2 M"):
+        pythia(showered.jobs[0], showered.processes, tmp_path / "out")
