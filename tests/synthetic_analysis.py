@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,17 @@ import h5py
 import numpy as np
 
 from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.madminer_file import Sample, madminer_shares, read_setup, write_sample
+from madminer_workflow.madminer_file import (
+    Sample,
+    Setup,
+    madminer_shares,
+    read_setup,
+    write_sample,
+)
+from madminer_workflow.ml.information import profile
 from madminer_workflow.ml.limits import likelihood_ratio_statistic, make_grid, summarise
 from madminer_workflow.ml.problem import evaluation_settings, pose_problem
+from madminer_workflow.systematics import nuisance_parameters
 
 N_EVENTS = 400
 LEVELS = [0.6827, 0.95]
@@ -36,7 +45,18 @@ class Analysis:
     results: list[Path]
 
 
-def write_setup_file(path: Path, n: int) -> None:
+SYSTEMATICS = [
+    {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.05},
+    {
+        "systematic_name": "scale",
+        "effect": "scale",
+        "scale": "muf",
+        "scale_variations": [0.5, 1.0, 2.0],
+    },
+]
+
+
+def write_setup_file(path: Path, n: int, systematics: Sequence[dict[str, Any]]) -> None:
     """A set-up with quadratic morphing in ``n`` parameters: p0, p1, ..."""
     components = [[0] * n]
     for i in range(n):
@@ -55,6 +75,35 @@ def write_setup_file(path: Path, n: int) -> None:
         file["benchmarks/values"] = benchmarks
         file["morphing/components"] = components
         file["morphing/morphing_matrix"] = np.linalg.inv(monomials)
+    if systematics:
+        write_nuisance_parameters(path, systematics)
+
+
+def write_nuisance_parameters(path: Path, systematics: Sequence[dict[str, Any]]) -> None:
+    """Add what MadMiner's files hold for systematic uncertainties."""
+    nuisance = nuisance_parameters(systematics)
+    added = sorted(name for each in nuisance for name in each.benchmarks)
+
+    def texts(values: list[str | None]) -> list[bytes]:
+        return [str(value).encode() for value in values]
+
+    with h5py.File(path, "a") as file:
+        names, values = file["benchmarks/names"][()].tolist(), file["benchmarks/values"][()]
+        del file["benchmarks"]
+        file["benchmarks/names"] = [*names, *texts(added)]
+        file["benchmarks/values"] = np.pad(values, ((0, len(added)), (0, 0)))
+        file["benchmarks/is_nuisance"] = [0] * len(names) + [1] * len(added)
+        file["benchmarks/is_reference"] = [1] + [0] * (len(names) + len(added) - 1)
+        for key in ("name", "effect"):
+            column = "systematic_name" if key == "name" else key
+            file[f"systematics/{'types' if key == 'effect' else 'names'}"] = texts(
+                [each[column] for each in systematics]
+            )
+        columns = {"names": "name", "systematics": "systematic"}
+        columns |= {"benchmark_positive": "positive", "benchmark_negative": "negative"}
+        for key, attribute in columns.items():
+            values = texts([getattr(each, attribute) for each in nuisance])
+            file[f"nuisance_parameters/{key}"] = values
 
 
 def write_data(path: Path, setup_file: Path, report: dict[str, Any]) -> None:
@@ -70,13 +119,25 @@ def write_data(path: Path, setup_file: Path, report: dict[str, Any]) -> None:
         observables=["x", "count"],
         observations=np.stack([z[:, 0], rng.integers(0, 4, N_EVENTS)], axis=1),
         weights=weights,
-        nuisance_weights=np.empty((N_EVENTS, 0)),
+        nuisance_weights=nuisance_weights(weights[:, 0], z[:, 0], setup),
         shares=madminer_shares(ids, generated),
         sampling_ids=ids,
         generated=generated,
         background=0,
     )
     write_sample(path, setup_file, sample, {"x": "x", "count": "c"}, report)
+
+
+def nuisance_weights(nominal: np.ndarray, z: np.ndarray, setup: Setup) -> np.ndarray:
+    """5 % on the rate from lumi; scale changes the distribution of ``z`` by as much."""
+    ratios = {}
+    for each in setup.nuisance:
+        if each.effect == "norm":
+            ratios[each.positive] = np.full(len(z), 1.05)
+        else:
+            ratios |= {each.positive: np.exp(0.05 * z), each.negative: np.exp(-0.05 * z)}
+    columns = [nominal * ratios[name] for name in setup.nuisance_benchmarks]
+    return np.reshape(columns, (len(columns), len(z))).T
 
 
 REPORT = {
@@ -106,7 +167,9 @@ REPORT = {
 }
 
 
-def analysis_content(n: int, methods: list[str], title: str) -> dict[str, Any]:
+def analysis_content(
+    n: int, methods: list[str], title: str, systematics: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """A resolved analysis with ``n`` parameters; methods named histogram... have no network."""
     names = [f"p{i}" for i in range(n)]
     declared = [
@@ -136,14 +199,14 @@ def analysis_content(n: int, methods: list[str], title: str) -> dict[str, Any]:
             **{f"b{i}": {name: float(name == f"p{i}") for name in names} for i in range(n)},
         },
         "morphing": {"max_overall_power": 2},
-        "systematics": [],
+        "systematics": list(systematics),
         "processes": [
             {
                 "name": "signal",
                 "generator": "builtin",
                 "process": "toy",
                 "pythia8_card": None,
-                "systematics": [],
+                "systematics": [each["systematic_name"] for each in systematics],
                 "is_background": False,
                 "k_factor": 1.0,
                 "events": {"sm": N_EVENTS},
@@ -214,6 +277,16 @@ def write_result(
         "diagnostics": diagnostics,
         "losses": [losses] * members,
     }
+    if problem.setup.nuisance:
+        full = np.diag([curvature] * n + [1.0] * len(problem.setup.nuisance))
+        # One nuisance parameter acts like half the first parameter.
+        full[0, n] = full[n, 0] = 0.5 * curvature
+        full[n, n] += 0.25 * curvature
+        summary["fisher_information_profiled"] = {
+            **summary["fisher_information"],
+            "matrix": profile(full, n).tolist(),
+            "full": full.tolist(),
+        }
     arrays = {"thetas": thetas}
     for kind in ("shape", "rate_and_shape"):
         arrays |= {f"q_{kind}": q, f"q_{kind}_members": q_members}
@@ -233,14 +306,15 @@ def write_analysis(
     members: int = 2,
     title: str = "Synthetic analysis",
     report: dict[str, Any] = REPORT,
+    systematics: Sequence[dict[str, Any]] = (),
 ) -> Analysis:
     """All inputs of plotting. ``curvatures`` by method: large is sensitive."""
     curvatures = curvatures or {"histogram": 8.0, "sally": 20.0}
     directory.mkdir(parents=True, exist_ok=True)
-    write_setup_file(directory / "setup.h5", n)
+    write_setup_file(directory / "setup.h5", n, systematics)
     data = directory / "data.h5"
     write_data(data, directory / "setup.h5", report)
-    analysis = analysis_content(n, list(curvatures), title)
+    analysis = analysis_content(n, list(curvatures), title, systematics)
     write_json(directory / "analysis.json", analysis)
     results = []
     for settings in analysis["ml"]["methods"]:

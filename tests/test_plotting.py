@@ -144,6 +144,51 @@ def test_the_verdict_prefers_a_believed_method_to_a_more_sensitive_one(
     assert "0.75" in content["methods"][1]["reason"]
 
 
+def test_systematics_are_listed_with_what_they_cost(tmp_path: Path) -> None:
+    own = write_analysis(tmp_path / "in", 2, members=1, systematics=synthetic.SYSTEMATICS)
+    content = run(own, tmp_path / "out")
+    lumi, scale = content["systematics"]
+    assert lumi["processes"] == ["signal"]
+    assert lumi["nuisance_parameters"] == ["lumi_nuisance_param_0"]
+    assert lumi["rate_change"] == pytest.approx([1.0 / 1.05 - 1.0, 0.05])
+    assert scale["rate_change"][0] == pytest.approx(0.0, abs=0.02)
+    histogram = content["methods"][0]
+    profiled, fixed = histogram["fisher_information_profiled"], histogram["fisher_information"]
+    assert fixed["matrix"] == [[8.0, 0.0], [0.0, 8.0]]
+    # I - I_mixed^2 / (I_nuisance + 1) = 8 - 4^2 / (1 + 2 + 1).
+    assert profiled["matrix"][0] == pytest.approx([4.0, 0.0])
+    assert profiled["impact"]["all"] == pytest.approx([math.sqrt(2.0) - 1.0, 0.0])
+    assert profiled["impact"]["single"]["lumi"] == pytest.approx([math.sqrt(2.0) - 1.0, 0.0])
+    assert profiled["impact"]["single"]["scale"] == pytest.approx([0.0, 0.0])
+    assert profiled["full_parameters"][2:] == ["lumi_nuisance_param_0", "scale_nuisance_param_0"]
+    assert (tmp_path / "out/plots/systematics.png").exists()
+    for name in ("rate", "truth"):
+        baseline = content["baselines"][name]
+        lost = np.diag(baseline["fisher_information"]["matrix"]) - np.diag(
+            baseline["fisher_information_profiled"]["matrix"]
+        )
+        assert np.all(lost >= -1e-12)
+
+
+def test_results_without_systematics_do_not_mention_them(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    content = read_json(two[1] / "results.json")
+    assert content["systematics"] == []
+    for subject in [*content["methods"], *content["baselines"].values()]:
+        assert "fisher_information_profiled" not in subject
+    assert "ystematic" not in (two[1] / "report.html").read_text()
+
+
+def test_data_without_the_systematics_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own = synthetic.edited_analysis(two[0], systematics=synthetic.SYSTEMATICS)
+    message = r"its systematic uncertainties are none; expected lumi, scale"
+    with pytest.raises(InputError, match=message):
+        plotting(own.analysis, own.data, own.results, tmp_path)
+
+
 def test_one_failing_member_is_enough_not_to_believe() -> None:
     assert verdict.failures([[PASSED], [PASSED]]) == []
     [phrase] = verdict.failures([[PASSED], [FAILED]])

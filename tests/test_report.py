@@ -14,7 +14,7 @@ from madminer_workflow.files import read_json
 from madminer_workflow.ml import report
 from madminer_workflow.ml.figures import style
 from madminer_workflow.ml.plotting import plotting
-from tests.synthetic_analysis import REPORT, write_analysis
+from tests.synthetic_analysis import REPORT, SYSTEMATICS, write_analysis
 
 EVIL = '<script>alert("1")</script> & --> $x$'
 
@@ -128,6 +128,44 @@ def test_numbers_are_those_of_results_json(content: dict[str, Any], parsed: Coll
 
 def test_parameters_have_pictures_of_their_labels(page: str) -> None:
     assert page.count('class="math"') >= 2
+
+
+def test_systematics_have_a_section(tmp_path: Path) -> None:
+    curvatures = {"histogram": 8.0, "sally": 20.0}
+    own = write_analysis(tmp_path / "in", curvatures=curvatures, systematics=SYSTEMATICS)
+    plotting(own.analysis, own.data, own.results, tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    collector = Collector()
+    collector.feed(page)
+    words = " ".join("".join(collector.text).split())
+    assert "systematics" in collector.ids and "figure-systematics" in collector.ids
+    assert "do not profile the systematic uncertainties" in words
+    assert "cross-section +5 %" in words and "μF times 0.5, 1, 2" in words
+    assert "+41.4 %" in words
+
+
+@pytest.mark.parametrize(
+    ("systematic", "words"),
+    [
+        ({"effect": "norm", "norm_variation": 0.9}, "cross-section −10 %"),
+        (
+            {"effect": "scale", "scale": "mu", "scale_variations": [0.5, 2.0]},
+            "μR and μF times 0.5, 2",
+        ),
+        (
+            {
+                "effect": "pdf",
+                "pdf_variation": "CT18LO",
+                "pdf_members": 58,
+                "pdf_error_type": "hessian",
+                "pdf_confidence_level": 0.9,
+            },
+            "CT18LO, 58 members (hessian, 90 %)",
+        ),
+    ],
+)
+def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:
+    assert report.size(systematic) == words
 
 
 def test_no_method_to_use(tmp_path: Path) -> None:

@@ -98,6 +98,13 @@ def profile(full: np.ndarray, n_parameters: int) -> np.ndarray:
     return full[..., :n_parameters, :n_parameters] - lost
 
 
+def standard_deviations(matrix: np.ndarray) -> list[float | None]:
+    """Cramér-Rao: sqrt((I^-1)_ii), all parameters free; None where I cannot tell."""
+    if np.linalg.cond(matrix) > 1e12:
+        return [None] * len(matrix)
+    return [float(np.sqrt(v)) if v > 0.0 else None for v in np.diag(np.linalg.inv(matrix))]
+
+
 def of_counts(rates: np.ndarray, gradients: np.ndarray, luminosity: float) -> np.ndarray:
     """Information of independent Poisson counts.
 

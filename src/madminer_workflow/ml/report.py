@@ -20,6 +20,7 @@ SECTIONS = {
     "headline": "Limits",
     "limits": "Contours",
     "fisher": "Fisher information",
+    "systematics": "Systematic uncertainties",
     "diagnostics": "Diagnostics",
     "training": "Training",
     "observables": "Observables",
@@ -54,6 +55,8 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
         "share": share,
         "pairs": pairs,
         "sentence": sentence,
+        "size": size,
+        "change": change,
     }
     here = files("madminer_workflow.ml")
     template = environment.from_string(here.joinpath("report.html").read_text("utf-8"))
@@ -68,6 +71,7 @@ def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[st
     drawn = {figure.section for figure in figures}
     absent = {
         "training": "training" not in drawn,
+        "systematics": not content["systematics"],
         "cutflow": not content["cut_flow"],
         "closure": not content["closure"]["checks"],
     }
@@ -103,6 +107,11 @@ def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[st
         "remarks": [(m["name"], remark) for m in methods for remark in m["remarks"]],
         "has_published": any("published" in m["fisher_information"] for m in methods),
         "volume_word": {1: "", 2: "area"}.get(len(parameters), "volume"),
+        "rate_only_methods": [
+            method["name"]
+            for method in methods
+            if method.get("fisher_information_profiled", {}).get("nuisance_parameters_in") == "rate"
+        ],
         "entries": list(combinations_with_replacement(range(len(parameters)), 2)),
         "meanings": {
             check["check"]: check["meaning"]
@@ -226,6 +235,24 @@ def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Marku
 def share(passed: int, generated: int) -> str:
     """A percentage."""
     return f"{100.0 * passed / generated:.1f} %" if generated else "–"
+
+
+def size(systematic: Mapping[str, Any]) -> str:
+    """The size of a systematic uncertainty as its entry in the analysis file gives it."""
+    if systematic["effect"] == "norm":
+        return f"cross-section {change(systematic['norm_variation'] - 1.0)}"
+    if systematic["effect"] == "scale":
+        scales = {"mu": "μR and μF", "mur": "μR", "muf": "μF"}[systematic["scale"]]
+        return f"{scales} times {text(systematic['scale_variations'])}"
+    return (
+        f"{systematic['pdf_variation']}, {systematic['pdf_members']} members "
+        f"({systematic['pdf_error_type']}, {percent(systematic['pdf_confidence_level'])})"
+    )
+
+
+def change(value: float | None) -> str:
+    """A relative change as a signed percentage."""
+    return "–" if value is None else _minus(f"{100.0 * value:+.3g} %")
 
 
 def sentence(phrase: str) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow import __version__
-from madminer_workflow.ml import information, verdict
+from madminer_workflow.ml import information, uncertainties, verdict
 from madminer_workflow.ml.baselines import truth_log_likelihood
-from madminer_workflow.ml.information import Information
+from madminer_workflow.ml.information import Information, standard_deviations
 from madminer_workflow.ml.limits import (
     Grid,
     likelihood_ratio_statistic,
@@ -68,6 +68,7 @@ def summarise_all(
         "closure": notes.get("closure", {"checks": []}),
         "cross_sections": notes.get("cross_sections", {}),
         "observables": summarise_observables(analysis, problem),
+        "systematics": uncertainties.summarise_systematics(analysis, problem),
         "baselines": baselines,
         "methods": methods,
         "missing": [m["name"] for m in analysis["ml"]["methods"] if m["name"] not in given],
@@ -217,19 +218,17 @@ def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[str]) -> 
             "curves": {kind: projections(q, grid) for kind, q in statistics.items()},
             "fisher_information": fisher_of_baseline(matrices[name]),
         }
+        profiled = matrices[name].profiled
+        if profiled is not None:
+            baselines[name]["fisher_information_profiled"] = uncertainties.summarise_profiled(
+                uncertainties.of_baseline(profiled), matrices[name].matrix, problem.setup
+            )
     return baselines
 
 
 def fisher_of_baseline(own: Information) -> dict[str, Any]:
     """A baseline's information in the form that methods have."""
     return {"matrix": own.matrix, "error": own.error, "sigma": standard_deviations(own.matrix)}
-
-
-def standard_deviations(matrix: np.ndarray) -> list[float | None]:
-    """Cramér-Rao: sqrt((I^-1)_ii), all parameters free; None where I cannot tell."""
-    if np.linalg.cond(matrix) > 1e12:
-        return [None] * len(matrix)
-    return [float(np.sqrt(v)) if v > 0.0 else None for v in np.diag(np.linalg.inv(matrix))]
 
 
 def projections(q: np.ndarray, grid: Grid) -> dict[str, Any]:
@@ -277,12 +276,20 @@ def summarise_method(
         }
     published = analysis["ml"]["fisher"]["published"].get(name)
     diagnostics = plain(summary["diagnostics"])
+    fisher = {"fisher_information": fisher_of_method(summary["fisher_information"], published)}
+    if "fisher_information_profiled" in summary:
+        profiled = fisher_of_method(summary["fisher_information_profiled"], None)
+        fixed = np.array(summary["fisher_information"]["matrix"])
+        fisher["fisher_information_profiled"] = {
+            **uncertainties.summarise_profiled(profiled, fixed, problem.setup),
+            "nuisance_parameters_in": uncertainties.enters(summary["settings"]),
+        }
     return {
         **{key: summary[key] for key in ("name", "settings", "members", "limits", "losses")},
         "believed": not verdict.failures(diagnostics),
         "reason": verdict.reason(diagnostics),
         "diagnostics": diagnostics,
-        "fisher_information": fisher_of_method(summary["fisher_information"], published),
+        **fisher,
         "curves": curves,
         "calibration": score_calibration(summary["settings"], arrays, problem),
     }

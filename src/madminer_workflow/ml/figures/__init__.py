@@ -9,7 +9,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from madminer_workflow.ml.figures import checks, fisher, limits, observables, training
+from madminer_workflow.ml.figures import (
+    checks,
+    fisher,
+    limits,
+    observables,
+    systematics,
+    training,
+)
 
 KINDS = {"rate_and_shape": "rate and shape", "shape": "shape only"}
 
@@ -61,6 +68,14 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             partial(checks.calibration, content),
         )
     yield from fisher_plots(content)
+    if content["systematics"]:
+        yield Plot(
+            "systematics",
+            "systematics",
+            "Expected standard deviation of each parameter, all others free, from the Fisher "
+            "information: hollow with the nuisance parameters fixed, filled with them profiled.",
+            partial(systematics.widths, content),
+        )
 
 
 def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:

@@ -50,6 +50,8 @@ RC = {
     "legend.frameon": False,
     "legend.fontsize": 10.0,
     "mathtext.fontset": "dejavusans",
+    # Text is a little wider at another resolution than the one that the figure is arranged at.
+    "figure.dpi": 180,
     "savefig.dpi": 180,
     "svg.hashsalt": "madminer-workflow",
 }
