@@ -46,9 +46,11 @@ def test_members_of_a_pdf_set(error_type: str, sides: list[int]) -> None:
     pdf = {**PDF, "pdf_error_type": error_type}
     assert [len(n.benchmarks) for n in nuisance_parameters([pdf])] == sides
     variations = weight_variations([pdf])
-    assert [v.pdf_member for v in variations] == [1, 2, 3, 4]
+    assert [v.pdf_member for v in variations] == [0, 1, 2, 3, 4]
     assert {v.pdf_set for v in variations} == {"SET"}
-    assert len({v.benchmark for v in variations}) == 4
+    assert variations[0].benchmark == "pdf_nuisance_central"
+    names = [b for n in nuisance_parameters([pdf]) for b in n.benchmarks]
+    assert [v.benchmark for v in variations[1:]] == names
 
 
 @pytest.mark.parametrize(

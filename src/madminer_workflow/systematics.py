@@ -79,7 +79,8 @@ def weight_variations(systematics: Sequence[Systematic]) -> list[Variation]:
     """The weights that a generator must provide: those of scale and parton density uncertainties.
 
     The weight is to be that at the reference benchmark (a background's own) times the ratio of the
-    varied to the nominal one.
+    varied to the nominal one. Of a PDF set the central member comes first: the others deviate from
+    it, not from the densities that the events were generated with.
     """
     result = []
     for systematic in systematics:
@@ -93,7 +94,8 @@ def weight_variations(systematics: Sequence[Systematic]) -> list[Variation]:
                 result.append(Variation(benchmark, mur=mur, muf=muf))
         elif systematic["effect"] == "pdf":
             name = systematic["pdf_variation"]
-            for member, benchmark in enumerate(benchmarks, 1):
+            central = f"{systematic['systematic_name']}_nuisance_central"
+            for member, benchmark in enumerate([central, *benchmarks]):
                 result.append(Variation(benchmark, pdf_set=name, pdf_member=member))
     return result
 

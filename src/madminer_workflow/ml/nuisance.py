@@ -1,9 +1,8 @@
 """How events and counts of events respond to nuisance parameters.
 
 The cross-section of every event is exp(sum_i a_i nu_i + b_i nu_i^2) times that at nu = 0, with a_i
-and b_i from its weights at nu_i = +1 and -1 (MadMiner's ``NuisanceMorpher``; arXiv:1907.10621,
-section 2.5). Where only +1 is known, b_i = 0. The parameters of the theory do not change these
-factors.
+and b_i from its weights at nu_i = +1 and -1 (MadMiner's ``NuisanceMorpher``; arXiv:1907.10621).
+Where only +1 is known, b_i = 0. The parameters of the theory do not change these factors.
 """
 
 from __future__ import annotations

@@ -56,25 +56,31 @@ def nuisance_weights(
     columns = dict.fromkeys(setup.nuisance_benchmarks, reference)
     variations = iter(varied.T)
     for systematic in process["systematics"]:
-        for nuisance in nuisance_parameters([systematic]):
-            if systematic["effect"] == "norm":
-                columns[nuisance.positive] = systematic["norm_variation"] * reference
-                continue
-            for benchmark in nuisance.benchmarks:
-                deviation = next(variations) - reference
-                columns[benchmark] = reference + deviation_factor(systematic) * deviation
+        benchmarks = [b for each in nuisance_parameters([systematic]) for b in each.benchmarks]
+        if systematic["effect"] == "norm":
+            columns[benchmarks[0]] = systematic["norm_variation"] * reference
+        elif systematic["effect"] == "scale":
+            columns |= {benchmark: next(variations) for benchmark in benchmarks}
+        else:
+            central, factor = next(variations), deviation_factor(systematic)
+            for benchmark in benchmarks:
+                deviation = ratio(next(variations), central) - 1.0
+                columns[benchmark] = reference * (1.0 + factor * deviation)
     return np.reshape(list(columns.values()), (len(columns), len(reference))).T
 
 
-def deviation_factor(systematic: Mapping[str, Any]) -> float:
-    """What makes one standard deviation of the difference that a variation makes.
+def ratio(varied: np.ndarray, nominal: np.ndarray) -> np.ndarray:
+    """Their ratio, 1 where there is nothing to vary."""
+    return np.divide(varied, nominal, out=np.ones_like(varied), where=nominal != 0.0)
 
-    Members of PDF sets are given at some confidence level; the N replicas of a Monte Carlo set have
-    a variance of sum_k (X_k - X_0)^2 / (N - 1), to which each contributes as a parameter of its own
-    (arXiv:1510.03865, section 2).
+
+def deviation_factor(systematic: Mapping[str, Any]) -> float:
+    """What makes one standard deviation of the deviation of a PDF member from the central one.
+
+    Members are given at some confidence level; the N replicas of a Monte Carlo set have a variance
+    of sum_k (X_k - X_0)^2 / (N - 1), to which each contributes as a parameter of its own
+    (PDF4LHC, arXiv:1510.03865).
     """
-    if systematic["effect"] != "pdf":
-        return 1.0
     if systematic["pdf_error_type"] == "replicas":
         return float((systematic["pdf_members"] - 1) ** -0.5)
     level = systematic["pdf_confidence_level"]
