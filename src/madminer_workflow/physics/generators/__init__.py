@@ -26,7 +26,7 @@ from typing import Any
 
 from madminer_workflow.errors import InputError
 
-NAMES = ("builtin",)
+NAMES = ("builtin", "madgraph")
 
 Points = Mapping[str, Mapping[str, float]]
 

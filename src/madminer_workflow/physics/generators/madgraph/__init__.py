@@ -1,0 +1,296 @@
+"""The MadGraph generator: any process of any UFO model, integrated once.
+
+``integrate`` lets MadGraph write and compile a process once, with code that reads its parameters
+when it runs, and integrates it at every point; ``generate_events`` draws from that without
+compiling anything, and weighs events with MadGraph's own matrix elements.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.physics.generators import Request
+from madminer_workflow.physics.generators.madgraph import integrated, packing
+from madminer_workflow.physics.generators.madgraph.building import (
+    compile_weights,
+    read_parameters_at_run_time,
+    write_process,
+)
+from madminer_workflow.physics.generators.madgraph.drawing import draw, madgraph_seed, prepare
+from madminer_workflow.physics.generators.madgraph.events import DrawnEvents, Header, write_events
+from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
+from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
+from madminer_workflow.physics.generators.madgraph.param_card import (
+    entries,
+    values_at,
+    with_values,
+)
+from madminer_workflow.physics.generators.madgraph.process_card import (
+    copy_model,
+    read_process_card,
+)
+from madminer_workflow.physics.generators.madgraph.run_card import merge_run_card, read_run_card
+from madminer_workflow.physics.generators.madgraph.weighting import ratios
+from madminer_workflow.physics.generators.madgraph.workplace import (
+    Workplace,
+    available_cores,
+    check_compilers,
+)
+
+ACCURACY = 0.005
+"""Relative error of the integrated cross-sections, and so of every sample's normalisation."""
+
+_TRIAL_EVENTS = 20
+
+
+def integrate(request: Request, output: Path) -> dict[str, Any]:
+    """Write, compile and integrate a process; pack what drawing events needs into ``output``.
+
+    The report holds ``cross_sections`` ([value, error] in pb) of the benchmarks that events are
+    drawn from and of the check points, and the version of ``madgraph``.
+
+    Raises InputError for cards, models and parameters that do not fit and for programs that are
+    missing, and StepError if MadGraph does not do its work.
+    """
+    name = request.process["name"]
+    try:
+        with tempfile.TemporaryDirectory(prefix="madgraph.") as scratch:
+            report = _integrate(request, output, Path(scratch))
+            # Before any job starts: what was packed does run elsewhere.
+            trial = Path(scratch) / "trial.lhe"
+            sampled = next(iter(request.process["events"]))
+            generate_events(output, sampled, _TRIAL_EVENTS, request.seed, trial)
+    except StepError as error:
+        raise StepError(f"process {name}: {error}") from None
+    return report
+
+
+def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
+    process = request.process
+    where = f"processes.{process['name']}"
+    card = read_process_card(process["proc_card"], f"{where}.proc_card")
+    settings = read_run_card(process["run_card"], f"{where}.run_card")
+    check_compilers()
+    workplace = Workplace.create(scratch, available_cores())
+    interpreter = workplace.interpreter()
+    model = copy_model(
+        card,
+        process["ufo_model"],
+        request.models,
+        workplace.program.directory,
+        scratch / "models",
+        f"{where}.proc_card",
+    )
+    points = {**request.benchmarks, **request.check_points}
+    integrated_points = [*process["events"], *request.check_points]
+    single = len(points) == 1
+    generator = write_process(workplace, card, model, reweighted=not single)
+    default = process["param_card"] or (generator / "Cards" / "param_card.dat").read_text()
+    cards = _param_cards(request, points, default, f"{where}.param_card", scratch / "cards")
+    first_seed = madgraph_seed(request.seed, "survey", integrated_points[0])
+    values = merge_run_card(
+        workplace,
+        generator / "Cards" / "run_card.dat",
+        settings,
+        _own_settings(first_seed, single),
+        f"{where}.run_card",
+    )
+    run_card = _run_card_entries((generator / "Cards" / "run_card.dat").read_text())
+    if not single:
+        read_parameters_at_run_time(generator)
+        code = compile_weights(workplace)
+        packing.pack(code, code.iterdir(), integrated.weights_archive(output))
+    cross_sections = _survey(workplace, generator, request, integrated_points, cards)
+    packing.pack_process(generator, values["pdlabel"], integrated.process_archive(output))
+    for name in process["events"]:
+        state = scratch / "points" / name
+        files = [path for path in state.rglob("*") if path.is_file()]
+        integrated.point_archive(output, name).parent.mkdir(exist_ok=True)
+        packing.pack(state, files, integrated.point_archive(output, name))
+    for name in request.benchmarks:
+        target = integrated.param_card(output, name)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(cards[name].read_bytes())
+    IntegratedProcess(
+        name=process["name"],
+        madgraph=workplace.program.version,
+        interpreter=interpreter,
+        benchmarks=[(name, dict(point)) for name, point in request.benchmarks.items()],
+        cross_sections={name: cross_sections[name] for name in process["events"]},
+        run_card=run_card,
+        process_card=process["proc_card"],
+    ).save(output)
+    return {"cross_sections": cross_sections, "madgraph": workplace.program.version}
+
+
+def generate_events(
+    directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
+) -> dict[str, Any]:
+    """Write ``n_events`` events of ``sampling_benchmark`` to the LHE file ``output``.
+
+    Their weights add up to the cross-section, and every benchmark has one. The report holds
+    ``n_events`` and ``fraction_above_maximum``, the share of the summed weights in events that
+    exceed MadGraph's maximum weight.
+
+    Raises InputError for an unknown benchmark, fewer than one event or another installation than
+    the one that integrated, and StepError if MadGraph does not do its work.
+    """
+    if n_events < 1:
+        raise InputError(f"n_events: is {n_events}; expected at least 1")
+    process = IntegratedProcess.load(directory)
+    if sampling_benchmark not in process.cross_sections:
+        raise InputError(
+            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
+            f"{', '.join(process.cross_sections)}"
+        )
+    with tempfile.TemporaryDirectory(prefix="madgraph.") as scratch:
+        workplace = Workplace.create(Path(scratch))
+        process.check_program(workplace)
+        generator = Path(scratch) / "process"
+        archives = [
+            integrated.process_archive(directory),
+            integrated.point_archive(directory, sampling_benchmark),
+        ]
+        prepare(workplace, archives, generator)
+        events = draw(workplace, generator, n_events, seed)
+        relative = _ratios(workplace, directory, process, events, sampling_benchmark)
+    multiplicities = events.multiplicities
+    if not multiplicities.sum() > 0.0:
+        raise StepError(f"{output.name}: the weights of the events do not add up to more than 0")
+    value, error = process.cross_sections[sampling_benchmark]
+    nominal = value * multiplicities / multiplicities.sum()
+    header = Header(
+        generator="MadGraph5_aMC@NLO",
+        version=process.madgraph,
+        cards=_cards(directory, process, sampling_benchmark, n_events, seed),
+        weights={name: _assignments(point) for name, point in process.benchmarks},
+        cross_section=(value, error),
+    )
+    write_events(output, header, events, nominal, nominal[:, None] * relative)
+    sizes = np.abs(multiplicities)
+    return {
+        "n_events": n_events,
+        "fraction_above_maximum": float(np.maximum(sizes - 1.0, 0.0).sum() / sizes.sum()),
+    }
+
+
+def _param_cards(
+    request: Request, points: Mapping[str, Mapping[str, float]], text: str, where: str, folder: Path
+) -> dict[str, Path]:
+    """One card for each point."""
+    known = entries(text, where)
+    folder.mkdir()
+    cards = {}
+    for name, theta in points.items():
+        cards[name] = folder / f"{name}.dat"
+        values = values_at(request.parameters, theta, known, where)
+        cards[name].write_text(with_values(text, values))
+    return cards
+
+
+def _own_settings(seed: int, single: bool) -> dict[str, str]:
+    """What the workflow sets in the run card.
+
+    Recycled helicity amplitudes are those that do not vanish at one point: code for several points
+    must have them all.
+    """
+    return {
+        "gridpack": "True",
+        "event_norm": "sum",
+        "use_syst": "False",
+        "iseed": str(seed),
+        # The seed of Python's random numbers: the same.
+        "python_seed": "-2",
+        "hel_recycling": str(single),
+    }
+
+
+def _run_card_entries(text: str) -> dict[str, str]:
+    """The card without its comments."""
+    lines = (line.split("#", 1)[0].split("!", 1)[0].rpartition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for value, equals, key in lines if equals}
+
+
+def _survey(
+    workplace: Workplace,
+    generator: Path,
+    request: Request,
+    names: list[str],
+    cards: Mapping[str, Path],
+) -> dict[str, list[float]]:
+    """Compile, integrate at all points ``names``, and return their cross-sections."""
+    states = {name: workplace.directory / "points" / name for name in names}
+    points = [
+        {
+            "name": f"point_{number}",
+            "card": str(cards[name]),
+            "seed": madgraph_seed(request.seed, "survey", name),
+            "output": str(states[name]),
+        }
+        for number, name in enumerate(names)
+    ]
+    instructions = {
+        "directory": str(generator),
+        "cores": workplace.cores,
+        "accuracy": ACCURACY,
+        "points": points,
+    }
+    workplace.run_inside("survey", instructions, generator)
+    cross_sections = {}
+    for name, state in states.items():
+        if not state.is_dir():
+            raise workplace.failure(f"did not integrate {name}")
+        cross_sections[name] = list(read_cross_section(state, name))
+        (state / "Cards").mkdir()
+        (state / "Cards" / "param_card.dat").write_bytes(cards[name].read_bytes())
+    return cross_sections
+
+
+def _ratios(
+    workplace: Workplace,
+    directory: Path,
+    process: IntegratedProcess,
+    events: DrawnEvents,
+    sampling: str,
+) -> np.ndarray:
+    """Weights relative to the nominal one (n_events, n_benchmarks)."""
+    if len(process.benchmarks) == 1:
+        return np.ones((len(events), 1))
+    code = workplace.directory / "matrix_elements"
+    packing.unpack(integrated.weights_archive(directory), code)
+    points = {
+        name: entries(integrated.param_card(directory, name).read_text(), name)
+        for name, _ in process.benchmarks
+    }
+    return ratios(workplace, code, events, points, sampling)
+
+
+def _cards(
+    directory: Path, process: IntegratedProcess, sampling: str, n_events: int, seed: int
+) -> dict[str, str]:
+    """The cards that the header repeats."""
+    run_card = {
+        **process.run_card,
+        "nevents": str(n_events),
+        "iseed": str(seed),
+        "gridpack": "False",
+        "event_norm": "sum",
+    }
+    return {
+        "MGVersion": process.madgraph,
+        "MG5ProcCard": process.process_card,
+        "MGRunCard": "\n".join(f"  {value} = {key}" for key, value in run_card.items()),
+        "slha": integrated.param_card(directory, sampling).read_text(),
+    }
+
+
+def _assignments(values: Mapping[str, float]) -> str:
+    text = ", ".join(f"{name} = {value!r}" for name, value in values.items())
+    return re.sub(r"[<>&]", "", text)

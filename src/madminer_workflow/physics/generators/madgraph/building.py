@@ -1,0 +1,67 @@
+"""Let MadGraph write a process, and make its code one that serves all benchmarks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from madminer_workflow.physics.generators.madgraph.process_card import ProcessCard
+from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+
+
+def write_process(workplace: Workplace, card: ProcessCard, model: Path, reweighted: bool) -> Path:
+    """Write the event generator and, if ``reweighted``, the matrix elements; return its folder.
+
+    Raises StepError with the end of MadGraph's log if either is not complete.
+    """
+    generator, weights = workplace.directory / "process", workplace.directory / "weights"
+    outputs = [f"output {generator} -nojpeg"]
+    if reweighted:
+        # Flavours apart, as MadGraph's own reweighting does it.
+        outputs += ["set group_subprocesses False", *card.definitions]
+        outputs += [f"output standalone_rw {weights} --prefix=int"]
+    workplace.run_commands(card.commands(model, *outputs))
+    if not (generator / "SubProcesses" / "subproc.mg").is_file():
+        raise workplace.failure("did not write the process")
+    if reweighted and not (weights / "SubProcesses" / "all_matrix.f").is_file():
+        raise workplace.failure("did not write the matrix elements")
+    configuration = workplace.configuration(mg5_path=str(workplace.program.directory))
+    (generator / "Cards" / "me5_configuration.txt").write_text(configuration)
+    return generator
+
+
+def compile_weights(workplace: Workplace) -> Path:
+    """Compile the matrix elements once; return the folder of what evaluates them."""
+    weights = workplace.directory / "weights"
+    for part in ("DHELAS", "MODEL"):
+        workplace.make("all", weights / "Source" / part)
+    workplace.make("all_matrix2py.so", weights / "SubProcesses")
+    modules = list((weights / "SubProcesses").glob("all_matrix2py.*.so"))
+    if len(modules) != 1:
+        raise workplace.failure("did not compile the matrix elements")
+    product = workplace.directory / "matrix_elements"
+    product.mkdir()
+    modules[0].rename(product / "all_matrix2py.so")
+    for name in ("ident_card.dat", "param_card.dat"):
+        (weights / "Cards" / name).rename(product / name)
+    return product
+
+
+def read_parameters_at_run_time(generator: Path) -> None:
+    """Make the event generator read its parameter card when it runs.
+
+    MadGraph compiles the parameters' values into the generator. Its stand-alone code, made from
+    the same model, reads the card with the routines used here.
+    """
+    names = re.findall(
+        r"^\s*\S+\s+(?:\d+\s+)+(\S+)\s*$",
+        (generator / "Cards" / "ident_card.dat").read_text(),
+        re.MULTILINE,
+    )
+    lines = ["      CALL LHA_LOADCARD(PARAM_NAME,NPARA,PARAM,VALUE)"]
+    for name in names:
+        lines.append("      CALL LHA_GET_REAL(NPARA,PARAM,VALUE,")
+        lines.append(f"     $ '{name}',")
+        lines.append(f"     $ {name.upper()},0D0)")
+    path = generator / "Source" / "MODEL" / "param_read.inc"
+    path.write_text("\n".join([*lines, ""]))

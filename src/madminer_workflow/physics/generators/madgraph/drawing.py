@@ -1,0 +1,76 @@
+"""Draw unweighted events from an integrated point."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from madminer_workflow.errors import StepError
+from madminer_workflow.physics.generators.madgraph.events import (
+    DrawnEvents,
+    concatenate,
+    read_drawn,
+)
+from madminer_workflow.physics.generators.madgraph.packing import unpack
+from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from madminer_workflow.seeds import derive_seed
+
+_ROUNDS = 20
+
+_SEEDS = 30081**2
+"""As many as MadGraph's random numbers can tell apart."""
+
+
+def madgraph_seed(seed: int, *names: str | int) -> int:
+    """A seed that MadGraph accepts; zero would let it choose."""
+    return 1 + derive_seed(seed, *names) % (_SEEDS - 1)
+
+
+def prepare(workplace: Workplace, archives: list[Path], target: Path) -> None:
+    """Unpack an integrated point and make it run here."""
+    for archive in archives:
+        unpack(archive, target)
+    for folder in ("Events", "HTML"):
+        (target / folder).mkdir(exist_ok=True)
+    for grid in target.glob("SubProcesses/P*/G*/ftn26"):
+        # What the program reads first, and writes in the end.
+        shutil.copyfile(grid, grid.with_name("ftn25"))
+    (target / "Cards" / "me5_configuration.txt").write_text(
+        workplace.configuration(mg5_path=str(workplace.program.directory))
+    )
+
+
+def draw(workplace: Workplace, process: Path, n_events: int, seed: int) -> DrawnEvents:
+    """Exactly ``n_events`` from ``process``, in as many rounds as it takes.
+
+    How many events a channel gives is random; MadGraph often delivers a few less than asked for.
+    """
+    parts: list[DrawnEvents] = []
+    missing = n_events
+    for number in range(_ROUNDS):
+        part = _round(workplace, process, missing, madgraph_seed(seed, number))
+        if len(part):
+            parts.append(part.first(missing))
+            missing -= len(parts[-1])
+        if missing == 0:
+            return concatenate(parts)
+    raise workplace.failure(f"drew {n_events - missing} of {n_events} events in {_ROUNDS} rounds")
+
+
+def _round(workplace: Workplace, process: Path, n_events: int, seed: int) -> DrawnEvents:
+    instructions = {
+        "madgraph": str(workplace.program.directory),
+        "directory": str(process),
+        "n_events": n_events,
+        "seed": seed,
+    }
+    workplace.run_inside("draw", instructions, process)
+    products = list((process / "Events").glob("GridRun_*/unweighted_events.lhe.gz"))
+    if len(products) != 1:
+        raise workplace.failure("drew no events")
+    try:
+        return read_drawn(products[0])
+    except StepError as error:
+        raise workplace.failure(f"drew bad events ({error})") from None
+    finally:
+        shutil.rmtree(products[0].parent)

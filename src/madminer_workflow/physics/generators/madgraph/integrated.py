@@ -1,0 +1,80 @@
+"""An integrated process on disk: code, grids and cards, to draw events without compiling."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, write_json
+from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+
+_FILE = "madgraph.json"
+
+
+@dataclass(frozen=True)
+class IntegratedProcess:
+    """What is known beside the archives.
+
+    ``madgraph`` is the version that wrote the code, ``interpreter`` what the compiled modules
+    depend on; ``benchmarks`` are names with their values, in order; ``cross_sections`` map sampled
+    benchmarks to value and error [pb]; ``run_card`` are its entries and ``process_card`` its text.
+    """
+
+    name: str
+    madgraph: str
+    interpreter: str
+    benchmarks: list[tuple[str, dict[str, float]]]
+    cross_sections: dict[str, list[float]]
+    run_card: dict[str, str]
+    process_card: str
+
+    def save(self, directory: Path) -> None:
+        """Write the description into ``directory``, beside the archives."""
+        write_json(directory / _FILE, dataclasses.asdict(self))
+
+    @staticmethod
+    def load(directory: Path) -> IntegratedProcess:
+        """Read what ``save`` wrote; InputError if it is not there."""
+        if not (directory / _FILE).is_file():
+            raise InputError(
+                f"{directory}: holds no integrated process; run the generate step first"
+            )
+        content: dict[str, Any] = read_json(directory / _FILE)
+        content["benchmarks"] = [(name, values) for name, values in content["benchmarks"]]
+        return IntegratedProcess(**content)
+
+    def check_program(self, workplace: Workplace) -> None:
+        """InputError unless the same MadGraph and a like interpreter run here."""
+        found = {
+            "MadGraph": (self.madgraph, workplace.program.version),
+            "interpreter and machine": (self.interpreter, workplace.interpreter()),
+        }
+        for what, (then, now) in found.items():
+            if then != now:
+                raise InputError(
+                    f"{self.name}: was integrated with {what} {then}, but here is {now}; use the "
+                    "same installation or image for all steps (MG5_DIR, MG5_PYTHON)"
+                )
+
+
+def process_archive(directory: Path) -> Path:
+    """The event generator, without a point."""
+    return directory / "process.tar"
+
+
+def weights_archive(directory: Path) -> Path:
+    """The compiled matrix elements; only where there is more than one benchmark."""
+    return directory / "matrix_elements.tar"
+
+
+def point_archive(directory: Path, name: str) -> Path:
+    """Parameter card and integration grids of a sampled benchmark."""
+    return directory / "points" / f"{name}.tar"
+
+
+def param_card(directory: Path, name: str) -> Path:
+    """The parameter card of a benchmark."""
+    return directory / "param_cards" / f"{name}.dat"

@@ -1,0 +1,83 @@
+"""What is kept of an integrated process: small, relocatable, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from madminer_workflow.errors import InputError
+
+_NEEDED = (
+    "Cards/*_card.dat",
+    "Cards/proc_card_mg5.dat",
+    "Source/banner_header.txt",
+    "Source/make_opts",
+    "SubProcesses/*.mg",
+    "SubProcesses/MGVersion.txt",
+    "SubProcesses/proc_characteristics",
+    "SubProcesses/procdef_mg5.dat",
+    "SubProcesses/refine.sh",
+    "SubProcesses/P*/madevent",
+    "SubProcesses/P*/*.dat",
+    "SubProcesses/P*/*.mg",
+    "bin/internal/restore_data",
+    "lib/Pdfdata/*",
+    "MGMEVersion.txt",
+    "TemplateVersion.txt",
+)
+"""What drawing events reads, beside the state of a point's integration."""
+
+_PER_POINT = ("Cards/param_card.dat", "SubProcesses/P*/symfact.dat")
+
+_NNPDF = {
+    "nn23lo": "NNPDF23_lo_as_0119_qed_mem0.grid",
+    "nn23lo1": "NNPDF23_lo_as_0130_qed_mem0.grid",
+    "nn23nlo": "NNPDF23nlo_as_0119_qed_mem0.grid",
+}
+
+
+def pack_process(process: Path, pdlabel: str, archive: Path) -> None:
+    """Pack what all points have in common; of the large PDF grids only the one in use."""
+    history = process / "Cards" / "proc_card_mg5.dat"
+    history.write_text(history.read_text().replace(str(process.parent), "."))
+    found = set(_matching(process, _NEEDED)) - set(_matching(process, _PER_POINT))
+    unused = set(_NNPDF.values()) - {_NNPDF.get(pdlabel, "")}
+    pack(process, (path for path in found if path.name not in unused), archive)
+
+
+def pack(root: Path, files: Iterable[Path], archive: Path) -> None:
+    """Write ``files`` inside ``root`` to a tar archive: sorted, without times and owners."""
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(files):
+            info = tarfile.TarInfo(path.relative_to(root).as_posix())
+            content = path.read_bytes()
+            info.size = len(content)
+            info.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+            tar.addfile(info, io.BytesIO(content))
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack one of our archives; InputError if it is not there or damaged."""
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                path = target / member.name
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is None or not path.resolve().is_relative_to(target.resolve()):
+                    raise tarfile.TarError(f"unexpected member {member.name}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                path.chmod(member.mode)
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(
+            f"{archive}: cannot be unpacked ({error}); run the generate step again"
+        ) from None
+
+
+def _matching(root: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from (path for path in root.glob(pattern) if path.is_file())
