@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import Setup
 from madminer_workflow.physics.weights import balanced_shares, event_weights, weight_names
 from madminer_workflow.systematics import nuisance_parameters
@@ -70,6 +71,14 @@ def test_weights_of_scale_and_norm(setup: Setup, is_background: bool) -> None:
     np.testing.assert_allclose(weights["scale_nuisance_param_0_benchmark_0"], up * reference)
     np.testing.assert_allclose(weights["scale_nuisance_param_0_benchmark_1"], down * reference)
     np.testing.assert_allclose(weights["lumi_nuisance_param_0_benchmark_0"], 1.05 * reference)
+
+
+def test_weights_that_change_their_sign(setup: Setup) -> None:
+    ours = with_nuisance(setup, SCALE)
+    varied = np.ones((30, 2))
+    varied[:2, 1] = [-0.1, 0.0]
+    with pytest.raises(StepError, match=r"scale_.*_benchmark_1: 7% of the varied weights"):
+        weighed(ours, [SCALE], varied)
 
 
 def test_uncertainties_of_other_processes_do_nothing(setup: Setup) -> None:

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import Setup
 from madminer_workflow.systematics import nuisance_parameters, weight_variations
+
+LARGEST_FRACTION_FLIPPED = 0.01
+"""Of events whose varied weight has another sign; learning ignores the variation of these."""
 
 ONE_SIGMA = 0.6827
 """Confidence level of one standard deviation."""
@@ -51,7 +55,8 @@ def nuisance_weights(
     """Weights (n_events, n_nuisance_benchmarks) of a process, in the order of the set-up.
 
     ``reference`` (n_events,) are the weights without variation, ``varied`` those of
-    ``weight_variations``. Uncertainties that do not affect the process leave it as it is.
+    ``weight_variations``. Uncertainties that do not affect the process leave it as it is. Raises
+    StepError if many weights change sign: their effect has no logarithm.
     """
     columns = dict.fromkeys(setup.nuisance_benchmarks, reference)
     variations = iter(varied.T)
@@ -66,6 +71,13 @@ def nuisance_weights(
             for benchmark in benchmarks:
                 deviation = ratio(next(variations), central) - 1.0
                 columns[benchmark] = reference * (1.0 + factor * deviation)
+    for benchmark, column in columns.items():
+        flipped = np.mean(ratio(column, reference) <= 0.0)
+        if flipped > LARGEST_FRACTION_FLIPPED:
+            raise StepError(
+                f"{benchmark}: {flipped:.0%} of the varied weights are zero or have another sign "
+                "than the nominal ones; this uncertainty is too large for the events"
+            )
     return np.reshape(list(columns.values()), (len(columns), len(reference))).T
 
 
