@@ -62,7 +62,7 @@ def pack(root: Path, files: Iterable[Path], archive: Path) -> None:
 def unpack(archive: Path, target: Path) -> None:
     """Unpack one of our archives; InputError if it is not there or damaged."""
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 path = target / member.name
                 content = tar.extractfile(member) if member.isreg() else None
