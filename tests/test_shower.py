@@ -222,7 +222,7 @@ def test_cards_are_refused_with_the_line(line: str, problem: str) -> None:
 
 def test_pythia_gets_unweighted_events_without_weights(tmp_path: Path) -> None:
     source = first_events(tmp_path / "events.lhe", 3)
-    energies = partons.prepare(source, tmp_path / "copy.lhe")
+    prepared = partons.prepare(source, tmp_path / "copy.lhe")
     text = (tmp_path / "copy.lhe").read_text()
     assert "wgt" not in text
     assert "247000 247000 3 1\n" in text
@@ -230,10 +230,44 @@ def test_pythia_gets_unweighted_events_without_weights(tmp_path: Path) -> None:
     assert copy.event_weight.tolist() == [1.0, 1.0, 1.0]
     assert copy.particles.to_list() == original.particles.to_list()
     assert copy.variables["scale"].tolist() == original.variables["scale"].tolist()
-    # Energy is conserved between incoming and outgoing partons.
+    assert prepared.scales.tolist() == original.variables["scale"].tolist()
     np.testing.assert_allclose(
-        energies.sum(axis=1), np.array([sum(event.e) for event in original.particles]), rtol=1e-6
+        prepared.incoming.sum(axis=1), [sum(p.e for p in event) for event in original.particles]
     )
+
+
+def massless_pairs(path: Path, pdgid: int, n: int) -> Path:
+    """Write events u u~ -> pairs of particles, without a mass, some of them of little energy."""
+    lines = []
+    for i in range(n):
+        x, theta = 4.0 * 1.5**i, 0.3 + 0.1 * i
+        px, pz = x * np.sin(theta), x * np.cos(theta)
+        colours = ((501, 0), (0, 502)) if pdgid < 6 else ((0, 0), (0, 0))
+        incoming = colours if pdgid < 6 else ((501, 0), (0, 501))
+        lines += ["<event>", f"4 1 1e-3 {x} 0.0078 0.12"]
+        for sign, colour in zip((1, -1), incoming, strict=True):
+            lines.append(f"{2 * sign} -1 0 0 {colour[0]} {colour[1]} 0 0 {sign * x} {x} 0 0 9")
+        for sign, colour in zip((1, -1), colours, strict=True):
+            p = f"{sign * px} 0 {sign * pz} {x}"
+            lines.append(f"{pdgid * sign} 1 1 2 {colour[0]} {colour[1]} {p} 0 0 9")
+        lines.append("</event>")
+    init = "<init>\n2212 2212 6500 6500 0 0 247000 247000 -4 1\n1 1 1 1\n</init>"
+    head = f'<LesHouchesEvents version="3.0">\n{init}'
+    path.write_text("\n".join([head, *lines, "</LesHouchesEvents>\n"]))
+    return path
+
+
+@pytest.mark.parametrize("pdgid", [5, 13, 15])
+def test_particles_that_pythia_gives_a_mass_do_not_confuse_the_numbers(
+    tmp_path: Path, pdgid: int
+) -> None:
+    lhe = massless_pairs(tmp_path / "events.lhe", pdgid, 8)
+    shower.shower(lhe, QUICK, 1, tmp_path / "out.hepmc")
+    numbers = numbers_of(tmp_path / "out.hepmc")
+    assert len(numbers) >= 7 and numbers == sorted(set(numbers))
+    text = (tmp_path / "out.hepmc").read_text()
+    hard = [w for e in events_of(text) for w in e if w[0] == "P" and w[2] == str(pdgid)]
+    assert max(float(words[7]) for words in hard if words[8] == "23") > 0.1
 
 
 def test_what_is_not_an_lhe_file_is_refused(tmp_path: Path) -> None:
@@ -244,9 +278,11 @@ def test_what_is_not_an_lhe_file_is_refused(tmp_path: Path) -> None:
 
 def test_events_that_were_not_generated_are_an_error() -> None:
     generated = np.array([[100.0, 200.0], [300.0, 400.0], [500.0, 600.0]])
-    assert partons.origins(generated[1:], generated) == [1, 2]
-    with pytest.raises(StepError, match="event 2 of this batch, from partons of 100 and 200 GeV"):
-        partons.origins(generated[[1, 0]], generated)
+    energies = np.array([300.0001, 400.0])
+    assert partons.origin(energies, generated, 0) == 1
+    for start, wrong in ((2, energies), (0, energies[::-1]), (0, energies + 0.01)):
+        with pytest.raises(StepError, match=r"is none of the \d generated events that are left"):
+            partons.origin(wrong, generated, start)
 
 
 def test_disk_space_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,7 @@ with the same version of Pythia and the same seed they write the same events.
 
 Pythia may drop an event, and its interface numbers those that it writes as it likes. What a program
 writes is therefore numbered anew: an event's number is the place of the event in the LHE file that
-it was showered from, found by the energies of the incoming partons, which no shower changes. Its
-weights are those of the LHE file; the HepMC file has none.
+it was showered from. Its weights are those of the LHE file; the HepMC file has none.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ def shower(lhe: Path, card: Card, seed: int, output: Path) -> dict[str, Any]:
     installed = programs.pythia_interface()
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         directory = Path(scratch)
-        energies = partons.prepare(lhe, directory / "partons.lhe")
-        arguments = (directory, card.lines, 1 + seed % _SEEDS, energies)
+        generated = partons.prepare(lhe, directory / "partons.lhe")
+        arguments = (directory, card.lines, 1 + seed % _SEEDS, generated)
         report = interface.run(installed, *arguments) if installed else wheel.run(*arguments)
-        lost = len(energies) - report["showered"]
-        if lost > max(1, TOLERATED_LOSS * len(energies)):
+        lost = len(generated) - report["showered"]
+        if not 0 <= lost <= max(1, TOLERATED_LOSS * len(generated)):
             raise StepError(
                 f"{lhe.name}: {report['program']} showered {report['showered']} of "
-                f"{len(energies)} generated events; the end of its log:\n"
+                f"{len(generated)} generated events; the end of its log:\n"
                 f"{programs.log_end(directory / 'pythia.log')}"
             )
         (directory / "showered.hepmc").rename(output)

@@ -11,25 +11,24 @@ import numpy as np
 
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics import programs
-from madminer_workflow.physics.shower import hepmc
-from madminer_workflow.physics.shower.partons import origins
+from madminer_workflow.physics.shower.partons import Partons, origin
 
 PROGRAM = "MG5aMC_PY8_interface"
 _VERSION = re.compile(r"PYTHIA version\s+([0-9.]+)", re.IGNORECASE)
-_HARD_INCOMING, _STATUS, _ENERGY = b"21", 8, 6
+_BARCODE, _ENERGY, _STATUS = 1, 6, 8
+_HARD_INCOMING = b"21"
 
 
 def run(
-    executable: Path, directory: Path, lines: Sequence[str], seed: int, energies: np.ndarray
+    executable: Path, directory: Path, lines: Sequence[str], seed: int, generated: Partons
 ) -> dict[str, Any]:
     """Shower ``partons.lhe`` of `directory` into ``showered.hepmc``, with settings `lines`.
 
-    `energies` (n_events, 2) are those of the incoming partons. Returns program, version and number
-    of showered events. Raises StepError if the interface fails.
+    Returns program, version and number of showered events. Raises StepError if the interface fails.
     """
     own = {
         # The number itself: some versions wait forever when they are told to take all.
-        "Main:numberOfEvents": len(energies),
+        "Main:numberOfEvents": len(generated),
         "Beams:frameType": 4,
         "Beams:LHEF": "partons.lhe",
         "LHEFInputs:nSubruns": 1,
@@ -46,48 +45,61 @@ def run(
     raw = directory / "raw.hepmc"
     if not raw.is_file():
         raise StepError(f"{PROGRAM} wrote no events; the end of its log:\n{programs.log_end(log)}")
-    showered = _number(raw, directory / "showered.hepmc", energies)
+    numbers = _numbers(raw, generated)
+    _copy(raw, directory / "showered.hepmc", numbers)
     raw.unlink()
     version = _VERSION.search(log.read_text(errors="replace"))
     return {
         "program": PROGRAM,
         "version": version[1] if version else "unknown",
-        "showered": showered,
+        "showered": len(numbers),
     }
 
 
-def _number(source: Path, target: Path, energies: np.ndarray) -> int:
-    """Copy a HepMC file with each event's origin for its number; return how many there are."""
-    start = showered = 0
-    with target.open("wb") as file:
-        file.write(hepmc.HEADER.encode())
-        for event in _events(source):
-            (origin,) = origins(np.reshape(_hard_energies(event), (1, -1)), energies, start)
-            start, showered = origin + 1, showered + 1
-            head = event[0].split(maxsplit=2)
-            event[0] = b"E %d %s" % (origin, head[2])
-            file.writelines(event)
-        file.write(hepmc.FOOTER.encode())
-    return showered
+def _numbers(path: Path, generated: Partons) -> list[int]:
+    """The index of the generated event that each showered one came from.
+
+    If none is missing, their order says it; otherwise the energies of the incoming partons do,
+    which Pythia keeps but for a few events whose partons it has to give a mass.
+    """
+    with path.open("rb") as file:
+        showered = sum(line.startswith(b"E ") for line in file)
+    if showered == len(generated):
+        return list(range(showered))
+    numbers: list[int] = []
+    for event in _events(path):
+        start = numbers[-1] + 1 if numbers else 0
+        numbers.append(origin(_incoming_energies(event), generated.incoming, start))
+    return numbers
+
+
+def _copy(source: Path, target: Path, numbers: Sequence[int]) -> None:
+    """Copy a HepMC file with other event numbers."""
+    with source.open("rb") as events, target.open("wb") as file:
+        left = iter(numbers)
+        for line in events:
+            if line.startswith(b"E "):
+                line = b"E %d %s" % (next(left), line.split(maxsplit=2)[2])
+            file.write(line)
 
 
 def _events(path: Path) -> Iterator[list[bytes]]:
-    """The lines of each event, without those of the file itself."""
+    """The particles' lines of each event."""
     event: list[bytes] = []
     with path.open("rb") as file:
         for line in file:
             if line.startswith(b"E ") and event:
                 yield event
                 event = []
-            if not line.startswith((b"HepMC::", b"\n")):
+            elif line.startswith(b"P "):
                 event.append(line)
     if event:
         yield event
 
 
-def _hard_energies(event: list[bytes]) -> list[float]:
-    """The energies of the partons that collide, the one with the lower barcode first."""
-    rows = [line.split() for line in event if line.startswith(b"P ") and b" 21 0 0 " in line]
+def _incoming_energies(event: list[bytes]) -> np.ndarray:
+    """The energies (2,) of the partons that collide, the one with the lower barcode first."""
+    rows = [line.split() for line in event]
     hard = [row for row in rows if row[_STATUS] == _HARD_INCOMING]
-    hard.sort(key=lambda row: int(row[1]))
-    return [float(row[_ENERGY]) for row in hard]
+    hard.sort(key=lambda row: int(row[_BARCODE]))
+    return np.array([float(row[_ENERGY]) for row in hard[:2]])

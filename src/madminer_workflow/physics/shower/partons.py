@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,33 +11,54 @@ import numpy as np
 from madminer_workflow.errors import InputError, StepError
 
 _INIT = re.compile(r"(<init>\s*\n\s*)([^\n]*)")
-_EVENT = re.compile(r"<event[^>]*>\n(.*?)</event>", re.DOTALL)
+_EVENT = re.compile(r"<event[^>]*>\s*\n(.*?)</event>", re.DOTALL)
 _WEIGHTS = re.compile(r"<initrwgt>.*?</initrwgt>", re.DOTALL)
-_STRATEGY, _STATUS, _ENERGY, _INCOMING = 8, 1, 9, -1
+_STRATEGY = 8
+_WEIGHT, _SCALE = 2, 3
+_STATUS, _ENERGY = 1, 9
+_INCOMING, _N_INCOMING = -1, 2
 _TOLERANCE = 1e-6
 
 
-def prepare(source: Path, target: Path) -> np.ndarray:
-    """Copy an LHE file without weights; return its incoming energies (n, 2) [GeV].
+@dataclass(frozen=True)
+class Partons:
+    """What tells the n events of a file apart.
+
+    `scales` (n,) are those of the hard processes, `incoming` (n, 2) the energies of the partons
+    that collide, all in GeV.
+    """
+
+    scales: np.ndarray
+    incoming: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.scales)
+
+
+def prepare(source: Path, target: Path) -> Partons:
+    """Copy an LHE file without weights.
 
     Every event has weight 1 and the file says so (IDWTUP = 3): otherwise Pythia would pick events
     by their weights, and drop the others. Raises InputError for what is not an LHE file.
     """
     text = source.read_text()
-    head, start, events = text.partition("<event>")
+    events = list(_EVENT.finditer(text))
+    head = text[: events[0].start()] if events else text
     if not _INIT.search(head):
         raise InputError(f"{source}: is not an LHE file: there is no <init>")
-    head = _INIT.sub(_weight_one, _WEIGHTS.sub("", head), count=1)
-    copies, energies = [], []
-    for event in _EVENT.finditer(start + events):
+    copies, scales, incoming = [], [], []
+    for event in events:
         lines = [line for line in event[1].splitlines() if line.strip()]
         numbers = lines[0].split()
         particles = lines[1 : 1 + int(numbers[0])]
-        numbers[2] = "1.0"
+        numbers[_WEIGHT] = "1.0"
         copies.append("\n".join(["<event>", " ".join(numbers), *particles, "</event>\n"]))
-        energies.append(_incoming(particles))
+        scales.append(float(numbers[_SCALE]))
+        incoming.append(_incoming(particles))
+    head = _INIT.sub(_weight_one, _WEIGHTS.sub("", head), count=1)
     target.write_text(f"{head}{''.join(copies)}</LesHouchesEvents>\n")
-    return np.reshape(energies, (len(energies), 2))
+    return Partons(np.array(scales), np.reshape(incoming, (len(incoming), _N_INCOMING)))
 
 
 def _weight_one(init: re.Match[str]) -> str:
@@ -47,24 +69,20 @@ def _weight_one(init: re.Match[str]) -> str:
 
 def _incoming(particles: list[str]) -> list[float]:
     rows = [line.split() for line in particles]
-    return [float(row[_ENERGY]) for row in rows if int(row[_STATUS]) == _INCOMING]
+    return [float(row[_ENERGY]) for row in rows if int(row[_STATUS]) == _INCOMING][:_N_INCOMING]
 
 
-def origins(showered: np.ndarray, generated: np.ndarray, start: int = 0) -> list[int]:
-    """The indices of events among the `generated` ones, by their incoming energies (n, 2) [GeV].
+def origin(energies: np.ndarray, generated: np.ndarray, start: int) -> int:
+    """The index of the event that one was showered from, `start` or later.
 
-    Events keep their order; the first of `showered` is at `start` or later. Raises StepError for an
-    event that was not generated.
+    `energies` (2,) [GeV] are those of its incoming partons, `generated` (n_events, 2) those of all
+    events. Raises StepError for an event that was not generated.
     """
-    indices = []
-    for number, energies in enumerate(showered):
-        same = np.isclose(generated[start:], energies, rtol=_TOLERANCE, atol=0.0).all(axis=1)
-        if not same.any():
-            raise StepError(
-                f"showered event {number + 1} of this batch, from partons of {energies[0]:g} and "
-                f"{energies[1]:g} GeV, is none of the {len(generated) - start} generated events "
-                f"that are left"
-            )
-        indices.append(start + int(np.argmax(same)))
-        start = indices[-1] + 1
-    return indices
+    left = generated[start:]
+    same = np.isclose(left, energies, rtol=_TOLERANCE, atol=0.0).all(axis=1)
+    if not same.any():
+        raise StepError(
+            f"a showered event, from partons of {energies[0]:g} and {energies[1]:g} GeV, is none "
+            f"of the {len(left)} generated events that are left of {len(generated)}"
+        )
+    return start + int(np.argmax(same))

@@ -18,20 +18,20 @@ from madminer_workflow.errors import StepError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.shower import hepmc
-from madminer_workflow.physics.shower.partons import origins
+from madminer_workflow.physics.shower.partons import Partons
 
 PROGRAM = "pythia8mc"
 _BATCH = 100
-_HARD_INCOMING = -21
+_HARD_INCOMING = 3
+"""Where the first incoming parton is in Pythia's record."""
 
 
-def run(directory: Path, lines: Sequence[str], seed: int, energies: np.ndarray) -> dict[str, Any]:
+def run(directory: Path, lines: Sequence[str], seed: int, generated: Partons) -> dict[str, Any]:
     """Shower ``partons.lhe`` of `directory` into ``showered.hepmc``, with settings `lines`.
 
-    `energies` (n_events, 2) are those of the incoming partons. Returns program, version and number
-    of showered events. Raises StepError if Pythia fails.
+    Returns program, version and number of showered events. Raises StepError if Pythia fails.
     """
-    settings = {"lines": list(lines), "seed": seed, "energies": energies.tolist()}
+    settings = {"lines": list(lines), "seed": seed, "scales": generated.scales.tolist()}
     write_json(directory / "settings.json", settings)
     command = [sys.executable, "-m", __name__, str(directory)]
     programs.run_program(command, directory, directory / "pythia.log", name="Pythia")
@@ -40,12 +40,11 @@ def run(directory: Path, lines: Sequence[str], seed: int, energies: np.ndarray) 
 
 def _shower(directory: Path) -> None:
     settings = read_json(directory / "settings.json")
-    energies = np.reshape(settings["energies"], (-1, 2))
     pythia = _start(settings["lines"], settings["seed"])
     showered = 0
     with (directory / "showered.hepmc").open("w") as file:
         file.write(hepmc.HEADER)
-        for events, numbers in _batches(pythia, energies):
+        for events, numbers in _batches(pythia, np.array(settings["scales"])):
             file.write(hepmc.event_texts(events, numbers, pythia.particleData.isHadron))
             showered += len(numbers)
         file.write(hepmc.FOOTER)
@@ -69,18 +68,20 @@ def _start(lines: Sequence[str], seed: int) -> Any:
     return pythia
 
 
-def _batches(pythia: Any, energies: np.ndarray) -> Iterator[tuple[ak.Array, np.ndarray]]:
-    """Pythia's event records, and the indices of the events that they were showered from."""
-    start = 0
-    for first in range(0, len(energies), _BATCH):
-        batch = pythia.nextBatch(min(_BATCH, len(energies) - first), "skip")
-        if not len(batch):
+def _batches(pythia: Any, scales: np.ndarray) -> Iterator[tuple[ak.Array, np.ndarray]]:
+    """Pythia's event records, and the indices of the events that they were showered from.
+
+    One attempt takes one event of the file, which the scales of the events confirm.
+    """
+    for first in range(0, len(scales), _BATCH):
+        attempts = pythia.nextBatch(min(_BATCH, len(scales) - first), "none")
+        done = np.flatnonzero(~np.asarray(ak.is_none(attempts)))
+        if not len(done):
             continue
-        records = batch.prt
-        hard = records.p.e[records.status == _HARD_INCOMING]
-        numbers = origins(np.asarray(hard), energies, start)
-        start = numbers[-1] + 1
-        yield records, np.array(numbers)
+        records, numbers = ak.drop_none(attempts).prt, first + done
+        if not np.allclose(records.scale[:, _HARD_INCOMING], scales[numbers]):
+            raise StepError("Pythia does not shower the events one by one, in their order")
+        yield records, numbers
 
 
 if __name__ == "__main__":
