@@ -213,6 +213,7 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
     assert arrays["t_xz"].shape[1] == 5
     widths = arrays["t_xz"].std(axis=0) / arrays["nuisance_scales"]
     np.testing.assert_allclose(widths[[2, 4]], widths[:2].min(), rtol=1e-5)
+    assert widths[3] < 1e-12, "rounding errors must not be learned"
     score.train(arrays, settings, tmp_path, seed=1)
     (tmp_path / "method.json").write_text('{"settings": {"features": null}}')
     estimated, true = score.all_scores(tmp_path, events), events.nuisance_scores_at(SM)

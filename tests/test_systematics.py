@@ -4,8 +4,10 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import yaml
 from madminer.analysis import DataAnalyzer
 from madminer.core import MadMiner
 from madminer.utils.interfaces.lhe import extract_nuisance_parameters_from_lhe_file, parse_lhe_file
@@ -14,7 +16,7 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.systematics import Nuisance, nuisance_parameters, weight_variations
-from tests.chain import Physics
+from tests.chain import TINY_SYSTEMATICS, Physics, analysis_file, run_physics
 
 SCALE = {
     "systematic_name": "scale",
@@ -110,6 +112,26 @@ def test_every_process_has_its_own_uncertainties(uncertain: Physics) -> None:
     for chosen in (signal, ~signal):
         assert np.mean(up[chosen]) < 0.99 and np.mean(down[chosen]) > 1.01
         assert np.std(up[chosen]) > 0.01
+
+
+def test_uncertainties_only_add_columns(uncertain: Physics, tmp_path: Path) -> None:
+    """Without them the events and their weights are the same, to the last bit."""
+    processes = yaml.safe_load(TINY_SYSTEMATICS.read_text())["processes"]
+    for process in processes:
+        process.pop("systematics", None)
+    input_file = analysis_file(
+        tmp_path / "input.yml", TINY_SYSTEMATICS, systematics=[], processes=processes
+    )
+    plain = run_physics(input_file, tmp_path)
+    for path in (plain.config, plain.combined):
+        with h5py.File(path) as file:
+            assert not {"systematics", "nuisance_parameters"} & file.keys()
+            assert not file["benchmarks/is_nuisance"][()].any()
+            assert not file["benchmarks/is_reference"][()].any()
+    ours, theirs = read_sample(uncertain.combined), read_sample(plain.combined)
+    for name in ("observations", "weights", "shares", "sampling_ids"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    assert theirs.nuisance_weights.shape == (700, 0)
 
 
 def test_madminer_reads_the_varied_weights(uncertain: Physics, tmp_path: Path) -> None:

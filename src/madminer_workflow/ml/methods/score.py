@@ -29,6 +29,7 @@ from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.problem import Problem
 
 NUISANCE_SCALES = "nuisance_scales.npy"
+ROUNDING = 1e-6
 
 BINS = {1: 25, 2: 8}
 BINS_OTHERWISE = 5
@@ -66,11 +67,13 @@ def nuisance_scales(scores: np.ndarray, n_parameters: int) -> np.ndarray:
     """Units for the nuisance components of joint scores, 1 for the others, (n_scores,).
 
     Scores of small uncertainties are small numbers, which a squared loss would not see beside
-    those of the parameters: in these units all are equally wide.
+    those of the parameters: in these units all are equally wide. The score of a normalisation
+    is zero up to rounding, which stays as small as it is.
     """
     widths = scores.std(axis=0)
-    scales = np.where(widths > 0.0, widths / widths[:n_parameters].min(), 1.0)
+    scales = widths / widths[:n_parameters].min()
     scales[:n_parameters] = 1.0
+    scales[scales < ROUNDING] = 1.0
     return scales
 
 
