@@ -201,7 +201,7 @@ def test_seeds_are_those_that_madgraph_accepts():
 
 def test_missing_compilers(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InputError, match="gfortran, make, ar, gcc: not found"):
+    with pytest.raises(InputError, match="gfortran, make, gcc, strip: not found"):
         workplace.check_compilers()
 
 

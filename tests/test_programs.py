@@ -162,8 +162,10 @@ def test_program_that_does_not_exist(tmp_path):
         programs.run_program([tmp_path / "nowhere"], tmp_path, tmp_path / "log")
 
 
-def test_end_of_missing_and_empty_logs(tmp_path):
+def test_end_of_missing_coloured_and_empty_logs(tmp_path):
     assert "there is no log" in programs.log_end(tmp_path / "log")
+    (tmp_path / "log").write_text("\x1b[1;31mred\x1b[0m\n")
+    assert programs.log_end(tmp_path / "log") == "  red"
     (tmp_path / "log").write_text("\n\n")
     assert "the log is empty" in programs.log_end(tmp_path / "log")
 

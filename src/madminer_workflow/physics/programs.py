@@ -23,6 +23,8 @@ from madminer_workflow.errors import InputError, StepError
 LOG_LINES = 20
 """Lines of a log that an error shows."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
 _DELPHES_EXECUTABLES = ("DelphesHepMC2", "DelphesHepMC", "DelphesHepMC3")
 """By preference: the first two read HepMC2, which is what showers write."""
 
@@ -130,7 +132,8 @@ def log_end(log: Path, lines: int = LOG_LINES) -> str:
         text = log.read_text(errors="replace")
     except OSError:
         return "  (there is no log)"
-    shown = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    plain = _COLOURS.sub("", text)
+    shown = [line.rstrip() for line in plain.splitlines() if line.strip()][-lines:]
     return "\n".join(f"  {line}" for line in shown) or "  (the log is empty)"
 
 

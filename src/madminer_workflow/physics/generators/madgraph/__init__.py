@@ -21,6 +21,7 @@ from madminer_workflow.physics.generators.madgraph import integrated, packing
 from madminer_workflow.physics.generators.madgraph.building import (
     compile_weights,
     read_parameters_at_run_time,
+    strip,
     write_process,
 )
 from madminer_workflow.physics.generators.madgraph.drawing import draw, madgraph_seed, prepare
@@ -108,6 +109,7 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
         code = compile_weights(workplace)
         packing.pack(code, code.iterdir(), integrated.weights_archive(output))
     cross_sections = _survey(workplace, generator, request, integrated_points, cards)
+    strip(workplace, generator.glob("SubProcesses/P*/madevent"))
     packing.pack_process(generator, values["pdlabel"], integrated.process_archive(output))
     for name in process["events"]:
         state = scratch / "points" / name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from madminer_workflow.physics.generators.madgraph.process_card import ProcessCard
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from madminer_workflow.physics.programs import run_program
 
 
 def write_process(workplace: Workplace, card: ProcessCard, model: Path, reweighted: bool) -> Path:
@@ -39,12 +41,20 @@ def compile_weights(workplace: Workplace) -> Path:
     modules = list((weights / "SubProcesses").glob("all_matrix2py.*.so"))
     if len(modules) != 1:
         raise workplace.failure("did not compile the matrix elements")
+    strip(workplace, modules)
     product = workplace.directory / "matrix_elements"
     product.mkdir()
     modules[0].rename(product / "all_matrix2py.so")
     for name in ("ident_card.dat", "param_card.dat"):
         (weights / "Cards" / name).rename(product / name)
     return product
+
+
+def strip(workplace: Workplace, programs: Iterable[Path]) -> None:
+    """Remove what depends on where and when ``programs`` were compiled, and is not needed."""
+    options = ["--strip-debug", "--remove-section=.note.gnu.build-id"]
+    command: list[str | Path] = ["strip", *options, *programs]
+    run_program(command, workplace.directory, workplace.log, workplace.environment())
 
 
 def read_parameters_at_run_time(generator: Path) -> None:

@@ -151,7 +151,7 @@ def _interpreter(python: Path) -> str:
 
 def check_compilers() -> None:
     """InputError unless the programs that build a process are there."""
-    missing = [name for name in ("gfortran", "make", "ar", "gcc") if shutil.which(name) is None]
+    missing = [name for name in ("gfortran", "make", "gcc", "strip") if shutil.which(name) is None]
     if missing:
         raise InputError(
             f"{', '.join(missing)}: not found; MadGraph compiles its processes with gfortran and "

@@ -19,9 +19,9 @@ from importlib import import_module
 
 KEPT = ("symfact.dat", "G*/results.dat", "G*/ftn26")
 
-# MadGraph stops a channel where error times chi^2 is small, which may be by luck, and otherwise here,
-# where even small channels have a grid. The rounds that follow improve those that matter.
-SURVEY = "--accuracy=0.03 --points=2000 --iterations=5 --gridpack=.true."
+# As for a gridpack: what good grids cost once, every job saves. MadGraph stops a channel where error
+# times chi^2 is small, which may be by luck; the rounds that follow improve channels that matter.
+SURVEY = "--accuracy=0.01 --points=2000 --iterations=7 --gridpack=.true."
 ROUNDS = 8
 ITERATIONS = 4
 GROWTH = 2.0
