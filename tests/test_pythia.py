@@ -140,7 +140,7 @@ def test_a_wrong_card_is_named_before_anything_is_generated(
     edit(processes)
     pack(processes, tmp_path / "Processes.tar.gz")
     monkeypatch.setattr("madminer_workflow.physics.pythia.generators", None)
-    message = "processes: signal: pythia8_card: line 2: 'PartonLevel:MPY = off': .* not know"
+    message = "processes.signal.pythia8_card: line 2: 'PartonLevel:MPY = off': .* not know"
     with pytest.raises(InputError, match=message):
         pythia(showered.jobs[0], tmp_path / "Processes.tar.gz", tmp_path / "out")
 
