@@ -13,6 +13,8 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.physics.configure import configure, pack_models
 
+from .chain import set_up
+
 INPUTS = Path(__file__).parents[1] / "inputs" / "wbf-madgraph"
 TINY = Path(__file__).parent / "data" / "tiny" / "input.yml"
 
@@ -178,6 +180,12 @@ def test_cards_are_inlined_and_split(folder):
     assert reconstruction["detector"]["delphes_card"] == card
     shipped = inline(load_analysis(INPUTS / "input.yml"), INPUTS)["detector"]["delphes_card"]
     assert shipped == {"name": "delphes_card_CMS.tcl", "text": None}
+
+
+def test_a_wrong_card_of_the_shower_is_told_before_anything_is_integrated(folder, tmp_path):
+    (folder / "cards/pythia8_card.dat").write_text("PartonLevel:MPII = off\n")
+    with pytest.raises(InputError, match=r"processes\.signal\.pythia8_card: line 1: .*know"):
+        set_up(folder / "input.yml", tmp_path / "run")
 
 
 def test_learning_needs_no_cards(folder):

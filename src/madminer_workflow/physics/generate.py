@@ -12,6 +12,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, read_product, unpack, write_json
 from madminer_workflow.madminer_file import Setup, check_setup, read_setup
 from madminer_workflow.physics import generators
+from madminer_workflow.physics.shower.card import read_card
 from madminer_workflow.seeds import derive_seed
 
 BLOCK = 1000
@@ -39,6 +40,10 @@ def generate(config: Path, generation_file: Path, models: Path, njobs: int, outp
     setup = read_setup(config)
     check_setup(config, setup, generation)
     benchmarks = benchmark_values(setup)
+    # Told now, a mistake in a card of the shower does not cost an integration.
+    for process in generation["processes"]:
+        if process["pythia8_card"] is not None:
+            read_card(process["pythia8_card"], f"processes.{process['name']}.pythia8_card")
 
     with tempfile.TemporaryDirectory() as scratch:
         library = unpack(models, Path(scratch) / "models")

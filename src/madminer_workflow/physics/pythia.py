@@ -59,7 +59,7 @@ class _Library:
             self.integrated[name] = read_json(directory / name / "process.json")
             card = self.integrated[name]["process"]["pythia8_card"]
             if card is not None:
-                self.cards[name] = read_card(card, f"processes: {name}: pythia8_card")
+                self.cards[name] = read_card(card, f"processes.{name}.pythia8_card")
 
     def summaries(self) -> dict[str, dict[str, Any]]:
         """What the analysis of the events needs to know of each process."""
