@@ -28,6 +28,7 @@ from madminer_workflow.ml.information import (
     truth,
 )
 from madminer_workflow.ml.methods import histogram, score
+from madminer_workflow.ml.methods.checks import nuisance_check
 from madminer_workflow.ml.nuisance import response
 from madminer_workflow.ml.plotting import plotting
 from madminer_workflow.ml.problem import Problem
@@ -224,6 +225,14 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
     assert score.scores(tmp_path, events).shape == (10_000, 2)
 
 
+def test_calibration_of_the_nuisance_score(events: Events) -> None:
+    true = events.nuisance_scores_at(SM)
+    [right] = nuisance_check(true, events, SM)
+    assert right["passed"] and right["value"] == pytest.approx(1.0)
+    [wrong] = nuisance_check(true * [1.0, 1.0, 2.0], events, SM)
+    assert not wrong["passed"] and wrong["value"] == pytest.approx(0.5)
+
+
 def test_other_methods_do_not_learn_them(events: Events) -> None:
     arrays = score.draw(events, learning.settings("sallino"), np.random.default_rng(1))
     assert arrays["t_xz"].shape[1] == 2
@@ -273,6 +282,9 @@ def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
         for method in content["methods"]
     }
     assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
+    [sally] = [method for method in content["methods"] if method["name"] == "sally"]
+    checks = [check["check"] for check in sally["diagnostics"][0]]
+    assert checks[-1] == "calibration of the nuisance score"
     [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
     [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
     assert rate_only < truth

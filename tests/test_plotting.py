@@ -205,6 +205,7 @@ def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:
         "believed": believed,
         "limits": {"rate_and_shape": limits},
         "fisher_information": fisher,
+        "diagnostics": [[PASSED]],
     }
 
 
@@ -232,6 +233,17 @@ def test_remarks_on_the_grid_and_the_ceiling() -> None:
     assert "spans 1.0 steps" in remarks(0.1)[0]
     assert "No 95 % interval" in remarks(0.0)[0]
     assert "exceeds the parton-level ceiling" in remarks(1.0, information=0.5)[0]
+
+
+def test_a_check_that_does_not_concern_the_limits() -> None:
+    about = {**FAILED, "check": "nuisance score", "concerns": "profiled Fisher information"}
+    assert verdict.failures(verdict.deciding([[PASSED, about]])) == []
+    assert verdict.reason([[PASSED, about]]) == "Passes its one check."
+    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
+    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
+    own = {**method("m", 1.0), "diagnostics": [[PASSED, about]]}
+    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
 
 
 def test_the_headline_is_printed(

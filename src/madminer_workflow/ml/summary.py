@@ -286,7 +286,7 @@ def summarise_method(
         }
     return {
         **{key: summary[key] for key in ("name", "settings", "members", "limits", "losses")},
-        "believed": not verdict.failures(diagnostics),
+        "believed": not verdict.failures(verdict.deciding(diagnostics)),
         "reason": verdict.reason(diagnostics),
         "diagnostics": diagnostics,
         **fisher,

@@ -15,7 +15,16 @@ GRID_POINTS = 4.0
 NOTABLE_GAIN = 1.05
 
 
-def failures(diagnostics: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+Diagnostics = Sequence[Sequence[dict[str, Any]]]
+"""The checks of every ensemble member."""
+
+
+def deciding(diagnostics: Diagnostics) -> Diagnostics:
+    """The checks that decide whether limits are believed."""
+    return [[check for check in checks if "concerns" not in check] for checks in diagnostics]
+
+
+def failures(diagnostics: Diagnostics) -> list[str]:
     """One phrase for every check that any ensemble member fails, as fitting after "fails"."""
     failed: dict[str, list[dict[str, Any]]] = {}
     for checks in diagnostics:
@@ -34,8 +43,9 @@ def failures(diagnostics: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
     return phrases
 
 
-def reason(diagnostics: Sequence[Sequence[dict[str, Any]]]) -> str:
+def reason(diagnostics: Diagnostics) -> str:
     """One sentence: why a method is, or is not, to be believed."""
+    diagnostics = deciding(diagnostics)
     failed = failures(diagnostics)
     if failed:
         return f"Fails {' and '.join(failed)}."
@@ -80,6 +90,13 @@ def remarks(
                 f"The {percent(level)} interval of {name} spans {span:.1f} steps of the grid only: "
                 "refine limits.grid."
             )
+    others = [
+        [check for check in checks if "concerns" in check] for checks in method["diagnostics"]
+    ]
+    found += [
+        f"Its profiled Fisher information is not to be believed: it fails {phrase}."
+        for phrase in failures(others)
+    ]
     ours, ceiling = method["fisher_information"], truth["fisher_information"]
     excess = np.diag(ours["matrix"]) - np.diag(ceiling["matrix"])
     error = np.hypot(np.diag(ours["error"]), np.diag(ceiling["error"]))

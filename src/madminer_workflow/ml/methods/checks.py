@@ -1,8 +1,8 @@
 """Whether a trained model may be believed: checks that hold for any perfect estimator.
 
 Every check is a dict with ``check``, ``value``, ``expected`` (words), ``passed`` and
-``meaning``. Tolerances allow three statistical standard errors on top of what would still
-leave limits useful.
+``meaning``; with ``concerns`` it is about something else than the limits. Tolerances allow three
+statistical standard errors on top of what would still leave limits useful.
 """
 
 from __future__ import annotations
@@ -70,11 +70,40 @@ def calibration_check(scores: np.ndarray, events: Events, theta: np.ndarray) -> 
     The best estimate of the joint score from x is its conditional mean, for which
     E[t t_hat] = E[t_hat^2]: the slope is 1.
     """
-    weights = events.weights_at(theta)
+    return {
+        "check": "calibration of the score",
+        **_worst_slope(scores, events.scores_at(theta), events.weights_at(theta)),
+        "meaning": "slope of the parton-level score on the estimated one, worst parameter; "
+        "below 1 the network claims more information than the events have, above 1 it misses some",
+    }
+
+
+def nuisance_check(scores: np.ndarray, events: Events, theta: np.ndarray) -> list[dict[str, Any]]:
+    """As ``calibration_check`` for the score of the nuisance parameters, (n_events, n_nuisance).
+
+    Nothing for those that change no shape.
+    """
+    true = events.nuisance_scores_at(theta)
+    shaped = true.std(axis=0) > 1e-6
+    if not shaped.any():
+        return []
+    return [
+        {
+            "check": "calibration of the nuisance score",
+            **_worst_slope(scores[:, shaped], true[:, shaped], events.weights_at(theta)),
+            "concerns": "profiled Fisher information",
+            "meaning": "the same for the score of the nuisance parameters, on which the profiled "
+            "Fisher information depends, but no limit",
+        }
+    ]
+
+
+def _worst_slope(estimated: np.ndarray, true: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """The slope of ``true`` on ``estimated`` scores, (n_events, n_scores), farthest from 1."""
     slopes = []
-    for estimated, true in zip(scores.T, events.scores_at(theta).T, strict=True):
-        square = weighted_mean(estimated**2, weights)[0]
-        residual, error = weighted_mean((true - estimated) * estimated, weights)
+    for ours, theirs in zip(estimated.T, true.T, strict=True):
+        square = weighted_mean(ours**2, weights)[0]
+        residual, error = weighted_mean((theirs - ours) * ours, weights)
         slopes.append((1.0 + residual / square, error / square))
     low, high = CALIBRATION
 
@@ -84,11 +113,8 @@ def calibration_check(scores: np.ndarray, events: Events, theta: np.ndarray) -> 
 
     value, error = max(slopes, key=excess)
     return {
-        "check": "calibration of the score",
         "value": float(value),
         "error": float(error),
         "expected": f"{low} to {high} within 3 standard errors",
         "passed": bool(low - 3.0 * error < value < high + 3.0 * error),
-        "meaning": "slope of the parton-level score on the estimated one, worst parameter; "
-        "below 1 the network claims more information than the events have, above 1 it misses some",
     }

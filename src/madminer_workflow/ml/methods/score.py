@@ -23,7 +23,7 @@ from madminer_workflow.ml.binning import (
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
-from madminer_workflow.ml.methods.checks import calibration_check, mean_check
+from madminer_workflow.ml.methods.checks import calibration_check, mean_check, nuisance_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.problem import Problem
@@ -169,11 +169,12 @@ def information(directory: Path, problem: Problem) -> Information:
 def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
     """Checks of the estimated score at the reference point."""
     theta = problem.setup.theta(model_settings(directory)["theta"])
-    estimated = scores(directory, problem.test)
-    return [
+    estimated, nuisance = np.hsplit(all_scores(directory, problem.test), [len(theta)])
+    checks = [
         mean_check(estimated, problem.test, theta),
         calibration_check(estimated, problem.test, theta),
     ]
+    return checks + (nuisance_check(nuisance, problem.test, theta) if nuisance.size else [])
 
 
 def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
