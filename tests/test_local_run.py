@@ -23,13 +23,13 @@ from PIL import Image
 from madminer_workflow.files import read_json
 
 from .conftest import DATA, REPOSITORY
+from .reana_server import releases
 
 BIN = Path(sys.executable).parent
 TINY = DATA / "tiny" / "input.yml"
 # Of the tiny analysis, in the order of their names, with the members of two requested.
 MEMBERS = {"counts": 1, "ratio": 2, "sally": 2}
 N_EVENTS = 600
-REANA_PACKTIVITY = "0.16.2"
 
 
 def documented(workflow: str) -> list[str]:
@@ -233,13 +233,10 @@ def test_learning_alone(whole: Path, tmp_path: Path):
 def reana_packtivity(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory with the packtivity of REANA's engine, to come first on Python's path."""
     directory = tmp_path_factory.mktemp("packtivity")
-    package = f"packtivity=={REANA_PACKTIVITY}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    installed = subprocess.run(
-        [*pip, "--target", str(directory), package], capture_output=True, text=True
-    )
-    if installed.returncode:
-        pytest.skip(f"pip cannot install {package}: {installed.stderr.strip()[-300:]}")
+    package = f"packtivity=={releases.PACKTIVITY}"
+    problem = releases.install(directory, package)
+    if problem:
+        pytest.skip(f"pip cannot install {package}: {problem}")
     script = "import packtivity; from importlib.metadata import version; "
     used = subprocess.run(
         [sys.executable, "-c", script + "print(version('packtivity'), packtivity.__file__)"],
@@ -248,7 +245,7 @@ def reana_packtivity(tmp_path_factory: pytest.TempPathFactory) -> str:
         text=True,
         check=True,
     )
-    assert used.stdout.split() == [REANA_PACKTIVITY, str(directory / "packtivity/__init__.py")]
+    assert used.stdout.split() == [releases.PACKTIVITY, str(directory / "packtivity/__init__.py")]
     return str(directory)
 
 
