@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-all lint format docs benchmark clean
+.PHONY: help setup run test test-local test-all lint format docs benchmark \
+	reana-run reana-follow reana-download clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +47,15 @@ docs: $(READY)  ## Generate the reference of the analysis file
 
 benchmark: $(READY)  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+reana-run: $(READY)  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana run
+
+reana-follow: $(READY)  ## Follow WORKFLOW on REANA
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana follow
+
+reana-download: $(READY)  ## Fetch the results of WORKFLOW from REANA into runs/reana
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana download
 
 clean:  ## Remove the environment and caches; results in runs/ stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
