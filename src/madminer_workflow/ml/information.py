@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from scipy import sparse
 
-from madminer_workflow.ml.binning import fill
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.nuisance import slopes_of_counts
 
@@ -136,9 +136,11 @@ def histogram(
         ]
     )
     ends = np.cumsum([1, n_parameters, n_nuisance])
+    one_per_event = np.arange(len(events) + 1)
 
     def estimate(n: np.ndarray) -> np.ndarray:
-        sums = fill(indices, n[:, None] * columns, n_bins)
+        # Row i of the matrix has the multiplicities of the events in bin i.
+        sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
         nominal, gradients, up, down = np.split(sums, ends, axis=1)
         slopes = slopes_of_counts(nominal[:, 0], up, down, events.setup)
         everything = np.column_stack([gradients, nominal * slopes])
