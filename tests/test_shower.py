@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import programs, shower
 from madminer_workflow.physics.readers.lhe import read_lhe
-from madminer_workflow.physics.shower import card, check_space, hepmc, partons
+from madminer_workflow.physics.shower import card, check_space, hepmc, partons, wheel
 from tests.conftest import DATA
 
 LHE = DATA / "wbf_madgraph_1000.lhe.gz"
@@ -292,3 +293,17 @@ def test_disk_space_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     message = "3000 showered events take up to 700 MB, and .* has 500 MB left; make room, set TMP"
     with pytest.raises(StepError, match=message):
         check_space([tmp_path / "not/yet"], [(2000, True), (1000, False)])
+
+
+def test_events_in_another_order_are_noticed() -> None:
+    """Numbers are places in the file; the scales of the events must agree."""
+
+    class Pythia:
+        def nextBatch(self, n: int, mode: str) -> ak.Array:  # noqa: N802
+            record = [{"scale": scale} for scale in (0.0, 0.0, 0.0, 50.0)]
+            return ak.Array([{"prt": record}, None, {"prt": record}][:n])
+
+    ((_, numbers),) = wheel._batches(Pythia(), np.array([50.0, 60.0, 50.0]))
+    assert numbers.tolist() == [0, 2]
+    with pytest.raises(StepError, match="one by one, in their order"):
+        list(wheel._batches(Pythia(), np.array([50.0, 50.0, 60.0])))

@@ -57,7 +57,6 @@ def read_card(text: str, name: str = "pythia8_card") -> Card:
     from pythia8mc import Pythia
 
     pythia = Pythia("", False)
-    pythia.readString("Print:errors = off")
     lines = []
     for number, key, value in _settings(text, name):
         where, folded = f"{name}: line {number}: '{key} = {value}'", key.lower()
