@@ -123,15 +123,10 @@ def test_the_parameters_are_those_of_the_workflow_files():
 def test_retention_spares_the_outputs():
     for specification in SPECIFICATIONS.values():
         outputs = specification["outputs"]
+        inside = [f"{folder}/x" for folder in outputs.get("directories", [])]
         for pattern, days in specification["workspace"]["retention_days"].items():
             assert days > 0
-            kept = [
-                *outputs["files"],
-                *(f"{folder}/x" for folder in outputs.get("directories", [])),
-            ]
-            assert not any(
-                PurePosixPath(output).match(pattern) for output in [*outputs["files"], *folders]
-            )
+            assert not any(PurePosixPath(x).match(pattern) for x in [*outputs["files"], *inside])
 
 
 def test_the_documentation_lists_the_classes():
