@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-all lint format docs benchmark \
+.PHONY: help setup run test test-local test-all lint format docs benchmark images images-push \
 	reana-run reana-follow reana-download clean
 
 help:  ## Show this list
@@ -47,6 +47,12 @@ docs: $(READY)  ## Generate the reference of the analysis file
 
 benchmark: $(READY)  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+images:  ## Build the container images with docker or podman, and check them
+	@scripts/images build
+
+images-push:  ## Push the images to REGISTRY
+	@scripts/images push "$(REGISTRY)"
 
 reana-run: $(READY)  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana run

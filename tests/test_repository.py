@@ -80,10 +80,17 @@ def project() -> dict:
 
 
 def test_one_version():
-    assert project()["version"] == madminer_workflow.__version__
-    for file in (REPOSITORY / "steps").glob("*.yml"):
-        tags = re.findall(r"imagetag: (\S+)", file.read_text())
-        assert set(tags) == {madminer_workflow.__version__}, file
+    version = madminer_workflow.__version__
+    assert project()["version"] == version
+    tagged = (
+        ("steps/*.yml", r"imagetag: (\S+)"),
+        ("docker-images/*/Dockerfile", r"ARG VERSION=(\S+)"),
+    )
+    for files, pattern in tagged:
+        texts = [file.read_text() for file in REPOSITORY.glob(files)]
+        assert {tag for text in texts for tag in re.findall(pattern, text)} == {version}, files
+    newest = re.findall(r"^## (.*)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert newest.split()[0] == ("Unreleased" if ".dev" in version else version)
 
 
 def stages(content: object) -> set[str]:
@@ -136,7 +143,7 @@ def test_make_help_lists_every_target():
         text=True,
         check=True,
     ).stdout
-    makefile = (REPOSITORY / "Makefile").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text().replace("\\\n", " ")
     [phony] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     targets = re.findall(r"^([a-z][\w-]*):", makefile, re.MULTILINE)
     assert sorted(targets) == sorted(phony.split())
