@@ -8,9 +8,11 @@ import pytest
 from scipy.stats import chi2
 
 from madminer_workflow.errors import StepError
+from madminer_workflow.files import read_json
 from madminer_workflow.madminer_file import Setup
 from madminer_workflow.physics.weights import balanced_shares, event_weights, weight_names
 from madminer_workflow.systematics import nuisance_parameters
+from tests.conftest import DATA
 
 SCALE = {
     "systematic_name": "scale",
@@ -162,3 +164,25 @@ def test_balanced_shares_of_one_sample_are_one(setup: Setup) -> None:
     _, weights = gaussian_sample(setup, "sm", 50, np.random.default_rng(1))
     shares = balanced_shares(weights, "sm", toy_process(setup, {"sm": 50}, 1.0), setup)
     np.testing.assert_allclose(shares, 1.0)
+
+
+LHAPDF = read_json(DATA / "lhapdf_uncertainties.json")["sets"]
+
+
+@pytest.mark.parametrize("known", LHAPDF, ids=[known["set"] for known in LHAPDF])
+def test_parton_densities_add_up_as_in_lhapdf(setup: Setup, known: dict[str, Any]) -> None:
+    members = len(known["points"][0]["xf"]) - 1
+    pdf = {**PDF, "pdf_members": members, "pdf_error_type": known["error_type"]}
+    pdf["pdf_confidence_level"] = known["confidence_level"]
+    ours = with_nuisance(setup, pdf)
+    for point in known["points"]:
+        varied = np.array(point["xf"]) / point["xf"][0]
+        reference, weights = weighed(ours, [pdf], np.tile(varied, (30, 1)))
+        effects = [
+            0.5 * (weights[n.positive] - weights[n.negative])
+            if n.negative
+            else weights[n.positive] - reference
+            for n in ours.nuisance
+        ]
+        error = np.linalg.norm(effects, axis=0) / reference
+        np.testing.assert_allclose(error, point["error"] / point["central"], rtol=3e-3)
