@@ -121,6 +121,12 @@ def test_run_card_is_read():
     assert run_card.read_run_card(None, "card") == {}
 
 
+def test_run_card_with_densities_that_madgraph_does_not_bring():
+    with pytest.raises(InputError, match="line 1: pdlabel is 'lhapdf'; expected one of nn23lo,"):
+        run_card.read_run_card("lhapdf = pdlabel", "card")
+    assert run_card.read_run_card("cteq6l1 = pdlabel", "card") == {"pdlabel": "cteq6l1"}
+
+
 def test_run_card_lists_all_problems():
     text = "10 = nevents\n20 = ptj\n30 = ptj\nptj 20\n= etaj\nTrue = use_syst\n"
     with pytest.raises(InputError) as error:

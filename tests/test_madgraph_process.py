@@ -283,6 +283,9 @@ def save(directory: Path, **changes) -> None:
         cross_sections={"sm": [1.0, 0.01]},
         run_card={},
         process_card="",
+        reference="sm",
+        variations=[],
+        lhapdf_id=247000,
         **known,
     ).save(directory)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,23 @@ from madminer_workflow.physics.generators.madgraph.process_card import (
     copy_model,
     read_process_card,
 )
-from madminer_workflow.physics.generators.madgraph.run_card import merge_run_card, read_run_card
+from madminer_workflow.physics.generators.madgraph.run_card import (
+    DENSITIES,
+    merge_run_card,
+    read_run_card,
+)
+from madminer_workflow.physics.generators.madgraph.varying import (
+    check_densities,
+    require_lhapdf,
+    vary,
+)
 from madminer_workflow.physics.generators.madgraph.weighting import ratios
 from madminer_workflow.physics.generators.madgraph.workplace import (
     Workplace,
     available_cores,
     check_compilers,
 )
+from madminer_workflow.systematics import weight_variations
 
 ACCURACY = 0.005
 """Relative error of the integrated cross-sections, and so of every sample's normalisation."""
@@ -78,6 +88,8 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
     where = f"processes.{process['name']}"
     card = read_process_card(process["proc_card"], f"{where}.proc_card")
     settings = read_run_card(process["run_card"], f"{where}.run_card")
+    variations = weight_variations(request.systematics)
+    require_lhapdf(variations, f"{where}.systematics")
     check_compilers()
     workplace = Workplace.create(scratch, available_cores())
     interpreter = workplace.interpreter()
@@ -100,9 +112,12 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
         workplace,
         generator / "Cards" / "run_card.dat",
         settings,
-        _own_settings(first_seed, single),
+        _own_settings(first_seed, single, bool(variations)),
         f"{where}.run_card",
     )
+    lhapdf_id = DENSITIES[values["pdlabel"]]
+    if variations:
+        check_densities(workplace, variations, lhapdf_id, f"{where}.systematics")
     run_card = _run_card_entries((generator / "Cards" / "run_card.dat").read_text())
     if not single:
         read_parameters_at_run_time(generator)
@@ -128,6 +143,9 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
         cross_sections={name: cross_sections[name] for name in process["events"]},
         run_card=run_card,
         process_card=process["proc_card"],
+        reference=request.reference,
+        variations=variations,
+        lhapdf_id=lhapdf_id,
     ).save(output)
     return {"cross_sections": cross_sections, "madgraph": workplace.program.version}
 
@@ -161,21 +179,22 @@ def generate_events(
             integrated.point_archive(directory, sampling_benchmark),
         ]
         prepare(workplace, archives, generator)
-        events = draw(workplace, generator, n_events, seed)
+        events = draw(workplace, generator, n_events, seed, _varying(workplace, process))
         relative = _ratios(workplace, directory, process, events, sampling_benchmark)
     multiplicities = events.multiplicities
     if not multiplicities.sum() > 0.0:
         raise StepError(f"{output.name}: the weights of the events do not add up to more than 0")
     value, error = process.cross_sections[sampling_benchmark]
     nominal = value * multiplicities / multiplicities.sum()
+    weights, meanings = _weights(process, nominal, relative, events.variations)
     header = Header(
         generator="MadGraph5_aMC@NLO",
         version=process.madgraph,
         cards=_cards(directory, process, sampling_benchmark, n_events, seed),
-        weights={name: _assignments(point) for name, point in process.benchmarks},
+        weights=meanings,
         cross_section=(value, error),
     )
-    write_events(output, header, events, nominal, nominal[:, None] * relative)
+    write_events(output, header, events, nominal, weights)
     sizes = np.abs(multiplicities)
     return {
         "n_events": n_events,
@@ -197,16 +216,18 @@ def _param_cards(
     return cards
 
 
-def _own_settings(seed: int, single: bool) -> dict[str, str]:
+def _own_settings(seed: int, single: bool, varied: bool) -> dict[str, str]:
     """What the workflow sets in the run card.
 
     Recycled helicity amplitudes are those that do not vanish at one point: code for several points
-    must have them all.
+    must have them all. Events that are ``varied`` must say where they come from; MadGraph itself
+    computes no uncertainties.
     """
     return {
         "gridpack": "True",
         "event_norm": "sum",
-        "use_syst": "False",
+        "use_syst": str(varied),
+        "systematics_program": "none",
         "iseed": str(seed),
         # The seed of Python's random numbers: the same.
         "python_seed": "-2",
@@ -272,6 +293,31 @@ def _ratios(
         for name, _ in process.benchmarks
     }
     return ratios(workplace, code, events, points, sampling)
+
+
+def _varying(
+    workplace: Workplace, process: IntegratedProcess
+) -> Callable[[Path], np.ndarray] | None:
+    """What computes the variations of a file of events, if there are any."""
+    if not process.variations:
+        return None
+    require_lhapdf(process.variations, process.name)
+    return lambda path: vary(workplace, process.variations, process.lhapdf_id, path)
+
+
+def _weights(
+    process: IntegratedProcess, nominal: np.ndarray, relative: np.ndarray, variations: np.ndarray
+) -> tuple[np.ndarray, dict[str, str]]:
+    """All weights of the events (n_events, n_weights) [pb], and their names with what they mean."""
+    weights = nominal[:, None] * relative
+    meanings = {name: _assignments(point) for name, point in process.benchmarks}
+    # A background has one benchmark, whatever the signals' reference.
+    names = list(meanings)
+    base = weights[:, names.index(process.reference) if process.reference in names else 0]
+    for variation in process.variations:
+        pdf = "" if variation.pdf_set is None else f" {variation.pdf_set} {variation.pdf_member}"
+        meanings[variation.benchmark] = f"mur {variation.mur} muf {variation.muf}{pdf}"
+    return np.concatenate([weights, base[:, None] * variations], axis=1), meanings
 
 
 def _cards(

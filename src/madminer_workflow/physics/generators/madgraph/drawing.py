@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from madminer_workflow.errors import StepError
+import numpy as np
+
 from madminer_workflow.physics.generators.madgraph.events import (
     DrawnEvents,
     concatenate,
@@ -40,15 +43,22 @@ def prepare(workplace: Workplace, archives: list[Path], target: Path) -> None:
     )
 
 
-def draw(workplace: Workplace, process: Path, n_events: int, seed: int) -> DrawnEvents:
+def draw(
+    workplace: Workplace,
+    process: Path,
+    n_events: int,
+    seed: int,
+    vary: Callable[[Path], np.ndarray] | None,
+) -> DrawnEvents:
     """Exactly ``n_events`` from ``process``, in as many rounds as it takes.
 
     How many events a channel gives is random; MadGraph often delivers a few less than asked for.
+    ``vary``, where there is one, makes the events' variations from MadGraph's file.
     """
     parts: list[DrawnEvents] = []
     missing = n_events
     for number in range(_ROUNDS):
-        part = _round(workplace, process, missing, madgraph_seed(seed, number))
+        part = _round(workplace, process, missing, madgraph_seed(seed, number), vary)
         if len(part):
             parts.append(part.first(missing))
             missing -= len(parts[-1])
@@ -57,7 +67,13 @@ def draw(workplace: Workplace, process: Path, n_events: int, seed: int) -> Drawn
     raise workplace.failure(f"drew {n_events - missing} of {n_events} events in {_ROUNDS} rounds")
 
 
-def _round(workplace: Workplace, process: Path, n_events: int, seed: int) -> DrawnEvents:
+def _round(
+    workplace: Workplace,
+    process: Path,
+    n_events: int,
+    seed: int,
+    vary: Callable[[Path], np.ndarray] | None,
+) -> DrawnEvents:
     instructions = {
         "madgraph": str(workplace.program.directory),
         "directory": str(process),
@@ -69,8 +85,9 @@ def _round(workplace: Workplace, process: Path, n_events: int, seed: int) -> Dra
     if len(products) != 1:
         raise workplace.failure("drew no events")
     try:
-        return read_drawn(products[0])
-    except StepError as error:
-        raise workplace.failure(f"drew bad events ({error})") from None
+        events = read_drawn(products[0])
+        if vary is None:
+            return events
+        return dataclasses.replace(events, variations=vary(products[0]))
     finally:
         shutil.rmtree(products[0].parent)

@@ -30,7 +30,8 @@ class DrawnEvents:
     ``beams`` is the first line of ``<init>`` (ids, energies, PDFs). ``texts`` are the particle
     lines of every event. ``headers`` (n_events, 6): number of particles, process, weight, scale
     [GeV], alpha_qed, alpha_s. External particles, flat, ``sizes`` (n_events,) of them an event:
-    ``pdgid``, ``incoming`` and ``momenta`` (…, 4) as E, px, py, pz [GeV].
+    ``pdgid``, ``incoming`` and ``momenta`` (…, 4) as E, px, py, pz [GeV]. ``variations``
+    (n_events, n_variations) are weights under uncertainties relative to the nominal one.
     """
 
     beams: str
@@ -40,6 +41,7 @@ class DrawnEvents:
     pdgid: np.ndarray
     incoming: np.ndarray
     momenta: np.ndarray
+    variations: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -62,6 +64,7 @@ class DrawnEvents:
             self.pdgid[:external],
             self.incoming[:external],
             self.momenta[:external],
+            self.variations[:n_events],
         )
 
 
@@ -72,13 +75,13 @@ def concatenate(parts: list[DrawnEvents]) -> DrawnEvents:
         [text for part in parts for text in part.texts],
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("headers", "sizes", "pdgid", "incoming", "momenta")
+            for name in ("headers", "sizes", "pdgid", "incoming", "momenta", "variations")
         ),
     )
 
 
 def read_drawn(path: Path) -> DrawnEvents:
-    """Read MadGraph's file; StepError if it is damaged or has an event that is not finite."""
+    """Read MadGraph's file, without variations; StepError if damaged or not finite."""
     try:
         with gzip.open(path, "rt") as file:
             text = file.read()
@@ -118,6 +121,7 @@ def read_drawn(path: Path) -> DrawnEvents:
         pdgid=numbers[:, 0].astype(int),
         incoming=numbers[:, 1] == _INCOMING,
         momenta=numbers[:, 2:],
+        variations=np.zeros((len(texts), 0)),
     )
     if not (np.isfinite(events.headers).all() and np.isfinite(events.momenta).all()):
         raise StepError(f"{path.name}: has events with NaN or infinity")

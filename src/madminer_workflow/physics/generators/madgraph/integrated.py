@@ -10,6 +10,7 @@ from typing import Any
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from madminer_workflow.systematics import Variation
 
 _FILE = "madgraph.json"
 
@@ -21,6 +22,8 @@ class IntegratedProcess:
     ``madgraph`` is the version that wrote the code, ``interpreter`` what the compiled modules
     depend on; ``benchmarks`` are names with their values, in order; ``cross_sections`` map sampled
     benchmarks to value and error [pb]; ``run_card`` are its entries and ``process_card`` its text.
+    ``variations`` are the weights under uncertainties, relative to the benchmark ``reference``
+    where the process has it; ``lhapdf_id`` are the densities that events are drawn with.
     """
 
     name: str
@@ -30,6 +33,9 @@ class IntegratedProcess:
     cross_sections: dict[str, list[float]]
     run_card: dict[str, str]
     process_card: str
+    reference: str
+    variations: list[Variation]
+    lhapdf_id: int
 
     def save(self, directory: Path) -> None:
         """Write the description into ``directory``, beside the archives."""
@@ -44,6 +50,7 @@ class IntegratedProcess:
             )
         content: dict[str, Any] = read_json(directory / _FILE)
         content["benchmarks"] = [(name, values) for name, values in content["benchmarks"]]
+        content["variations"] = [Variation(**entry) for entry in content["variations"]]
         return IntegratedProcess(**content)
 
     def check_program(self, workplace: Workplace) -> None:

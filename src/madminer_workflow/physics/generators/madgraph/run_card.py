@@ -10,6 +10,16 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 
+DENSITIES = {
+    "nn23lo": 246800,
+    "nn23lo1": 247000,
+    "nn23nlo": 244800,
+    "cteq6_m": 10000,
+    "cteq6_l": 10041,
+    "cteq6l1": 10042,
+}
+"""The parton densities that MadGraph brings, and their numbers in LHAPDF."""
+
 _OWN = {
     "nevents": "the analysis file says how many events there are",
     "iseed": "seeds follow from the seed of the analysis file",
@@ -28,7 +38,10 @@ _OWN = {
 
 
 def read_run_card(text: str | None, where: str) -> dict[str, str]:
-    """Read ``value = key`` lines; InputError that lists malformed, repeated and reserved ones."""
+    """Read ``value = key`` lines; InputError that lists malformed, repeated and reserved ones.
+
+    Events are drawn with the parton densities that MadGraph brings, so that jobs need no others.
+    """
     settings: dict[str, str] = {}
     problems = []
     for number, raw in enumerate((text or "").splitlines(), 1):
@@ -41,6 +54,9 @@ def read_run_card(text: str | None, where: str) -> dict[str, str]:
             problems.append(f"line {number}: '{line}'; expected 'value = key'")
         elif key in _OWN:
             problems.append(f"line {number}: '{key}' cannot be set: {_OWN[key]}")
+        elif key == "pdlabel" and value not in DENSITIES:
+            known = ", ".join(DENSITIES)
+            problems.append(f"line {number}: pdlabel is '{value}'; expected one of {known}")
         elif key in settings:
             problems.append(f"line {number}: '{key}' is set twice")
         else:
