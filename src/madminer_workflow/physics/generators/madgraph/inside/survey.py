@@ -19,9 +19,9 @@ from importlib import import_module
 
 KEPT = ("symfact.dat", "G*/results.dat", "G*/ftn26")
 
-# As for a gridpack: what good grids cost once, every job saves. MadGraph stops a channel where its
-# error times chi^2 is small, perhaps by luck; the rounds that follow improve channels that matter.
-SURVEY = "--accuracy=0.01 --points=2000 --iterations=7 --gridpack=.true."
+# Even small channels get a grid. MadGraph stops a channel where its error times chi^2 is small,
+# perhaps by luck; the rounds that follow improve the channels that matter.
+SURVEY = "--accuracy=0.02 --points=2000 --iterations=5 --gridpack=.true."
 ROUNDS = 8
 ITERATIONS = 4
 GROWTH = 2.0
