@@ -14,7 +14,7 @@ import pytest
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import programs, shower
 from madminer_workflow.physics.readers.lhe import read_lhe
-from madminer_workflow.physics.shower import card, check_space, hepmc, partons, wheel
+from madminer_workflow.physics.shower import card, check_space, hepmc, interface, partons, wheel
 from tests.conftest import DATA
 
 LHE = DATA / "wbf_madgraph_1000.lhe.gz"
@@ -181,6 +181,67 @@ def test_both_programs_give_the_same_events(
     if report["version"] != "8.317":
         pytest.skip(f"the interface was built with Pythia {report['version']}")
     assert_same_events(*texts)
+
+
+def interface_that(directory: Path, script: str) -> Path:
+    """A stand-in for MadGraph's interface; ours.hepmc is what the wheel made of the same events."""
+    executable = directory / "MG5aMC_PY8_interface"
+    executable.write_text(f"#!/bin/sh\necho This is PYTHIA version 8.300\n{script}\n")
+    executable.chmod(0o755)
+    return executable
+
+
+RENUMBERED = "sed 's/^E [0-9]*/E 7/' {0}/ours.hepmc > raw.hepmc"
+
+
+def test_the_interfaces_own_numbers_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it writes all events, or Pythia drops one."""
+    whole = first_events(tmp_path / "whole.lhe", 12)
+    broken(shutil.copy(whole, tmp_path / "broken.lhe"), [4])
+    for name in ("whole", "broken"):
+        lhe = tmp_path / f"{name}.lhe"
+        shower.shower(lhe, QUICK, 1, tmp_path / "ours.hepmc")
+        executable = interface_that(tmp_path, RENUMBERED.format(tmp_path))
+        monkeypatch.setattr(programs, "pythia_interface", lambda found=executable: found)
+        report = shower.shower(lhe, QUICK, 1, tmp_path / "theirs.hepmc")
+        monkeypatch.setattr(programs, "pythia_interface", lambda: None)
+        numbers = [i for i in range(12) if name == "whole" or i != 4]
+        assert report["showered"] == len(numbers) and report["version"] == "8.300"
+        assert numbers_of(tmp_path / "theirs.hepmc") == numbers
+        assert (tmp_path / "theirs.hepmc").read_text() == (tmp_path / "ours.hepmc").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 3", "MG5aMC_PY8_interface failed with exit code 3; .*PYTHIA version"),
+        ("true", "MG5aMC_PY8_interface wrote no events; .*PYTHIA version"),
+        ("touch raw.hepmc", "showered 0 of 3 generated events; .*PYTHIA version"),
+        ("sleep 60", "did not end within 1 seconds; .*PYTHIA version"),
+        (
+            "echo PYTHIA Error: input string not found in settings:; echo '  New:one = 1'",
+            "refuses the setting 'New:one = 1', which Pythia's wheel accepts",
+        ),
+        (
+            f"zcat {DATA / 'pythia_interface_2.hepmc.gz'} | tail -n +4 > more; "
+            "cat more more > raw.hepmc",
+            "showered 4 of 3 generated events",
+        ),
+    ],
+)
+def test_failures_of_the_interface_are_loud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    lhe = first_events(tmp_path / "events.lhe", 3)
+    executable = interface_that(tmp_path, script)
+    monkeypatch.setattr(programs, "pythia_interface", lambda: executable)
+    monkeypatch.setattr(interface, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(interface, "_SECONDS_PER_EVENT", 0.0)
+    with pytest.raises(StepError, match=f"(?s){message}"):
+        shower.shower(lhe, QUICK, 1, tmp_path / "out.hepmc")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [executable.name, "events.lhe"]
 
 
 def test_madgraphs_own_card_says_nothing() -> None:

@@ -95,12 +95,13 @@ def run_program(
     log: Path,
     environment: Mapping[str, str] | None = None,
     name: str | None = None,
+    limit: float | None = None,
 ) -> None:
     """Run ``command`` in ``cwd``, without input, and append its output to ``log``.
 
     ``environment`` is added to this process' own; ``name`` is what errors call the program, if not
-    by its file. Raises StepError, with the end of the log, if the program cannot be started or its
-    exit code is not zero. Stays in the process group, so that whoever ends this process' group ends
+    by its file. Raises StepError, with the end of the log, if the program cannot be started, its
+    exit code is not zero, or it takes longer than ``limit`` seconds. Stays in the process group, so that whoever ends this process' group ends
     the program too, and ends the program with all its children when interrupted.
     """
     name = name or Path(command[0]).name
@@ -117,7 +118,12 @@ def run_program(
         except OSError as error:
             raise StepError(f"{name}: cannot be started ({error.strerror}): {command[0]}") from None
         try:
-            code = process.wait()
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise StepError(
+                f"{name} did not end within {limit:.0f} seconds; the end of its log:\n{log_end(log)}"
+            ) from None
         except BaseException:
             _end(process)
             raise

@@ -15,6 +15,10 @@ from madminer_workflow.physics.shower.partons import Partons, origin
 
 PROGRAM = "MG5aMC_PY8_interface"
 _VERSION = re.compile(r"PYTHIA version\s+([0-9.]+)", re.IGNORECASE)
+_REFUSED = re.compile(r"PYTHIA \w+: (?:input string not found|variable recognized, but).*\n(.*)")
+_START_SECONDS, _SECONDS_PER_EVENT = 300.0, 2.0
+"""Ample: when Pythia cannot be initialised, the interface tries to make events forever."""
+
 _BARCODE, _ENERGY, _STATUS = 1, 6, 8
 _HARD_INCOMING = b"21"
 
@@ -41,14 +45,21 @@ def run(
     card = [*lines, *(f"{key} = {value}" for key, value in own.items())]
     (directory / "card.cmd").write_text("\n".join(card) + "\n")
     log = directory / "pythia.log"
-    programs.run_program([executable, "card.cmd"], directory, log)
+    limit = _START_SECONDS + _SECONDS_PER_EVENT * len(generated)
+    programs.run_program([executable, "card.cmd"], directory, log, limit=limit)
+    said = log.read_text(errors="replace")
+    if refused := _REFUSED.search(said):
+        raise StepError(
+            f"{PROGRAM} refuses the setting '{refused[1].strip()}', which Pythia's wheel accepts: "
+            "it was built with another version of Pythia"
+        )
     raw = directory / "raw.hepmc"
     if not raw.is_file():
         raise StepError(f"{PROGRAM} wrote no events; the end of its log:\n{programs.log_end(log)}")
     numbers = _numbers(raw, generated)
     _copy(raw, directory / "showered.hepmc", numbers)
     raw.unlink()
-    version = _VERSION.search(log.read_text(errors="replace"))
+    version = _VERSION.search(said)
     return {
         "program": PROGRAM,
         "version": version[1] if version else "unknown",
@@ -64,7 +75,7 @@ def _numbers(path: Path, generated: Partons) -> list[int]:
     """
     with path.open("rb") as file:
         showered = sum(line.startswith(b"E ") for line in file)
-    if showered == len(generated):
+    if showered >= len(generated):
         return list(range(showered))
     numbers: list[int] = []
     for event in _events(path):
