@@ -101,8 +101,9 @@ def run_program(
 
     ``environment`` is added to this process' own; ``name`` is what errors call the program, if not
     by its file. Raises StepError, with the end of the log, if the program cannot be started, its
-    exit code is not zero, or it takes longer than ``limit`` seconds. Stays in the process group, so that whoever ends this process' group ends
-    the program too, and ends the program with all its children when interrupted.
+    exit code is not zero, or it takes longer than ``limit`` seconds. Stays in the process group, so
+    that whoever ends this process' group ends the program too, and ends the program with all its
+    children when interrupted.
     """
     name = name or Path(command[0]).name
     with log.open("ab") as output:
@@ -122,7 +123,8 @@ def run_program(
         except subprocess.TimeoutExpired:
             _end(process)
             raise StepError(
-                f"{name} did not end within {limit:.0f} seconds; the end of its log:\n{log_end(log)}"
+                f"{name} did not end within {limit:.0f} seconds; the end of its log:\n"
+                f"{log_end(log)}"
             ) from None
         except BaseException:
             _end(process)
