@@ -14,7 +14,8 @@ from madminer.fisherinformation import FisherInformation, profile_information
 from madminer.ml import ScoreEstimator
 
 from madminer_workflow import madminer_fixes
-from madminer_workflow.files import read_json
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, write_json
 from madminer_workflow.madminer_file import Setup, read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import Events, union
@@ -288,6 +289,15 @@ def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
     [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
     [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
     assert rate_only < truth
+
+
+def test_a_model_without_the_nuisance_parameters(
+    toy_file: Path, file: Path, tmp_path: Path
+) -> None:
+    model = learning.model(toy_file, learning.settings("sally"), tmp_path)
+    write_json(tmp_path / "evaluation.json", learning.EVALUATION)
+    with pytest.raises(InputError, match=r"nuisance parameters are none; those of the data are mu"):
+        evaluating(tmp_path / "evaluation.json", file, [model], tmp_path)
 
 
 def test_the_report_says_what_is_not_profiled(finished: Path) -> None:

@@ -59,6 +59,13 @@ def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> l
                 f"{', '.join(note['parameters'])}; those of the data are "
                 f"{', '.join(problem.setup.parameters)}"
             )
+        nuisance = [each.name for each in problem.setup.nuisance]
+        if note["nuisance_parameters"] != nuisance:
+            raise InputError(
+                f"{path}: belongs to another analysis: its nuisance parameters are "
+                f"{', '.join(note['nuisance_parameters']) or 'none'}; those of the data are "
+                f"{', '.join(nuisance) or 'none'}"
+            )
         if note["settings"] != notes[0]["settings"]:
             raise InputError(
                 f"{path}: is a model of {note['settings']['name']} with other settings than "

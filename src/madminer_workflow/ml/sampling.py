@@ -76,6 +76,7 @@ def write_member(
         "member": member,
         "seed": derive_seed(seed, "training", name, member),
         "parameters": events.setup.parameters,
+        "nuisance_parameters": [each.name for each in events.setup.nuisance],
         "observables": events.observables,
     }
     with atomic_path(directory / name / f"Samples_{name}_{member}.npz") as product:

@@ -16,7 +16,7 @@ from madminer_workflow.files import pack
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import write_model
 
-CONTENT = {"settings", "member", "seed", "parameters", "observables"}
+CONTENT = {"settings", "member", "seed", "parameters", "nuisance_parameters", "observables"}
 """What sampling notes beside the arrays."""
 
 
