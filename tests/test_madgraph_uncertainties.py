@@ -83,6 +83,9 @@ def workplace(tmp_path, monkeypatch):
     config = directory / "HEPTools" / "lhapdf6" / "bin" / "lhapdf-config"
     config.parent.mkdir(parents=True)
     config.write_text("")
+    library = config.parents[1] / "lib" / "libLHAPDF.so"
+    library.parent.mkdir()
+    library.write_text("")
     return Workplace.create(tmp_path / "work")
 
 

@@ -78,15 +78,19 @@ def delphes_card(name: str) -> Path:
 def pythia_interface() -> Path | None:
     """MadGraph's Pythia 8 interface, or None where it is not installed."""
     folders = ("", "MG5aMC_PY8_interface/", "HEPTools/MG5aMC_PY8_interface/")
-    return _optional(f"{folder}MG5aMC_PY8_interface" for folder in folders)
+    found = _optional([f"{folder}MG5aMC_PY8_interface" for folder in folders])
+    return next(found, None)
 
 
 def lhapdf_config() -> Path | None:
     """LHAPDF's ``lhapdf-config``, or None where it is not installed."""
     folders = ("lhapdf*/", "LHAPDF*/", "HEPTools/lhapdf6*/", "")
-    found = _optional(f"{folder}bin/lhapdf-config" for folder in folders)
+    for path in _optional([f"{folder}bin/lhapdf-config" for folder in folders]):
+        # A source directory has the program, but not the library.
+        if any(path.parents[1].glob("lib*/libLHAPDF*")):
+            return path
     on_path = shutil.which("lhapdf-config")
-    return found or (Path(on_path) if on_path else None)
+    return Path(on_path) if on_path else None
 
 
 def run_program(
@@ -177,16 +181,14 @@ def _software(folders: Sequence[str]) -> list[Path]:
     return [path for f in folders for path in sorted(Path(software).glob(f), reverse=True)]
 
 
-def _optional(names: Iterator[str]) -> Path | None:
+def _optional(patterns: Sequence[str]) -> Iterator[Path]:
     roots = [Path(os.environ[v]) for v in ("MG5_DIR", "SOFTWARE_DIR") if os.environ.get(v)]
     roots += _software(("MG5_aMC*",))
-    patterns = list(names)
     for root in roots:
         for pattern in patterns:
             for path in sorted(root.glob(pattern), reverse=True):
                 if path.is_file():
-                    return path.absolute()
-    return None
+                    yield path.absolute()
 
 
 def _version(directory: Path) -> str:
