@@ -200,3 +200,21 @@ def test_interruption_leaves_no_children(tmp_path, monkeypatch):
         time.sleep(0.01)
     assert not any(map(running, children))
     assert os.getpid() not in children
+
+
+def test_what_an_analysis_misses(tmp_path, monkeypatch):
+    for name in ("MG5_DIR", "DELPHES_DIR", "SOFTWARE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    analysis = {
+        "processes": [{"generator": "builtin"}],
+        "detector": {"delphes_card": None},
+    }
+    assert programs.missing(analysis) == []
+    analysis["processes"].append({"generator": "madgraph"})
+    analysis["detector"]["delphes_card"] = "delphes_card_CMS.tcl"
+    madgraph, delphes = programs.missing(analysis)
+    assert madgraph.startswith("MadGraph is needed and was not found. Set MG5_DIR")
+    assert delphes.startswith("Delphes is needed and was not found. Set DELPHES_DIR")
+    (tmp_path / "DelphesHepMC2").touch()
+    monkeypatch.setenv("DELPHES_DIR", str(tmp_path))
+    assert programs.missing(analysis) == [madgraph]

@@ -152,6 +152,8 @@ def run(
 
     place = analysis.resolve()
     workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
+    if part != "ml":
+        warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
     try:
         run_workflow(analysis, workdir, njobs, ntrainsamples, part, data, workers, fresh)
     except KeyboardInterrupt:
@@ -165,6 +167,19 @@ def run(
     plotting = workdir / "ml" / "plotting"
     click.echo(headline_text(read_json(plotting / "results.json")))
     click.echo(f"Report: {plotting / 'report.html'}")
+
+
+def warn_of_missing_programs(file: Path) -> None:
+    """Say what a step will miss, before the first one starts.
+
+    A warning only: what was computed before may be all that is needed of it.
+    """
+    from madminer_workflow.analysis import load_analysis
+    from madminer_workflow.physics.programs import missing
+
+    if file.is_file():
+        for message in missing(load_analysis(file)):
+            click.echo(f"warning: {message}", err=True)
 
 
 @main.command()

@@ -13,10 +13,11 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from madminer_workflow.errors import InputError, StepError
 
@@ -91,6 +92,22 @@ def lhapdf_config() -> Path | None:
             return path
     on_path = shutil.which("lhapdf-config")
     return Path(on_path) if on_path else None
+
+
+def missing(analysis: Mapping[str, Any]) -> list[str]:
+    """What an analysis needs and is not installed, a message each."""
+    needed: list[Callable[[], object]] = []
+    if any(process["generator"] == "madgraph" for process in analysis["processes"]):
+        needed.append(madgraph)
+    if analysis["detector"]["delphes_card"] is not None:
+        needed.append(delphes)
+    messages = []
+    for find in needed:
+        try:
+            find()
+        except InputError as error:
+            messages.append(str(error))
+    return messages
 
 
 def run_program(
