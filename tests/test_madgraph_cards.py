@@ -228,6 +228,12 @@ def test_parameters_that_do_not_fit(change, message):
         param_card.values_at([{**CWL2, **change}], THETA, known, "card")
 
 
+def test_coefficients_that_are_on_without_being_asked_for():
+    known = {("dim6", (2,)): 1.0, ("dim6", (7,)): 1.0, ("dim6", (8,)): 0.0, ("mass", (6,)): 172.0}
+    assert param_card.forgotten([CWL2], known) == {("dim6", (7,)): 1.0}
+    assert param_card.forgotten([], known) == {}
+
+
 def test_two_parameters_in_one_place():
     known = param_card.entries(card_text(), "card")
     with pytest.raises(InputError, match="another parameter has the same place in card"):

@@ -7,6 +7,7 @@ compiling anything, and weighs events with MadGraph's own matrix elements.
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from madminer_workflow.physics.generators.madgraph.integrated import IntegratedP
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
 from madminer_workflow.physics.generators.madgraph.param_card import (
     entries,
+    forgotten,
     values_at,
     with_values,
 )
@@ -59,6 +61,8 @@ ACCURACY = 0.005
 """Relative error of the integrated cross-sections, and so of every sample's normalisation."""
 
 _TRIAL_EVENTS = 20
+
+_log = logging.getLogger(__name__)
 
 
 def integrate(request: Request, output: Path) -> dict[str, Any]:
@@ -207,6 +211,14 @@ def _param_cards(
 ) -> dict[str, Path]:
     """One card for each point."""
     known = entries(text, where)
+    for (block, ids), value in forgotten(request.parameters, known).items():
+        _log.warning(
+            "%s: %s %s is %g at all benchmarks; a card with 0 there is one without it",
+            where,
+            block,
+            " ".join(map(str, ids)),
+            value,
+        )
     folder.mkdir()
     cards = {}
     for name, theta in points.items():

@@ -75,6 +75,22 @@ def values_at(
     return values
 
 
+def forgotten(
+    parameters: Sequence[Mapping[str, Any]], known: Mapping[Place, float]
+) -> dict[Place, float]:
+    """Entries that are not zero, in the blocks of the ``parameters``, and set by none of them.
+
+    The cards of models often have all their coefficients at one, for MadGraph to drop none.
+    """
+    own = {(parameter["lha_block"].lower(), (parameter["lha_id"],)) for parameter in parameters}
+    blocks = {block for block, _ in own}
+    return {
+        place: value
+        for place, value in known.items()
+        if place[0] in blocks and place not in own and value != 0.0
+    }
+
+
 def _known_place(parameter: Mapping[str, Any], known: Mapping[Place, float], where: str) -> Place:
     block, number = parameter["lha_block"].lower(), parameter["lha_id"]
     if (block, (number,)) in known:
