@@ -19,7 +19,7 @@ from .conftest import REPOSITORY
 
 IMAGES = ["madminer", "madminer-physics", "madminer-ml"]
 FOLDERS = {image: REPOSITORY / "docker-images" / f"docker-{image}" for image in IMAGES}
-FETCH = FOLDERS["madminer-physics"] / "fetch"
+FETCH = FOLDERS["madminer-physics"] / "downloads/fetch"
 SCRIPT = REPOSITORY / "scripts/images"
 
 
@@ -94,11 +94,13 @@ def test_downloads_have_an_address_and_a_checksum():
     fetched = re.findall(r'\./fetch (\S+) "\$(\w+)" "\$(\w+)"', commands)
     assert [(url, checksum) for _, url, checksum in fetched] == [
         ("DELPHES_URL", "DELPHES_SHA256"),
+        ("LHAPDF_URL", "LHAPDF_SHA256"),
         ("MADGRAPH_URL", "MADGRAPH_SHA256"),
     ]
     for name, url, _ in fetched:
         assert arguments[url].replace("{", "").replace("}", "").endswith(name)
-    assert re.fullmatch(r"[0-9a-f]{64}", arguments["DELPHES_SHA256"])
+    for checksum in ("DELPHES_SHA256", "LHAPDF_SHA256"):
+        assert re.fullmatch(r"[0-9a-f]{64}", arguments[checksum])
     assert not re.search(r"\b(curl|wget|git clone)\b", commands)
 
 
@@ -136,7 +138,7 @@ def test_fetch_refuses_what_has_another_checksum_or_none(tmp_path: Path, expecte
 def test_fetch_says_what_to_do_without_a_network(tmp_path: Path):
     finished = fetch(tmp_path, "release.tar.gz", "http://127.0.0.1:9/nowhere", "0" * 64)
     assert finished.returncode == 1
-    assert "put it beside the Dockerfile" in finished.stderr
+    assert "put it into downloads/" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert list(tmp_path.iterdir()) == []
 
