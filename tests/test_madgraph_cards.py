@@ -232,6 +232,8 @@ def test_coefficients_that_are_on_without_being_asked_for():
     known = {("dim6", (2,)): 1.0, ("dim6", (7,)): 1.0, ("dim6", (8,)): 0.0, ("mass", (6,)): 172.0}
     assert param_card.forgotten([CWL2], known) == {("dim6", (7,)): 1.0}
     assert param_card.forgotten([], known) == {}
+    mass = {**CWL2, "lha_block": "MASS", "lha_id": 25}
+    assert param_card.forgotten([mass], known) == {}
 
 
 def test_two_parameters_in_one_place():

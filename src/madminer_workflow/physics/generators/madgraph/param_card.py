@@ -16,6 +16,7 @@ Place = tuple[str, tuple[int, ...]]
 _ENTRY = re.compile(
     r"^(\s*(?:decay\s+)?)((?:-?\d+\s+)+)([^\s#]+|scan[^#]*?)(\s*(?:#.*)?)$", re.IGNORECASE
 )
+_STANDARD_MODEL = ("sminputs", "mass", "decay", "yukawa", "wolfenstein", "ckmblock", "vckm")
 _NO_NUMBERS = ("qnumbers", "spinfo", "dcinfo")
 
 
@@ -83,7 +84,7 @@ def forgotten(
     The cards of models often have all their coefficients at one, for MadGraph to drop none.
     """
     own = {(parameter["lha_block"].lower(), (parameter["lha_id"],)) for parameter in parameters}
-    blocks = {block for block, _ in own}
+    blocks = {block for block, _ in own}.difference(_STANDARD_MODEL)
     return {
         place: value
         for place, value in known.items()
