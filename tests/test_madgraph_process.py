@@ -205,6 +205,15 @@ def test_missing_compilers(monkeypatch):
         workplace.check_compilers()
 
 
+def test_cores(monkeypatch):
+    assert 1 <= workplace.available_cores() <= 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    for text, cores in (("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1)):
+        monkeypatch.setattr(Path, "read_text", lambda _, text=text: text)
+        assert workplace.available_cores() == cores
+
+
 def test_interpreter_that_cannot_compile(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch)
     (tmp_path / "six.py").write_text("raise ImportError('no six here')")

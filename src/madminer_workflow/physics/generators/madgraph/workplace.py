@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _CONFIGURATION = {
     "eps_viewer": "true",
     "web_browser": "true",
 }
+
+_MOST_CORES = 8
 
 _CHECK = """
 import json, platform, sys
@@ -123,14 +126,11 @@ class Workplace:
 
     def interpreter(self) -> str:
         """Implementation and machine that compiled modules depend on; InputError if unsuitable."""
-        tag = _interpreter(self.program.python)
-        return tag
+        return _interpreter(self.program.python)
 
 
 @functools.lru_cache(maxsize=4)
 def _interpreter(python: Path) -> str:
-    import subprocess
-
     answer = subprocess.run(
         [python, "-c", _CHECK], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
@@ -160,5 +160,15 @@ def check_compilers() -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """Cores to compile and integrate on: those that this process may use, but no more than eight.
+
+    A container on a large node sees all of its cores, and has memory for a few programs.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        # No control groups, or "max": no limit.
+        pass
+    return min(cores, _MOST_CORES)
