@@ -173,7 +173,7 @@ def test_cards_are_inlined_and_split(folder):
     generation, reconstruction = split(inline(analysis, folder))
     signal = generation["processes"][0]
     assert signal["proc_card"] == (folder / "cards/proc_card_signal.dat").read_text()
-    assert signal["param_card"] is None
+    assert signal["ufo_model"] is None
     assert signal["systematics"] == ["luminosity"]
     assert generation["processes"][1]["systematics"] == ["luminosity", "background_rate"]
     card = {"name": "mine.tcl", "text": "set ExecutionPath {}\n"}
@@ -200,6 +200,7 @@ def test_mentioned_files(folder):
     assert names == [
         "proc_card_signal.dat",
         "run_card_signal.dat",
+        "param_card_signal.dat",
         "pythia8_card.dat",
         "proc_card_background.dat",
         "run_card_background.dat",

@@ -251,3 +251,18 @@ def test_widths_and_scans_are_not_computed(text):
 def test_text_that_is_no_card():
     with pytest.raises(InputError, match="is no parameter card"):
         param_card.entries("hello", "card")
+
+
+def test_a_card_of_changes_completes_madgraphs():
+    changes = "# only what differs\nBlock dim6\n  4 0.25 # CPWWWL2\nDECAY 25 4.07e-3\n"
+    found = param_card.entries(param_card.completed(card_text(), changes, "card"), "card")
+    expected = param_card.entries(card_text(), "card")
+    expected |= {("dim6", (4,)): 0.25, ("decay", (25,)): 4.07e-3}
+    assert found == expected
+    assert param_card.completed(card_text(), None, "card") == card_text()
+    assert param_card.completed(card_text(), card_text(), "card")
+
+
+def test_a_card_of_changes_for_another_model():
+    with pytest.raises(InputError, match=r"card: sets dim6 99, which the model does not have"):
+        param_card.completed(card_text(), "Block dim6\n 99 1.0\n", "card")

@@ -30,6 +30,7 @@ from madminer_workflow.physics.generators.madgraph.events import DrawnEvents, He
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
 from madminer_workflow.physics.generators.madgraph.param_card import (
+    completed,
     entries,
     forgotten,
     values_at,
@@ -109,8 +110,9 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
     integrated_points = [*process["events"], *request.check_points]
     single = len(points) == 1
     generator = write_process(workplace, card, model, reweighted=not single)
-    default = process["param_card"] or (generator / "Cards" / "param_card.dat").read_text()
-    cards = _param_cards(request, points, default, f"{where}.param_card", scratch / "cards")
+    default = (generator / "Cards" / "param_card.dat").read_text()
+    card_text = completed(default, process["param_card"], f"{where}.param_card")
+    cards = _param_cards(request, points, card_text, f"{where}.param_card", scratch / "cards")
     first_seed = madgraph_seed(request.seed, "survey", integrated_points[0])
     values = merge_run_card(
         workplace,

@@ -49,6 +49,24 @@ def with_values(text: str, values: Mapping[Place, float]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def completed(default: str, changes: str | None, where: str) -> str:
+    """MadGraph's ``default`` card with the entries of the user's, if there is one.
+
+    Raises InputError for entries that the default card of the model does not have.
+    """
+    if changes is None:
+        return default
+    values, known = entries(changes, where), entries(default, "MadGraph's parameter card")
+    for block, ids in values:
+        if (block, ids) not in known:
+            numbers = " ".join(map(str, ids))
+            raise InputError(
+                f"{where}: sets {block} {numbers}, which the model does not have; it has "
+                f"{', '.join(sorted({name for name, _ in known}))}"
+            )
+    return with_values(default, values)
+
+
 def values_at(
     parameters: Sequence[Mapping[str, Any]],
     theta: Mapping[str, float],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,8 @@ def main(path: str) -> None:
                 target = os.path.join(point["output"], found)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 shutil.copyfile(found, target)
+                if target.endswith("results.dat"):
+                    forget_time(target)
 
 
 def improve(accuracy: float, cores: int) -> None:
@@ -79,6 +82,14 @@ def improve(accuracy: float, cores: int) -> None:
                 chosen.append((channel, offset, int(min(max(needed, POINTS[0]), POINTS[1]))))
         with ThreadPoolExecutor(cores) as pool:
             list(pool.map(lambda arguments: integrate(*arguments), chosen))
+
+
+def forget_time(path: str) -> None:
+    """Set the time that a channel took to zero: the same input gives the same bytes."""
+    with open(path) as file:
+        text = file.read()
+    with open(path, "w") as file:
+        file.write(re.sub(r"(<cumulated_time>)[^<]*", r"\1 0.0 ", text))
 
 
 def read_result(path: str) -> tuple[float, float, int]:
