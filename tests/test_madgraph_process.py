@@ -122,6 +122,13 @@ def test_good_channels_are_left_alone(channels):
     assert not (channels / "G1" / "runs").exists()
 
 
+def test_time_is_forgotten(tmp_path):
+    path = tmp_path / "results.dat"
+    path.write_text("1.0 0.1\n <cumulated_time>92.7</cumulated_time>\n")
+    survey.forget_time(str(path))
+    assert path.read_text() == "1.0 0.1\n <cumulated_time> 0.0 </cumulated_time>\n"
+
+
 def test_channel_that_crashes(channels):
     (channels / "madevent").write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(subprocess.CalledProcessError):
