@@ -1,20 +1,27 @@
-"""The genuine reana-client against the server in tests/reana_server, with a toy workflow."""
+"""The genuine reana-client, and our script around it, against the server in tests/reana_server."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
+from reana_commons.job_utils import kubernetes_memory_to_bytes
 
-from tests.conftest import DATA
-from tests.reana_server import job
-from tests.reana_server.session import Session, session
+from tests.conftest import DATA, REPOSITORY
+from tests.reana_server import job, releases
+from tests.reana_server.api import ReanaServer, serving
+from tests.reana_server.session import TOKEN, Session, session
 
 TOY = DATA / "toy_workflow"
+TINY = "tests/data/tiny"
 PARAMETERS = {"letters": "letters", "suffix": "suffix", "delay": 0}
 SPECIFICATION = {
     "inputs": {"files": ["workflow.yml", "steps.yml", *("letters", "suffix")]},
@@ -108,6 +115,24 @@ def test_jobs_run_as_the_user_of_reana_and_are_measured(toy: Session):
     assert (joined.stat().st_uid, joined.stat().st_gid) == (1000, 0)
 
 
+def test_requests_and_answers_are_held_against_the_official_description(tmp_path: Path):
+    class Wrong(ReanaServer):
+        def get_you(self):
+            return {"email": 3}
+
+    server = Wrong(tmp_path, TOKEN)
+    token = {"access_token": TOKEN}
+    with serving(server) as url:
+        requests.get(f"{url}/api/you", params=token)
+        requests.post(f"{url}/api/workflows/a/start", params=token, json={"restart": "yes"})
+        requests.get(f"{url}/api/workflows/a/status", params=token)
+        requests.get(f"{url}/api/none", params=token)
+    answered, started, unknown = server.problems
+    assert answered.startswith("get_you answers 200") and "'string'" in answered
+    assert started.startswith("start_workflow: ") and "'boolean'" in started
+    assert unknown.startswith("GET /api/none")
+
+
 def test_a_wrong_token_is_refused(toy: Session):
     toy.client("ping", expected=1, REANA_ACCESS_TOKEN="wrong")
 
@@ -141,3 +166,98 @@ def test_the_time_limit_holds(tmp_path: Path):
     ended, log = run(tmp_path, "echo before; sleep 60 & wait", kubernetes_job_timeout=1)
     assert ended["status"] == "failed" and ended["wall_seconds"] < 30
     assert log.startswith("before\n") and "kubernetes_job_timeout" in log
+
+
+def script(reana: Session, what: str, expected: int = 0, **settings: str) -> str:
+    """What ``scripts/reana`` says; its exit code must be the expected one."""
+    finished = subprocess.run(
+        [REPOSITORY / "scripts/reana", what],
+        env=reana.environment(POLL_SECONDS="1", **settings),
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == expected, finished.stdout + finished.stderr
+    assert TOKEN not in finished.stdout + finished.stderr
+    return finished.stdout + finished.stderr
+
+
+def test_the_script_says_what_is_missing(reana: Session, tmp_path: Path):
+    assert "REANA_ACCESS_TOKEN is not set" in script(reana, "run", 2, REANA_ACCESS_TOKEN="")
+    assert "expected all, physics or ml" in script(reana, "run", 2, PART="half")
+    assert "inputs/none/input.yml: no such file" in script(reana, "run", 2, ANALYSIS="inputs/none")
+    assert "expected a path below" in script(reana, "run", 2, ANALYSIS=str(tmp_path))
+    assert "none.h5: no such file" in script(reana, "run", 2, PART="ml", DATA="runs/none.h5")
+    assert "name the workflow" in script(reana, "download", 2, WORKFLOW="")
+
+
+def test_the_script_shows_why_a_run_failed(reana: Session):
+    said = script(reana, "run", 1, PART="ml", ANALYSIS=TINY, DATA="README.md", WORKFLOW="no-events")
+    assert "Workflow no-events.1 on http" in said
+    assert "Step: sampling" in said and "error: " in said and "README.md" in said
+    assert "no-events.1 is failed" in said
+
+
+@pytest.fixture
+def fetched() -> Iterator[Path]:
+    """Where the script puts the results of the workflow ``pytest``."""
+    folder = REPOSITORY / "runs/reana/pytest.1"
+    yield folder
+    for each in (folder, folder.with_name("pytest-ml.1")):
+        shutil.rmtree(each, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_the_tiny_analysis_whole_and_again_from_its_events(reana: Session, fetched: Path):
+    said = script(reana, "run", ANALYSIS=TINY, NJOBS="2", WORKFLOW="pytest")
+    # configure, generate, 2 pythia, 2 delphes, combine, sampling, 3 methods of 2 steps, plotting.
+    assert "finished 15 of 15 jobs" in said
+    assert "files in runs/reana/pytest.1" in script(reana, "download", WORKFLOW="pytest.1")
+    assert len(list(fetched.glob("ml/method_*/evaluating/Results.tar.gz"))) == 3
+    assert (fetched / "physics/combine/cutflow.json").is_file()
+    assert (fetched / "ml/plotting/report.html").is_file()
+
+    jobs = reana.jobs("pytest.1").values()
+    for each in jobs:
+        request = each["request"]
+        assert each["memory_bytes"] < kubernetes_memory_to_bytes(request["kubernetes_memory_limit"])
+    print(*sorted(f"{j['request']['job_name']} {j['memory_bytes'] >> 20} MiB" for j in jobs))
+    check_features(reana, "pytest.1")
+    check_retention(reana.server.run("pytest.1").specification, reana.server.directory / "pytest.1")
+
+    events = fetched / "physics/combine/combined_delphes.h5"
+    data = events.relative_to(REPOSITORY).as_posix()
+    script(reana, "run", PART="ml", ANALYSIS=TINY, DATA=data, WORKFLOW="pytest-ml")
+    script(reana, "download", WORKFLOW="pytest-ml.1")
+    results = "ml/plotting/results.json"
+    again = fetched.with_name("pytest-ml.1")
+    assert (again / results).read_bytes() == (fetched / results).read_bytes()
+
+
+def check_retention(specification: dict, workspace: Path) -> None:
+    for pattern in specification["workspace"]["retention_days"]:
+        assert list(workspace.glob(pattern)), pattern
+
+
+def check_features(reana: Session, workflow: str) -> None:
+    """REANA's own checker passes every scenario, and fails one that is wrong."""
+    target = reana.server.directory / "gherkin"
+    problem = releases.install(target, *releases.GHERKIN)
+    if problem:
+        pytest.skip(f"pip cannot install REANA's checker: {problem}")
+    wrong = reana.server.directory / "wrong.feature"
+    wrong.write_text(
+        "Feature: Wrong\n  Scenario: Nothing\n    When the workflow is finished\n"
+        '    Then the workspace should include "nothing"\n'
+    )
+    features = [*(str(path) for path in sorted((REPOSITORY / "reana/tests").iterdir())), str(wrong)]
+    paths = os.pathsep.join([str(target), str(REPOSITORY)])
+    checked = subprocess.run(
+        [sys.executable, "-m", "tests.reana_server.features", workflow, *features],
+        env=reana.environment(PYTHONPATH=paths),
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
+    *right, last = checked.stdout.splitlines()
+    assert len(right) == 6 and all(line.startswith("passed") for line in right), checked.stdout
+    assert last.startswith("failed Nothing"), checked.stdout
