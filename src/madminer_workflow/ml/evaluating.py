@@ -26,6 +26,9 @@ from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
 
+LARGEST_PREFERENCE = 1.0
+"""One standard deviation of one parameter."""
+
 
 def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output: Path) -> None:
     """Evaluate the members in ``models`` and write ``Results.tar.gz``.
@@ -98,10 +101,13 @@ def evaluate(
     settings = notes[0]["settings"]
     method = methods.get(settings["method"])
     thetas = grid.thetas()
+    # The truth need not lie on the grid.
+    points = np.concatenate([thetas, problem.theta_true[None, :]])
     expected_events = problem.expected_events(problem.theta_true)
-    kinematic = expected_events * np.array(
-        [method.log_likelihood(directory, problem, thetas) for directory in directories]
+    with_truth = expected_events * np.array(
+        [method.log_likelihood(directory, problem, points) for directory in directories]
     )
+    kinematic = with_truth[:, :-1]
     rate = rate_log_likelihood(problem, thetas)
     statistics = {
         "shape": np.array([likelihood_ratio_statistic(row) for row in kinematic]),
@@ -121,7 +127,10 @@ def evaluate(
         "expected_events": float(expected_events),
         "limits": {kind: summarise(q, grid, levels) for kind, q in ensemble.items()},
         "fisher_information": summarise_information(information),
-        "diagnostics": [method.diagnostics(directory, problem) for directory in directories],
+        "diagnostics": [
+            [*method.diagnostics(directory, problem), truth_check(row)]
+            for directory, row in zip(directories, with_truth, strict=True)
+        ],
         "losses": [note["losses"] for note in notes],
     }
     if profiled:
@@ -133,6 +142,25 @@ def evaluate(
     arrays |= {f"q_{kind}_members": q for kind, q in statistics.items()}
     arrays |= {"thetas": thetas, **method.per_event(directories[0], problem)}
     return summary, arrays
+
+
+def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
+    """Whether the expected data favour another point over the one that they were drawn from.
+
+    ``log_likelihood``, (n_points + 1,), has the truth as its last entry. The expected data are
+    simulated events, and so is what they are compared with: where there are too few of them, their
+    fluctuations look like a signal.
+    """
+    preference = float(2.0 * (log_likelihood.max() - log_likelihood[-1]))
+    return {
+        "check": "expected data prefer the truth",
+        "value": preference,
+        "expected": f"at most {LARGEST_PREFERENCE:g}",
+        "passed": preference <= LARGEST_PREFERENCE,
+        "meaning": "2 log of the likelihood of the best point on the grid over that of the "
+        "parameter point that the expected data are made at; more than 1, a standard deviation, "
+        "means that the limits reflect the fluctuations of too few simulated events",
+    }
 
 
 def summarise_information(information: Sequence[Information | Profiled]) -> dict[str, Any]:
