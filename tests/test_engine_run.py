@@ -131,7 +131,7 @@ def test_failure_names_the_step_and_shows_its_log(toy: Toy):
 def test_what_a_failed_step_wrote_is_where_its_log_says(toy: Toy):
     text = (TOY / "steps.yml").read_text()
     broken = text.replace(
-        "mkdir {output}/jobs &&",
+        "mkdir -p {output}/jobs &&",
         "echo no > {output}/why.txt && echo see {output}/why.txt && false &&",
     )
     for name, content in [
@@ -165,7 +165,7 @@ def test_a_step_that_refuses_its_input_makes_the_run_refuse(toy: Toy):
     toy.suffix.unlink()
     # grep, used by the step, has exit code 2 for a file that is not there.
     toy.letters.unlink()
-    steps = (TOY / "steps.yml").read_text().replace("mkdir {output}/jobs &&", "grep x {letters} &&")
+    steps = (TOY / "steps.yml").read_text().replace("mkdir -p {output}/jobs &&", "grep x {letters} &&")
     for name, text in [("workflow.yml", (TOY / "workflow.yml").read_text()), ("steps.yml", steps)]:
         (toy.directory / name).write_text(text)
     with pytest.raises(InputError, match=r"part/split failed with exit code 2"):

@@ -35,9 +35,9 @@ CWL2 = {
 def test_process_card_becomes_commands():
     card = process_card.read_process_card(CARD, "proc_card")
     assert (card.model, card.restriction) == ("EWdim6", "-full")
-    assert card.commands(Path("/work/EWdim6"), "output x") == [
+    assert card.commands(Path("/models/EWdim6"), "output x") == [
         "set complex_mass_scheme True",
-        "import model /work/EWdim6-full --modelname",
+        "import model /models/EWdim6-full --modelname",
         "define q = u d s c",
         "generate p p > j j h QCD=0, h > a a @1",
         "add process p p > w+ h",

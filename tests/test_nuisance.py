@@ -285,7 +285,7 @@ def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
     assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
     [sally] = [method for method in content["methods"] if method["name"] == "sally"]
     checks = [check["check"] for check in sally["diagnostics"][0]]
-    assert checks[-1] == "calibration of the nuisance score"
+    assert "calibration of the nuisance score" in checks
     [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
     [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
     assert rate_only < truth
