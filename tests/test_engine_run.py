@@ -165,7 +165,8 @@ def test_a_step_that_refuses_its_input_makes_the_run_refuse(toy: Toy):
     toy.suffix.unlink()
     # grep, used by the step, has exit code 2 for a file that is not there.
     toy.letters.unlink()
-    steps = (TOY / "steps.yml").read_text().replace("mkdir -p {output}/jobs &&", "grep x {letters} &&")
+    text = (TOY / "steps.yml").read_text()
+    steps = text.replace("mkdir -p {output}/jobs &&", "grep x {letters} &&")
     for name, text in [("workflow.yml", (TOY / "workflow.yml").read_text()), ("steps.yml", steps)]:
         (toy.directory / name).write_text(text)
     with pytest.raises(InputError, match=r"part/split failed with exit code 2"):
