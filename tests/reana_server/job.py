@@ -40,7 +40,9 @@ def as_reana_user() -> tuple[str, ...]:
     )
     if os.getuid() != 0:
         return ()
-    tried = subprocess.run([*change, sys.executable, "-c", ""], cwd="/", capture_output=True)
+    # By a shell, as jobs do: setpriv itself still has root's rights when it starts a program.
+    interpreter = ["bash", "-c", '"$0" -c ""', sys.executable]
+    tried = subprocess.run([*change, *interpreter], cwd="/", capture_output=True)
     return () if tried.returncode else change
 
 
