@@ -8,6 +8,7 @@ import pytest
 from madminer.analysis import DataAnalyzer
 from madminer.sampling import combine_and_shuffle
 
+import tests.chain
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.madminer_file import (
@@ -16,9 +17,10 @@ from madminer_workflow.madminer_file import (
     read_sample,
     read_setup,
 )
+from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.generate import all_tasks, split_into_jobs
-from tests.chain import Physics, simulate
+from tests.chain import Physics, analysis_file, run_physics, simulate
 from tests.conftest import DATA
 
 PRODUCTS = ["closure.json", "combined_delphes.h5", "cutflow.json"]
@@ -195,3 +197,14 @@ def test_truncated_data(tiny: Physics, tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_bytes(tiny.data[0].read_bytes()[:-100])
     data = [tmp_path / "x.h5", *tiny.data[1:]]
     refused(tiny, data, tmp_path, InputError, "x.h5: cannot be read as HDF5: truncated")
+
+
+def test_backgrounds_alone_make_events_and_nothing_to_learn(tmp_path: Path) -> None:
+    process = {**tests.chain.tiny("processes")[0], "is_background": True, "events": {"sm": 150}}
+    file = analysis_file(tmp_path / "input.yml", processes=[process])
+    physics = run_physics(file, tmp_path / "run", njobs=2)
+    sample = read_sample(physics.combined)
+    assert sample.background == len(sample.weights) > 100
+    assert read_json(physics.combined.parent / "closure.json")["checks"] == []
+    with pytest.raises(InputError, match="all are backgrounds"):
+        sampling(file, physics.combined, 1, tmp_path / "sampling")
