@@ -45,7 +45,8 @@ def minimal(tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_shipped_files_are_valid_json(path):
-    analysis = load_analysis(path)
+    # UFO models are not ours to ship: tests/test_wh_smeft.py is about that one.
+    analysis = load_analysis(path, cards="wh-smeft" not in path.parts)
     assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
 
 
