@@ -133,7 +133,10 @@ def _detector(sound: Sound) -> Iterator[Finding]:
         elif not delphes and process["pythia8_card"] is not None:
             message = "showered events need a detector.delphes_card; without one, leave this out"
             yield Finding((*path, "pythia8_card"), message)
-    parton_level = {"smearing": detector["smearing"], "met_noise": any(_values(detector))}
+    parton_level = {
+        "smearing": detector["smearing"],
+        "met_noise": any(detector["met_noise"].values()),
+    }
     after_delphes = {
         "use_generator_truth": detector["use_generator_truth"],
         "acceptance": any(value is not None for value in detector["acceptance"].values()),
@@ -142,10 +145,6 @@ def _detector(sound: Sound) -> Iterator[Finding]:
         if given:
             wrong = "not used with" if delphes else "used only with"
             yield Finding(("detector", key), f"{wrong} delphes_card")
-
-
-def _values(detector: dict[str, Any]) -> list[float]:
-    return list(detector["met_noise"].values())
 
 
 def _expressions(sound: Sound) -> Iterator[Finding]:

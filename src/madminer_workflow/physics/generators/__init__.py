@@ -18,7 +18,7 @@ A generator is a module with two functions:
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +50,17 @@ class Request:
     systematics: Sequence[Mapping[str, Any]]
     models: Path
     seed: int
+
+
+def check_draw(n_events: int, sampling_benchmark: str, known: Collection[str]) -> None:
+    """InputError unless there are events to draw, from one of the ``known`` benchmarks."""
+    if n_events < 1:
+        raise InputError(f"n_events: is {n_events}; expected at least 1")
+    if sampling_benchmark not in known:
+        raise InputError(
+            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
+            f"{', '.join(known)}"
+        )
 
 
 def get(name: str) -> ModuleType:

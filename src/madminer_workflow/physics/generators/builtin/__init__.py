@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.physics.generators import Request
+from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.builtin import wbf_haa
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
@@ -110,14 +110,8 @@ def generate_events(
 
     Raises InputError for an unknown benchmark or fewer than one event.
     """
-    if n_events < 1:
-        raise InputError(f"n_events: is {n_events}; expected at least 1")
     process = IntegratedProcess.load(directory)
-    if sampling_benchmark not in process.channels:
-        raise InputError(
-            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
-            f"{', '.join(process.channels)}"
-        )
+    check_draw(n_events, sampling_benchmark, process.channels)
     channel = process.channels[sampling_benchmark]
     sampling = list(process.benchmarks).index(sampling_benchmark)
     cross_section = CrossSection(process.settings, process.densities)

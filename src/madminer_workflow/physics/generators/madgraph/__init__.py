@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.physics.generators import Request
+from madminer_workflow.errors import StepError
+from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.madgraph import integrated, packing
 from madminer_workflow.physics.generators.madgraph.building import (
     compile_weights,
@@ -168,14 +168,8 @@ def generate_events(
     Raises InputError for an unknown benchmark, fewer than one event or another installation than
     the one that integrated, and StepError if MadGraph does not do its work.
     """
-    if n_events < 1:
-        raise InputError(f"n_events: is {n_events}; expected at least 1")
     process = IntegratedProcess.load(directory)
-    if sampling_benchmark not in process.cross_sections:
-        raise InputError(
-            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
-            f"{', '.join(process.cross_sections)}"
-        )
+    check_draw(n_events, sampling_benchmark, process.cross_sections)
     with tempfile.TemporaryDirectory(prefix="madgraph.") as scratch:
         workplace = Workplace.create(Path(scratch))
         process.check_program(workplace)
