@@ -145,7 +145,10 @@ def test_fetch_says_what_to_do_without_a_network(tmp_path: Path):
 
 ENGINE = """#!/bin/sh
 echo "$@" >> "$CALLS"
-case "$1" in images) echo REPOSITORY ;; esac
+case "$1" in
+images) echo REPOSITORY ;;
+build) [ -n "$INTERRUPTED" ] || echo sha256:0 > "$3" ;;
+esac
 """
 
 
@@ -155,7 +158,7 @@ def images(
     """Run scripts/images with stand-ins for ``engines``; what they were asked to do."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for program in ("bash", "dirname", "git", "grep", "sed", "sort"):
+    for program in ("bash", "dirname", "git", "grep", "mktemp", "rm", "sed", "sort"):
         (programs / program).symlink_to(shutil.which(program) or "")
     for engine in engines:
         (programs / engine).write_text(ENGINE)
@@ -182,6 +185,13 @@ def test_build_makes_the_base_first_and_checks_every_image(tmp_path: Path):
         assert f"run --rm madminer-workflow/{image}:{version} smoke" in calls
     contexts = [".", "docker-images/docker-madminer-physics", "docker-images/docker-madminer-ml"]
     assert [call.split()[-1] for call in builds] == contexts
+
+
+def test_a_build_that_was_interrupted_is_none(tmp_path: Path):
+    finished, calls = images(tmp_path, "build", INTERRUPTED="yes")
+    assert finished.returncode == 1
+    assert "madminer: podman stopped before it was built" in finished.stderr
+    assert not [call for call in calls if call.startswith("run ")]
 
 
 def test_docker_is_taken_where_it_runs(tmp_path: Path):
