@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -62,6 +63,12 @@ def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str
             f"expected JSON with the keys {', '.join(sorted(keys))}"
         )
     return content
+
+
+def natural_order(path: str | Path) -> list[tuple[int, str]]:
+    """A key to sort paths by that puts job 10 after job 9."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def pack(directory: str | Path, archive: str | Path) -> None:

@@ -6,7 +6,6 @@ workflow files then run without Docker, with the ``madminer-workflow`` of this i
 
 from __future__ import annotations
 
-import re
 import shutil
 import types
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from packtivity.handlers.execution_handlers import executor
 from madminer_workflow.engines import yadage_speed  # noqa: F401
 from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
 from madminer_workflow.engines.commands import Commands
+from madminer_workflow.files import natural_order
 
 TAIL_LINES = 20
 LEFTOVERS = "failed"
@@ -28,12 +28,8 @@ LEFTOVERS = "failed"
 # job 3 would not be in the folder pythia_3.
 _unsorted = publisher_handlers.glob2.glob
 publisher_handlers.glob2 = types.SimpleNamespace(
-    glob=lambda pattern: sorted(_unsorted(pattern), key=_natural_order)
+    glob=lambda pattern: sorted(_unsorted(pattern), key=natural_order)
 )
-
-
-def _natural_order(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 @dataclass(frozen=True)
