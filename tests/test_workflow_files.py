@@ -26,7 +26,7 @@ STEPS = {
     for part in ("physics", "ml")
     for name, step in yaml.safe_load((ROOT / f"steps/{part}.yml").read_text()).items()
 }
-OPTIONS = sorted(set(re.findall(r"--(\w+)", str(STEPS))))
+OPTIONS = sorted(set(re.findall(r"--([\w-]+)", str(STEPS))))
 METHODS = ["alices", "histogram", "sally"]
 
 PHYSICS = {
@@ -56,6 +56,8 @@ parser.add_argument("files", nargs="*")
 arguments = vars(parser.parse_args(sys.argv[2:]))
 output = Path(arguments.pop("output"))
 files = arguments.pop("files")
+for option in ("tracking_uri", "set"):
+    arguments.pop(option)
 numbers = {{name: int(arguments.pop(name) or 0) for name in ("njobs", "ntrainsamples")}}
 inputs = [Path(file).read_bytes() for file in [*filter(None, arguments.values()), *files]]
 content = hashlib.sha256(b"".join(inputs)).hexdigest()
@@ -194,8 +196,12 @@ def test_a_step_is_one_command_line_with_known_options(name: str):
     command = STEPS[name]["process"]["cmd"]
     assert command.startswith(f"madminer-workflow {name} ")
     assert not set(command) & set(";|&$`\n")
+    assert (
+        command.endswith("--tracking-uri '{tracking_uri}'")
+        or " --tracking-uri '{tracking_uri}' {" in command
+    )
     shown = CliRunner().invoke(main, [name, "--help"]).output
-    for option in re.findall(r"--\w+", command):
+    for option in re.findall(r"--[\w-]+", command):
         assert re.search(rf"{option}\b", shown), f"{name} has no option {option}"
 
 
@@ -219,5 +225,6 @@ def test_workflow_files_pass_the_schema(file: str, toplevel: str):
 
 def test_default_parameters_name_the_reference_analysis():
     parameters = yaml.safe_load((ROOT / "inputs/parameters.yml").read_text())
-    assert sorted(parameters) == ["inputfile", "njobs", "ntrainsamples"]
+    assert sorted(parameters) == ["inputfile", "njobs", "ntrainsamples", "settings", "tracking_uri"]
+    assert parameters["settings"] == parameters["tracking_uri"] == ""
     assert (ROOT / parameters["inputfile"]).is_file()

@@ -5,15 +5,27 @@ Imports of the steps are deferred to their commands, so that help and validation
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from madminer_workflow import __version__
+from madminer_workflow.engines import folder
 from madminer_workflow.errors import InputError, StepError
 
+TRACKING_HELP = (
+    "MLflow server or database to track with; after # the name of the run that all steps of a "
+    "workflow are part of.  [default: MLFLOW_TRACKING_URI, or no tracking]"
+)
+SET_HELP = (
+    "Change a setting of a method, e.g. sally.training.n_epochs=20; any number of times, or "
+    "several changes separated by blanks."
+)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -44,6 +56,28 @@ class Commands(click.Group):
             sys.exit(130)
 
 
+class Step(click.Command):
+    """A step of the workflow, with the record that tracking keeps of it as its context's object."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the option that all steps have."""
+        super().__init__(*args, **kwargs)
+        self.params.append(click.Option(["--tracking-uri"], help=TRACKING_HELP))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the step inside its record."""
+        from madminer_workflow import tracking
+
+        uri = ctx.params.pop("tracking_uri")
+        with tracking.recorded(self.name or "", ctx.params, uri, warn) as ctx.obj:
+            return super().invoke(ctx)
+
+
+def warn(message: str) -> None:
+    """Say what does not keep anything from being done."""
+    click.echo(f"warning: {message}", err=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong, one problem a line, and exit."""
     for line in message.splitlines():
@@ -63,12 +97,20 @@ def usage(error: click.ClickException) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__)
-def main() -> None:
+@click.option(
+    "-C",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Directory to change to first: names of files are relative to it.",
+)
+def main(directory: Path) -> None:
     """From one analysis file to publication-grade limits with MadMiner.
 
     `run` does everything; every other command is one step of it. Exit codes: 2 for bad input, 1
     for a step that failed.
     """
+    os.chdir(directory)
 
 
 output_option = click.option(
@@ -96,7 +138,7 @@ def validate(file: Path) -> None:
 
     analysis = load_analysis(file)
     for warning in problems(file):
-        click.echo(f"warning: {warning}", err=True)
+        warn(str(warning))
     parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
     methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
     processes = [
@@ -133,6 +175,8 @@ def validate(file: Path) -> None:
 @click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
 @click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
+@click.option("--set", "changes", multiple=True, help=SET_HELP)
+@click.option("--tracking-uri", help=TRACKING_HELP)
 def run(
     analysis: Path,
     workdir: Path | None,
@@ -142,12 +186,15 @@ def run(
     data: Path | None,
     workers: int | None,
     fresh: bool,
+    changes: tuple[str, ...],
+    tracking_uri: str | None,
 ) -> None:
     """Run the whole workflow on this machine.
 
     ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
     last run in the same work directory is not computed again.
     """
+    from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.engines.run import run_workflow
 
     place = analysis.resolve()
@@ -155,7 +202,18 @@ def run(
     if part != "ml":
         warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
     try:
-        run_workflow(analysis, workdir, njobs, ntrainsamples, part, data, workers, fresh)
+        run_workflow(
+            analysis,
+            workdir,
+            njobs,
+            ntrainsamples,
+            part,
+            data,
+            workers,
+            fresh,
+            changes=split_changes(changes),
+            tracking_uri=tracking_uri,
+        )
     except KeyboardInterrupt:
         sys.exit(130)
     if part == "physics":
@@ -179,10 +237,10 @@ def warn_of_missing_programs(file: Path) -> None:
 
     if file.is_file():
         for message in missing(load_analysis(file)):
-            click.echo(f"warning: {message}", err=True)
+            warn(message)
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--input", "input_file", type=FILE, required=True, help="The analysis file.")
 @output_option
 def configure(input_file: Path, output: Path) -> None:
@@ -197,7 +255,7 @@ def configure(input_file: Path, output: Path) -> None:
     configure(input_file, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @config_option
 @generation_option
 @click.option("--models", type=FILE, required=True, help="`Models.tar.gz` from configure.")
@@ -213,7 +271,7 @@ def generate(config: Path, generation: Path, models: Path, njobs: int, output: P
     generate(config, generation, models, njobs, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--job", type=FILE, required=True, help="One `job_*.json` from generate.")
 @click.option("--processes", type=FILE, required=True, help="`Processes.tar.gz` from generate.")
 @output_option
@@ -227,7 +285,7 @@ def pythia(job: Path, processes: Path, output: Path) -> None:
     pythia(job, processes, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @config_option
 @click.option(
     "--reconstruction", type=FILE, required=True, help="`reconstruction.json` from configure."
@@ -244,7 +302,7 @@ def delphes(config: Path, reconstruction: Path, events: Path, output: Path) -> N
     delphes(config, reconstruction, events, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @config_option
 @generation_option
 @click.argument("data", type=FILE, nargs=-1, required=True)
@@ -260,35 +318,49 @@ def combine(config: Path, generation: Path, data: tuple[Path, ...], output: Path
     combine(config, generation, data, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--input", "input_file", type=FILE, required=True, help="The analysis file.")
 @data_option
 @click.option("--ntrainsamples", type=int, required=True, help="Ensemble members per method.")
+@click.option("--set", "changes", multiple=True, help=SET_HELP)
 @output_option
-def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> None:
+def sampling(
+    input_file: Path, data: Path, ntrainsamples: int, changes: tuple[str, ...], output: Path
+) -> None:
     """Draw the training samples of every method.
 
     Writes methods/<method>/Samples_<method>_<i>.npz and evaluation.json, and analysis.json.
     """
+    from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.ml.sampling import sampling
 
-    sampling(input_file, data, ntrainsamples, output)
+    sampling(input_file, data, ntrainsamples, output, split_changes(changes))
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--samples", type=FILE, required=True, help="One `Samples_*.npz` from sampling.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    help="Change a setting of the network or the training, e.g. training.n_epochs=20.",
+)
 @output_option
-def training(samples: Path, output: Path) -> None:
+@click.pass_context
+def training(ctx: click.Context, samples: Path, changes: tuple[str, ...], output: Path) -> None:
     """Train one ensemble member.
 
     Writes Model.tar.gz: the network, its settings and its losses by epoch.
     """
+    from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.ml.training import training
 
-    training(samples, output)
+    record = ctx.obj
+    on_epoch = record and (lambda epoch, losses: record.metrics(losses, epoch))
+    training(samples, output, split_changes(changes), on_epoch)
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--evaluation", type=FILE, required=True, help="`evaluation.json` from sampling.")
 @data_option
 @click.argument("models", type=FILE, nargs=-1, required=True)
@@ -303,7 +375,7 @@ def evaluating(evaluation: Path, data: Path, models: tuple[Path, ...], output: P
     evaluating(evaluation, data, models, output)
 
 
-@main.command()
+@main.command(cls=Step)
 @click.option("--analysis", type=FILE, required=True, help="`analysis.json` from sampling.")
 @data_option
 @click.argument("results", type=FILE, nargs=-1, required=True)
@@ -317,3 +389,88 @@ def plotting(analysis: Path, data: Path, results: tuple[Path, ...], output: Path
     from madminer_workflow.ml.plotting import plotting
 
     plotting(analysis, data, results, output)
+
+
+def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Texts without the quotes that MLflow puts around them for a shell.
+
+    On Kubernetes there is none, and they would stay.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(unquote, value))
+    return unquote(value)
+
+
+def unquote(text: str) -> str:
+    """What a shell makes of a text in quotes; any other text as it is."""
+    return "".join(shlex.split(text)) if text.startswith("'") else text
+
+
+@main.command()
+@click.argument("name", metavar="STEP", type=click.Choice(folder.STEPS))
+@click.option("--workdir", required=True, callback=unquoted, help="Work directory, as of run.")
+@click.option(
+    "--analysis",
+    default="inputs/wbf",
+    show_default=True,
+    callback=unquoted,
+    help="An analysis file or a folder with an input.yml.",
+)
+@click.option("--njobs", type=int, default=6, show_default=True, help="Jobs that share the events.")
+@click.option(
+    "--ntrainsamples", type=int, default=1, show_default=True, help="Ensemble members per method."
+)
+@click.option(
+    "--index", default=folder.ALL, show_default=True, help="Job of pythia or delphes, from 0."
+)
+@click.option("--method", default=folder.ALL, show_default=True, help="Method to train, evaluate.")
+@click.option("--member", default=folder.ALL, show_default=True, help="Ensemble member, from 0.")
+@click.option("--set", "changes", multiple=True, callback=unquoted, help=SET_HELP)
+def step(
+    name: str,
+    workdir: str,
+    analysis: str,
+    njobs: int,
+    ntrainsamples: int,
+    index: str,
+    method: str,
+    member: str,
+    changes: tuple[str, ...],
+) -> None:
+    """Run one STEP in a work directory, where its inputs are found and its products go.
+
+    The folders are those of `run`. A step that is done for every job, method or member of an
+    ensemble is done for all of them, or for the one that is named. A change of a setting to nan is
+    none.
+    """
+    from madminer_workflow import tracking
+
+    order = folder.Order(Path(analysis), njobs, ntrainsamples, index, method, member, changes)
+    commands = folder.commands(name, Path(workdir), order)
+    several = tracking.followed(Path(workdir), {"step": name}, None, warn)
+    with several if len(commands) > 1 else nullcontext() as record:
+        os.environ.update(tracking.step_environment(record))
+        for arguments in commands:
+            main.commands[name].main(arguments[1:], prog_name=name, standalone_mode=False)
+
+
+@main.command()
+@click.option(
+    "--sync", "place", type=DIRECTORY, required=True, help="A work directory, or a step's."
+)
+@click.option("--tracking-uri", help=TRACKING_HELP)
+def track(place: Path, tracking_uri: str | None) -> None:
+    """Upload the records of runs that their tracking server has not got yet.
+
+    Finds them anywhere below the directory; what was uploaded before is not uploaded again.
+    """
+    from madminer_workflow.tracking import target
+    from madminer_workflow.tracking.sync import sync
+
+    wanted = target(tracking_uri)
+    if wanted is None:
+        raise click.UsageError("where to? Give --tracking-uri or set MLFLOW_TRACKING_URI")
+    complete, pending = sync(place, wanted.uri)
+    click.echo(f"{complete} runs uploaded to {wanted.uri}")
+    if pending:
+        click.echo(f"{pending} runs have not ended: what they have is uploaded")

@@ -56,19 +56,20 @@ def method_has(key: str, method: Any) -> bool:
     return applies(methods["items"]["properties"][key], {"method": method})
 
 
-def check(data: Any) -> list[Finding]:
-    """Return everything in which ``data`` differs from the schema."""
-    findings = {f: None for error in _validator().iter_errors(data) for f in _explain(error)}
-    return [*findings, *_conditional(data, schema(), (), {})]
+def check(data: Any, part: Schema | None = None) -> list[Finding]:
+    """Return everything in which ``data`` differs from the schema, or from a part of it."""
+    part = part or schema()
+    findings = {f: None for error in _validator()(part).iter_errors(data) for f in _explain(error)}
+    return [*findings, *_conditional(data, part, (), {})]
 
 
-def fill(data: Any) -> Any:
+def fill(data: Any, part: Schema | None = None) -> Any:
     """Return a copy of ``data`` with all defaults of the schema, and numbers in their type.
 
     Keys that the chosen method or prior does not have are left out; anything else that does not fit
     the schema is copied as it is.
     """
-    return _fill(copy.deepcopy(data), schema(), {})
+    return _fill(copy.deepcopy(data), part or schema(), {})
 
 
 @cache
@@ -78,7 +79,7 @@ def _validator() -> Any:
         if isinstance(value, str) and not re.fullmatch(pattern, value):
             yield ValidationError(part["x-pattern"])
 
-    return validators.extend(Draft7Validator, {"pattern": full_pattern})(schema())
+    return validators.extend(Draft7Validator, {"pattern": full_pattern})
 
 
 def _explain(error: ValidationError) -> Iterator[Finding]:

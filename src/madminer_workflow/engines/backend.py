@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +45,14 @@ class Job:
 class Queue:
     """Runs jobs on threads; after the first failure, jobs that wait are skipped."""
 
-    def __init__(self, workdir: Path, workers: int, cache: Cache) -> None:
-        """Run ``workers`` jobs at a time, all below ``workdir``."""
+    def __init__(
+        self, workdir: Path, workers: int, cache: Cache, variables: Mapping[str, str]
+    ) -> None:
+        """Run ``workers`` jobs at a time, all below ``workdir``, with additional ``variables``."""
         self.workdir = workdir
         self.jobs: list[Job] = []
         self._cache = cache
-        self._commands = Commands()
+        self._commands = Commands(variables)
         self._pool = ThreadPoolExecutor(workers)
 
     def submit(self, job: dict[str, Any]) -> Job:

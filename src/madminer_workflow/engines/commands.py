@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 GRACE_SECONDS = 5.0
 
@@ -16,8 +18,9 @@ GRACE_SECONDS = 5.0
 class Commands:
     """Runs shell commands from any number of threads; ``stop`` ends all that are running."""
 
-    def __init__(self) -> None:
-        """Begin with nothing running."""
+    def __init__(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Begin with nothing running; add ``variables`` to the environment of every command."""
+        self._variables = variables
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
@@ -57,7 +60,7 @@ class Commands:
             process = subprocess.Popen(
                 ["sh", "-c", command],
                 cwd=directory,
-                env=environment(),
+                env=environment() | dict(self._variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

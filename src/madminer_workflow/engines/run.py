@@ -11,17 +11,20 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
 
 from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.tracking import followed, step_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 # Part of the analysis -> workflow file and the directory that its references are relative to.
@@ -55,12 +58,16 @@ def run_workflow(
     workers: int | None = None,
     fresh: bool = False,
     console: Console | None = None,
+    changes: Sequence[str] = (),
+    tracking_uri: str | None = None,
 ) -> Summary:
     """Run an analysis, or a part of it, into ``workdir``, reusing all that has not changed.
 
     ``analysis`` is an analysis file or the directory of its ``input.yml``; ``part`` is "all",
     "physics" or "ml", the last from the events in ``data`` (by default those in ``workdir``).
     ``workers`` steps run at a time, by default one per core; ``fresh`` reuses nothing.
+    ``changes`` of methods' settings look like ``sally.training.n_epochs=20``; ``tracking_uri``
+    says where to track, and by default the environment does.
 
     Raises InputError, before anything is written, for arguments that make no sense, and later if
     a step refuses its input; StepError if a step fails. A KeyboardInterrupt ends all steps and is
@@ -75,11 +82,16 @@ def run_workflow(
     if part not in PARTS:
         raise InputError(f"part = {part}: expected one of {', '.join(PARTS)}")
     file, toplevel = PARTS[part]
-    parameters: dict[str, Any] = {"inputfile": str(_analysis_file(analysis, part))}
+    # What the steps record is uploaded by this process, not by themselves.
+    parameters: dict[str, Any] = {
+        "inputfile": str(_analysis_file(analysis, part, changes)),
+        "tracking_uri": "",
+    }
     if part != "ml":
         parameters["njobs"] = njobs
     if part != "physics":
         parameters["ntrainsamples"] = ntrainsamples
+        parameters["settings"] = _safe_settings(changes)
     workdir = _work_directory(workdir)
     events = _data_file(data, part, workdir)
     if events:
@@ -89,8 +101,15 @@ def run_workflow(
             f"{ROOT / 'workflow.yml'}: no such file; the workflow files are in the repository, so "
             "install the package from a clone of it (pip install -e .)"
         )
-    jobs = run_yadage(file, ROOT / toplevel, parameters, workdir, workers, fresh, console)
-    ran = sum(job.status == "done" for job in jobs)
+    console = console or Console(stderr=True)
+    with followed(workdir, parameters, tracking_uri, console.print) as record:
+        variables = step_environment(record)
+        jobs = run_yadage(
+            file, ROOT / toplevel, parameters, workdir, workers, fresh, console, variables
+        )
+        ran = sum(job.status == "done" for job in jobs)
+        if record:
+            record.metrics({"steps_run": ran, "steps_reused": len(jobs) - ran})
     return Summary(workdir, ran, len(jobs) - ran, time.monotonic() - started)
 
 
@@ -102,10 +121,12 @@ def run_yadage(
     workers: int,
     fresh: bool = False,
     console: Console | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Any]:
     """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
 
-    ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path.
+    ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path;
+    ``variables`` are added to the environment of the steps.
     """
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     # Only here: these imports take most of a second.
@@ -121,7 +142,7 @@ def run_yadage(
         if fresh:
             shutil.rmtree(workdir / "_cache", ignore_errors=True)
         cache = Cache(workdir / "_cache")
-        queue = Queue(workdir, workers, cache)
+        queue = Queue(workdir, workers, cache, variables)
         backend = PacktivityBackend(
             packtivity_backend=LocalBackend(queue),
             backendopts={"purepubopts": {"exec": {"logging": False}}},
@@ -162,13 +183,21 @@ def _failure(failures: list[Any]) -> InputError | StepError:
     return InputError(message) if refused else StepError(message)
 
 
-def _analysis_file(analysis: Path, part: str) -> Path:
+def _analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> Path:
     """The analysis file, checked: its mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
-    load_analysis(file, cards=part != "ml")
+    change_methods(load_analysis(file, cards=part != "ml"), changes)
     return _safe(file)
+
+
+def _safe_settings(changes: Sequence[str]) -> str:
+    """Changes of settings as the workflow's parameter, which ends up in a shell command."""
+    for change in changes:
+        if "'" in change:
+            raise InputError(f"--set {change}: expected no quotes")
+    return " ".join(changes)
 
 
 def _data_file(data: Path | None, part: str, workdir: Path) -> Path | None:

@@ -22,6 +22,7 @@ from madminer_workflow.ml.limits import (
 )
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
+from madminer_workflow.ml.verdict import deciding, failures
 
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
@@ -120,6 +121,10 @@ def evaluate(
     levels = limits["confidence_levels"]
     information = [method.information(directory, problem) for directory in directories]
     profiled = [each.profiled for each in information if each.profiled is not None]
+    diagnostics = [
+        [*method.diagnostics(directory, problem), truth_check(row)]
+        for directory, row in zip(directories, with_truth, strict=True)
+    ]
     summary = {
         "name": settings["name"],
         "settings": settings,
@@ -127,10 +132,8 @@ def evaluate(
         "expected_events": float(expected_events),
         "limits": {kind: summarise(q, grid, levels) for kind, q in ensemble.items()},
         "fisher_information": summarise_information(information),
-        "diagnostics": [
-            [*method.diagnostics(directory, problem), truth_check(row)]
-            for directory, row in zip(directories, with_truth, strict=True)
-        ],
+        "diagnostics": diagnostics,
+        "believed": not failures(deciding(diagnostics)),
         "losses": [note["losses"] for note in notes],
     }
     if profiled:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
@@ -17,17 +19,20 @@ from madminer_workflow.ml.problem import check_same_analysis, evaluation_setting
 from madminer_workflow.seeds import derive_seed
 
 
-def sampling(input_file: Path, data: Path, ntrainsamples: int, output: Path) -> None:
+def sampling(
+    input_file: Path, data: Path, ntrainsamples: int, output: Path, changes: Sequence[str] = ()
+) -> None:
     """Write ``methods/<method>/Samples_<method>_<i>.npz`` for every method of the analysis.
 
     Each holds the arrays of one ensemble member and the method's settings. Beside them lies
     ``evaluation.json``, what evaluating needs to know, and above ``analysis.json`` for plotting.
-    Raises InputError if the data belong to another analysis.
+    ``changes`` of methods' settings look like ``sally.training.n_epochs=20``. Raises InputError
+    if they make no sense or the data belong to another analysis.
     """
     if ntrainsamples < 1:
         raise InputError(f"ntrainsamples: is {ntrainsamples}; expected at least 1 ensemble member")
     # Learning needs no cards: the events are there.
-    analysis = load_analysis(input_file, cards=False)
+    analysis = change_methods(load_analysis(input_file, cards=False), changes)
     if all(process["is_background"] for process in analysis["processes"]):
         raise InputError(
             f"{input_file}: processes: all are backgrounds, which do not depend on the parameters; "

@@ -7,9 +7,7 @@ only figures need carry six significant digits.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
 from typing import Any
 
@@ -26,11 +24,11 @@ from madminer_workflow.ml.limits import (
     summarise,
 )
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.versions import versions
 
 FB_PER_PB = 1000.0
 CALIBRATION_BINS = 10
 HISTOGRAM_BINS = 30
-PACKAGES = ("madminer", "torch", "numpy", "scipy", "matplotlib")
 
 Result = tuple[dict[str, Any], dict[str, np.ndarray]]
 """The content of one ``Results.tar.gz``: results.json and the arrays."""
@@ -75,17 +73,6 @@ def summarise_all(
         "verdict": verdict.verdict(methods, widest),
     }
     return plain(content)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and the packages behind the numbers, without importing them."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def summarise_setup(analysis: dict[str, Any], problem: Problem) -> dict[str, Any]:
@@ -285,8 +272,10 @@ def summarise_method(
             "nuisance_parameters_in": uncertainties.enters(summary["settings"]),
         }
     return {
-        **{key: summary[key] for key in ("name", "settings", "members", "limits", "losses")},
-        "believed": not verdict.failures(verdict.deciding(diagnostics)),
+        **{
+            key: summary[key]
+            for key in ("name", "settings", "members", "limits", "losses", "believed")
+        },
         "reason": verdict.reason(diagnostics),
         "diagnostics": diagnostics,
         **fisher,

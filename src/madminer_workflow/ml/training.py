@@ -6,11 +6,13 @@ import json
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.changes import change_training
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import pack
 from madminer_workflow.ml import methods
@@ -20,18 +22,25 @@ CONTENT = {"settings", "member", "seed", "parameters", "nuisance_parameters", "o
 """What sampling notes beside the arrays."""
 
 
-def training(samples: Path, output: Path) -> None:
+def training(
+    samples: Path,
+    output: Path,
+    changes: Sequence[str] = (),
+    on_epoch: methods.OnEpoch | None = None,
+) -> None:
     """Train on ``Samples_<method>_<i>.npz`` and write ``Model.tar.gz``.
 
-    Raises StepError if the loss stops being a number.
+    ``changes`` of its settings look like ``training.n_epochs=20``. Raises InputError if they make
+    no sense and StepError if the loss stops being a number.
     """
     content, arrays = read_samples(samples)
-    settings = content["settings"]
+    settings = change_training(content["settings"], changes)
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        losses = methods.get(settings["method"]).train(arrays, settings, directory, content["seed"])
+        train = methods.get(settings["method"]).train
+        losses = train(arrays, settings, directory, content["seed"], on_epoch)
         check_losses(losses, settings)
-        write_model(directory, {**content, "losses": losses})
+        write_model(directory, {**content, "settings": settings, "losses": losses})
         pack(directory, output / "Model.tar.gz")
 
 

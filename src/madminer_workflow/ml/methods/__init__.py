@@ -3,8 +3,8 @@
 A method module has
 
 - ``draw(events, settings, rng) -> dict[str, array]``: the training set of one member;
-- ``train(arrays, settings, directory, seed) -> dict``: fit one member, save it into
-  ``directory``, return its losses by epoch;
+- ``train(arrays, settings, directory, seed, on_epoch) -> dict``: fit one member, save it into
+  ``directory``, return its losses by epoch, after telling each to ``on_epoch``, if given;
 - ``log_likelihood(directory, problem, thetas) -> array (n_thetas,)``: the expected log
   likelihood per event at ``thetas``, up to a constant;
 - ``information(directory, problem) -> Information``: the Fisher information;
@@ -14,8 +14,12 @@ A method module has
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
+
+OnEpoch = Callable[[int, dict[str, float | None]], None]
+"""Is told the number of an epoch, from 1, and its losses and learning rate."""
 
 FAMILIES = {
     "histogram": ["histogram"],

@@ -16,6 +16,7 @@ from madminer_workflow.ml.binning import (
     quantile_edges,
 )
 from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.problem import Problem
 
 MODEL = "histogram.npz"
@@ -34,7 +35,11 @@ def draw(
 
 
 def train(
-    arrays: dict[str, np.ndarray], settings: dict[str, Any], directory: Path, seed: int
+    arrays: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    directory: Path,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, list[float]]:
     """Choose the bins and fill the template of cross-sections (n_bins, n_benchmarks)."""
     edges = []

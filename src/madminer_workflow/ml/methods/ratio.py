@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, closure_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
@@ -127,13 +128,17 @@ def _labelled(
 
 
 def train(
-    arrays: dict[str, np.ndarray], settings: dict[str, Any], directory: Path, seed: int
+    arrays: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    directory: Path,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, list[float]]:
     """Train the ratio estimator; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
     estimator = networks.make(networks.ParameterizedRatioEstimator, settings)
-    return networks.train(estimator, arrays, settings, directory, seed)
+    return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
 def log_ratios(directory: Path, events: Events, thetas: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from madminer_workflow.ml.binning import (
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, mean_check, nuisance_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
@@ -78,7 +79,11 @@ def nuisance_scales(scores: np.ndarray, n_parameters: int) -> np.ndarray:
 
 
 def train(
-    arrays: dict[str, np.ndarray], settings: dict[str, Any], directory: Path, seed: int
+    arrays: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    directory: Path,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, list[float]]:
     """Regress the joint score; see ``networks.train``."""
     from madminer_workflow.ml import networks
@@ -93,7 +98,7 @@ def train(
             if name != "nuisance_scales"
         }
     estimator = networks.make(networks.ScoreEstimator, settings)
-    return networks.train(estimator, arrays, settings, directory, seed)
+    return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
 def all_scores(directory: Path, events: Events) -> np.ndarray:

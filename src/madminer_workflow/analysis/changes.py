@@ -1,0 +1,91 @@
+"""Settings of methods, changed from the command line: ``sally.training.n_epochs=20``."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from madminer_workflow.analysis import schema, semantics
+from madminer_workflow.analysis.problems import label, unknown
+from madminer_workflow.errors import InputError
+
+TRAINING = ("network", "training")
+"""The settings that count only once the samples are drawn."""
+
+
+def change_methods(analysis: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """An analysis, complete with its defaults, with ``METHOD.KEY=VALUE`` changed.
+
+    Raises InputError for what the analysis file could not say either.
+    """
+    analysis = copy.deepcopy(analysis)
+    methods = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
+    for change in changes:
+        name, _, rest = change.partition(".")
+        if name not in methods:
+            raise InputError(f"--set {change}: {unknown('method', name, methods)}")
+        methods[name] = _changed(methods[name], rest, change)
+    analysis["ml"]["methods"] = list(methods.values())
+    if changes:
+        wrong = [f for f in semantics.check(analysis, []) if not f.warning]
+        if wrong:
+            lines = (f"--set: {label(f.path, analysis)}: {f.message}" for f in wrong)
+            raise InputError("\n".join(lines))
+    return analysis
+
+
+def change_training(settings: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The settings of one method with ``KEY=VALUE`` changed, in its network or training."""
+    for change in changes:
+        section = change.partition("=")[0].partition(".")[0]
+        if section not in TRAINING:
+            raise InputError(
+                f"--set {change}: only {' and '.join(TRAINING)} can be changed now: everything "
+                "else was decided when the samples were drawn"
+            )
+        settings = _changed(settings, change, change)
+    return settings
+
+
+def split_changes(text: Sequence[str]) -> list[str]:
+    """The single changes in texts that hold any number of them, separated by blanks."""
+    return [change for part in text for change in part.split()]
+
+
+def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str, Any]:
+    """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
+    key, equals, text = assignment.partition("=")
+    if not (key and equals):
+        raise InputError(f"--set {change}: expected KEY=VALUE")
+    settings = copy.deepcopy(settings)
+    *sections, last = key.split(".")
+    place = settings
+    for section in sections:
+        inner = place.get(section)
+        if not isinstance(inner, dict):
+            known = [name for name, value in place.items() if isinstance(value, dict)]
+            raise InputError(f"--set {change}: {unknown('section', section, known)}")
+        place = inner
+    place[last] = _value(text)
+    part = schema.schema()["properties"]["ml"]["properties"]["methods"]["items"]
+    findings = schema.check(settings, part)
+    if findings:
+        lines = (f"--set {change}: {'.'.join(map(str, f.path))}: {f.message}" for f in findings)
+        raise InputError("\n".join(lines))
+    return schema.fill(settings, part)
+
+
+def _value(text: str) -> Any:
+    # JSON knows 1e-3, which YAML 1.1 takes for text; YAML knows [relu, tanh].
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
