@@ -129,6 +129,7 @@ def evaluate(
         "name": settings["name"],
         "settings": settings,
         "members": len(directories),
+        "parameters": grid.parameters,
         "expected_events": float(expected_events),
         "limits": {kind: summarise(q, grid, levels) for kind, q in ensemble.items()},
         "fisher_information": summarise_information(information),

@@ -8,7 +8,7 @@ import os
 import re
 import resource
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +131,14 @@ def training(arguments: Arguments, output: Path, journal: Journal) -> None:
 
 def evaluating(_: Arguments, output: Path, journal: Journal) -> None:
     """What a method can do, and whether it is believed."""
+    evaluated(output, journal)
+
+
+def evaluated(output: Path, journal: Journal) -> None:
+    """The settings, numbers and checks of an ensemble, from the products of evaluating."""
     results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
     journal.params({**results["settings"], "members": results["members"]})
-    journal.metrics(method_numbers(results))
+    journal.metrics(method_numbers(results, results["parameters"]))
     journal.tags({"madminer.believed": "yes" if results["believed"] else "no"})
     journal.artifact(output / "Results.tar.gz")
 
@@ -188,19 +193,20 @@ def conclude(plotting_output: Path, journal: Journal) -> None:
     results = read_json(plotting_output / "results.json")
     journal.metrics({"expected_events": results["expected_events"]})
     for method in results["methods"]:
-        numbers = method_numbers(method)
+        numbers = method_numbers(method, results["parameters"])
         journal.metrics({f"{method['name']}/{key}": value for key, value in numbers.items()})
     journal.tags({"madminer.recommended": results["verdict"]["recommended"] or "none"})
     for name in ("report.html", "results.json"):
         journal.artifact(plotting_output / name)
 
 
-def method_numbers(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Fisher information, limits and checks of one method, as numbers with names."""
+def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, Any]:
+    """Fisher information, limits and checks of one method, as numbers with names.
+
+    ``parameters`` are in the order of the rows of the matrix.
+    """
     numbers: dict[str, Any] = {"believed": results["believed"]}
     fisher = results["fisher_information"]
-    limits = results["limits"]
-    parameters = list(next(iter(limits.values()))["intervals"])
     for i, first in enumerate(parameters):
         for j, second in enumerate(parameters[i:], start=i):
             name = f"{first}.{second}"
@@ -208,7 +214,7 @@ def method_numbers(results: Mapping[str, Any]) -> dict[str, Any]:
             numbers[f"fisher_error/{name}"] = float(
                 np.hypot(fisher["statistical_error"][i][j], fisher["ensemble_spread"][i][j])
             )
-    for kind, limit in limits.items():
+    for kind, limit in results["limits"].items():
         for level, volume in limit["allowed_volume"].items():
             numbers[f"limits/{kind}/{level}/volume"] = volume
         for name, intervals in limit["intervals"].items():

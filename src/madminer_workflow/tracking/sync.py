@@ -15,7 +15,8 @@ def sync(directory: Path, uri: str) -> tuple[int, int]:
     """
     from madminer_workflow.tracking.upload import Uploader
 
-    spools = sorted({file.parent for file in directory.rglob("*.jsonl") if records_in(file.parent)})
+    folders = sorted({file.parent for file in directory.rglob("*.jsonl")})
+    spools = [folder for folder in folders if records_in(folder, uri)]
     if not spools:
         raise InputError(f"{directory}: no records of runs (tracking/*.jsonl) here or below")
     complete = 0
@@ -26,5 +27,5 @@ def sync(directory: Path, uri: str) -> tuple[int, int]:
     # MLflow and what it talks through raise exceptions of many kinds.
     except Exception as error:
         raise StepError(f"{uri}: {error}") from None
-    pending = sum(not record.complete for spool in spools for record in records_in(spool))
+    pending = sum(not record.complete for spool in spools for record in records_in(spool, uri))
     return complete, pending

@@ -25,6 +25,7 @@ PROBE_SECONDS = 2.0
 DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
@@ -54,7 +55,7 @@ class Uploader:
         uploads from there.
         """
         with _locked(spool) as mine:
-            records = records_in(spool) if mine else []
+            records = records_in(spool, self.uri) if mine else []
             self._settled |= {record.path for record in records if record.header["shared"]}
             pending = [record for record in records if not record.complete]
             for record in sorted(pending, key=lambda record: (len(record.path), record.begun)):
