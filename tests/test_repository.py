@@ -31,7 +31,7 @@ REGISTRIES = [
     ("quay", "io"),
     ("ghcr", "io"),
 ]
-NO_STEPS = {"validate", "run"}
+NO_STEPS = {"validate", "run", "track", "sweep"}
 STEPS = sorted(set(main.commands) - NO_STEPS)
 
 

@@ -447,7 +447,7 @@ def step(
 
     order = folder.Order(Path(analysis), njobs, ntrainsamples, index, method, member, changes)
     commands = folder.commands(name, Path(workdir), order)
-    several = tracking.followed(Path(workdir), {"step": name}, None, warn)
+    several = tracking.followed(Path(workdir), {"step": name}, None, warn, whole=False)
     with several if len(commands) > 1 else nullcontext() as record:
         os.environ.update(tracking.step_environment(record))
         for arguments in commands:
@@ -474,3 +474,37 @@ def track(place: Path, tracking_uri: str | None) -> None:
     click.echo(f"{complete} runs uploaded to {wanted.uri}")
     if pending:
         click.echo(f"{pending} runs have not ended: what they have is uploaded")
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@data_option
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    help="Directory for trials and results.  [default: runs/<folder of FILE>-<name of FILE>]",
+)
+@click.option("--fresh", is_flag=True, help="Forget all trials and start anew.")
+@click.option("--tracking-uri", help=TRACKING_HELP)
+def sweep(
+    file: Path, data: Path, workdir: Path | None, fresh: bool, tracking_uri: str | None
+) -> None:
+    """Search settings of a method, as the sweep FILE says.
+
+    Every trial draws samples if its settings need others, trains an ensemble and evaluates it;
+    events are never generated. The best trial is that of the lowest validation loss among those
+    whose diagnostics pass. The same command goes on with a sweep that was interrupted. Writes
+    best.json, trials.csv and plots/.
+    """
+    from madminer_workflow.sweep import run_sweep
+
+    workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
+    try:
+        best = run_sweep(file, data, workdir, fresh, tracking_uri)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if not best["believed"]:
+        warn(f"no trial passes its diagnostics; the best of them all: {best['reason']}")
+    click.echo(f"Best: trial {best['trial']}, validation loss {best['validation_loss']:.6g}")
+    click.echo(f"Use it: madminer-workflow run ANALYSIS --set '{' '.join(best['set'])}'")
+    click.echo(f"Settings and more: {workdir / 'best.json'}, trials.csv, plots")

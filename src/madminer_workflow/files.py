@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -63,6 +64,24 @@ def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str
             f"expected JSON with the keys {', '.join(sorted(keys))}"
         )
     return content
+
+
+@contextmanager
+def locked(workdir: str | Path) -> Iterator[None]:
+    """Keep others out of a work directory, which is made if absent, while the block lasts.
+
+    Raises InputError if another process is in it.
+    """
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{workdir}: another run is using this directory; wait for it or choose another"
+            ) from None
+        yield
 
 
 def natural_order(path: str | Path) -> list[tuple[int, str]]:

@@ -84,13 +84,13 @@ class Cache:
     def _code_checksum(self, command: str) -> str:
         """The checksum of this package without what the step cannot import.
 
-        ``physics`` and ``ml`` do not import each other, and neither imports the engine: a
+        ``physics`` and ``ml`` do not import each other, and neither imports the engine or sweeps: a
         correction in one does not make the other run again.
         """
         step = re.match(r"madminer-workflow (\w+) ", command)
         foreign = {"physics": "ml", "ml": "physics"}
         parts = [part for part in foreign if step and self._is_step(part, step[1])]
-        excluded = {"engines", "__pycache__", *(foreign[part] for part in parts)}
+        excluded = {"engines", "sweep", "__pycache__", *(foreign[part] for part in parts)}
         name = " ".join(sorted(excluded))
         if name not in self._code:
             self._code[name] = _tree_checksum(self._package, _checksum, excluded)

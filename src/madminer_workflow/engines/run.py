@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -24,6 +23,7 @@ from madminer_workflow.analysis import load_analysis
 from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import locked
 from madminer_workflow.tracking import followed, step_environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -137,7 +137,7 @@ def run_yadage(
     from madminer_workflow.engines.progress import Progress
 
     console = console or Console(stderr=True)
-    with _locked(workdir), _engine_log(workdir), _terminable():
+    with locked(workdir), _engine_log(workdir), _terminable():
         remove_scratch(workdir)
         if fresh:
             shutil.rmtree(workdir / "_cache", ignore_errors=True)
@@ -224,19 +224,6 @@ def _safe(path: Path) -> Path:
             "choose one without blanks, quotes and other special characters"
         )
     return path
-
-
-@contextmanager
-def _locked(workdir: Path) -> Iterator[None]:
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{workdir}: another run is using this directory; wait for it or choose another"
-            ) from None
-        yield
 
 
 @contextmanager

@@ -106,10 +106,14 @@ def all_scores(directory: Path, events: Events) -> np.ndarray:
 
     With the components of the nuisance parameters, if the model has learned them.
     """
+    return estimated_scores(directory, model_inputs(events, model_settings(directory)))
+
+
+def estimated_scores(directory: Path, x: np.ndarray) -> np.ndarray:
+    """As ``all_scores``, for the model's own inputs ``x`` (n_events, n_features)."""
     from madminer_workflow.ml import networks
 
-    settings = model_settings(directory)
-    estimated = networks.load(directory).evaluate_score(model_inputs(events, settings))
+    estimated = networks.load(directory).evaluate_score(x)
     scales = directory / NUISANCE_SCALES
     return estimated * np.load(scales) if scales.exists() else estimated
 

@@ -1,0 +1,145 @@
+"""One trial: draw samples if need be, train an ensemble, evaluate it, and take its loss.
+
+Runs in a worker process, where torch is imported once for all its trials.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import atomic_path, unpack, write_json
+from madminer_workflow.ml.evaluating import RESULTS, evaluating
+from madminer_workflow.ml.events import union
+from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
+from madminer_workflow.ml.sampling import check_defined, write_member
+from madminer_workflow.ml.training import read_samples, training
+from madminer_workflow.ml.validation_loss import validation_loss
+from madminer_workflow.ml.verdict import reason
+from madminer_workflow.sweep.place import Place, recorded
+from madminer_workflow.sweep.plan import Plan, Settings, Values
+from madminer_workflow.tracking import products
+from madminer_workflow.tracking.journal import Journal
+
+LEARNING = ("network", "training")
+"""The settings that the samples do not depend on, as long as validation_split stays."""
+
+
+def prepare(plan: Plan, place: Place) -> None:
+    """Draw the samples that trials share; InputError if the data are of another analysis."""
+    draw(plan, place, {**plan.settings, "features": None}, place.reference)
+    if plan.settings["features"] is not None:
+        draw(plan, place, plan.settings, place.base)
+    # Last: with it, all is there.
+    write_json(place.evaluation, evaluation_settings(plan.analysis))
+
+
+def draw(plan: Plan, place: Place, settings: Settings, directory: Path) -> None:
+    """Draw the samples of all members into ``directory``."""
+    setup, sample = read_data(place.data)
+    check_same_analysis(plan.analysis, setup, sample, place.data)
+    events = union(sample, setup).part(0.0, 1.0 - plan.analysis["ml"]["test_split"])
+    check_defined(events, plan.settings, place.data)
+    with atomic_path(directory) as product:
+        for member in range(plan.ntrainsamples):
+            write_member(product, events, settings, member, plan.analysis["seed"])
+
+
+def samples_in(directory: Path, plan: Plan) -> list[Path]:
+    """The samples of all members in a directory that ``draw`` made."""
+    name = plan.settings["name"]
+    return [
+        directory / name / f"Samples_{name}_{member}.npz" for member in range(plan.ntrainsamples)
+    ]
+
+
+def run_trial(plan: Plan, place: Place, number: int, values: Values) -> dict[str, Any]:
+    """Run a trial and return its record; its products are kept in ``place.trial(number)``.
+
+    A training that diverges, or settings that do not go together, make it fail, which is a result
+    like any other: its loss is None.
+    """
+    started = time.monotonic()
+    record: dict[str, Any] = {"number": number, "values": values, "loss": None, "believed": False}
+    try:
+        with (
+            recorded(place, [f"trial_{number}"], shared=True) as journal,
+            atomic_path(place.trial(number)) as product,
+        ):
+            record |= _results(plan, place, number, values, product)
+            if journal:
+                products.evaluated(product, journal)
+                journal.metrics({"validation_loss": record["loss"]})
+    except (InputError, StepError) as error:
+        record["reason"] = str(error)
+    return record | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _results(
+    plan: Plan, place: Place, number: int, values: Values, product: Path
+) -> dict[str, Any]:
+    settings = plan.settings_of(values)
+    changes = [
+        f"{key}={json.dumps(value)}"
+        for key, value in values.items()
+        if key.partition(".")[0] in LEARNING
+    ]
+    with TemporaryDirectory(dir=place.workdir, prefix=".trial") as scratch:
+        started = time.monotonic()
+        models = [
+            _train(place, number, samples, changes, product / f"training_{member}")
+            for member, samples in enumerate(_samples(plan, place, settings, Path(scratch)))
+        ]
+        seconds = time.monotonic() - started
+        evaluating(place.evaluation, place.data, models, product)
+        losses = [
+            _loss(plan, samples, model, Path(scratch) / model.parent.name)
+            for samples, model in zip(samples_in(place.reference, plan), models, strict=True)
+        ]
+    if not all(map(math.isfinite, losses)):
+        raise StepError("the validation loss is not a number")
+    results = json.loads(products.member_of(product / "Results.tar.gz", RESULTS))
+    return {
+        "loss": sum(losses) / len(losses),
+        "losses": losses,
+        "believed": results["believed"],
+        "reason": reason(results["diagnostics"]),
+        "seconds_training": round(seconds, 3),
+    }
+
+
+def _samples(plan: Plan, place: Place, settings: Settings, scratch: Path) -> list[Path]:
+    """Samples for ``settings``: those that trials share, or others if they would be others."""
+    for features, directory in ((plan.settings["features"], place.base), (None, place.reference)):
+        if directory.exists() and _drawn(settings) == _drawn(plan.settings, features=features):
+            return samples_in(directory, plan)
+    draw(plan, place, settings, scratch / "samples")
+    return samples_in(scratch / "samples", plan)
+
+
+def _drawn(settings: Settings, **changes: Any) -> Settings:
+    """What of the settings decides how samples are drawn."""
+    return {key: value for key, value in settings.items() if key not in LEARNING} | changes
+
+
+def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
+    with recorded(place, [f"trial_{number}", output.name]) as journal:
+        training(samples, output, changes, _listener(journal))
+        if journal:
+            products.training({"samples": samples}, output, journal)
+    return output / "Model.tar.gz"
+
+
+def _loss(plan: Plan, samples: Path, model: Path, scratch: Path) -> float:
+    _, arrays = read_samples(samples)
+    return validation_loss(unpack(model, scratch), arrays, plan.settings)
+
+
+def _listener(journal: Journal | None) -> OnEpoch | None:
+    return (lambda epoch, losses: journal.metrics(losses, epoch)) if journal else None
