@@ -17,6 +17,8 @@ from madminer_workflow.tracking.record import Record, records_in
 EXPERIMENT = "madminer-workflow"
 PATH_TAG = "madminer.path"
 JOURNAL_TAG = "madminer.journal"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's pages show trainings, not conversations with language models."""
 REFUSALS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 PROBE_SECONDS = 2.0
 
@@ -129,11 +131,14 @@ class Uploader:
         return found[0].info.run_id if found else None
 
     def _experiment(self, name: str) -> str:
+        if name.isdigit():
+            return name
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
-            place = artifact_place(self.uri)
             self._experiments[name] = (
-                found.experiment_id if found else self.client.create_experiment(name, place)
+                found.experiment_id
+                if found
+                else self.client.create_experiment(name, artifact_place(self.uri), KIND)
             )
         return self._experiments[name]
 
