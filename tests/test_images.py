@@ -58,14 +58,14 @@ def test_an_image_runs_as_a_user_of_group_0(image: str):
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_versions_and_labels(image: str):
-    version = madminer_workflow.__version__
-    assert defaults(image)["VERSION"] == version
-    [documented] = re.findall(
-        rf"-t madminer-workflow/{image}:(\S+)", (FOLDERS[image] / "Dockerfile").read_text()
-    )
-    assert documented == version
+    assert defaults(image)["VERSION"] == madminer_workflow.__version__
     [labels] = [value for word, value in instructions(image) if word == "LABEL"]
-    expected = {"version": "${VERSION}", "revision": "${REVISION}", "licenses": "MIT"}
+    expected = {
+        "title": f"madminer-workflow/{image}",
+        "version": "${VERSION}",
+        "revision": "${REVISION}",
+        "licenses": "MIT",
+    }
     for name, value in expected.items():
         assert f'org.opencontainers.image.{name}="{value}"' in labels
 
@@ -86,6 +86,10 @@ def test_what_images_are_made_from_is_pinned(image: str):
     for command in installations:
         pinned = "constraints" in command or "==" in command or command.rstrip().endswith(" .")
         assert pinned, command
+
+
+def test_the_programs_are_built_with_the_python_that_runs_them():
+    assert defaults("madminer-physics")["PYTHON_IMAGE"] == defaults("madminer")["PYTHON_IMAGE"]
 
 
 def test_downloads_have_an_address_and_a_checksum():
@@ -218,6 +222,44 @@ def test_push_names_the_registry(tmp_path: Path):
     assert finished.returncode == 0, finished.stderr
     here = f"madminer-workflow/madminer-ml:{madminer_workflow.__version__}"
     assert calls[-2:] == [f"tag {here} registry.example/{here}", f"push registry.example/{here}"]
+
+
+@pytest.mark.parametrize(
+    ("program", "failing", "reason"),
+    [
+        ("apt-get", "install*", "podman and debootstrap cannot be installed"),
+        ("podman", "info*", "podman does not work"),
+        ("debootstrap", "*", "no base image can be made"),
+        ("podman", "run*", "podman runs no containers"),
+    ],
+)
+def test_ci_goes_on_where_containers_cannot_run(
+    tmp_path: Path, program: str, failing: str, reason: str
+):
+    shutil.copytree(REPOSITORY / ".ci", tmp_path / ".ci")
+    shutil.copytree(FOLDERS["madminer"], tmp_path / "docker-images/docker-madminer")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # No base image is here yet, and everything works but what is to fail.
+    cases = {
+        "apt-get": "",
+        "podman": "image*) exit 1 ;;\nimport*) cat >/dev/null ;;",
+        "debootstrap": '*) mkdir -p "$4/usr/local/bin" ;;',
+    }
+    cases[program] = f"{failing}) echo broken; exit 1 ;;\n{cases[program]}"
+    for name, case in cases.items():
+        (programs / name).write_text(f'#!/bin/sh\ncase "$*" in\n{case}\nesac\n')
+        (programs / name).chmod(0o755)
+    finished = subprocess.run(
+        [tmp_path / ".ci/containers"],
+        env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0
+    assert finished.stderr.startswith("broken\n")
+    assert reason in finished.stderr
+    assert "the tests in containers will be skipped" in finished.stderr
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ REGISTRIES = [
     ("quay", "io"),
     ("ghcr", "io"),
 ]
-NO_STEPS = {"validate", "run", "track", "sweep"}
+NO_STEPS = {"validate", "run", "step", "track", "sweep"}
 STEPS = sorted(set(main.commands) - NO_STEPS)
 
 
@@ -89,6 +89,9 @@ def test_one_version():
     for files, pattern in tagged:
         texts = [file.read_text() for file in REPOSITORY.glob(files)]
         assert {tag for text in texts for tag in re.findall(pattern, text)} == {version}, files
+    images = matches(r"madminer-workflow/madminer[\w-]*:\d[\w.]*")
+    assert len(images) >= 5
+    assert {image.rpartition(":")[2] for image in images} == {version}, images
     newest = re.findall(r"^## (.*)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     assert newest.split()[0] == ("Unreleased" if ".dev" in version else version)
 
