@@ -28,7 +28,8 @@ class Order:
     """What to do: numbers and names as on the command line, ALL for everything there is.
 
     ``index`` counts the jobs of pythia and delphes, ``method`` and ``member`` name an ensemble and
-    one of its members. ``changes`` are settings KEY=VALUE for sampling and training.
+    one of its members. ``changes`` are settings KEY=VALUE for sampling and training, several in a
+    text if blanks separate them.
     """
 
     analysis: Path = Path("inputs/wbf")
@@ -198,7 +199,8 @@ def _chosen(option: str, wanted: str, known: list[str]) -> list[str]:
 
 
 def _wanted(changes: Sequence[str]) -> list[str]:
-    return [change for change in changes if not change.endswith(UNCHANGED)]
+    single = [change for text in changes for change in text.split()]
+    return [change for change in single if not change.endswith(UNCHANGED)]
 
 
 def _applicable(changes: list[str], samples: Path) -> list[str]:

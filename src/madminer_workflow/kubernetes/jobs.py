@@ -1,0 +1,156 @@
+"""Steps as Jobs: MLflow submits each of them and waits for it; the log joins its run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+from mlflow import MlflowClient
+
+from madminer_workflow.analysis import load_analysis
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.kubernetes import cluster
+from madminer_workflow.kubernetes.project import LABEL, environment, write_project
+from madminer_workflow.tracking.upload import EXPERIMENT
+
+Parameters = Mapping[str, str | int]
+READS_ANALYSIS = ("configure", "sampling")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """How steps are submitted: ``workdir`` is on the volume, ``parameters`` those of MLproject.
+
+    Images are taken from ``registry`` as they are, or with ``build`` get the project on top.
+    """
+
+    analysis: Path
+    workdir: str
+    registry: str
+    njobs: int = 6
+    ntrainsamples: int = 1
+    parameters: Parameters = field(default_factory=dict)
+    build: bool = False
+    parallel: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One Job: ``name`` is that of its run."""
+
+    step: str
+    name: str
+    parameters: Parameters = field(default_factory=dict)
+
+
+def stages(order: Submission) -> Iterator[list[Job]]:
+    """The Jobs of the whole workflow; those of one stage do not depend on each other."""
+    methods = load_analysis(order.analysis / "input.yml", cards=False)["ml"]["methods"]
+    # A histogram is the same for every member.
+    members = {m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in methods}
+    yield [Job("configure", "configure")]
+    yield [Job("generate", "generate", {"njobs": order.njobs})]
+    for step in ("pythia", "delphes"):
+        yield [Job(step, f"{step}_{i}", {"index": i}) for i in range(order.njobs)]
+    yield [Job("combine", "combine")]
+    yield [Job("sampling", "sampling", {"ntrainsamples": order.ntrainsamples})]
+    yield [
+        Job("training", f"training_{name}_{i}", {"method": name, "member": i})
+        for name, n in members.items()
+        for i in range(n)
+    ]
+    yield [Job("evaluating", f"evaluating_{name}", {"method": name}) for name in members]
+    yield [Job("plotting", "plotting")]
+
+
+def run_step(step: str, order: Submission) -> None:
+    """Run one step as one Job; StepError if it fails."""
+    _check()
+    submit(Job(step, step), order)
+
+
+def run_all(order: Submission) -> None:
+    """Run all steps, ``parallel`` Jobs at a time, in runs nested in one; StepError if one fails."""
+    _check()
+    client = MlflowClient()
+    parent = client.create_run(_experiment(client), run_name=Path(order.workdir).name).info.run_id
+    status = "FAILED"
+    try:
+        with ThreadPoolExecutor(order.parallel) as pool:
+            for stage in stages(order):
+                list(pool.map(lambda job: submit(job, order, parent), stage))
+        status = "FINISHED"
+    finally:
+        client.set_terminated(parent, status)
+
+
+def submit(job: Job, order: Submission, parent: str | None = None) -> None:
+    """Have MLflow run one Job and wait for it, and keep its log; StepError if it failed."""
+    submission = f"{job.name}-{uuid.uuid4().hex[:8]}".lower().replace("_", "-")
+    elsewhere = "analysis" in order.parameters
+    reads = job.step in READS_ANALYSIS and not elsewhere
+    project = write_project(job.step, order.analysis if reads else None, order.registry, submission)
+    if not order.build:
+        check_image(f"{order.registry}/{environment(job.step).image}")
+    parameters = {"workdir": order.workdir, **({"analysis": "/analysis"} if reads else {})}
+    command = [
+        *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", job.step),
+        *("--backend", "kubernetes", "--backend-config", str(project / "kubernetes_config.json")),
+        *("--experiment-name", EXPERIMENT, "--run-name", job.name),
+        *(["--build-image"] if order.build else []),
+    ]
+    for name, value in (parameters | dict(order.parameters) | dict(job.parameters)).items():
+        command += ["--param-list", f"{name}={value}"]
+    finished = subprocess.run(command)
+    runs = keep_logs(f"{LABEL}={submission}")
+    for run_id in runs:
+        if parent:
+            MlflowClient().set_tag(run_id, "mlflow.parentRunId", parent)
+    if finished.returncode:
+        where = f"its log is an artifact of the run {', '.join(runs)}" if runs else "see above"
+        raise StepError(f"{job.name} failed on Kubernetes; {where}")
+
+
+def keep_logs(selector: str = cluster.APP) -> list[str]:
+    """Make the logs of Jobs artifacts of their runs; return the runs."""
+    found = []
+    for run_id, pod, text in cluster.logs(selector):
+        MlflowClient().log_text(run_id, text, f"logs/{pod}.log")
+        found.append(run_id)
+    return found
+
+
+def check_image(image: str) -> None:
+    """Raise InputError if MLflow would push ``image`` under another name that it has here."""
+    try:
+        tags = docker.from_env().images.get(image).tags
+    except docker.errors.ImageNotFound:
+        return
+    if tags[0] != image:
+        raise InputError(
+            f"{image}: is called {tags[0]} too, and MLflow would push it under that name; remove "
+            f"the name (docker rmi {tags[0]}), or use BUILD=1"
+        )
+
+
+def _check() -> None:
+    """Raise InputError unless there is a cluster, and a tracking server that it can reach."""
+    cluster.connect()
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri.startswith("http"):
+        raise InputError(
+            f"MLFLOW_TRACKING_URI is {uri or 'not set'}; expected a tracking server "
+            "(http://… or https://…), as Jobs report to it"
+        )
+
+
+def _experiment(client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return found.experiment_id if found else client.create_experiment(EXPERIMENT)
