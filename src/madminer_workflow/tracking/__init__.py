@@ -57,18 +57,18 @@ def target(given: str | None) -> Target | None:
 
 
 def experiment() -> str | None:
-    """The experiment that the environment names."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    """The experiment that the environment names, or its number, which ``mlflow run`` sets."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or os.environ.get("MLFLOW_EXPERIMENT_ID")
 
 
 @contextmanager
 def followed(
-    workdir: Path, parameters: Mapping[str, Any], given: str | None, warn: Warn
+    workdir: Path, parameters: Mapping[str, Any], given: str | None, warn: Warn, whole: bool = True
 ) -> Iterator[Journal | None]:
-    """Record a whole workflow in ``workdir`` while the block runs it, if anybody wants to know.
+    """Record a workflow in ``workdir`` while the block runs it, if anybody wants to know.
 
     Yields its record, or None. What its steps record, see ``step_environment``, is uploaded along
-    with it.
+    with it. In the end the record tells all results there are, if it is of the ``whole`` workflow.
     """
     wanted = target(given)
     if not wanted:
@@ -84,7 +84,8 @@ def followed(
     with _uploading(Follower(workdir / FOLDER, wanted.uri, warn)), _ending(journal):
         journal.params({"workflow": parameters})
         yield journal
-        products.whole(workdir, journal)
+        if whole:
+            products.whole(workdir, journal)
 
 
 def step_environment(journal: Journal | None) -> dict[str, str]:
