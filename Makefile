@@ -7,13 +7,17 @@ CORES ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PARALLEL ?= 1
+STEP ?= all
+KUBERNETES = $(BIN)/python -m madminer_workflow.kubernetes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-local test-all lint format docs benchmark images images-push \
-	reana-run reana-follow reana-download clean
+	reana-run reana-follow reana-download \
+	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(READY)  ## Make the environment .venv from constraints.txt
 
@@ -62,6 +66,20 @@ reana-follow: $(READY)  ## Follow WORKFLOW on REANA
 
 reana-download: $(READY)  ## Fetch the results of WORKFLOW from REANA into runs/reana
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana download
+
+kube-input: $(READY)  ## Write kube/input_configmap.yml from the folder ANALYSIS
+	@$(KUBERNETES) input --analysis $(ANALYSIS)
+
+kube-apply: $(READY)  ## Make the volume and the ConfigMap of kube/ known to the cluster
+	@$(KUBERNETES) apply
+
+kube-logs: $(READY)  ## Keep the logs of all Jobs as artifacts of their MLflow runs
+	@$(KUBERNETES) logs
+
+mlflow-kubernetes: $(READY)  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
+	@$(KUBERNETES) run "$(STEP)" --analysis $(ANALYSIS) --registry "$(REGISTRY)" \
+		--njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) --parallel $(PARALLEL) \
+		$(if $(BUILD),--build) --parameters "$(PARAMETERS)"
 
 clean:  ## Remove the environment and caches; results in runs/ stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

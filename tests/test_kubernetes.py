@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from werkzeug.test import Client
 
 from madminer_workflow.analysis import load_analysis
 from madminer_workflow.engines.folder import STEPS
@@ -20,6 +21,7 @@ from madminer_workflow.kubernetes.config_map import config_map, items, write
 from madminer_workflow.kubernetes.project import LABEL, write_project
 
 from .conftest import DATA, REPOSITORY
+from .kube_server.api import Cluster, serving, write_kubeconfig
 from .kube_server.volumes import lay_out
 from .reana_server import releases
 
@@ -180,17 +182,86 @@ def test_no_analysis(tmp_path: Path):
         config_map(tmp_path)
 
 
+def root_again(job: dict) -> None:
+    job["spec"]["template"]["spec"]["securityContext"]["runAsUser"] = 0
+
+
+def privileges(job: dict) -> None:
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    container["securityContext"]["allowPrivilegeEscalation"] = True
+
+
+def another_claim(job: dict) -> None:
+    job["spec"]["template"]["spec"]["volumes"][1]["persistentVolumeClaim"]["claimName"] = "other"
+
+
+def another_file(job: dict) -> None:
+    items = [{"key": "run_card.dat", "path": "run_card.dat"}]
+    job["spec"]["template"]["spec"]["volumes"][0]["configMap"]["items"] = items
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (root_again, "runAsUser=0"),
+        (privileges, "allowPrivilegeEscalation"),
+        (another_claim, "PersistentVolumeClaim other not found"),
+        (another_file, "non-existent config key: run_card.dat"),
+    ],
+)
+def test_the_cluster_of_the_tests_refuses_what_would_not_run(tmp_path: Path, change, problem: str):
+    (tmp_path / "srv/madminer-workflow").mkdir(parents=True)
+    api = Client(Cluster(tmp_path, None))
+    for name in MANIFESTS:
+        body = yaml.safe_load((REPOSITORY / name).read_text())
+        kind = f"{body['kind'].lower()}s"
+        namespace = "" if body["kind"] == "PersistentVolume" else "namespaces/default/"
+        assert api.post(f"/api/v1/{namespace}{kind}", json=body).status_code == 201
+    job = yaml.safe_load((REPOSITORY / TEMPLATE).read_text())
+    change(job)
+    answer = api.post("/apis/batch/v1/namespaces/default/jobs", json=job)
+    assert answer.status_code in (403, 404, 422) and problem in answer.json["message"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["run", "shower", "--registry", "r"], "'shower' is not one of 'all', 'configure'"),
-        (["run", "combine"], "--registry"),
         (["run", "combine", "--registry", "r", "--parameters", "alpha"], "expected NAME=VALUE"),
         (["run", "combine", "--registry", "r"], "no Kubernetes cluster is known here"),
+        (["run", "combine", "--parameters", "alpha=1"], "PARAMETERS: unknown alpha; expected"),
         (["apply"], "no Kubernetes cluster is known here"),
     ],
 )
 def test_the_command_line_says_what_is_missing(arguments: list[str], problem: str, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("KUBECONFIG", "/none")
     finished = CliRunner().invoke(command.main, arguments)
     assert finished.exit_code == 2 and problem in finished.output, finished.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"MLFLOW_TRACKING_URI": "sqlite:///runs.db"}, "expected a tracking server"),
+        ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "does not answer"),
+    ],
+)
+def test_jobs_need_a_server_to_report_to(tmp_path: Path, monkeypatch, variables, problem: str):
+    with serving(Cluster(tmp_path, None)) as url:
+        write_kubeconfig(tmp_path / "config", url)
+        for name, value in (variables | {"KUBECONFIG": str(tmp_path / "config")}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(REPOSITORY)
+        finished = CliRunner().invoke(command.main, ["run", "combine"])
+        assert finished.exit_code in (1, 2) and problem in finished.output, finished.output
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        finished = CliRunner().invoke(command.main, ["run", "combine"])
+        assert finished.exit_code == 2 and "REGISTRY is not set" in finished.output
+
+
+def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch):
+    write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    finished = CliRunner().invoke(command.main, ["apply"])
+    assert finished.exit_code == 1 and "the Kubernetes cluster does not answer" in finished.output

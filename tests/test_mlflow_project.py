@@ -130,5 +130,5 @@ def test_the_whole_and_a_training_with_another_alpha(tmp_path: Path):
     assert training.data.params["training.n_epochs"] == "3"
     assert training.data.params["network.n_hidden"] == "[6, 6]"
     steps = [point.step for point in client.get_metric_history(training.info.run_id, "loss_train")]
-    assert sorted(steps) == [0, 1, 2]
+    assert sorted(steps) == [1, 2, 3]
     assert model.read_bytes() != before

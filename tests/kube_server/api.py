@@ -28,6 +28,7 @@ CORE = "/api/v1/namespaces/<namespace>"
 BATCH = "/apis/batch/v1"
 ROUTES = Map(
     [
+        Rule("/version/", endpoint="version"),
         *(Rule(f"{p}/<plural>", methods=["POST"], endpoint="create") for p in ("/api/v1", CORE)),
         Rule(f"{CORE}/<plural>/<name>", methods=["PUT"], endpoint="replace"),
         Rule(f"{BATCH}/namespaces/<namespace>/jobs", methods=["POST"], endpoint="create_job"),
@@ -69,6 +70,10 @@ class Cluster:
         return status | {"message": message, "code": code}, code
 
     # What clients ask for.
+
+    def version(self, request: Request) -> dict[str, Any]:
+        names = ("buildDate", "compiler", "gitCommit", "gitTreeState", "gitVersion", "goVersion")
+        return {"major": "1", "minor": "37", "platform": "", **dict.fromkeys(names, "")}
 
     def create(self, request: Request, plural: str, namespace: str = "") -> dict[str, Any]:
         body = self._body(request, KINDS[plural], namespace)
@@ -171,3 +176,16 @@ def serving(cluster: Cluster) -> Iterator[str]:
     finally:
         server.shutdown()
         thread.join()
+
+
+def write_kubeconfig(file: Path, url: str) -> None:
+    """Write what tells clients where the cluster is."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "test", "user": {}}],
+    }
+    file.write_text(json.dumps(content))

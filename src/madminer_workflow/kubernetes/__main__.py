@@ -46,7 +46,7 @@ def apply() -> None:
 @click.argument("step", type=click.Choice([ALL, *STEPS]))
 @analysis_option
 @click.option("--workdir", help="On the volume.  [default: /data/<name of the analysis folder>]")
-@click.option("--registry", required=True, help="Where the cluster finds the images.")
+@click.option("--registry", default="", help="Where the cluster finds the images.")
 @click.option("--njobs", type=int, default=6, show_default=True)
 @click.option("--ntrainsamples", type=int, default=1, show_default=True)
 @click.option("--parameters", default="", help="More of them, as in mlflow/MLproject: NAME=VALUE …")

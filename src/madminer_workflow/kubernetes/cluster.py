@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import kubernetes
 import yaml
-from kubernetes.client import ApiException, BatchV1Api, CoreV1Api
+from kubernetes.client import ApiException, BatchV1Api, CoreV1Api, VersionApi
+from urllib3.exceptions import HTTPError
 
-from madminer_workflow.errors import InputError
+from madminer_workflow.errors import InputError, StepError
 
+PATIENCE_SECONDS = 10
 APP = "app=madminer-workflow"
 RESOURCES = {
     "ConfigMap": "namespaced_config_map",
@@ -21,11 +24,27 @@ RESOURCES = {
 
 
 def connect() -> None:
-    """Use the cluster of KUBECONFIG, or the one that this runs in; InputError without any."""
+    """Use the cluster of KUBECONFIG, or the one that this runs in.
+
+    Raises InputError if there is none, and StepError if it does not answer.
+    """
     try:
-        kubernetes.config.load_config()
+        _configure()
+        VersionApi().get_code(_request_timeout=PATIENCE_SECONDS)
     except kubernetes.config.ConfigException as error:
         raise InputError(f"no Kubernetes cluster is known here: {error}; see KUBECONFIG") from None
+    except (ApiException, HTTPError) as error:
+        reason = getattr(error, "reason", error)
+        raise StepError(f"the Kubernetes cluster does not answer: {reason}") from None
+
+
+def _configure() -> None:
+    try:
+        kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
+    except kubernetes.config.ConfigException:
+        if "KUBERNETES_SERVICE_HOST" not in os.environ:
+            raise
+        kubernetes.config.load_incluster_config()
 
 
 def apply(files: Sequence[Path]) -> Iterator[str]:

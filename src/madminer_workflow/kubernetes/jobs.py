@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,21 @@ import docker
 from mlflow import MlflowClient
 
 from madminer_workflow.analysis import load_analysis
+from madminer_workflow.engines.folder import STEPS
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster
-from madminer_workflow.kubernetes.project import LABEL, environment, write_project
-from madminer_workflow.tracking.upload import EXPERIMENT
+from madminer_workflow.kubernetes.project import (
+    LABEL,
+    entry_point,
+    environment,
+    image_in,
+    write_project,
+)
+from madminer_workflow.tracking.upload import EXPERIMENT, probe
 
 Parameters = Mapping[str, str | int]
-READS_ANALYSIS = ("configure", "sampling")
+MOUNTED = "/analysis"
+"""Where a Job sees the analysis of the ConfigMap."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +64,11 @@ def stages(order: Submission) -> Iterator[list[Job]]:
     # A histogram is the same for every member.
     members = {m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in methods}
     yield [Job("configure", "configure")]
-    yield [Job("generate", "generate", {"njobs": order.njobs})]
+    yield [Job("generate", "generate")]
     for step in ("pythia", "delphes"):
         yield [Job(step, f"{step}_{i}", {"index": i}) for i in range(order.njobs)]
     yield [Job("combine", "combine")]
-    yield [Job("sampling", "sampling", {"ntrainsamples": order.ntrainsamples})]
+    yield [Job("sampling", "sampling")]
     yield [
         Job("training", f"training_{name}_{i}", {"method": name, "member": i})
         for name, n in members.items()
@@ -72,13 +80,13 @@ def stages(order: Submission) -> Iterator[list[Job]]:
 
 def run_step(step: str, order: Submission) -> None:
     """Run one step as one Job; StepError if it fails."""
-    _check()
+    _check(order, [step])
     submit(Job(step, step), order)
 
 
 def run_all(order: Submission) -> None:
     """Run all steps, ``parallel`` Jobs at a time, in runs nested in one; StepError if one fails."""
-    _check()
+    _check(order, STEPS)
     client = MlflowClient()
     parent = client.create_run(_experiment(client), run_name=Path(order.workdir).name).info.run_id
     status = "FAILED"
@@ -93,20 +101,18 @@ def run_all(order: Submission) -> None:
 
 def submit(job: Job, order: Submission, parent: str | None = None) -> None:
     """Have MLflow run one Job and wait for it, and keep its log; StepError if it failed."""
-    submission = f"{job.name}-{uuid.uuid4().hex[:8]}".lower().replace("_", "-")
-    elsewhere = "analysis" in order.parameters
-    reads = job.step in READS_ANALYSIS and not elsewhere
-    project = write_project(job.step, order.analysis if reads else None, order.registry, submission)
+    submission = f"{job.step}-{uuid.uuid4().hex}"
+    analysis = None if "analysis" in order.parameters else order.analysis
+    project = write_project(job.step, analysis, order.registry, submission)
     if not order.build:
-        check_image(f"{order.registry}/{environment(job.step).image}")
-    parameters = {"workdir": order.workdir, **({"analysis": "/analysis"} if reads else {})}
+        check_image(image_in(order.registry, environment(job.step).image))
     command = [
         *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", job.step),
         *("--backend", "kubernetes", "--backend-config", str(project / "kubernetes_config.json")),
         *("--experiment-name", EXPERIMENT, "--run-name", job.name),
         *(["--build-image"] if order.build else []),
     ]
-    for name, value in (parameters | dict(order.parameters) | dict(job.parameters)).items():
+    for name, value in parameters(job, order).items():
         command += ["--param-list", f"{name}={value}"]
     finished = subprocess.run(command)
     runs = keep_logs(f"{LABEL}={submission}")
@@ -116,6 +122,19 @@ def submit(job: Job, order: Submission, parent: str | None = None) -> None:
     if finished.returncode:
         where = f"its log is an artifact of the run {', '.join(runs)}" if runs else "see above"
         raise StepError(f"{job.name} failed on Kubernetes; {where}")
+
+
+def parameters(job: Job, order: Submission) -> dict[str, str | int]:
+    """The parameters of a Job: what its entry point has of those of the submission."""
+    common = {
+        "workdir": order.workdir,
+        "analysis": MOUNTED,
+        "njobs": order.njobs,
+        "ntrainsamples": order.ntrainsamples,
+        **order.parameters,
+    }
+    known = entry_point(job.step)["parameters"]
+    return {name: common[name] for name in known if name in common} | dict(job.parameters)
 
 
 def keep_logs(selector: str = cluster.APP) -> list[str]:
@@ -140,8 +159,14 @@ def check_image(image: str) -> None:
         )
 
 
-def _check() -> None:
-    """Raise InputError unless there is a cluster, and a tracking server that it can reach."""
+def _check(order: Submission, steps: Iterable[str]) -> None:
+    """Raise InputError if something is missing or wrong, StepError if a server does not answer."""
+    known = {name for step in steps for name in entry_point(step)["parameters"]}
+    unknown = sorted(set(order.parameters) - known)
+    if unknown:
+        raise InputError(
+            f"PARAMETERS: unknown {', '.join(unknown)}; expected {', '.join(sorted(known))}"
+        )
     cluster.connect()
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri.startswith("http"):
@@ -149,6 +174,10 @@ def _check() -> None:
             f"MLFLOW_TRACKING_URI is {uri or 'not set'}; expected a tracking server "
             "(http://… or https://…), as Jobs report to it"
         )
+    try:
+        probe(uri)
+    except OSError as error:
+        raise StepError(f"the tracking server {uri} does not answer: {error}") from None
 
 
 def _experiment(client: MlflowClient) -> str:

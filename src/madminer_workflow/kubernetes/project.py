@@ -16,6 +16,7 @@ import yaml
 from madminer_workflow.errors import InputError
 from madminer_workflow.kubernetes.config_map import config_map, items
 
+MLPROJECT = Path("mlflow/MLproject")
 BUILD = Path("build/mlflow-kubernetes")
 LABEL = "madminer-workflow/submission"
 """The label that tells the Jobs of one submission from all others."""
@@ -43,28 +44,45 @@ def environment(step: str, steps: Path = Path("steps")) -> Environment:
     return Environment(f"{described['image']}:{described['imagetag']}", classes[name])
 
 
+def entry_point(step: str) -> dict[str, Any]:
+    """What ``mlflow/MLproject`` says about ``step``."""
+    return yaml.safe_load(MLPROJECT.read_text())["entry_points"][step]
+
+
 def write_project(step: str, analysis: Path | None, registry: str, submission: str) -> Path:
     """Write the project of ``step`` with images from ``registry``; return its directory.
 
     To be called in the root of the repository. ``analysis`` is the folder that the ConfigMap is
-    made from, None if the step reads no files of it; ``submission`` labels the Job.
+    made from, None if the analysis is on the volume; ``submission`` labels the Job.
     """
     surroundings = environment(step)
+    image = image_in(registry, surroundings.image)
     directory = BUILD / submission
     directory.mkdir(parents=True, exist_ok=True)
-    project = yaml.safe_load(Path("mlflow/MLproject").read_text())
-    name = project["name"]
+    project = yaml.safe_load(MLPROJECT.read_text())
     project["entry_points"] = {step: project["entry_points"][step]}
-    project["docker_env"] = {"image": f"{registry}/{surroundings.image}"}
+    project["docker_env"] = {"image": image}
     _write(directory / "MLproject", project)
     template = yaml.safe_load(Path("mlflow/kubernetes_job_template.yaml").read_text())
     complete_template(template, surroundings.resources, analysis, submission)
     _write(directory / "job_template.yaml", template)
     config = json.loads(Path("mlflow/kubernetes_config.json").read_text())
     config["kube-job-template-path"] = str(directory / "job_template.yaml")
-    config["repository-uri"] = f"{registry}/{name}/project"
+    config["repository-uri"] = f"{image.rpartition('/')[0]}/project"
     (directory / "kubernetes_config.json").write_text(json.dumps(config, indent=2) + "\n")
     return directory
+
+
+def image_in(registry: str, image: str) -> str:
+    """The name of an image in ``registry``; with none given, its name must have one."""
+    if registry:
+        return f"{registry}/{image}"
+    if image.count("/") < 2:
+        raise InputError(
+            f"REGISTRY is not set: expected the registry where the cluster finds {image}; images "
+            "get there with make images-push REGISTRY=…"
+        )
+    return image
 
 
 def complete_template(
@@ -80,7 +98,7 @@ def complete_template(
         "requests": {"cpu": resources["kubernetes_cpu_request"], "memory": memory},
         "limits": {"cpu": resources["kubernetes_cpu_limit"], "memory": memory},
     }
-    if analysis is not None:
+    if analysis:
         [source] = [v["configMap"] for v in pod["spec"]["volumes"] if "configMap" in v]
         source["items"] = items(config_map(analysis))
 
