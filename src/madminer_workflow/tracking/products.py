@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import resource
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,12 @@ import numpy as np
 
 from madminer_workflow import __version__
 from madminer_workflow.files import read_json
+from madminer_workflow.tracking import registry
+from madminer_workflow.tracking.archives import checksum, member_of
 from madminer_workflow.tracking.journal import Journal
 from madminer_workflow.versions import versions
 
-IMAGE = "MADMINER_IMAGE"
+IMAGE = "MADMINER_WORKFLOW_IMAGE"
 """Names, within an image, that image."""
 
 Arguments = Mapping[str, Any]
@@ -129,9 +129,12 @@ def training(arguments: Arguments, output: Path, journal: Journal) -> None:
     journal.artifact(output / "Model.tar.gz")
 
 
-def evaluating(_: Arguments, output: Path, journal: Journal) -> None:
-    """What a method can do, and whether it is believed."""
+def evaluating(arguments: Arguments, output: Path, journal: Journal) -> None:
+    """What a method can do, whether it is believed, and the models that can do it."""
     evaluated(output, journal)
+    registry.propose(
+        arguments["evaluation"], arguments["models"], arguments["data"], output, journal
+    )
 
 
 def evaluated(output: Path, journal: Journal) -> None:
@@ -252,20 +255,6 @@ def events_of(job: Mapping[str, Any]) -> dict[str, int]:
 def task_name(task: Mapping[str, Any]) -> str:
     """A name for a block of events."""
     return f"{task['process']}.{task['sampling_benchmark']}.{task['block']}"
-
-
-def member_of(archive: Path, name: str) -> bytes:
-    """The content of one file of a ``.tar.gz``."""
-    with tarfile.open(archive) as tar:
-        content = tar.extractfile(name)
-        assert content is not None
-        return content.read()
-
-
-def checksum(file: Path) -> str:
-    """The SHA-256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 _STEPS: dict[str, Callable[[Arguments, Path, Journal], None]] = {
