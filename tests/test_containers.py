@@ -106,44 +106,45 @@ def docker(engine: str, tmp_path: Path) -> dict[str, str]:
 
 
 def documented_line(page: str, file: str) -> list[str]:
-    """The words of the line in a page of docs/ that runs a workflow file with plain yadage."""
+    """The words of the line in a page of docs/ that runs a workflow file, for containers."""
     text = (REPOSITORY / "docs" / page).read_text()
-    [line] = re.findall(rf"^    (yadage-run workdir {file} -(?:.*\\\n)*.*)$", text, re.MULTILINE)
-    return shlex.split(line.replace("\\\n", " "))
+    [line] = re.findall(rf"^    (yadage-run workdir {file} (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    words = shlex.split(line.replace("\\\n", " "))
+    if "--plugins" in words:
+        option = words.index("--plugins")
+        del words[option : option + 2]
+    return words
 
 
 def yadage_run(
     docker: dict[str, str],
-    line: list[str],
+    line: tuple[str, str],
     workdir: Path,
+    inputs: Path,
     user: str = "1000:0",
-    **parameters: str | Path,
+    **parameters: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a documented line with other ``parameters``, steps as ``user``."""
-    words = [str(BIN / "yadage-run"), str(workdir), *line[2:]]
-    for i, (name, given, _) in enumerate(word.partition("=") for word in words):
-        if given and name in parameters:
-            words[i] = f"{name}={parameters[name]}"
+    """Run a documented line on the analysis in ``inputs``, steps as ``user``."""
+    values = {
+        "yadage-run": str(BIN / "yadage-run"),
+        "workdir": str(workdir),
+        "initdir=$PWD": f"initdir={inputs}",
+    }
+    words = [values.get(word, word) for word in documented_line(*line)]
+    assert f"initdir={inputs}" in words
+    # The last word about a parameter counts.
+    parameters = {"inputfile": "input.yml", "njobs": "2", **parameters}
+    words += [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
     text = (REPOSITORY / "docs/containers.md").read_text()
     variables = dict(re.findall(r"^    export (PACKTIVITY_\w+)=\"?(.*?)\"?$", text, re.MULTILINE))
-    assert "--user $(id -u):0" in variables["PACKTIVITY_DOCKER_CMD_MOD"]
+    assert variables["PACKTIVITY_DOCKER_CMD_MOD"] == "--user $(id -u):0"
     variables["PACKTIVITY_DOCKER_CMD_MOD"] = f"--user {user}"
     return run(*words, cwd=REPOSITORY, env=docker | variables, umask=0o002)
 
 
-def whole_workflow(
-    docker: dict[str, str], workdir: Path, inputs: Path
-) -> subprocess.CompletedProcess[str]:
-    """Run the workflow of the analysis in ``inputs``."""
-    line = documented_line("containers.md", "workflow.yml")
-    return yadage_run(docker, line, workdir, inputfile="input.yml", njobs="2", initdir=inputs)
-
-
-def part(name: str) -> list[str]:
-    """The documented line for a part of the workflow, without the option for no containers."""
-    line = documented_line("running.md", f"{name}.yml --toplevel workflows")
-    option = line.index("--plugins")
-    return line[:option] + line[option + 2 :]
+WHOLE = ("containers.md", "workflow.yml")
+PHYSICS_PART = ("running.md", "physics.yml")
+ML_PART = ("running.md", "ml.yml")
 
 
 def steps(workdir: Path) -> list[Path]:
@@ -250,7 +251,7 @@ def test_reana_client_accepts_the_environments(physics: str, docker: dict[str, s
 def test_the_whole_workflow(physics: str, docker: dict[str, str], inputs: Path, tmp_path: Path):
     workdir = tmp_path / "workdir"
     content = (inputs / "input.yml").read_bytes()
-    finished = whole_workflow(docker, workdir, inputs)
+    finished = yadage_run(docker, WHOLE, workdir, inputs)
     assert finished.returncode == 0, finished.stderr[-4000:]
 
     assert counts(workdir) == PHYSICS_STEPS | ML_STEPS
@@ -267,16 +268,15 @@ def test_the_whole_workflow(physics: str, docker: dict[str, str], inputs: Path, 
 def test_the_parts_alone_as_anybody(
     physics: str, docker: dict[str, str], inputs: Path, tmp_path: Path
 ):
-    analysis = {"inputfile": "input.yml", "njobs": "2", "initdir": inputs}
     events, learning = tmp_path / "events", tmp_path / "learning"
-    finished = yadage_run(docker, part("physics"), events, ANYBODY, **analysis)
+    finished = yadage_run(docker, PHYSICS_PART, events, inputs, ANYBODY)
     assert finished.returncode == 0, finished.stderr[-4000:]
     assert counts(events) == PHYSICS_STEPS
 
     inputs.chmod(0o755)
     shutil.copy(events / "physics/combine/combined_delphes.h5", inputs / "events.h5")
     make_read_only(inputs)
-    finished = yadage_run(docker, part("ml"), learning, ANYBODY, data="events.h5", **analysis)
+    finished = yadage_run(docker, ML_PART, learning, inputs, ANYBODY, data="events.h5")
     assert finished.returncode == 0, finished.stderr[-4000:]
     assert counts(learning) == ML_STEPS
     assert (learning / "ml/plotting/report.html").is_file()
@@ -307,7 +307,7 @@ def test_a_failure_in_a_container_fails_the_workflow(
     # Accepted by configure; every event fails the cut, which combine finds out.
     change(inputs, "pt_j1 > 20.0", "pt_j1 > 1000000.0")
     workdir = tmp_path / "workdir"
-    finished = whole_workflow(docker, workdir, inputs)
+    finished = yadage_run(docker, WHOLE, workdir, inputs)
     assert finished.returncode == 1
     assert "workflow finished but failed" in finished.stderr
     logs = {path.parents[1].name: path.read_text() for path in workdir.rglob("*.run.log")}
@@ -321,7 +321,7 @@ def test_an_analysis_that_is_wrong_fails_the_workflow(
 ):
     change(inputs, "generator: builtin", "generator: builtins")
     workdir = tmp_path / "workdir"
-    finished = whole_workflow(docker, workdir, inputs)
+    finished = yadage_run(docker, WHOLE, workdir, inputs)
     assert finished.returncode == 1
     [log] = workdir.rglob("*.run.log")
     assert log.parents[1].name == "configure"
@@ -353,8 +353,7 @@ def test_the_programs_make_events(programs: str, docker: dict[str, str], tmp_pat
     (inputs / "input.yml").write_text(yaml.safe_dump(content, sort_keys=False))
     make_read_only(inputs)
     workdir = tmp_path / "workdir"
-    parameters = {"inputfile": "input.yml", "njobs": "2", "initdir": inputs}
-    finished = yadage_run(docker, part("physics"), workdir, ANYBODY, **parameters)
+    finished = yadage_run(docker, PHYSICS_PART, workdir, inputs, ANYBODY)
     assert finished.returncode == 0, finished.stderr[-4000:]
 
     assert counts(workdir) == PHYSICS_STEPS
