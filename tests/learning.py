@@ -14,6 +14,7 @@ from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import union
 from madminer_workflow.ml.sampling import write_member
 from madminer_workflow.ml.training import training
+from tests import chain
 
 PRIORS = {
     "CWL2": {"prior": "gaussian", "mean": 0.0, "std": 0.5},
@@ -33,6 +34,7 @@ TRAINING = {
 }
 GRID = {"range": [-1.0, 1.0], "resolution": 5}
 EVALUATION = {
+    "analysis": "toy",
     "luminosity": 3e6,
     "theta_ref": "sm",
     "test_split": 0.2,
@@ -94,3 +96,21 @@ def results(data: Path, models: list[Path], directory: Path, **changes: Any) -> 
     unpacked = unpack(directory / "Results.tar.gz", directory / "unpacked")
     with np.load(unpacked / "arrays.npz") as arrays:
         return json.loads((unpacked / "results.json").read_text()), dict(arrays)
+
+
+def analysis(path: Path, chosen: list[dict[str, Any]], luminosity: float = 3e5) -> Path:
+    """An analysis file with methods for the toy events."""
+    return chain.analysis_file(
+        path,
+        name="toy",
+        benchmarks={"sm": {"CWL2": 0.0, "CPWL2": 0.0}, "w": {"CWL2": 10.0, "CPWL2": 0.0}},
+        processes=[{**chain.tiny("processes")[0], "events": {"sm": 8000, "w": 2000}}],
+        observables=[{"name": f"x{i}", "definition": f"j[{i}].pt"} for i in range(2)],
+        cuts=[],
+        ml={
+            "luminosity": luminosity,
+            "test_split": 0.2,
+            "methods": chosen,
+            "limits": {"grid": {"CWL2": GRID, "CPWL2": GRID}},
+        },
+    )

@@ -196,5 +196,5 @@ def test_undefined_observables_are_named(tiny: Physics, tmp_path: Path) -> None:
 
 def test_evaluation_holds_what_its_method_needs_only(tiny: Physics, tmp_path: Path) -> None:
     sampling(TINY, tiny.combined, 1, tmp_path)
-    keys = {"luminosity", "theta_ref", "test_split", "limits", "fisher_theta", "seed"}
+    keys = {"analysis", "luminosity", "theta_ref", "test_split", "limits", "fisher_theta", "seed"}
     assert read_json(tmp_path / "methods/sally/evaluation.json").keys() == keys

@@ -21,7 +21,7 @@ from madminer_workflow.ml.events import Events, union
 from madminer_workflow.systematics import nuisance_parameters
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
-EVALUATION_KEYS = (*SHARED_KEYS, "fisher_theta", "seed")
+EVALUATION_KEYS = (*SHARED_KEYS, "analysis", "fisher_theta", "seed")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ def evaluation_settings(analysis: dict[str, Any]) -> dict[str, Any]:
     """What ``pose_problem`` and evaluating need of an analysis: ``evaluation.json``."""
     ml = analysis["ml"]
     shared = {key: ml[key] for key in SHARED_KEYS}
-    return {**shared, "fisher_theta": ml["fisher"]["theta"], "seed": analysis["seed"]}
+    return {
+        **shared,
+        "analysis": analysis["name"],
+        "fisher_theta": ml["fisher"]["theta"],
+        "seed": analysis["seed"],
+    }
 
 
 def check_same_analysis(analysis: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> None:

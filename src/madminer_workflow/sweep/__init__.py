@@ -22,14 +22,15 @@ from madminer_workflow import __version__
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked, natural_order, read_json, write_json
 from madminer_workflow.ml.problem import evaluation_settings
-from madminer_workflow.sweep.outcome import Record, table, write_outcome
-from madminer_workflow.sweep.place import Place
+from madminer_workflow.sweep.outcome import Record, show, write_outcome
+from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Values, read_plan
 from madminer_workflow.sweep.search import past_of, propose
 from madminer_workflow.sweep.workers import Task, Workers
-from madminer_workflow.tracking import FOLDER, followed, target
+from madminer_workflow.tracking import FOLDER, followed, registry, target
+from madminer_workflow.tracking.archives import checksum
 from madminer_workflow.tracking.journal import Journal, entries
-from madminer_workflow.tracking.products import checksum
+from madminer_workflow.tracking.products import about
 
 GO_ON = "Run the same command again to go on: finished trials are kept."
 
@@ -67,9 +68,12 @@ def run_sweep(
         run = _claim(plan, data, workdir)
         _clean(workdir)
         place = Place(data, workdir)
-        with followed(workdir, _parameters(plan), _named(tracking_uri, run), console.print) as own:
+        given = _named(tracking_uri, run)
+        with followed(workdir, {}, given, console.print, whole=False) as own:
             if own:
                 place = replace(place, spool=own.file.parent, run=own.path[0])
+                own.tags({"madminer.step": "sweep", **about()})
+                own.params({"sweep": _parameters(plan)})
                 own.artifact(file)
             try:
                 records = _run_trials(plan, place, console, own)
@@ -85,7 +89,7 @@ def _conclude(
     best = write_outcome(plan, records, place.workdir)
     if best is None:
         raise StepError(f"all {len(records)} trials failed; the first: {records[0]['reason']}")
-    Console().print(table(plan, records))
+    show(plan, records)
     if own:
         own.tags(
             {
@@ -95,7 +99,17 @@ def _conclude(
         )
         for name in ("best.json", "trials.csv", "plots"):
             own.artifact(place.workdir / name)
+        _propose(place, best["trial"])
     return best
+
+
+def _propose(place: Place, number: int) -> None:
+    """Note the best trial's ensemble for the registry; those of the others stay with their runs."""
+    product = place.trial(number)
+    models = sorted(product.glob("training_*/Model.tar.gz"))
+    with recorded(place, "trial", [f"trial_{number}"], shared=True) as journal:
+        if journal:
+            registry.propose(place.evaluation, models, place.data, product, journal)
 
 
 def _run_trials(plan: Plan, place: Place, console: Console, own: Journal | None) -> list[Record]:
@@ -111,7 +125,7 @@ def _run_trials(plan: Plan, place: Place, console: Console, own: Journal | None)
     with Workers(min(plan.workers, len(missing)), place.workdir / "workers.log") as workers:
         if not place.evaluation.exists():
             list(workers.run([("prepare", (plan, place))]))
-        for batch in _batches(plan, place, known):
+        for batch in batches(plan, place, known):
             for record in workers.run(batch):
                 known[record["number"]] = record
                 write_json(_file(place.workdir, record["number"]), record)
@@ -125,7 +139,7 @@ def _run_trials(plan: Plan, place: Place, console: Console, own: Journal | None)
     return [known[number] for number in sorted(known)]
 
 
-def _batches(plan: Plan, place: Place, known: dict[int, Record]) -> Iterator[list[Task]]:
+def batches(plan: Plan, place: Place, known: dict[int, Record]) -> Iterator[list[Task]]:
     """The trials to run, as many at a time as there are workers.
 
     All trials of a batch are proposed from those before it, so that they do not depend on which of

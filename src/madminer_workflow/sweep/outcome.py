@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from rich.console import Console
 from rich.table import Table
 
 from madminer_workflow.files import atomic_path, write_json
@@ -21,6 +22,8 @@ from madminer_workflow.sweep.plan import Axis, Plan
 
 Record = dict[str, Any]
 """What ``trials.run_trial`` returns."""
+
+FILE_WIDTH = 300
 
 SHOWN = 10
 """Trials in the table that is printed; the file has all."""
@@ -87,12 +90,19 @@ def _write_csv(plan: Plan, records: Sequence[Record], file: Path) -> None:
             writer.writerow([record["number"], loss, believed, *values, *about])
 
 
-def table(plan: Plan, records: Sequence[Record]) -> Table:
-    """The best trials for people."""
+def show(plan: Plan, records: Sequence[Record]) -> None:
+    """Print the best trials."""
+    screen = Console()
+    # In a file, lines need not fit a screen.
+    console = screen if screen.is_terminal else Console(width=FILE_WIDTH)
+    console.print(_table(plan, records))
+
+
+def _table(plan: Plan, records: Sequence[Record]) -> Table:
     shown = Table(title=f"{plan.settings['name']}: {len(records)} trials", title_justify="left")
     names = [axis.key.replace(".", ".\n") for axis in plan.space]
     for name in ("trial", "validation loss", "believed", *names):
-        shown.add_column(name, justify="left" if name == "believed" else "right")
+        shown.add_column(name, justify="right", overflow="fold")
     failed = [record for record in records if record["loss"] is None]
     order = [*ranked(records), *failed]
     for record in order[:SHOWN]:

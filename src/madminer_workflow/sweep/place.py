@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from madminer_workflow.tracking import products
+from madminer_workflow.tracking import experiment, products
 from madminer_workflow.tracking.journal import Journal
 
 
@@ -44,13 +44,15 @@ class Place:
 
 
 @contextmanager
-def recorded(place: Place, path: list[str], shared: bool = False) -> Iterator[Journal | None]:
-    """Record what the block does, in a run within the sweep's, if that is tracked."""
+def recorded(
+    place: Place, step: str, path: list[str], shared: bool = False
+) -> Iterator[Journal | None]:
+    """Record what the block does as ``step``, in a run within the sweep's, if that is tracked."""
     if place.spool is None:
         yield None
         return
-    journal = Journal.begin(place.spool, [place.run, *path], shared=shared)
-    journal.tags({"madminer.step": path[-1].partition("_")[0], **products.about()})
+    journal = Journal.begin(place.spool, [place.run, *path], shared=shared, experiment=experiment())
+    journal.tags({"madminer.step": step, **products.about()})
     status = "FAILED"
     try:
         yield journal

@@ -183,9 +183,9 @@ def _range(path: KeyPath, key: str, entry: dict[str, Any], base: Settings) -> li
         return [Finding(path, f"{key} is not a number; give choices instead of low and high")]
     low, high = entry["low"], entry["high"]
     if not low < high:
-        return [Finding(path, f"expected low < high, got {low} and {high}")]
+        return [Finding(path, f"expected low < high, got {low:g} and {high:g}")]
     if entry["log"] and low <= 0:
-        return [Finding((*path, "low"), f"expected more than 0 for log, got {low}")]
+        return [Finding((*path, "low"), f"expected more than 0 for log, got {low:g}")]
     return []
 
 

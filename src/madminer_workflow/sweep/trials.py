@@ -25,6 +25,7 @@ from madminer_workflow.ml.verdict import reason
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
 from madminer_workflow.tracking import products
+from madminer_workflow.tracking.archives import member_of
 from madminer_workflow.tracking.journal import Journal
 
 LEARNING = ("network", "training")
@@ -69,7 +70,7 @@ def run_trial(plan: Plan, place: Place, number: int, values: Values) -> dict[str
     record: dict[str, Any] = {"number": number, "values": values, "loss": None, "believed": False}
     try:
         with (
-            recorded(place, [f"trial_{number}"], shared=True) as journal,
+            recorded(place, "trial", [f"trial_{number}"], shared=True) as journal,
             atomic_path(place.trial(number)) as product,
         ):
             record |= _results(plan, place, number, values, product)
@@ -104,7 +105,7 @@ def _results(
         ]
     if not all(map(math.isfinite, losses)):
         raise StepError("the validation loss is not a number")
-    results = json.loads(products.member_of(product / "Results.tar.gz", RESULTS))
+    results = json.loads(member_of(product / "Results.tar.gz", RESULTS))
     return {
         "loss": sum(losses) / len(losses),
         "losses": losses,
@@ -129,7 +130,9 @@ def _drawn(settings: Settings, **changes: Any) -> Settings:
 
 
 def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
-    with recorded(place, [f"trial_{number}", output.name]) as journal:
+    method, member = products.sample_name(samples)
+    run = [f"trial_{number}", f"{method}_{member}"]
+    with recorded(place, "training", run) as journal:
         training(samples, output, changes, _listener(journal))
         if journal:
             products.training({"samples": samples}, output, journal)

@@ -17,6 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+MODEL = "ensemble"
+"""Where the files of a model lie among a record's artifacts."""
+
 Number = int | float | bool | None
 
 
@@ -87,9 +90,17 @@ class Journal:
             _keep(file, kept / file.name)
             self._add("artifact", name=file.name, folder=folder)
 
-    def model(self, **content: Any) -> None:
-        """Note a model to be registered; see ``registry``."""
-        self._add("model", **content)
+    def model(self, files: Mapping[str, Path], **content: Any) -> None:
+        """Keep the files of a model under other names, and note what to say of it.
+
+        See ``registry``; a record has one model at most.
+        """
+        kept = self.file.with_suffix("") / MODEL
+        with contextlib.suppress(OSError):
+            kept.mkdir(parents=True, exist_ok=True)
+            for name, file in files.items():
+                _keep(file, kept / name)
+            self._add("model", **content)
 
     def end(self, status: str) -> None:
         """Note that the run has ended: FINISHED, FAILED or KILLED."""

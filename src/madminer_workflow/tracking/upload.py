@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from madminer_workflow.tracking import registry
 from madminer_workflow.tracking.record import Record, records_in
 
 EXPERIMENT = "madminer-workflow"
@@ -166,6 +167,8 @@ class Uploader:
                 self.client.log_artifacts(run_id, str(kept), folder)
             elif kept.exists():
                 self.client.log_artifact(run_id, str(kept), entry["folder"] or None)
+        elif kind == "model":
+            registry.register(self.client, run_id, record, entry)
         elif kind == "end":
             self._end(run_id, record, entry)
 

@@ -149,6 +149,17 @@ def log_ratios(directory: Path, events: Events, thetas: np.ndarray) -> np.ndarra
     return networks.load(directory).evaluate_log_likelihood_ratio(x, thetas)[0]
 
 
+def estimated_log_ratios(directory: Path, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
+    """Estimated log r(x | theta, theta1), (n_events,), with a theta for each event.
+
+    ``x`` are the model's own inputs, (n_events, n_features).
+    """
+    from madminer_workflow.ml import networks
+
+    estimator = networks.load(directory)
+    return estimator.evaluate_log_likelihood_ratio(x, thetas, test_all_combinations=False)[0]
+
+
 def scores(directory: Path, events: Events, theta: np.ndarray) -> np.ndarray:
     """Estimated score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
     from madminer_workflow.ml import networks

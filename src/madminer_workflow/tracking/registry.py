@@ -1,0 +1,181 @@
+"""A method's ensemble in MLflow's registry of models.
+
+Evaluating proposes it as the model ``<analysis>-<method>``. What is registered are the members'
+archives and how to call them (``ml.registered``): nothing is pickled. The alias BELIEVED names the
+latest version whose diagnostics pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from madminer_workflow import __version__
+from madminer_workflow.files import read_json
+from madminer_workflow.tracking.archives import checksum, member_of
+from madminer_workflow.tracking.journal import MODEL, Journal
+
+# MLflow is imported by the uploader, if at all.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from madminer_workflow.tracking.record import Record
+
+BELIEVED = "believed"
+LOADER = "madminer_workflow.ml.registered"
+POINT = "theta_"
+"""What the names of inputs that are parameters begin with."""
+FOLDER = "model"
+EXAMPLES = 5
+TIME_TAG = "madminer.time"
+CONTENT_TAG = "madminer.model_sha256"
+
+
+def propose(
+    evaluation: Path, models: Sequence[Path], data: Path, output: Path, journal: Journal
+) -> None:
+    """Note the ensemble of ``models`` for the registry, with what evaluating found in ``output``.
+
+    A histogram is not registered: its likelihood is one of all events, not a function of each.
+    """
+    notes = {file: json.loads(member_of(file, "method.json")) for file in models}
+    # The order of the arguments has no meaning.
+    models = sorted(models, key=lambda file: notes[file]["member"])
+    first = notes[models[0]]
+    settings = first["settings"]
+    if "network" not in settings:
+        return
+    shared = read_json(evaluation)
+    results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
+    with np.load(io.BytesIO(member_of(output / "Results.tar.gz", "arrays.npz"))) as arrays:
+        example = _example(first, dict(arrays))
+    files = {f"member_{notes[file]['member']}.tar.gz": file for file in models}
+    digests = {name: checksum(file) for name, file in files.items()}
+    seeds = [notes[file]["seed"] for file in models]
+    config = {"evaluation": shared, "settings": settings, "seeds": seeds}
+    journal.model(
+        files,
+        name=f"{shared['analysis']}-{settings['name']}",
+        inputs=list(example),
+        outputs=_outputs(first),
+        example=example,
+        believed=results["believed"],
+        verdict=verdict(results),
+        tags={
+            "madminer.method": settings["method"],
+            "madminer.members": str(len(files)),
+            "madminer.believed": "yes" if results["believed"] else "no",
+            "madminer.config_sha256": _digest(config),
+            "madminer.data_sha256": checksum(data),
+            "madminer.version": __version__,
+            CONTENT_TAG: _digest({"files": digests, "believed": results["believed"]}),
+        },
+    )
+
+
+def verdict(results: dict[str, Any]) -> str:
+    """Which of the checks that decide fail, in one sentence."""
+    checks = [check for member in results["diagnostics"] for check in member]
+    failed = [check["check"] for check in checks if not check["passed"] and "concerns" not in check]
+    names = ", ".join(dict.fromkeys(failed))
+    return f"Fails: {names}." if failed else "Passes all checks."
+
+
+def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """The first test events as the model's inputs, by name."""
+    features = note["settings"]["features"] or note["observables"]
+    x = arrays["x_test"][:EXAMPLES]
+    example = {name: x[:, note["observables"].index(name)].tolist() for name in features}
+    if "theta1" in note["settings"]:
+        points = np.resize(arrays["theta_llr"], (len(x), len(note["parameters"])))
+        columns = zip(note["parameters"], points.T, strict=True)
+        example |= {f"{POINT}{name}": column.tolist() for name, column in columns}
+    return example
+
+
+def _outputs(note: dict[str, Any]) -> list[str]:
+    if "theta1" in note["settings"]:
+        return ["log_r"]
+    # SALLINO learns no score of nuisance parameters.
+    nuisance = note["nuisance_parameters"] if note["settings"]["method"] == "sally" else []
+    return [f"score_{name}" for name in (*note["parameters"], *nuisance)]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def register(client: MlflowClient, run_id: str, record: Record, entry: dict[str, Any]) -> None:
+    """Register what ``propose`` noted, unless it is there, and let BELIEVED name it if it is."""
+    name, tags = entry["name"], {**entry["tags"], TIME_TAG: str(entry["time"])}
+    _registered_model(client, name)
+    number = _known_version(client, name, tags[CONTENT_TAG])
+    if number is None:
+        with TemporaryDirectory() as scratch:
+            model = Path(scratch) / FOLDER
+            _save(record.artifacts / MODEL, entry, model)
+            client.log_artifacts(run_id, str(model), FOLDER)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
+        made = client.create_model_version(
+            name, source, run_id, tags=tags, description=entry["verdict"]
+        )
+        number = made.version
+    if entry["believed"] and not _newer_is_believed(client, name, entry["time"]):
+        client.set_registered_model_alias(name, BELIEVED, str(number))
+
+
+def _save(files: Path, entry: dict[str, Any], target: Path) -> None:
+    """Write the model as MLflow keeps models."""
+    import mlflow.pyfunc
+    import pandas
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    inputs, outputs = (
+        Schema([ColSpec(DataType.double, name) for name in entry[kind]])
+        for kind in ("inputs", "outputs")
+    )
+    packages = ("mlflow", "madminer", "torch", "numpy")
+    mlflow.pyfunc.save_model(
+        target,
+        loader_module=LOADER,
+        data_path=str(files),
+        signature=ModelSignature(inputs, outputs),
+        input_example=pandas.DataFrame(entry["example"]),
+        pip_requirements=[
+            f"madminer-workflow=={__version__}",
+            *(f"{package}=={version(package)}" for package in packages),
+        ],
+    )
+
+
+def _registered_model(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _known_version(client: MlflowClient, name: str, digest: str) -> str | int | None:
+    """The version that is this model already: an upload that broke off is not done twice."""
+    found = client.search_model_versions(f"name = '{name}' and tags.`{CONTENT_TAG}` = '{digest}'")
+    return found[0].version if found else None
+
+
+def _newer_is_believed(client: MlflowClient, name: str, time: int) -> bool:
+    """Whether BELIEVED names a model that was evaluated after ``time``: records can come late."""
+    number = client.get_registered_model(name).aliases.get(BELIEVED)
+    if number is None:
+        return False
+    return int(client.get_model_version(name, number).tags.get(TIME_TAG, 0)) > time
