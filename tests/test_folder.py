@@ -115,7 +115,7 @@ def test_training_with_other_settings_in_the_folder(copy: Path, monkeypatch):
     for changes in ([], quoted):
         finished = CliRunner().invoke(
             main,
-            ["-C", copy.name, "step", "training", "--workdir", ".", *arguments, *changes],
+            ["-C", str(copy), "step", "training", "--workdir", ".", *arguments, *changes],
         )
         assert finished.exit_code == 0, finished.output
         assert (model.read_bytes() == before) == (not changes)
