@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from madminer.ml import ParameterizedRatioEstimator, ScoreEstimator, parameteriz
 from madminer.utils.interfaces import hdf5
 from madminer.utils.ml import eval as madminer_eval
 from madminer.utils.ml import trainer
+from madminer.utils.ml.losses import ratio_mse
 
 from madminer_workflow import madminer_fixes
 
@@ -22,9 +24,13 @@ X = RNG.normal(size=(600, 3)).astype(np.float32)
 T = (X[:, :2] + 0.3 * RNG.normal(size=(600, 2))).astype(np.float32)
 
 
+TRAIN = inspect.unwrap(ParameterizedRatioEstimator.train)
+
+
 @pytest.fixture
 def original() -> Iterator[None]:
     """MadMiner as it is installed, for the time of a test."""
+    ParameterizedRatioEstimator.train = TRAIN
     importlib.reload(trainer)
     importlib.reload(hdf5)
     core.save_madminer_settings = hdf5.save_madminer_settings
@@ -72,6 +78,40 @@ def test_every_epoch_sees_every_row_once_in_a_new_order() -> None:
         assert sorted(torch.cat([batch[0] for batch in epoch]).tolist()) == rows.tolist()
         assert all(torch.equal(second, 2.0 * first) for first, second in epoch)
     assert not torch.equal(epochs[0][0][0], epochs[1][0][0])
+
+
+def ratio_losses() -> tuple[float, float]:
+    """The validation loss that training tells, and that of the network that it leaves."""
+    rng = np.random.default_rng(3)
+    theta = (5.0 + 3.0 * rng.normal(size=(600, 2))).astype(np.float32)
+    y = (rng.random((600, 1)) > 0.5).astype(np.float32)
+    log_r = (np.sum(X[:, :2] * (theta - 5.0), axis=1, keepdims=True) / 20.0).astype(np.float32)
+    arrays = {"x": X, "theta": theta, "y": y, "r_xz": np.exp(log_r)}
+    estimator = ParameterizedRatioEstimator(n_hidden=(8,), activation="tanh")
+    torch.manual_seed(1)
+    np.random.seed(1)
+    _, told = estimator.train(
+        method="rolr",
+        n_epochs=10,
+        initial_lr=0.02,
+        n_workers=0,
+        verbose="none",
+        batch_size=100,
+        early_stopping=False,
+        **arrays,
+        **{f"{name}_val": array.copy() for name, array in arrays.items()},
+    )
+    log_r_hat, _ = estimator.evaluate_log_likelihood_ratio(X, theta, test_all_combinations=False)
+    found = [torch.as_tensor(values) for values in (log_r_hat[:, None], y, arrays["r_xz"])]
+    return told[-1], float(ratio_mse(None, found[0], None, None, found[1], found[2], None, None))
+
+
+def test_validation_is_at_the_points_of_its_events(original: None) -> None:
+    told, true = ratio_losses()
+    assert told != pytest.approx(true, rel=0.05)
+    madminer_fixes.scale_validation_points()
+    told, true = ratio_losses()
+    assert told == pytest.approx(true, rel=1e-5)
 
 
 def losses(n_epochs: int) -> np.ndarray:

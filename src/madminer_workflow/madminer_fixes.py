@@ -7,6 +7,7 @@ applying twice is harmless.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ def apply() -> None:
     """Apply every fix."""
     load_batches_by_slicing()
     keep_best_weights()
+    scale_validation_points()
     evaluate_in_one_tensor()
     save_systematics_without_scale()
     load_systematics_without_scale()
@@ -101,6 +103,36 @@ def keep_best_weights() -> None:
 
     check_early_stopping.keeps_copy = True  # type: ignore[attr-defined]
     trainer.Trainer.check_early_stopping = check_early_stopping
+
+
+def scale_validation_points() -> None:
+    """Scale the parameter points of validation events as those of training events.
+
+    ``ParameterizedRatioEstimator.train`` scales ``theta`` but not ``theta_val``: its validation
+    loss, and with that early stopping, is about a network at other points than the events'.
+    """
+    from madminer.ml import ParameterizedRatioEstimator
+
+    original = ParameterizedRatioEstimator.train
+    if getattr(original, "scales_validation_points", False):
+        return
+
+    @functools.wraps(original)
+    def train(self: Any, *args: Any, theta_val: Any = None, **kwargs: Any) -> Any:
+        package = self._package_training_data
+
+        def package_scaled(method: str, x: Any, theta: Any, *rest: Any) -> Any:
+            points = self._transform_parameters(theta) if theta is theta_val else theta
+            return package(method, x, points, *rest)
+
+        self._package_training_data = package_scaled
+        try:
+            return original(self, *args, theta_val=theta_val, **kwargs)
+        finally:
+            del self._package_training_data
+
+    train.scales_validation_points = True  # type: ignore[attr-defined]
+    ParameterizedRatioEstimator.train = train
 
 
 def evaluate_in_one_tensor() -> None:
