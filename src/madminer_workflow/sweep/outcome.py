@@ -49,7 +49,7 @@ def describe_best(plan: Plan, best: Record) -> dict[str, Any]:
         "believed": best["believed"],
         "reason": best["reason"],
         "method": plan.settings_of(best["values"]),
-        "set": [f"{name}.{key}={_word(value)}" for key, value in best["values"].items()],
+        "set": [f"{name}.{axis.key}={_word(best['values'][axis.key])}" for axis in plan.space],
     }
 
 
