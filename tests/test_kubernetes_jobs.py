@@ -155,6 +155,8 @@ def session(
         user = Session(repository, cluster, environment, address)
         user.run("input", "--analysis", "analysis")
         yield user
+        for image in engine.images.list(f"{address}/madminer-workflow/project"):
+            engine.images.remove(image.id, force=True)
         for name in IMAGES:
             engine.images.remove(f"{address}/{IMAGE.replace('madminer-ml', name)}")
 
