@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from rich.console import Console
 from rich.table import Table
 
@@ -152,13 +152,24 @@ def parameters(space: Sequence[Axis], records: Sequence[Record]) -> Figure:
         else:
             _draw(panel, values, known)
             if axis.log:
-                panel.set_xscale("log")
+                _logarithmic(panel, axis)
             else:
                 panel.xaxis.set_major_locator(MaxNLocator(5, integer=axis.whole))
         panel.set_xlabel(axis.key, fontsize=11)
     panels[0].set_ylabel("validation loss")
     style.legend_beside(figure, panels[0])
     return figure
+
+
+def _logarithmic(panel: Axes, axis: Axis) -> None:
+    """A logarithmic axis with labels that do not overlap, and some at all."""
+    panel.set_xscale("log")
+    decades = np.log10(axis.high / axis.low)
+    labelled = (1.0, 2.0, 5.0) if decades < 1.0 else (1.0, 3.0) if decades < 2.0 else (1.0,)
+    panel.xaxis.set_major_locator(LogLocator(subs=labelled))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.set_xlim(axis.low / 10 ** (0.05 * decades), axis.high * 10 ** (0.05 * decades))
 
 
 def _draw(axes: Axes, positions: Sequence[float], records: Sequence[Record]) -> None:
