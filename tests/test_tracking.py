@@ -160,6 +160,7 @@ def test_a_full_disk_is_the_loss_of_the_record_alone(tmp_path: Path):
         ("sqlite:///x.db", None, ("sqlite:///x.db", None)),
         (None, "http://other", ("http://other", None)),
         ("", "http://other", ("http://other", None)),
+        (" ", None, None),
         ("http://host", "http://other", ("http://host", None)),
     ],
 )

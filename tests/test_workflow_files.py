@@ -226,5 +226,5 @@ def test_workflow_files_pass_the_schema(file: str, toplevel: str):
 def test_default_parameters_name_the_reference_analysis():
     parameters = yaml.safe_load((ROOT / "inputs/parameters.yml").read_text())
     assert sorted(parameters) == ["inputfile", "njobs", "ntrainsamples", "settings", "tracking_uri"]
-    assert parameters["settings"] == parameters["tracking_uri"] == ""
+    assert parameters["settings"] == parameters["tracking_uri"] == " "
     assert (ROOT / parameters["inputfile"]).is_file()

@@ -47,7 +47,8 @@ def target(given: str | None) -> Target | None:
     NAME is that of the run that all steps of a workflow are nested in. None if there is neither;
     InputError for a NAME that no run can have.
     """
-    uri, _, name = (given or os.environ.get("MLFLOW_TRACKING_URI", "")).partition("#")
+    wanted = (given or "").strip() or os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri, _, name = wanted.partition("#")
     if name and not _NAME.fullmatch(name):
         raise InputError(
             f"--tracking-uri: the name {name!r} of the run: expected letters, digits, blanks and "
