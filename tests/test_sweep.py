@@ -454,6 +454,7 @@ def children(pid: int) -> list[int]:
     return [int(number) for number in path.read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(folder: Path, finished: Path, toy_file: Path) -> None:
     """The same trials as without the interruption, finished ones as they were."""
     workdir = folder / "killed"
@@ -522,6 +523,7 @@ def test_a_sweep_of_failures_fails(
         run_sweep(sweep_file(folder), toy_file, workdir)
 
 
+@pytest.mark.slow
 def test_two_workers_more_trials_and_data_of_another_analysis(
     folder: Path, toy_file: Path, tiny: Any, tmp_path: Path
 ) -> None:
