@@ -482,7 +482,7 @@ def test_a_killed_sweep_goes_on(folder: Path, finished: Path, toy_file: Path) ->
         raise AssertionError("workers outlive their sweep")
     again = subprocess.run(command, env=QUIET, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"{len(done)} trials are finished already" in again.stderr
+    assert f"Finished already: {len(done)} of 4 trials" in again.stderr
     assert records(workdir) == records(finished)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert not [*workdir.glob(".trial*"), *(workdir / "trials").glob(".*")]

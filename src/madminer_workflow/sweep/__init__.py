@@ -117,7 +117,7 @@ def _run_trials(plan: Plan, place: Place, console: Console, own: Journal | None)
     known = _known(place.workdir)
     missing = [number for number in range(plan.n_trials) if number not in known]
     if known:
-        console.print(f"{len(known)} trials are finished already", highlight=False)
+        console.print(f"Finished already: {len(known)} of {plan.n_trials} trials", highlight=False)
     if not missing:
         return [known[number] for number in sorted(known)]
     lowest = min((record["loss"] for record in known.values() if record["believed"]), default=None)
