@@ -58,6 +58,12 @@ def test_the_whole_is_an_entry_point():
     assert given["analysis"] == Path("inputs/wbf") and given["njobs"] == 3
 
 
+def test_a_sweep_is_an_entry_point():
+    given = parsed(shlex.split(command("sweep", data="README.md")))
+    assert given["file"] == Path("inputs/wbf/sweep.yml")
+    assert given["workdir"] == Path("runs/wbf-sweep")
+
+
 @pytest.mark.parametrize("split", [shlex.split, on_kubernetes])
 def test_hyperparameters(split):
     values = {name: f"1{i}" for i, name in enumerate(HYPERPARAMETERS)}

@@ -1,4 +1,4 @@
-"""From records on disk to MLflow. The only module that imports it."""
+"""From records on disk to MLflow, which only this module and ``registry`` import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import time as clock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from madminer_workflow.tracking.record import Record, records_in
 
 EXPERIMENT = "madminer-workflow"
 PATH_TAG = "madminer.path"
+MADE_TAG = "madminer.made"
 JOURNAL_TAG = "madminer.journal"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Has MLflow's pages show trainings, not conversations with language models."""
 REFUSALS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 PROBE_SECONDS = 2.0
+SETTLING_SECONDS = 1.0
+"""How long making a run takes at most, for two at the same moment to see each other."""
 
 # A server that does not answer must not keep anybody waiting, and its client has nothing to say
 # among the lines of a run; whoever knows better may set these.
@@ -104,8 +108,10 @@ class Uploader:
             tag = "/".join(path)
             run_id = self._find(experiment, PATH_TAG, tag)
             if run_id is None:
-                own = self._create(path, experiment, time, {PATH_TAG: tag})
-                # Somebody else may have made it at the same moment: all take the same one.
+                now = str(int(1000 * clock.time()))
+                own = self._create(path, experiment, time, {PATH_TAG: tag, MADE_TAG: now})
+                # Somebody else may be making it at this moment: all take the first one.
+                clock.sleep(SETTLING_SECONDS)
                 run_id = self._find(experiment, PATH_TAG, tag) or own
                 if run_id != own:
                     self.client.delete_run(own)
@@ -122,25 +128,26 @@ class Uploader:
         return run.info.run_id
 
     def _find(self, experiment: str, tag: str, value: str) -> str | None:
-        """The first run with this tag."""
-        found = self.client.search_runs(
-            [self._experiment(experiment)],
-            f"tags.`{tag}` = '{value}'",
-            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-            max_results=1,
-        )
-        return found[0].info.run_id if found else None
+        """The run with this tag that was made first."""
+        wanted = f"tags.`{tag}` = '{value}'"
+        found = self.client.search_runs([self._experiment(experiment)], wanted)
+        made = [(int(run.data.tags.get(MADE_TAG, 0)), run.info.run_id) for run in found]
+        return min(made)[1] if made else None
 
     def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         if name.isdigit():
             return name
         if name not in self._experiments:
+            if not self.client.get_experiment_by_name(name):
+                # Somebody else may be making it at this moment.
+                with contextlib.suppress(MlflowException):
+                    self.client.create_experiment(name, artifact_place(self.uri), KIND)
             found = self.client.get_experiment_by_name(name)
-            self._experiments[name] = (
-                found.experiment_id
-                if found
-                else self.client.create_experiment(name, artifact_place(self.uri), KIND)
-            )
+            if found is None:
+                raise RuntimeError(f"the experiment {name} cannot be made")
+            self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
     def _tell(self, run_id: str, record: Record, entry: dict[str, Any]) -> None:
