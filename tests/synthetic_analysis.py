@@ -275,6 +275,7 @@ def write_result(
             "ensemble_spread": np.full((n, n), 0.1 * (members > 1)).tolist(),
         },
         "diagnostics": diagnostics,
+        "believed": all(check["passed"] for checks in diagnostics for check in checks),
         "losses": [losses] * members,
     }
     if problem.setup.nuisance:

@@ -286,6 +286,22 @@ def test_results_of_another_analysis_are_refused(
     assert message in str(caught.value)
 
 
+def test_a_method_that_was_trained_otherwise_is_told(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, _ = two
+    settings = next(m for m in read_json(own.analysis)["ml"]["methods"] if m["name"] == "sally")
+    trained = {**settings, "training": {**settings["training"], "n_epochs": 77}}
+    edited = synthetic.edited_result(own.results[1], settings=trained)
+    plotting(own.analysis, own.data, [own.results[0], edited], tmp_path)
+    results = {m["name"]: m for m in read_json(tmp_path / "results.json")["methods"]}
+    usual = settings["training"]["n_epochs"]
+    said = f"Trained with training.n_epochs = 77; the analysis file says {usual}."
+    assert results["sally"]["remarks"][0] == said
+    assert said in (tmp_path / "report.html").read_text()
+    assert not any("Trained with" in remark for remark in results["histogram"]["remarks"])
+
+
 def test_data_of_another_analysis_are_refused(
     two: tuple[synthetic.Analysis, Path], tmp_path: Path
 ) -> None:

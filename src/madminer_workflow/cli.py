@@ -506,5 +506,6 @@ def sweep(
     if not best["believed"]:
         warn(f"no trial passes its diagnostics; the best of them all: {best['reason']}")
     click.echo(f"Best: trial {best['trial']}, validation loss {best['validation_loss']:.6g}")
-    click.echo(f"Use it: madminer-workflow run ANALYSIS --set '{' '.join(best['set'])}'")
+    changes = " ".join(best["set"])
+    click.echo(f"Use it: madminer-workflow run {best['analysis']} --set '{changes}'")
     click.echo(f"Settings and more: {workdir / 'best.json'}, trials.csv, plots")

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from madminer_workflow.analysis.changes import TRAINING
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_report
@@ -100,7 +101,7 @@ def check_result(
         )
     elif name not in declared:
         difference = f"there is no method {name}; expected one of {', '.join(declared)}"
-    elif summary["settings"] != declared[name]:
+    elif sampled_with(summary["settings"]) != sampled_with(declared[name]):
         difference = f"the method {name} has other settings now"
     elif not np.array_equal(arrays["thetas"], grid.thetas()):
         difference = "the limits grid is another one now"
@@ -112,6 +113,11 @@ def check_result(
     else:
         return
     raise InputError(f"{path}: belongs to another analysis: {difference}; run evaluating again")
+
+
+def sampled_with(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a training cannot change: see ``change_training``."""
+    return {key: value for key, value in settings.items() if key not in TRAINING}
 
 
 def draw_all(content: dict[str, Any], directory: Path) -> list[report.InlineFigure]:

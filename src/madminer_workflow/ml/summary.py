@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow import __version__
+from madminer_workflow.analysis.changes import TRAINING
 from madminer_workflow.ml import information, uncertainties, verdict
 from madminer_workflow.ml.baselines import truth_log_likelihood
 from madminer_workflow.ml.information import Information, standard_deviations
@@ -46,10 +47,14 @@ def summarise_all(
     axes = {name: axis.tolist() for name, axis in zip(grid.parameters, grid.axes, strict=True)}
     widest = max(levels, key=float)
     baselines = summarise_baselines(problem, grid, levels)
+    declared = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
     methods = []
     for summary, arrays in results:
         method = summarise_method(summary, arrays, analysis, problem, grid)
-        method["remarks"] = verdict.remarks(method, baselines["truth"], axes, widest)
+        method["remarks"] = [
+            *trained_otherwise(method["settings"], declared[method["name"]]),
+            *verdict.remarks(method, baselines["truth"], axes, widest),
+        ]
         methods.append(method)
     given = {method["name"] for method in methods}
     content = {
@@ -282,6 +287,16 @@ def summarise_method(
         "curves": curves,
         "calibration": score_calibration(summary["settings"], arrays, problem),
     }
+
+
+def trained_otherwise(own: dict[str, Any], declared: dict[str, Any]) -> list[str]:
+    """How a method was trained, where that is not what the analysis file says."""
+    return [
+        f"Trained with {section}.{key} = {value}; the analysis file says {declared[section][key]}."
+        for section in TRAINING
+        for key, value in own.get(section, {}).items()
+        if value != declared[section][key]
+    ]
 
 
 def fisher_of_method(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def describe_best(plan: Plan, best: Record) -> dict[str, Any]:
     """The best trial, its settings as in the analysis file and as ``run --set`` takes them."""
     name = plan.settings["name"]
     return {
+        "analysis": os.path.relpath(plan.analysis_file),
         "trial": best["number"],
         "validation_loss": best["loss"],
         "believed": best["believed"],
