@@ -16,7 +16,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from madminer_workflow.files import unpack, write_json
+from madminer_workflow.files import checksum, member_of, unpack, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import Events, union
@@ -24,7 +24,6 @@ from madminer_workflow.ml.methods import ratio, score
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.tracking import registry
-from madminer_workflow.tracking.archives import checksum
 from madminer_workflow.tracking.journal import Journal, entries
 from madminer_workflow.tracking.products import describe
 from madminer_workflow.tracking.sync import sync
@@ -116,6 +115,14 @@ def toy_events(file: Path) -> Events:
     return union(read_sample(file), read_setup(file)).part(0.8, 0.81)
 
 
+def unpacked(archives: list[Path], directory: Path) -> list[Path]:
+    return [unpack(file, directory / str(i)) for i, file in enumerate(archives)]
+
+
+def table_of(events: Events) -> pd.DataFrame:
+    return pd.DataFrame(events.x, columns=events.observables)
+
+
 def test_a_score_gives_the_same_numbers_elsewhere(
     toy_file: Path,
     evaluated: dict[str, Any],
@@ -128,10 +135,9 @@ def test_a_score_gives_the_same_numbers_elsewhere(
     assert sync(tmp_path / "work", uri) == (1, 0)
     shutil.rmtree(tmp_path / "work")
     part = toy_events(toy_file)
-    table = pd.DataFrame(part.x, columns=part.observables)
-    found = predictions(uri, "models:/toy-sally/1", tmp_path / "elsewhere", table)
+    found = predictions(uri, "models:/toy-sally/1", tmp_path / "elsewhere", table_of(part))
     assert list(found) == ["score_CWL2", "score_CPWL2"]
-    members = [unpack(file, tmp_path / str(i)) for i, file in enumerate(models["sally"])]
+    members = unpacked(models["sally"], tmp_path)
     expected = [score.scores(member, part) for member in members]
     assert not np.array_equal(*expected)
     np.testing.assert_array_equal(found, np.mean(expected, axis=0))
@@ -148,12 +154,12 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
     sync(tmp_path, uri)
     part = toy_events(toy_file)
     theta = np.array([0.4, -0.3])
-    table = pd.DataFrame(part.x, columns=part.observables)
+    table = table_of(part)
     table["theta_CWL2"], table["theta_CPWL2"] = theta
     # The order of columns has no meaning.
     table = table[table.columns[::-1]]
     found = predictions(uri, "models:/toy-alices/1", tmp_path / "elsewhere", table)
-    members = [unpack(file, tmp_path / str(i)) for i, file in enumerate(models["alices"])]
+    members = unpacked(models["alices"], tmp_path)
     expected = [ratio.log_ratios(member, part, theta[None, :])[0] for member in members]
     np.testing.assert_array_equal(found["log_r"], np.mean(expected, axis=0))
 
@@ -174,9 +180,8 @@ def test_signature_example_and_tags(
     assert version.tags["madminer.data_sha256"] == checksum(toy_file)
     assert len(version.tags["madminer.config_sha256"]) == 64
     assert version.tags["madminer.members"] == "2"
-    results = json.loads(
-        registry.member_of(evaluated["alices"]["output"] / "Results.tar.gz", "results.json")
-    )
+    archive = evaluated["alices"]["output"] / "Results.tar.gz"
+    results = json.loads(member_of(archive, "results.json"))
     assert version.tags["madminer.believed"] == ("yes" if results["believed"] else "no")
     assert version.description == registry.verdict(results)
     run = client.get_run(version.run_id)
@@ -247,8 +252,8 @@ def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path
     setup = events.setup
     assert names == [f"score_{n}" for n in (*setup.parameters, *(e.name for e in setup.nuisance))]
     part = events.part(0.0, 0.1)
-    table = pd.DataFrame(part.x, columns=part.observables)
-    found = predictions(uri, f"models:/{registered.name}/1", tmp_path / "elsewhere", table)
+    model_uri = f"models:/{registered.name}/1"
+    found = predictions(uri, model_uri, tmp_path / "elsewhere", table_of(part))
     assert list(found) == names
     expected = score.all_scores(unpack(model, tmp_path / "unpacked"), part)
     np.testing.assert_array_equal(found, expected)

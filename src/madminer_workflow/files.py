@@ -1,9 +1,10 @@
-"""Files that are whole or absent: atomic writes, reproducible archives, safe unpacking."""
+"""Files that are whole or absent: atomic writes, checksums, archives and safe unpacking."""
 
 from __future__ import annotations
 
 import fcntl
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -90,6 +91,12 @@ def natural_order(path: str | Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+def checksum(file: Path) -> str:
+    """The SHA-256 of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def pack(directory: str | Path, archive: str | Path) -> None:
     """Pack the content of ``directory`` into a ``.tar.gz`` whose bytes depend on the content only.
 
@@ -136,6 +143,14 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
     if expected and not (directory / expected).is_file():
         raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
     return directory
+
+
+def member_of(archive: Path, name: str) -> bytes:
+    """The content of one file of a ``.tar.gz``."""
+    with tarfile.open(archive) as tar:
+        content = tar.extractfile(name)
+        assert content is not None
+        return content.read()
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:

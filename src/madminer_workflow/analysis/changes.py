@@ -56,11 +56,11 @@ def split_changes(text: Sequence[str]) -> list[str]:
     return [change for part in text for change in part.split()]
 
 
-def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str, Any]:
-    """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
-    key, equals, text = assignment.partition("=")
-    if not (key and equals):
-        raise InputError(f"--set {change}: expected KEY=VALUE")
+def put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy of ``settings`` with another value of the one with the dotted name ``key``.
+
+    Raises InputError if it lies in a section that is not there.
+    """
     settings = copy.deepcopy(settings)
     *sections, last = key.split(".")
     place = settings
@@ -68,9 +68,21 @@ def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str
         inner = place.get(section)
         if not isinstance(inner, dict):
             known = [name for name, value in place.items() if isinstance(value, dict)]
-            raise InputError(f"--set {change}: {unknown('section', section, known)}")
+            raise InputError(unknown("section", section, known))
         place = inner
-    place[last] = _value(text)
+    place[last] = copy.deepcopy(value)
+    return settings
+
+
+def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str, Any]:
+    """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
+    key, equals, text = assignment.partition("=")
+    if not (key and equals):
+        raise InputError(f"--set {change}: expected KEY=VALUE")
+    try:
+        settings = put(settings, key, _value(text))
+    except InputError as error:
+        raise InputError(f"--set {change}: {error}") from None
     part = schema.schema()["properties"]["ml"]["properties"]["methods"]["items"]
     findings = schema.check(settings, part)
     if findings:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import madminer_workflow
 from madminer_workflow.analysis.cards import mentioned_files
+from madminer_workflow.files import checksum
 
 # The engine's own notes in the directory of a step; never part of its product.
 NOTES = "_packtivity"
@@ -93,7 +94,7 @@ class Cache:
         excluded = {"engines", "sweep", "__pycache__", *(foreign[part] for part in parts)}
         name = " ".join(sorted(excluded))
         if name not in self._code:
-            self._code[name] = _tree_checksum(self._package, _checksum, excluded)
+            self._code[name] = _tree_checksum(self._package, checksum, excluded)
         return self._code[name]
 
     def _is_step(self, part: str, name: str) -> bool:
@@ -122,7 +123,7 @@ class Cache:
         status = file.stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if identity not in self._known:
-            self._known[identity] = _checksum(file)
+            self._known[identity] = checksum(file)
         return self._known[identity]
 
 
@@ -178,20 +179,12 @@ def _link_files(source: Path, names: Iterable[str], destination: Path) -> None:
             shutil.copy2(source / name, destination / name)
 
 
-def _checksum(file: Path) -> str:
-    with file.open("rb") as content:
-        digest = hashlib.sha256()
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _tree_checksum(
-    directory: Path, checksum: Callable[[Path], str], excluded: Set[str] = frozenset()
+    directory: Path, of_file: Callable[[Path], str], excluded: Set[str] = frozenset()
 ) -> str:
     digest = hashlib.sha256()
     for file in _files_below(directory):
         name = file.relative_to(directory)
         if excluded.isdisjoint(name.parts):
-            digest.update(f"{name}\0{checksum(file)}\n".encode())
+            digest.update(f"{name}\0{of_file(file)}\n".encode())
     return digest.hexdigest()

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 GRACE_SECONDS = 5.0
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What decides how many threads numerical libraries start."""
 
 
 class Commands:
@@ -80,7 +82,7 @@ def environment() -> dict[str, str]:
     """
     variables = dict(os.environ)
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in THREADS:
         variables.setdefault(name, "1")
     variables["PYTHONUNBUFFERED"] = "1"
     return variables

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from madminer_workflow import __version__
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import locked, natural_order, read_json, write_json
+from madminer_workflow.files import checksum, locked, natural_order, read_json, write_json
 from madminer_workflow.ml.problem import evaluation_settings
 from madminer_workflow.sweep.outcome import Record, show, write_outcome
 from madminer_workflow.sweep.place import Place, recorded
@@ -28,7 +28,6 @@ from madminer_workflow.sweep.plan import Plan, Values, read_plan
 from madminer_workflow.sweep.search import past_of, propose
 from madminer_workflow.sweep.workers import Task, Workers
 from madminer_workflow.tracking import FOLDER, followed, registry, target
-from madminer_workflow.tracking.archives import checksum
 from madminer_workflow.tracking.journal import Journal, entries
 from madminer_workflow.tracking.products import about
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from madminer_workflow.tracking import experiment, products
+from madminer_workflow.tracking import ending, experiment, products
 from madminer_workflow.tracking.journal import Journal
 
 
@@ -53,12 +53,5 @@ def recorded(
         return
     journal = Journal.begin(place.spool, [place.run, *path], shared=shared, experiment=experiment())
     journal.tags({"madminer.step": step, **products.about()})
-    status = "FAILED"
-    try:
+    with ending(journal):
         yield journal
-        status = "FINISHED"
-    except Exception as error:
-        journal.tags({"madminer.problem": str(error)[:5000]})
-        raise
-    finally:
-        journal.end(status)

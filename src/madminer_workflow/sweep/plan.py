@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from madminer_workflow.analysis import load_analysis, schema, semantics
+from madminer_workflow.analysis.changes import put
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath, show, unknown
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.files import read_json
@@ -93,7 +93,7 @@ def read_plan(file: Path) -> Plan:
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """``settings`` with other ``values``, by dotted name, and numbers in the schema's type."""
     for key, value in values.items():
-        settings = _put(settings, key, value)
+        settings = put(settings, key, value)
     return schema.fill(settings, _part())
 
 
@@ -103,16 +103,6 @@ def value_at(settings: Settings, key: str) -> Any:
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _put(settings: Settings, key: str, value: Any) -> Settings:
-    settings = copy.deepcopy(settings)
-    *sections, last = key.split(".")
-    place = settings
-    for section in sections:
-        place = place[section]
-    place[last] = copy.deepcopy(value)
-    return settings
 
 
 def _raise(document: Document, findings: list[Finding]) -> None:
@@ -203,7 +193,7 @@ def _valid(
     path: KeyPath, key: str, value: Any, analysis: dict[str, Any], base: Settings
 ) -> list[Finding]:
     """Find what the analysis file could not say either."""
-    settings = _put(base, key, value)
+    settings = put(base, key, value)
     found = schema.check(settings, _part())
     if not found:
         found = _meaning(analysis, schema.fill(settings, _part()))

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import atomic_path, unpack, write_json
+from madminer_workflow.files import atomic_path, member_of, unpack, write_json
 from madminer_workflow.ml.evaluating import RESULTS, evaluating
 from madminer_workflow.ml.events import union
 from madminer_workflow.ml.methods import OnEpoch
@@ -25,7 +25,6 @@ from madminer_workflow.ml.verdict import reason
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
 from madminer_workflow.tracking import products
-from madminer_workflow.tracking.archives import member_of
 from madminer_workflow.tracking.journal import Journal
 
 LEARNING = ("network", "training")

@@ -14,9 +14,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from madminer_workflow.engines.commands import THREADS
 from madminer_workflow.errors import InputError, StepError
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Task = tuple[str, tuple[Any, ...]]
 """The name of a function of ``trials``, and its arguments."""

@@ -82,7 +82,7 @@ def followed(
     journal = Journal.begin(
         workdir / FOLDER, [name], shared=True, run_id=run_id, experiment=experiment()
     )
-    with _uploading(Follower(workdir / FOLDER, wanted.uri, warn)), _ending(journal):
+    with _uploading(Follower(workdir / FOLDER, wanted.uri, warn)), ending(journal):
         journal.params({"workflow": parameters})
         yield journal
         if whole:
@@ -122,14 +122,14 @@ def recorded(
         experiment=experiment(),
     )
     own = Follower(directory, wanted.uri, warn) if wanted and not spool else None
-    with _uploading(own) if own else nullcontext(), _ending(journal):
+    with _uploading(own) if own else nullcontext(), ending(journal):
         yield journal
         products.describe(step, arguments, journal)
 
 
 @contextmanager
-def _ending(journal: Journal) -> Iterator[None]:
-    """Let the record say how the block ended."""
+def ending(journal: Journal) -> Iterator[None]:
+    """Let a record say how the block ended, and why, if not well."""
     status = "FAILED"
     try:
         yield

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow import __version__
-from madminer_workflow.files import read_json
+from madminer_workflow.files import checksum, member_of, read_json
 from madminer_workflow.tracking import registry
-from madminer_workflow.tracking.archives import checksum, member_of
 from madminer_workflow.tracking.journal import Journal
 from madminer_workflow.versions import versions
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from madminer_workflow import __version__
-from madminer_workflow.files import read_json
-from madminer_workflow.tracking.archives import checksum, member_of
+from madminer_workflow.files import checksum, member_of, read_json
 from madminer_workflow.tracking.journal import MODEL, Journal
 
 # MLflow is imported by the uploader, if at all.
