@@ -44,6 +44,7 @@ EVALUATION = {
         "theta_true": "sm",
         "grid": {"CWL2": GRID, "CPWL2": GRID},
         "confidence_levels": [0.6827, 0.95],
+        "toys": {"n_toys": 0, "points": [], "resolution": 3, "njobs": 1},
     },
 }
 SCORE = ["sally", "sallino"]

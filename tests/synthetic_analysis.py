@@ -18,8 +18,9 @@ from madminer_workflow.madminer_file import (
     read_setup,
     write_sample,
 )
+from madminer_workflow.ml.evaluating import summarise_ensemble
 from madminer_workflow.ml.information import profile
-from madminer_workflow.ml.limits import likelihood_ratio_statistic, make_grid, summarise
+from madminer_workflow.ml.limits import likelihood_ratio_statistic, make_grid
 from madminer_workflow.ml.problem import evaluation_settings, pose_problem
 from madminer_workflow.systematics import nuisance_parameters
 
@@ -231,6 +232,7 @@ def analysis_content(
                 "theta_true": "sm",
                 "grid": {name: {"range": [-1.0, 1.0], "resolution": 9} for name in names},
                 "confidence_levels": LEVELS,
+                "toys": {"n_toys": 0, "points": [], "resolution": 3, "njobs": 1},
             },
             "fisher": {
                 "theta": "sm",
@@ -258,7 +260,7 @@ def write_result(
     bends = curvature * (1.0 + 0.1 * np.arange(members))
     q_members = np.array([likelihood_ratio_statistic(-0.5 * b * (thetas**2).sum(1)) for b in bends])
     q = q_members.mean(axis=0)
-    limits = summarise(q, grid, LEVELS)
+    limits = summarise_ensemble(np.array([q, *q_members]), grid, LEVELS)
     trained = settings["method"] != "histogram"
     losses = {"training": [3.0, 2.0, 1.5], "validation": [3.1, 2.2, 1.6]} if trained else {}
     summary = {
@@ -273,7 +275,9 @@ def write_result(
             "matrix": (curvature * np.eye(n)).tolist(),
             "statistical_error": np.full((n, n), 0.5).tolist(),
             "ensemble_spread": np.full((n, n), 0.1 * (members > 1)).tolist(),
+            "members": [(bend * np.eye(n)).tolist() for bend in bends],
         },
+        "checks": diagnostics[0],
         "diagnostics": diagnostics,
         "believed": all(check["passed"] for checks in diagnostics for check in checks),
         "losses": [losses] * members,

@@ -71,7 +71,7 @@ def test_histogram_information_is_madminers(
         directory.mkdir()
         arrays = histogram.draw(events, settings, np.random.default_rng(1))
         histogram.train(arrays, settings, directory, seed=1)
-        ours = histogram.information(directory, problem_of(events)).matrix
+        ours = histogram.information([directory], problem_of(events)).matrix
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_no_observable_beats_the_truth(events: Events, tmp_path: Path) -> None:
     }
     arrays = histogram.draw(events, settings, np.random.default_rng(1))
     histogram.train(arrays, settings, tmp_path, seed=1)
-    ours = histogram.information(tmp_path, problem_of(events)).matrix
+    ours = histogram.information([tmp_path], problem_of(events)).matrix
     ceiling = truth(events, THETA, LUMINOSITY).matrix
     assert np.all(np.linalg.eigvalsh(ceiling - ours) > 0.0)
     assert np.all(np.linalg.eigvalsh(ours - rate(events, THETA, LUMINOSITY).matrix) > 0.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +12,20 @@ from madminer.limits import AsymptoticLimits
 from madminer.utils import histo
 
 from madminer_workflow.madminer_file import Setup, read_sample
-from madminer_workflow.ml.baselines import truth_log_likelihood
+from madminer_workflow.ml.baselines import rate_log_likelihood, truth_log_likelihoods
 from madminer_workflow.ml.events import union
+from madminer_workflow.ml.likelihood import expected_data
 from madminer_workflow.ml.limits import (
     Grid,
     below,
     likelihood_ratio_statistic,
     make_grid,
-    rate_log_likelihood,
     summarise,
 )
 from madminer_workflow.ml.methods import histogram
+from madminer_workflow.ml.model import write_model
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.ml.scan import scan
 
 RANGES = {
     "CWL2": {"range": [-2.0, 2.0], "resolution": 9},
@@ -75,23 +78,33 @@ def test_rate_limits_are_madminers(problem: Problem, madminer: AsymptoticLimits)
         luminosity=LUMINOSITY,
         test_split=0.2,
     )
-    ours = rate_log_likelihood(as_madminer_splits(problem), thetas)
+    problem = as_madminer_splits(problem)
+    [ours] = rate_log_likelihood(problem, thetas, expected_data(problem))
     assert likelihood_ratio_statistic(theirs).max() > 4.0
     # MadMiner rounds the observed number of events to an integer.
     np.testing.assert_allclose(ours - ours.max(), theirs - theirs.max(), rtol=1e-3, atol=0.01)
+
+
+def train_histogram(problem: Problem, directory: Path, bins: dict[str, Any]) -> None:
+    settings = {"method": "histogram", "observables": list(bins), "bins": bins, "theta": "sm"}
+    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
+    histogram.train(arrays, settings, directory, seed=1)
+    write_model(directory, {"settings": settings})
+
+
+def expected_shape(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """The log likelihood of the shape of expected data, (n_thetas,)."""
+    [found] = scan([directory], problem, thetas, [expected_data(problem)])
+    return found["shape"][0, 0]
 
 
 def test_histogram_limits_are_madminers(
     problem: Problem, madminer: AsymptoticLimits, tmp_path: Path
 ) -> None:
     edges = [-1.0, 0.0, 1.0]
-    settings = {"observables": ["x0"], "bins": {"x0": edges}, "theta": "sm"}
-    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, tmp_path, seed=1)
+    train_histogram(problem, tmp_path, {"x0": edges})
     thetas = make_grid(RANGES, problem.setup.parameters).thetas()
-    problem = as_madminer_splits(problem)
-    events = problem.luminosity * problem.everything.cross_section(problem.theta_true)
-    ours = events * histogram.log_likelihood(tmp_path, problem, thetas)
+    ours = expected_shape(tmp_path, as_madminer_splits(problem), thetas)
     _, _, _, theirs, _, _ = madminer.expected_limits(
         mode="histo",
         hist_vars=["x0"],
@@ -114,12 +127,11 @@ def test_no_histogram_beats_the_truth(problem: Problem, tmp_path: Path) -> None:
     """Merging events into bins cannot add information, if templates and data are the same."""
     problem = replace(problem, train=problem.everything, test=problem.everything)
     thetas = make_grid(RANGES, problem.setup.parameters).thetas()
-    truth = likelihood_ratio_statistic(truth_log_likelihood(problem, thetas))
+    found = truth_log_likelihoods(problem, thetas, expected_data(problem))
+    truth = likelihood_ratio_statistic(found["shape"][0])
     assert thetas[np.argmin(truth)] == pytest.approx([0.0, 0.0])
-    settings = {"observables": ["x0", "x1"], "bins": {"x0": 5, "x1": 5}, "theta": "sm"}
-    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, tmp_path, seed=1)
-    binned = likelihood_ratio_statistic(histogram.log_likelihood(tmp_path, problem, thetas))
+    train_histogram(problem, tmp_path, {"x0": 5, "x1": 5})
+    binned = likelihood_ratio_statistic(expected_shape(tmp_path, problem, thetas))
     elsewhere = np.any(thetas != 0.0, axis=1)
     assert np.all(truth[elsewhere] > binned[elsewhere])
 

@@ -133,7 +133,7 @@ def histogram_of(events: Events, directory: Path) -> Information:
     settings = {"observables": ["x0"], "bins": edges, "theta": "sm"}
     arrays = histogram.draw(events, settings, np.random.default_rng(1))
     histogram.train(arrays, settings, directory, seed=1)
-    return histogram.information(directory, problem_of(events))
+    return histogram.information([directory], problem_of(events))
 
 
 def test_histogram_information_is_madminers(
@@ -218,12 +218,13 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
     assert widths[3] < 1e-12, "rounding errors must not be learned"
     score.train(arrays, settings, tmp_path, seed=1)
     (tmp_path / "method.json").write_text('{"settings": {"features": null}}')
-    estimated, true = score.all_scores(tmp_path, events), events.nuisance_scores_at(SM)
+    estimated, true = score.all_scores([tmp_path], events), events.nuisance_scores_at(SM)
     for i in (0, 2):
         assert np.corrcoef(estimated[:, 2 + i], true[:, i])[0, 1] > 0.98
         assert estimated[:, 2 + i].std() == pytest.approx(true[:, i].std(), rel=0.1)
     np.testing.assert_allclose(true[:, 1], 0.0, atol=1e-12)
-    assert score.scores(tmp_path, events).shape == (10_000, 2)
+    named = score.outputs(tmp_path, problem_of(events), SM[None, :])
+    assert named["test"].shape == (10_000, 2)
 
 
 def test_calibration_of_the_nuisance_score(events: Events) -> None:
@@ -302,5 +303,5 @@ def test_a_model_without_the_nuisance_parameters(
 
 def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert "The limits above do not profile systematic uncertainties" in page
+    assert "Limits profile the nuisance parameters" in page
     assert "alices: nuisance parameters enter through the rate alone" in page

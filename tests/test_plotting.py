@@ -107,7 +107,9 @@ def test_results_json_is_strict_and_holds_what_it_should(
     assert fisher["published"] == [[1.0, 0.0], [0.0, 1.0]]
     assert fisher["ratio"][0] == [8.0, None]
     assert fisher["sigma"] == pytest.approx([1.0 / math.sqrt(8.0)] * 2)
-    assert sally["fisher_information"]["error"][0][0] == pytest.approx(math.hypot(0.5, 0.1))
+    assert sally["fisher_information"]["error"][0][0] == pytest.approx(
+        math.hypot(0.5, 0.1 / math.sqrt(2.0))
+    )
     assert content["cut_flow"] == synthetic.REPORT["cut_flow"]
     assert content["baselines"]["rate"]["fisher_information"]["sigma"] == [None, None]
     assert content["expected_events"] == pytest.approx(1e5 * N_PB, rel=1e-6)
@@ -365,11 +367,14 @@ def test_numbers_that_are_none_do_not_break_figures(
 def test_projections_minimise_over_the_other_parameters() -> None:
     grid = Grid(["a", "b", "c"], [np.arange(2.0), np.arange(3.0), np.arange(4.0)])
     q = np.random.default_rng(0).random(24)
-    found = summary.projections(q, grid)
+    found = summary.projections(q, grid, np.array([0.2, 1.9, 3.0]))
     cube = q.reshape(2, 3, 4)
     np.testing.assert_allclose(found["profiles"]["b"], cube.min(axis=(0, 2)), rtol=1e-5)
     assert [pair["parameters"] for pair in found["pairs"]] == [["a", "b"], ["a", "c"], ["b", "c"]]
     np.testing.assert_allclose(found["pairs"][1]["q"], cube.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found["slices"]["b"], cube[0, :, 3], rtol=1e-5)
+    assert found["slice_pairs"][1]["parameters"] == ["a", "c"]
+    np.testing.assert_allclose(found["slice_pairs"][1]["q"], cube[:, 2, :], rtol=1e-5)
 
 
 def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:

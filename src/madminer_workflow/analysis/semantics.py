@@ -197,6 +197,10 @@ def _limits(sound: Sound) -> Iterator[Finding]:
         yield from complete(("ml", "limits", "grid"), grid, sound.parameters)
     for axis_path, axis in sound.entries("ml", "limits", "grid"):
         yield from interval((*axis_path, "range"), axis["range"])
+    for toy_path, theta in sound.entries("ml", "limits", "toys", "points"):
+        yield from point(toy_path, theta, sound)
+        if isinstance(theta, dict) and sound.parameters:
+            yield from complete(toy_path, theta, sound.parameters)
 
 
 def _fisher(sound: Sound) -> Iterator[Finding]:

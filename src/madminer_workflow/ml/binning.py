@@ -40,15 +40,12 @@ def fill(indices: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.bincount(indices, column, minlength=size) for column in weights.T], axis=1)
 
 
-def expected_log_likelihood(
-    template: np.ndarray, data: np.ndarray, setup: Setup, thetas: np.ndarray
-) -> np.ndarray:
-    """Mean log probability of the bins of ``data`` events at each theta, shape (n_thetas,).
+def log_probabilities(template: np.ndarray, setup: Setup, thetas: np.ndarray) -> np.ndarray:
+    """Log probability of the bins at each theta, shape (n_thetas, n_bins).
 
-    ``template`` holds cross-sections (n_bins, n_benchmarks), ``data`` the event weights per bin
-    (n_bins,). Bins without simulated events get a vanishing but finite probability, as in
-    MadMiner's ``Histo``, so that they disfavour no point over another.
+    ``template`` holds cross-sections (n_bins, n_benchmarks). Bins without simulated events get a
+    vanishing but finite probability, as in MadMiner's ``Histo``, so that they disfavour no point
+    over another.
     """
-    rates = np.maximum(template @ setup.morphing_weights(thetas).T, 0.0)
-    probabilities = np.maximum(rates / rates.sum(axis=0), 1e-12)
-    return (data / data.sum()) @ np.log(probabilities)
+    rates = np.maximum(setup.morphing_weights(thetas) @ template.T, 0.0)
+    return np.log(np.maximum(rates / rates.sum(axis=1, keepdims=True), 1e-12))

@@ -13,37 +13,43 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.information import Information, Profiled
-from madminer_workflow.ml.limits import (
-    Grid,
-    likelihood_ratio_statistic,
-    make_grid,
-    rate_log_likelihood,
-    summarise,
-)
+from madminer_workflow.ml.likelihood import expected_data, observed_data
+from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, make_grid, summarise
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
+from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.verdict import deciding, failures
 
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
+PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
+"""What the test statistics of limits are called among the arrays."""
 
 LARGEST_PREFERENCE = 1.0
 """One standard deviation of one parameter."""
 
 
-def evaluating(evaluation_file: Path, data: Path, models: Sequence[Path], output: Path) -> None:
+def evaluating(
+    evaluation_file: Path,
+    data: Path,
+    models: Sequence[Path],
+    output: Path,
+    observed: str | None = None,
+) -> None:
     """Evaluate the members in ``models`` and write ``Results.tar.gz``.
 
     It holds ``results.json`` and ``arrays.npz`` (test statistic on the grid, per-event output on
-    the test set). The order of ``models`` does not matter. Raises InputError if they are not all
-    members of one method or do not fit the data.
+    the test set). The order of ``models`` does not matter; ``observed`` is what
+    ``observed.observe`` takes. Raises InputError if the models are not all members of one method
+    or do not fit the data.
     """
     evaluation = read_product(evaluation_file, "sampling", EVALUATION_KEYS)
-    problem = pose_problem(evaluation, data)
+    problem = pose_problem(evaluation, data, observed)
     grid = make_grid(evaluation["limits"]["grid"], problem.setup.parameters)
     with tempfile.TemporaryDirectory() as scratch:
         directories = unpack_members(models, Path(scratch), problem)
-        summary, arrays = evaluate(directories, problem, grid, evaluation["limits"])
+        levels = evaluation["limits"]["confidence_levels"]
+        summary, arrays = evaluate(directories, problem, grid, levels)
         product = Path(scratch) / "results"
         product.mkdir()
         write_json(product / RESULTS, summary)
@@ -92,60 +98,87 @@ def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> l
 
 
 def evaluate(
-    directories: Sequence[Path], problem: Problem, grid: Grid, limits: dict[str, Any]
+    directories: Sequence[Path], problem: Problem, grid: Grid, levels: Sequence[float]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Results of an ensemble as JSON, and the arrays behind them.
 
-    The ensemble's likelihood and information are the means over its members.
+    The ensemble's output is the mean of its members'; limits, information and checks are those of
+    the ensemble, those of the members show how far training decides them.
     """
     notes = [read_model(directory) for directory in directories]
     settings = notes[0]["settings"]
     method = methods.get(settings["method"])
-    thetas = grid.thetas()
-    # The truth need not lie on the grid.
-    points = np.concatenate([thetas, problem.theta_true[None, :]])
-    expected_events = problem.expected_events(problem.theta_true)
-    with_truth = expected_events * np.array(
-        [method.log_likelihood(directory, problem, points) for directory in directories]
-    )
-    kinematic = with_truth[:, :-1]
-    rate = rate_log_likelihood(problem, thetas)
-    statistics = {
-        "shape": np.array([likelihood_ratio_statistic(row) for row in kinematic]),
-        "rate_and_shape": np.array([likelihood_ratio_statistic(row + rate) for row in kinematic]),
-    }
-    ensemble = {
-        "shape": likelihood_ratio_statistic(kinematic.mean(axis=0)),
-        "rate_and_shape": likelihood_ratio_statistic(kinematic.mean(axis=0) + rate),
-    }
-    levels = limits["confidence_levels"]
-    information = [method.information(directory, problem) for directory in directories]
-    profiled = [each.profiled for each in information if each.profiled is not None]
-    diagnostics = [
-        [*method.diagnostics(directory, problem), truth_check(row)]
-        for directory, row in zip(directories, with_truth, strict=True)
+    limits, arrays, truth_checks = set_limits(directories, problem, grid, levels)
+    ensembles = [directories, *([directory] for directory in directories)]
+    checks, *diagnostics = [
+        [*method.diagnostics(each, problem), check]
+        for each, check in zip(ensembles, truth_checks, strict=True)
     ]
     summary = {
         "name": settings["name"],
         "settings": settings,
         "members": len(directories),
         "parameters": grid.parameters,
-        "expected_events": float(expected_events),
-        "limits": {kind: summarise(q, grid, levels) for kind, q in ensemble.items()},
-        "fisher_information": summarise_information(information),
+        "expected_events": float(problem.expected_events(problem.theta_true)),
+        **limits,
+        **summarise_information([method.information(each, problem) for each in ensembles]),
+        "checks": checks,
         "diagnostics": diagnostics,
-        "believed": not failures(deciding(diagnostics)),
+        "believed": not failures(deciding([checks])),
         "losses": [note["losses"] for note in notes],
     }
-    if profiled:
-        summary["fisher_information_profiled"] = {
-            **summarise_information(profiled),
-            "full": np.mean([each.full for each in profiled], axis=0).tolist(),
-        }
-    arrays = {f"q_{kind}": q for kind, q in ensemble.items()}
-    arrays |= {f"q_{kind}_members": q for kind, q in statistics.items()}
-    arrays |= {"thetas": thetas, **method.per_event(directories[0], problem)}
-    return summary, arrays
+    if problem.observed is not None:
+        summary["observation"] = problem.observed.summary()
+    return summary, {**arrays, "thetas": grid.thetas(), **method.per_event(directories, problem)}
+
+
+def set_limits(
+    directories: Sequence[Path], problem: Problem, grid: Grid, levels: Sequence[float]
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Limits as JSON, test statistics behind them, and for ensemble and members a check.
+
+    ``limits`` are expected ones, ``observed`` those of observed data, ``limits_fixed`` expected
+    ones with nuisance parameters fixed, where there are any.
+    """
+    # The truth need not lie on the grid.
+    points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
+    data = {"limits": expected_data(problem)}
+    if problem.observed is not None:
+        data["observed"] = observed_data(problem)
+    found = scan(directories, problem, points, list(data.values()), members=True)
+    scanned = dict(zip(data, found, strict=True))
+    if problem.setup.nuisance:
+        [scanned["limits_fixed"]] = scan(
+            directories, problem, points, [data["limits"]], profiled=False
+        )
+    summary: dict[str, Any] = {}
+    arrays = {}
+    for name, kinds in scanned.items():
+        summary[name] = {}
+        for kind, rows in kinds.items():
+            axes = grid.axes if name == "observed" else None
+            q = likelihood_ratio_statistic(rows[:, 0, :-1], axes)
+            summary[name][kind] = summarise_ensemble(q, grid, levels)
+            arrays[f"{PREFIXES[name]}_{kind}"] = q[0]
+            arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
+    truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]
+    return summary, arrays, truth_checks
+
+
+def summarise_ensemble(q: np.ndarray, grid: Grid, levels: Sequence[float]) -> dict[str, Any]:
+    """Limits of an ensemble, the first row of ``q`` (1 + n_members, n_points).
+
+    ``member_intervals`` are the intervals of its members, the other rows.
+    """
+    ensemble, *members = [summarise(row, grid, levels) for row in q]
+    every = [member["intervals"] for member in members]
+    return {
+        **ensemble,
+        "member_intervals": {
+            name: {level: [own[name][level] for own in every] for level in intervals}
+            for name, intervals in ensemble["intervals"].items()
+        },
+    }
 
 
 def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
@@ -167,14 +200,28 @@ def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
     }
 
 
-def summarise_information(information: Sequence[Information | Profiled]) -> dict[str, Any]:
-    """Mean matrix over members, its statistical error and the spread between members."""
-    matrices = np.array([each.matrix for each in information])
+def summarise_information(information: Sequence[Information]) -> dict[str, Any]:
+    """Information of an ensemble, the first, with the matrices of its members and their spread.
+
+    Twice where there are nuisance parameters: with these fixed, and profiled.
+    """
+    summary = {"fisher_information": _with_members(information)}
+    profiled = [each.profiled for each in information if each.profiled is not None]
+    if profiled:
+        summary["fisher_information_profiled"] = {
+            **_with_members(profiled),
+            "full": profiled[0].full.tolist(),
+        }
+    return summary
+
+
+def _with_members(information: Sequence[Information | Profiled]) -> dict[str, Any]:
+    ensemble, *members = information
+    matrices = np.array([each.matrix for each in members])
     spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])
-    # Members share their test events, so averaging them does not reduce the statistical error.
-    statistical = np.mean([each.error for each in information], axis=0)
     return {
-        "matrix": matrices.mean(axis=0).tolist(),
-        "statistical_error": statistical.tolist(),
+        "matrix": ensemble.matrix.tolist(),
+        "statistical_error": ensemble.error.tolist(),
         "ensemble_spread": spread.tolist(),
+        "members": matrices.tolist(),
     }

@@ -1,20 +1,21 @@
-"""Expected limits on a parameter grid, by asymptotic formulae.
+"""Limits on a parameter grid, by asymptotic formulae.
 
 The test statistic is q(theta) = -2 log L(theta) / L(theta_hat); under the hypothesis theta it
 follows a chi-squared distribution with as many degrees of freedom as parameters (Wilks; see
-arXiv:1007.1727). The data are the Asimov set at ``theta_true``: the test events, weighted to the
-expected number of events.
+arXiv:1007.1727).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import chi2
 
-from madminer_workflow.ml.problem import Problem
+RESOLVED = 4.5
+"""Three standard deviations: a step of the grid must not change the log likelihood by more."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Grid:
         """All points, shape (n_points, n_parameters), the last parameter varying fastest."""
         return np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, len(self.axes))
 
+    def nearest(self, theta: np.ndarray) -> list[int]:
+        """The index along each axis of the node nearest to a point."""
+        return [int(np.argmin(np.abs(a - t))) for a, t in zip(self.axes, theta, strict=True)]
+
 
 def make_grid(settings: dict[str, Any], parameters: list[str]) -> Grid:
     """The grid of ``limits.grid`` in the analysis file."""
@@ -43,26 +48,108 @@ def make_grid(settings: dict[str, Any], parameters: list[str]) -> Grid:
     return Grid(parameters, axes)
 
 
-def rate_log_likelihood(problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Poisson log likelihood of the expected number of events, up to a constant, (n_thetas,)."""
-    expected = problem.expected_events(thetas)
-    observed = problem.expected_events(problem.theta_true)
-    return observed * np.log(expected) - expected
+def with_nodes(grid: Grid, points: np.ndarray) -> Grid:
+    """The grid with the coordinates of ``points``, (n_points, n_parameters), among its nodes."""
+    axes = [
+        np.unique(np.concatenate([axis, column]))
+        for axis, column in zip(grid.axes, points.T, strict=True)
+    ]
+    return Grid(grid.parameters, axes)
 
 
-def likelihood_ratio_statistic(log_likelihood: np.ndarray) -> np.ndarray:
-    """q = 2 (max log L - log L)."""
-    return 2.0 * (log_likelihood.max() - log_likelihood)
+def peak(values: np.ndarray, axes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Height and place of the maximum of functions that are known at the nodes of a grid.
+
+    ``values`` has shape (n_functions, n_points), the results (n_functions,) and (n_functions,
+    n_axes). A paraboloid through the neighbours of the highest node finds the maximum between
+    nodes, unless the node is at the edge of the grid or its neighbours are no cap, or lie so low
+    that the function is hardly a paraboloid in between.
+    """
+    shape = tuple(len(axis) for axis in axes)
+    top = values.argmax(axis=1)
+    height = values[np.arange(len(values)), top]
+    nodes = np.array(np.unravel_index(top, shape)).reshape(len(axes), -1).T
+    place = np.stack([axis[i] for axis, i in zip(axes, nodes.T, strict=True)], axis=1)
+    used = [i for i, axis in enumerate(axes) if len(axis) >= 3]
+    inner = np.all([(nodes[:, i] > 0) & (nodes[:, i] < shape[i] - 1) for i in used], axis=0)
+    if not (used and inner.any()):
+        return height, place
+    cubes = values[inner].reshape(-1, *shape)
+    shift, rise = _climb(*_derivatives(cubes, nodes[inner], axes, used))
+    spacing = np.array([np.diff(axes[i]).max() for i in used])
+    resolved = _drop(cubes, nodes[inner], used) < RESOLVED
+    plausible = np.all(np.abs(shift) <= spacing, axis=1) & resolved
+    moved = np.flatnonzero(inner)[plausible]
+    height[moved] += rise[plausible]
+    place[moved[:, None], used] += shift[plausible]
+    return height, place
 
 
-def summarise(q: np.ndarray, grid: Grid, confidence_levels: list[float]) -> dict[str, Any]:
+def _drop(values: np.ndarray, nodes: np.ndarray, used: Sequence[int]) -> np.ndarray:
+    """How much lower the lowest neighbour along an axis is than the node, (n_functions,)."""
+    which = np.arange(len(values))
+    steps = np.eye(nodes.shape[1], dtype=int)[used]
+    lowest = np.min([values[(which, *(nodes + s).T)] for s in [*steps, *-steps]], axis=0)
+    return values[(which, *nodes.T)] - lowest
+
+
+def _derivatives(
+    values: np.ndarray, nodes: np.ndarray, axes: Sequence[np.ndarray], used: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient (n, d) and Hessian (n, d, d) at nodes inside the grid, from their neighbours."""
+
+    def at(offsets: dict[int, int]) -> np.ndarray:
+        moved = nodes.copy()
+        for i, offset in offsets.items():
+            moved[:, i] += offset
+        return values[(np.arange(len(values)), *moved.T)]
+
+    centre = at({})
+    gradient = np.empty((len(values), len(used)))
+    hessian = np.empty((len(values), len(used), len(used)))
+    for a, i in enumerate(used):
+        low = axes[i][nodes[:, i]] - axes[i][nodes[:, i] - 1]
+        high = axes[i][nodes[:, i] + 1] - axes[i][nodes[:, i]]
+        up, down = (at({i: 1}) - centre) / high, (centre - at({i: -1})) / low
+        gradient[:, a] = (low * up + high * down) / (low + high)
+        hessian[:, a, a] = 2.0 * (up - down) / (low + high)
+        for b, j in enumerate(used[:a]):
+            width = axes[j][nodes[:, j] + 1] - axes[j][nodes[:, j] - 1]
+            corners = at({i: 1, j: 1}) - at({i: 1, j: -1}) - at({i: -1, j: 1}) + at({i: -1, j: -1})
+            hessian[:, a, b] = hessian[:, b, a] = corners / ((low + high) * width)
+    return gradient, hessian
+
+
+def _climb(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Step to the top of paraboloids and the rise there; not a number where there is no top."""
+    shift, rise = np.full_like(gradient, np.nan), np.full(len(gradient), np.nan)
+    if len(gradient):
+        caps = np.linalg.eigvalsh(hessian).max(axis=1) < 0.0
+        shift[caps] = -np.linalg.solve(hessian[caps], gradient[caps][:, :, None])[:, :, 0]
+        rise[caps] = 0.5 * np.sum(shift[caps] * gradient[caps], axis=1)
+    return shift, rise
+
+
+def likelihood_ratio_statistic(
+    log_likelihood: np.ndarray, axes: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
+    """q = 2 (max log L - log L), for (n_points,) or (n_sets, n_points).
+
+    With the ``axes`` of the grid, the maximum is looked for between nodes, too: that of observed
+    data can be anywhere, while expected data prefer the truth that they were made at.
+    """
+    rows = np.atleast_2d(log_likelihood)
+    best = rows.max(axis=1) if axes is None else peak(rows, axes)[0]
+    return (2.0 * (best[:, None] - rows)).reshape(log_likelihood.shape)
+
+
+def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> dict[str, Any]:
     """Best fit, intervals and excluded fraction as JSON; ``q`` has shape (n_points,).
 
     ``intervals`` profiles the other parameters over the grid (one degree of freedom);
     ``allowed_volume`` is the area, or volume, that the joint contour encloses within the grid.
     """
     cube = q.reshape(grid.shape)
-    thetas = grid.thetas()
     volume = np.prod([axis[-1] - axis[0] for axis in grid.axes])
     intervals: dict[str, Any] = {}
     for i, name in enumerate(grid.parameters):
@@ -74,7 +161,7 @@ def summarise(q: np.ndarray, grid: Grid, confidence_levels: list[float]) -> dict
         }
     dof = len(grid.parameters)
     return {
-        "best_fit": thetas[int(np.argmin(q))].tolist(),
+        "best_fit": peak(-q[None, :], grid.axes)[1][0].tolist(),
         "intervals": intervals,
         "allowed_volume": {
             str(level): float(np.mean(q < chi2.ppf(level, dof)) * volume)

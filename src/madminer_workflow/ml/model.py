@@ -9,6 +9,7 @@ import numpy as np
 
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.observed import Observation
 
 METHOD = "method.json"
 
@@ -28,6 +29,6 @@ def model_settings(directory: Path) -> dict[str, Any]:
     return read_model(directory)["settings"]
 
 
-def model_inputs(events: Events, settings: dict[str, Any]) -> np.ndarray:
+def model_inputs(events: Events | Observation, settings: dict[str, Any]) -> np.ndarray:
     """The observables a method sees: its ``features``, or all, shape (n_events, n_features)."""
     return events.columns(settings["features"] or events.observables)

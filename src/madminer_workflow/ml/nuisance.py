@@ -7,9 +7,15 @@ Where only +1 is known, b_i = 0. The parameters of the theory do not change thes
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from scipy import sparse
 
 from madminer_workflow.madminer_file import Sample, Setup
+
+if TYPE_CHECKING:
+    from madminer_workflow.ml.events import Events
 
 LARGEST = 10.0
 """MadMiner's bound on a and b."""
@@ -38,6 +44,37 @@ def response(sample: Sample, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
 def two_sided(setup: Setup) -> np.ndarray:
     """Which nuisance parameters are known at -1, too, (n_nuisance,)."""
     return np.array([each.negative is not None for each in setup.nuisance], dtype=bool)
+
+
+def response_of_counts(
+    events: Events, cells: np.ndarray, size: int, thetas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients a and b of ``size`` cells at parameter points.
+
+    ``cells``, (n_events,), are those of the events; the results (n_thetas, size, n_nuisance). What
+    a cell does depends on the parameters: they decide which events it is made of.
+    """
+    setup = events.setup
+    coefficients = setup.morphing_weights(thetas)
+    one_per_event = np.arange(len(events) + 1)
+
+    def rates(factors: np.ndarray | float) -> np.ndarray:
+        n = np.broadcast_to(factors, len(events))
+        sums = sparse.csc_array((n, cells, one_per_event), (size, len(events))) @ events.weights
+        return coefficients @ sums.T
+
+    nominal = rates(1.0)
+    slopes = np.zeros((*nominal.shape, len(setup.nuisance)))
+    curvatures = np.zeros_like(slopes)
+    for i, two in enumerate(two_sided(setup)):
+        up = rates(np.exp(events.curvatures[:, i] + events.slopes[:, i]))
+        if not two:
+            slopes[..., i] = log_ratio(up, nominal)
+            continue
+        down = rates(np.exp(events.curvatures[:, i] - events.slopes[:, i]))
+        slopes[..., i] = 0.5 * log_ratio(up, down)
+        curvatures[..., i] = 0.5 * log_ratio(up * down, nominal**2)
+    return np.clip(slopes, -LARGEST, LARGEST), np.clip(curvatures, -LARGEST, LARGEST)
 
 
 def slopes_of_counts(

@@ -27,21 +27,32 @@ from madminer_workflow.ml.problem import (
     read_data,
 )
 from madminer_workflow.ml.summary import Result, summarise_all
+from madminer_workflow.ml.toys import read_toys
 
 
-def plotting(analysis_file: Path, data: Path, results: Sequence[Path], output: Path) -> None:
+def plotting(
+    analysis_file: Path,
+    data: Path,
+    results: Sequence[Path],
+    output: Path,
+    toys: Sequence[Path] = (),
+    observed: str | None = None,
+) -> None:
     """Write ``plots/*.png`` and ``*.pdf``, ``results.json`` and ``report.html``.
 
-    ``results`` are the ``Results.tar.gz`` of the methods, in any order; prints the headline.
-    Raises InputError if they, or ``data``, belong to another analysis, or one comes twice.
+    ``results`` are the ``Results.tar.gz`` of the methods, and ``toys`` the ``Toys.npz`` of their
+    jobs, in any order; ``observed`` is what evaluating was given. Prints the headline. Raises
+    InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
     analysis = read_json(analysis_file)
     setup, sample = read_data(data)
     check_same_analysis(analysis, setup, sample, data)
-    problem = problem_of(evaluation_settings(analysis), setup, sample, data)
+    problem = problem_of(evaluation_settings(analysis), setup, sample, data, observed)
     grid = make_grid(analysis["ml"]["limits"]["grid"], problem.setup.parameters)
     read = read_all(results, analysis, problem, grid)
-    content = summarise_all(analysis, problem, grid, read, read_report(data))
+    pseudo = read_toys(toys)
+    check_toys(pseudo, read)
+    content = summarise_all(analysis, problem, grid, read, pseudo, read_report(data))
     with atomic_path(output / "plots") as directory:
         directory.mkdir()
         figures = draw_all(content, directory)
@@ -105,6 +116,8 @@ def check_result(
         difference = f"the method {name} has other settings now"
     elif not np.array_equal(arrays["thetas"], grid.thetas()):
         difference = "the limits grid is another one now"
+    elif summary.get("observation") != (problem.observed and problem.observed.summary()):
+        difference = "it was evaluated for other observed data"
     elif not np.isclose(summary["expected_events"], expected, rtol=1e-9):
         difference = (
             f"it was evaluated for {summary['expected_events']:.6g} expected events, "
@@ -113,6 +126,18 @@ def check_result(
     else:
         return
     raise InputError(f"{path}: belongs to another analysis: {difference}; run evaluating again")
+
+
+def check_toys(toys: dict[str, dict[str, Any]], results: Sequence[Result]) -> None:
+    """Raise InputError unless all toys are of methods with results, and of the same models."""
+    settings = {summary["name"]: summary["settings"] for summary, _ in results}
+    for name, own in toys.items():
+        if name not in settings:
+            raise InputError(f"there are toys of {name}, but no results of it")
+        if own["settings"] != settings[name]:
+            raise InputError(
+                f"the toys of {name} are of models with other settings; run toys again"
+            )
 
 
 def sampled_with(settings: dict[str, Any]) -> dict[str, Any]:

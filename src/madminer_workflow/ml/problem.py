@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from madminer_workflow.madminer_file import (
     read_setup,
 )
 from madminer_workflow.ml.events import Events, union
+from madminer_workflow.ml.observed import Observation, observe
 from madminer_workflow.systematics import nuisance_parameters
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
@@ -29,7 +30,8 @@ class Problem:
     """The inference problem of one analysis.
 
     ``everything`` are all events, ``train`` those the models were fitted to and ``test`` the
-    others, which stand for the data; ``luminosity`` is in pb^-1, ``seed`` feeds the bootstrap.
+    others, which stand for the data; ``luminosity`` is in pb^-1, ``seed`` feeds the bootstrap and
+    pseudo-data; ``observed`` are data, if there are any.
     """
 
     setup: Setup
@@ -41,6 +43,12 @@ class Problem:
     fisher_theta: np.ndarray
     luminosity: float
     seed: int
+    observed: Observation | None = None
+
+    def samples(self) -> dict[str, Events | Observation]:
+        """The events that methods are asked about, by name."""
+        named: dict[str, Events | Observation] = {"train": self.train, "test": self.test}
+        return named if self.observed is None else {**named, "observed": self.observed}
 
     def expected_events(self, thetas: np.ndarray) -> np.ndarray:
         """Expected number of events at one point, or at each of (n_thetas, n_parameters)."""
@@ -96,15 +104,22 @@ def read_data(data: Path) -> tuple[Setup, Sample]:
     return read_setup(data), read_sample(data)
 
 
-def pose_problem(evaluation: dict[str, Any], data: Path) -> Problem:
-    """The problem of an ``evaluation.json`` on a MadMiner data file.
+def pose_problem(evaluation: dict[str, Any], data: Path, observed: str | None = None) -> Problem:
+    """The problem of an ``evaluation.json`` on a MadMiner data file, with data to observe.
 
-    Raises InputError if the data do not have the grid's parameters or the benchmarks.
+    Raises InputError if the data do not have the grid's parameters or the benchmarks, or as
+    ``observed.observe``.
     """
-    return problem_of(evaluation, *read_data(data), data)
+    return problem_of(evaluation, *read_data(data), data, observed)
 
 
-def problem_of(evaluation: dict[str, Any], setup: Setup, sample: Sample, data: Path) -> Problem:
+def problem_of(
+    evaluation: dict[str, Any],
+    setup: Setup,
+    sample: Sample,
+    data: Path,
+    observed: str | None = None,
+) -> Problem:
     """As ``pose_problem``, for what ``read_data`` gave of ``data``."""
     grid = evaluation["limits"]["grid"]
     if set(grid) != set(setup.parameters):
@@ -114,7 +129,7 @@ def problem_of(evaluation: dict[str, Any], setup: Setup, sample: Sample, data: P
         )
     everything = union(sample, setup)
     boundary = 1.0 - evaluation["test_split"]
-    return Problem(
+    problem = Problem(
         setup=setup,
         everything=everything,
         train=everything.part(0.0, boundary),
@@ -125,3 +140,4 @@ def problem_of(evaluation: dict[str, Any], setup: Setup, sample: Sample, data: P
         luminosity=evaluation["luminosity"],
         seed=evaluation["seed"],
     )
+    return replace(problem, observed=observe(observed, problem))

@@ -24,8 +24,9 @@ def sampling(
 ) -> None:
     """Write ``methods/<method>/Samples_<method>_<i>.npz`` for every method of the analysis.
 
-    Each holds the arrays of one ensemble member and the method's settings. Beside them lies
-    ``evaluation.json``, what evaluating needs to know, and above ``analysis.json`` for plotting.
+    Each holds the arrays of one ensemble member and the method's settings. Beside them lie
+    ``evaluation.json``, what evaluating needs to know, and ``toys_<i>.json``, the jobs of the step
+    toys; above lies ``analysis.json`` for plotting.
     ``changes`` of methods' settings look like ``sally.training.n_epochs=20``. Raises InputError
     if they make no sense or the data belong to another analysis.
     """
@@ -53,7 +54,15 @@ def sampling(
             members = 1 if settings["method"] == "histogram" else ntrainsamples
             for member in range(members):
                 write_member(directory, training_events, settings, member, analysis["seed"])
+            for job in toy_jobs(ml["limits"]["toys"]):
+                write_json(directory / settings["name"] / f"toys_{job['job']}.json", job)
     write_json(output / "analysis.json", analysis)
+
+
+def toy_jobs(toys: dict[str, int]) -> list[dict[str, int]]:
+    """The jobs that share the toys of a method; none if no toys are wanted."""
+    njobs = min(toys["njobs"], toys["n_toys"])
+    return [{"job": job, "njobs": njobs} for job in range(njobs)]
 
 
 def check_defined(events: Events, settings: dict[str, Any], data: Path) -> None:

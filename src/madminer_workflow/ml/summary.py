@@ -7,7 +7,7 @@ only figures need carry six significant digits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,20 +16,20 @@ import numpy as np
 from madminer_workflow import __version__
 from madminer_workflow.analysis.changes import TRAINING
 from madminer_workflow.ml import information, uncertainties, verdict
-from madminer_workflow.ml.baselines import truth_log_likelihood
+from madminer_workflow.ml.baselines import rate_log_likelihood, truth_log_likelihoods
+from madminer_workflow.ml.coverage import summarise_toys
+from madminer_workflow.ml.evaluating import PREFIXES
 from madminer_workflow.ml.information import Information, standard_deviations
-from madminer_workflow.ml.limits import (
-    Grid,
-    likelihood_ratio_statistic,
-    rate_log_likelihood,
-    summarise,
-)
+from madminer_workflow.ml.likelihood import DataSets, expected_data, observed_data
+from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.ml.problem import Problem
 from madminer_workflow.versions import versions
 
 FB_PER_PB = 1000.0
 CALIBRATION_BINS = 10
 HISTOGRAM_BINS = 30
+CURVES = {"limits": "curves", "observed": "observed_curves"}
+"""What the test statistics of limits are called, as far as figures show them."""
 
 Result = tuple[dict[str, Any], dict[str, np.ndarray]]
 """The content of one ``Results.tar.gz``: results.json and the arrays."""
@@ -40,17 +40,30 @@ def summarise_all(
     problem: Problem,
     grid: Grid,
     results: Sequence[Result],
+    toys: dict[str, dict[str, Any]],
     notes: dict[str, Any],
 ) -> dict[str, Any]:
-    """The content of ``results.json``; ``notes`` is what the physics steps noted in the data."""
-    levels = [str(level) for level in analysis["ml"]["limits"]["confidence_levels"]]
+    """The content of ``results.json``.
+
+    ``toys`` by method are those of ``toys.read_toys``; ``notes`` is what the physics steps noted
+    in the data.
+    """
+    confidence_levels = analysis["ml"]["limits"]["confidence_levels"]
+    levels = [str(level) for level in confidence_levels]
     axes = {name: axis.tolist() for name, axis in zip(grid.parameters, grid.axes, strict=True)}
     widest = max(levels, key=float)
-    baselines = summarise_baselines(problem, grid, levels)
+    baselines = summarise_baselines(problem, grid, confidence_levels)
     declared = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
     methods = []
     for summary, arrays in results:
         method = summarise_method(summary, arrays, analysis, problem, grid)
+        if method["name"] in toys:
+            q = {
+                what: {kind: arrays[f"{PREFIXES[what]}_{kind}"] for kind in summary[what]}
+                for what in CURVES
+                if what in summary
+            }
+            method["toys"] = summarise_toys(toys[method["name"]], q, grid, confidence_levels)
         method["remarks"] = [
             *trained_otherwise(method["settings"], declared[method["name"]]),
             *verdict.remarks(method, baselines["truth"], axes, widest),
@@ -67,6 +80,7 @@ def summarise_all(
         "confidence_levels": levels,
         "benchmarks": summarise_benchmarks(analysis, problem),
         "expected_events": float(problem.expected_events(problem.theta_true)),
+        "observed": None if problem.observed is None else problem.observed.summary(),
         "cut_flow": notes.get("cut_flow", []),
         "closure": notes.get("closure", {"checks": []}),
         "cross_sections": notes.get("cross_sections", {}),
@@ -183,33 +197,42 @@ def normalised_histogram(
     return sums / scale, np.sqrt(squares) / np.abs(scale)
 
 
-def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[str]) -> dict[str, Any]:
+def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[float]) -> dict[str, Any]:
     """The rate alone, and the parton-level truth of the test events, which nothing can beat."""
     thetas = grid.thetas()
-    rate = rate_log_likelihood(problem, thetas)
-    expected = problem.expected_events(problem.theta_true)
-    truth = expected * truth_log_likelihood(problem, thetas)
+    expected = expected_data(problem)
     theta, luminosity = problem.fisher_theta, problem.luminosity
     matrices = {
         "rate": information.rate(problem.everything, theta, luminosity),
         "truth": information.truth(problem.everything, theta, luminosity),
     }
+
+    def rate(data: DataSets, profiled: bool = True) -> dict[str, np.ndarray]:
+        return {"rate_and_shape": rate_log_likelihood(problem, thetas, data, profiled)}
+
     likelihoods = {
-        "rate": {"rate_and_shape": rate},
-        "truth": {"shape": truth, "rate_and_shape": truth + rate},
+        "rate": {"limits": rate(expected)},
+        "truth": {"limits": truth_log_likelihoods(problem, thetas, expected)},
     }
-    baselines = {}
-    for name, kinds in likelihoods.items():
-        statistics = {kind: likelihood_ratio_statistic(row) for kind, row in kinds.items()}
-        baselines[name] = {
-            "name": name,
-            "limits": {
-                kind: summarise(q, grid, [float(level) for level in levels])
-                for kind, q in statistics.items()
-            },
-            "curves": {kind: projections(q, grid) for kind, q in statistics.items()},
-            "fisher_information": fisher_of_baseline(matrices[name]),
-        }
+    if problem.observed is not None:
+        likelihoods["rate"]["observed"] = rate(observed_data(problem))
+    if problem.setup.nuisance:
+        likelihoods["rate"]["limits_fixed"] = rate(expected, profiled=False)
+        likelihoods["truth"]["limits_fixed"] = truth_log_likelihoods(
+            problem, thetas, expected, profiled=False
+        )
+    baselines: dict[str, Any] = {}
+    for name, kinds_of in likelihoods.items():
+        baselines[name] = {"name": name}
+        for what, kinds in kinds_of.items():
+            axes = grid.axes if what == "observed" else None
+            q = {kind: likelihood_ratio_statistic(rows[0], axes) for kind, rows in kinds.items()}
+            baselines[name][what] = {kind: summarise(row, grid, levels) for kind, row in q.items()}
+            if what in CURVES:
+                baselines[name][CURVES[what]] = {
+                    kind: projections(row, grid, problem.theta_true) for kind, row in q.items()
+                }
+        baselines[name]["fisher_information"] = fisher_of_baseline(matrices[name])
         profiled = matrices[name].profiled
         if profiled is not None:
             baselines[name]["fisher_information_profiled"] = uncertainties.summarise_profiled(
@@ -223,24 +246,37 @@ def fisher_of_baseline(own: Information) -> dict[str, Any]:
     return {"matrix": own.matrix, "error": own.error, "sigma": standard_deviations(own.matrix)}
 
 
-def projections(q: np.ndarray, grid: Grid) -> dict[str, Any]:
-    """``q`` (n_points,) minimised over all but one, and all but two, parameters.
+def projections(q: np.ndarray, grid: Grid, theta_true: np.ndarray) -> dict[str, Any]:
+    """``q`` (n_points,) along each parameter and in the plane of each pair of parameters.
 
-    ``profiles`` maps a parameter to values on its axis; ``pairs`` lists matrices with the first
-    parameter along the rows. Values are differences to the global minimum.
+    ``profiles`` and ``pairs`` are minimised over the other parameters; ``slices`` and
+    ``slice_pairs`` have these at the nodes nearest to ``theta_true``. The former of each map a
+    parameter to values on its axis; the latter list matrices with the first parameter along the
+    rows. All values are differences to the global minimum.
     """
     cube = q.reshape(grid.shape)
     names = grid.parameters
+    nodes = grid.nearest(theta_true)
     every = range(len(names))
-    profiles = {names[i]: digits(cube.min(axis=tuple(k for k in every if k != i))) for i in every}
-    pairs = [
-        {
-            "parameters": [names[i], names[j]],
-            "q": digits(cube.min(axis=tuple(k for k in every if k not in (i, j)))),
-        }
-        for i, j in combinations(every, 2)
-    ]
-    return {"profiles": profiles, "pairs": pairs}
+
+    def lowest(kept: tuple[int, ...]) -> np.ndarray:
+        return digits(cube.min(axis=tuple(k for k in every if k not in kept)))
+
+    def slice_of(kept: tuple[int, ...]) -> np.ndarray:
+        index = tuple(slice(None) if k in kept else nodes[k] for k in every)
+        return digits(cube[index])
+
+    pairs = list(combinations(every, 2))
+
+    def planes(project: Callable[[tuple[int, ...]], np.ndarray]) -> list[dict[str, Any]]:
+        return [{"parameters": [names[i], names[j]], "q": project((i, j))} for i, j in pairs]
+
+    return {
+        "profiles": {names[i]: lowest((i,)) for i in every},
+        "slices": {names[i]: slice_of((i,)) for i in every},
+        "pairs": planes(lowest),
+        "slice_pairs": planes(slice_of),
+    }
 
 
 def digits(values: np.ndarray) -> np.ndarray:
@@ -257,17 +293,23 @@ def summarise_method(
     grid: Grid,
 ) -> dict[str, Any]:
     """One method: its results, whether they may be believed, and the curves of its figures."""
-    name = summary["name"]
-    kinds = list(summary["limits"])
-    curves = {}
-    for kind in kinds:
-        curves[kind] = projections(arrays[f"q_{kind}"], grid)
-        members = [projections(q, grid)["profiles"] for q in arrays[f"q_{kind}_members"]]
-        curves[kind]["member_profiles"] = {
+    curves: dict[str, Any] = {
+        CURVES[what]: {
+            kind: projections(arrays[f"{PREFIXES[what]}_{kind}"], grid, problem.theta_true)
+            for kind in summary[what]
+        }
+        for what in CURVES
+        if what in summary
+    }
+    for kind, own in curves["curves"].items():
+        members = [
+            projections(q, grid, problem.theta_true)["profiles"]
+            for q in arrays[f"q_{kind}_members"]
+        ]
+        own["member_profiles"] = {
             parameter: [each[parameter] for each in members] for parameter in grid.parameters
         }
-    published = analysis["ml"]["fisher"]["published"].get(name)
-    diagnostics = plain(summary["diagnostics"])
+    published = analysis["ml"]["fisher"]["published"].get(summary["name"])
     fisher = {"fisher_information": fisher_of_method(summary["fisher_information"], published)}
     if "fisher_information_profiled" in summary:
         profiled = fisher_of_method(summary["fisher_information_profiled"], None)
@@ -276,15 +318,13 @@ def summarise_method(
             **uncertainties.summarise_profiled(profiled, fixed, problem.setup),
             "nuisance_parameters_in": uncertainties.enters(summary["settings"]),
         }
+    copied = ("name", "settings", "members", "losses", "believed", "checks", "diagnostics")
     return {
-        **{
-            key: summary[key]
-            for key in ("name", "settings", "members", "limits", "losses", "believed")
-        },
-        "reason": verdict.reason(diagnostics),
-        "diagnostics": diagnostics,
+        **{key: summary[key] for key in copied},
+        **{what: summary[what] for what in PREFIXES if what in summary},
+        "reason": verdict.reason([summary["checks"]]),
         **fisher,
-        "curves": curves,
+        **curves,
         "calibration": score_calibration(summary["settings"], arrays, problem),
     }
 
@@ -307,7 +347,9 @@ def fisher_of_method(
     ``ratio`` compares it with the published one, whose errors are not known.
     """
     matrix = np.array(own["matrix"])
-    error = np.hypot(own["statistical_error"], own["ensemble_spread"])
+    # The mean over members fluctuates less than each of them.
+    of_mean = np.array(own["ensemble_spread"]) / np.sqrt(max(len(own["members"]), 1))
+    error = np.hypot(own["statistical_error"], of_mean)
     result = {**own, "error": error, "sigma": standard_deviations(matrix)}
     if published is not None:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,11 +5,15 @@ A method module has
 - ``draw(events, settings, rng) -> dict[str, array]``: the training set of one member;
 - ``train(arrays, settings, directory, seed, on_epoch) -> dict``: fit one member, save it into
   ``directory``, return its losses by epoch, after telling each to ``on_epoch``, if given;
-- ``log_likelihood(directory, problem, thetas) -> array (n_thetas,)``: the expected log
-  likelihood per event at ``thetas``, up to a constant;
-- ``information(directory, problem) -> Information``: the Fisher information;
-- ``diagnostics(directory, problem) -> list[dict]``: checks, see ``checks``;
-- ``per_event(directory, problem) -> dict[str, array]``: its output on the test events.
+- ``outputs(directory, problem, thetas) -> dict[str, array]``: what one member says of the events;
+  evaluating takes the mean over members of every array;
+- ``density(outputs, problem, settings, thetas, directory) -> Density``: how probable observations
+  are at ``thetas``, from the outputs of a member or their mean;
+- ``information(directories, problem) -> Information``: the Fisher information;
+- ``diagnostics(directories, problem) -> list[dict]``: checks, see ``checks``;
+- ``per_event(directories, problem) -> dict[str, array]``: the output on the test events.
+
+``directories`` are those of the members of an ensemble, whose mean output counts.
 """
 
 from __future__ import annotations

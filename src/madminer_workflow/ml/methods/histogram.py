@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import numpy as np
 from madminer_workflow.ml import information as fisher
 from madminer_workflow.ml.binning import (
     bin_indices,
-    expected_log_likelihood,
     fill,
+    log_probabilities,
     n_bins,
     quantile_edges,
 )
 from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.ml.nuisance import response_of_counts
 from madminer_workflow.ml.problem import Problem
 
 MODEL = "histogram.npz"
@@ -68,18 +71,35 @@ def _load(directory: Path) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
         return model["template"], observables, edges
 
 
-def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Expected log likelihood per test event at ``thetas``, shape (n_thetas,)."""
-    template, observables, edges = _load(directory)
-    indices = bin_indices(problem.test.columns(observables), edges)
-    weights = problem.test.weights_at(problem.theta_true)
-    data = np.bincount(indices, weights, minlength=len(template))
-    return expected_log_likelihood(template, data, problem.setup, thetas)
+def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+    """The bin of every event of every sample, (n_events,)."""
+    _, observables, edges = _load(directory)
+    return {
+        name: bin_indices(events.columns(observables), edges)
+        for name, events in problem.samples().items()
+    }
 
 
-def information(directory: Path, problem: Problem) -> fisher.Information:
+def density(
+    outputs: dict[str, np.ndarray],
+    problem: Problem,
+    settings: dict[str, Any],
+    thetas: np.ndarray,
+    directory: Path,
+) -> Density:
+    """Probabilities of the bins, from the training events."""
+    template, _, _ = _load(directory)
+    cells = {name: bins.astype(int) for name, bins in outputs.items()}
+    return Density(
+        log_p=log_probabilities(template, problem.setup, thetas),
+        cells=cells,
+        response=response_of_counts(problem.train, cells["train"], len(template), thetas),
+    )
+
+
+def information(directories: Sequence[Path], problem: Problem) -> fisher.Information:
     """Fisher information of the bin counts, from all events, under- and overflow included."""
-    template, observables, edges = _load(directory)
+    template, observables, edges = _load(directories[0])
     events, theta = problem.everything, problem.fisher_theta
     indices = bin_indices(events.columns(observables), edges)
     counts = fisher.histogram(
@@ -88,9 +108,9 @@ def information(directory: Path, problem: Problem) -> fisher.Information:
     return fisher.information([counts], len(theta))
 
 
-def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
     """Whether every bin that counts is filled by enough simulated events."""
-    template, observables, edges = _load(directory)
+    template, observables, edges = _load(directories[0])
     indices = bin_indices(problem.train.columns(observables), edges)
     weights = problem.train.weights_at(problem.theta_true)
     sums = fill(indices, np.column_stack([weights, weights**2]), len(template))
@@ -110,7 +130,7 @@ def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
     ]
 
 
-def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
+def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
     """The bin of every test event, and the test events themselves."""
-    _, observables, edges = _load(directory)
+    _, observables, edges = _load(directories[0])
     return {"bin": bin_indices(problem.test.columns(observables), edges), **problem.test_set()}

@@ -6,7 +6,7 @@ arXiv:1506.02169. The denominator is one fixed reference point.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from scipy.special import logsumexp
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, closure_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
+from madminer_workflow.ml.observed import Observation
 from madminer_workflow.ml.problem import Problem
 
 
@@ -141,12 +143,17 @@ def train(
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
-def log_ratios(directory: Path, events: Events, thetas: np.ndarray) -> np.ndarray:
-    """Estimated log r(x | theta, theta1), shape (n_thetas, n_events)."""
+def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:
+    """One member's log r(x | theta, theta1), shape (n_thetas, n_events)."""
     from madminer_workflow.ml import networks
 
     x = model_inputs(events, model_settings(directory))
     return networks.load(directory).evaluate_log_likelihood_ratio(x, thetas)[0]
+
+
+def mean_log_ratios(directories: Sequence[Path], events: Events, thetas: np.ndarray) -> np.ndarray:
+    """The ensemble's log r(x | theta, theta1): the mean of ``log_ratios``."""
+    return np.mean([log_ratios(directory, events, thetas) for directory in directories], axis=0)
 
 
 def estimated_log_ratios(directory: Path, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
@@ -160,37 +167,59 @@ def estimated_log_ratios(directory: Path, x: np.ndarray, thetas: np.ndarray) -> 
     return estimator.evaluate_log_likelihood_ratio(x, thetas, test_all_combinations=False)[0]
 
 
-def scores(directory: Path, events: Events, theta: np.ndarray) -> np.ndarray:
-    """Estimated score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
+def scores(directories: Sequence[Path], events: Events, theta: np.ndarray) -> np.ndarray:
+    """Mean score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
     from madminer_workflow.ml import networks
 
-    x = model_inputs(events, model_settings(directory))
-    _, all_scores = networks.load(directory).evaluate_log_likelihood_ratio(
-        x, theta[None, :], evaluate_score=True
+    x = model_inputs(events, model_settings(directories[0]))
+    return np.mean(
+        [
+            networks.load(directory).evaluate_log_likelihood_ratio(
+                x, theta[None, :], evaluate_score=True
+            )[1][0]
+            for directory in directories
+        ],
+        axis=0,
     )
-    return all_scores[0]
 
 
-def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Expected log likelihood ratio per test event at ``thetas``, shape (n_thetas,).
+def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+    """Log ratios of test and observed events, each (n_thetas, n_events)."""
+    return {
+        name: log_ratios(directory, events, thetas)
+        for name, events in problem.samples().items()
+        if name != "train"
+    }
+
+
+def density(
+    outputs: dict[str, np.ndarray],
+    problem: Problem,
+    settings: dict[str, Any],
+    thetas: np.ndarray,
+    directory: Path,
+) -> Density:
+    """Normalised log ratios; cells are events.
 
     The network's ratios are not exactly those of a density: their mean under theta1 differs
     from 1, and a slope of that mean in theta would shift the best fit once many events are
     observed. Dividing by the mean restores the normalisation.
     """
-    log_r = log_ratios(directory, problem.test, thetas)
-    reference = problem.setup.theta(model_settings(directory)["theta1"])
-    p1, p_true = (
-        weights / weights.sum()
-        for weights in map(problem.test.weights_at, (reference, problem.theta_true))
-    )
-    return log_r @ p_true - logsumexp(log_r, b=p1, axis=1)
+    weights = problem.test.weights_at(problem.setup.theta(settings["theta1"]))
+    norm = logsumexp(outputs["test"], b=weights / weights.sum(), axis=1)
+    log_p = np.concatenate(list(outputs.values()), axis=1) - norm[:, None]
+    sizes = [each.shape[1] for each in outputs.values()]
+    ends = np.cumsum(sizes)
+    cells = {
+        name: np.arange(end - n, end) for name, end, n in zip(outputs, ends, sizes, strict=True)
+    }
+    return Density(log_p, cells)
 
 
-def information(directory: Path, problem: Problem) -> Information:
+def information(directories: Sequence[Path], problem: Problem) -> Information:
     """Fisher information of the normalised ratio, from the test events."""
     theta = problem.fisher_theta
-    estimated = scores(directory, problem.test, theta)
+    estimated = scores(directories, problem.test, theta)
     weights = problem.test.weights_at(theta)
     return from_scores(
         estimated - weights @ estimated / weights.sum(),
@@ -202,12 +231,12 @@ def information(directory: Path, problem: Problem) -> Information:
     )
 
 
-def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
     """Closure of the ratio along every axis of the prior and calibration of its score."""
-    theta1, thetas = typical_points(directory, problem)
-    estimated = scores(directory, problem.test, theta1)
+    theta1, thetas = typical_points(directories[0], problem)
+    estimated = scores(directories, problem.test, theta1)
     return [
-        closure_check(log_ratios(directory, problem.test, thetas), problem.test, theta1),
+        closure_check(mean_log_ratios(directories, problem.test, thetas), problem.test, theta1),
         calibration_check(estimated, problem.test, theta1),
     ]
 
@@ -221,13 +250,13 @@ def typical_points(directory: Path, problem: Problem) -> tuple[np.ndarray, np.nd
     return theta1, theta1 + np.concatenate([steps, -steps])
 
 
-def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
+def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
     """Log ratios at typical points and the score of every test event, and the events."""
-    theta1, thetas = typical_points(directory, problem)
+    theta1, thetas = typical_points(directories[0], problem)
     return {
         "theta_llr": thetas,
-        "log_likelihood_ratio": log_ratios(directory, problem.test, thetas),
-        "score": scores(directory, problem.test, theta1),
+        "log_likelihood_ratio": mean_log_ratios(directories, problem.test, thetas),
+        "score": scores(directories, problem.test, theta1),
         **problem.test_set(),
     }
 

@@ -8,6 +8,8 @@ score of the nuisance parameters, too, for the Fisher information.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,21 @@ import numpy as np
 
 from madminer_workflow.ml.binning import (
     bin_indices,
-    expected_log_likelihood,
     fill,
+    log_probabilities,
     n_bins,
     quantile_edges,
 )
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, mean_check, nuisance_check
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
+from madminer_workflow.ml.nuisance import response_of_counts
+from madminer_workflow.ml.observed import Observation
 from madminer_workflow.ml.problem import Problem
 
 NUISANCE_SCALES = "nuisance_scales.npy"
@@ -101,16 +106,11 @@ def train(
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
-def all_scores(directory: Path, events: Events) -> np.ndarray:
-    """Estimated score of each event at the training's reference point, (n_events, n_scores).
+def estimated_scores(directory: Path, x: np.ndarray) -> np.ndarray:
+    """Score at the reference point for inputs ``x`` (n_events, n_features), (n_events, n_scores).
 
     With the components of the nuisance parameters, if the model has learned them.
     """
-    return estimated_scores(directory, model_inputs(events, model_settings(directory)))
-
-
-def estimated_scores(directory: Path, x: np.ndarray) -> np.ndarray:
-    """As ``all_scores``, for the model's own inputs ``x`` (n_events, n_features)."""
     from madminer_workflow.ml import networks
 
     estimated = networks.load(directory).evaluate_score(x)
@@ -118,55 +118,70 @@ def estimated_scores(directory: Path, x: np.ndarray) -> np.ndarray:
     return estimated * np.load(scales) if scales.exists() else estimated
 
 
-def scores(directory: Path, events: Events) -> np.ndarray:
-    """Estimated score with respect to the parameters, (n_events, n_parameters)."""
-    return all_scores(directory, events)[:, : len(events.setup.parameters)]
+def all_scores(directories: Sequence[Path], events: Events | Observation) -> np.ndarray:
+    """Mean over members of ``estimated_scores`` of events, (n_events, n_scores)."""
+    x = model_inputs(events, model_settings(directories[0]))
+    return np.mean([estimated_scores(directory, x) for directory in directories], axis=0)
 
 
-def log_likelihood(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
-    """Expected log likelihood per test event at ``thetas``, shape (n_thetas,)."""
-    settings = model_settings(directory)
-    train_scores, test_scores = scores(directory, problem.train), scores(directory, problem.test)
+def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+    """Estimated score with respect to the parameters of every sample, (n_events, n_parameters)."""
+    n = len(problem.setup.parameters)
+    return {
+        name: all_scores([directory], events)[:, :n] for name, events in problem.samples().items()
+    }
+
+
+def density(
+    outputs: dict[str, np.ndarray],
+    problem: Problem,
+    settings: dict[str, Any],
+    thetas: np.ndarray,
+    directory: Path,
+) -> Density:
+    """Probabilities of the bins of the score, from the training events."""
     if settings["method"] == "sally":
-        return _histogrammed(train_scores, test_scores, problem, thetas)
-    reference = problem.setup.theta(settings["theta"])
-    directions = thetas - reference
-    directions[np.all(directions == 0.0, axis=1), 0] = 1.0
-    return np.concatenate(
-        [
-            _histogrammed(
-                (train_scores @ direction)[:, None],
-                (test_scores @ direction)[:, None],
-                problem,
-                np.stack([theta, reference]),
-            )[:1]
-            for direction, theta in zip(directions, thetas, strict=True)
-        ]
-    )
+        plain = _histogram(outputs, problem, thetas)
+        size = plain.log_p.shape[1]
+        response = response_of_counts(problem.train, plain.cells["train"], size, thetas)
+        return replace(plain, response=response)
+    return _projections(outputs, problem, thetas, problem.setup.theta(settings["theta"]))
 
 
-def _histogrammed(
-    train_values: np.ndarray, test_values: np.ndarray, problem: Problem, thetas: np.ndarray
-) -> np.ndarray:
-    """Expected log likelihood of histograms of ``values``, (n_events, n_dimensions)."""
-    dimensions = train_values.shape[1]
+def _histogram(values: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray) -> Density:
+    """Probabilities of one histogram of ``values``, each (n_events, n_dimensions)."""
+    dimensions = values["train"].shape[1]
     weights = problem.train.weights_at(problem.theta_true)
     per_axis = BINS.get(dimensions, BINS_OTHERWISE)
-    edges = [quantile_edges(column, weights, per_axis) for column in train_values.T]
-    size = n_bins(edges)
-    template = fill(bin_indices(train_values, edges), problem.train.weights, size)
-    data = np.bincount(
-        bin_indices(test_values, edges),
-        problem.test.weights_at(problem.theta_true),
-        minlength=size,
-    )
-    return expected_log_likelihood(template, data, problem.setup, thetas)
+    edges = [quantile_edges(column, weights, per_axis) for column in values["train"].T]
+    cells = {name: bin_indices(each, edges) for name, each in values.items()}
+    template = fill(cells["train"], problem.train.weights, n_bins(edges))
+    return Density(log_probabilities(template, problem.setup, thetas), cells)
 
 
-def information(directory: Path, problem: Problem) -> Information:
+def _projections(
+    scores: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray, reference: np.ndarray
+) -> Density:
+    """Log ratios to the reference of a histogram of its own for every theta; cells are events."""
+    directions = thetas - reference
+    directions[np.all(directions == 0.0, axis=1), 0] = 1.0
+    names = [name for name in scores if name != "train"]
+    sizes = [len(scores[name]) for name in names]
+    log_p = np.empty((len(thetas), sum(sizes)))
+    for row, theta, direction in zip(log_p, thetas, directions, strict=True):
+        projected = {name: (each @ direction)[:, None] for name, each in scores.items()}
+        own = _histogram(projected, problem, np.stack([theta, reference]))
+        ratio = own.log_p[0] - own.log_p[1]
+        row[:] = ratio[np.concatenate([own.cells[name] for name in names])]
+    ends = np.cumsum(sizes)
+    cells = {name: np.arange(end - n, end) for name, end, n in zip(names, ends, sizes, strict=True)}
+    return Density(log_p, cells)
+
+
+def information(directories: Sequence[Path], problem: Problem) -> Information:
     """Fisher information at the reference point, from the test events."""
     return from_scores(
-        all_scores(directory, problem.test),
+        all_scores(directories, problem.test),
         problem.test,
         problem.fisher_theta,
         problem.luminosity,
@@ -175,10 +190,10 @@ def information(directory: Path, problem: Problem) -> Information:
     )
 
 
-def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
     """Checks of the estimated score at the reference point."""
-    theta = problem.setup.theta(model_settings(directory)["theta"])
-    estimated, nuisance = np.hsplit(all_scores(directory, problem.test), [len(theta)])
+    theta = problem.setup.theta(model_settings(directories[0])["theta"])
+    estimated, nuisance = np.hsplit(all_scores(directories, problem.test), [len(theta)])
     checks = [
         mean_check(estimated, problem.test, theta),
         calibration_check(estimated, problem.test, theta),
@@ -186,6 +201,7 @@ def diagnostics(directory: Path, problem: Problem) -> list[dict[str, Any]]:
     return checks + (nuisance_check(nuisance, problem.test, theta) if nuisance.size else [])
 
 
-def per_event(directory: Path, problem: Problem) -> dict[str, np.ndarray]:
+def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
     """The estimated score of every test event, and the test events themselves."""
-    return {"score": scores(directory, problem.test), **problem.test_set()}
+    n = len(problem.setup.parameters)
+    return {"score": all_scores(directories, problem.test)[:, :n], **problem.test_set()}

@@ -1,0 +1,148 @@
+"""Observed data: events of an experiment, or pseudo-data drawn at a parameter point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.ml.events import draw
+from madminer_workflow.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from madminer_workflow.ml.problem import Problem
+
+Point = str | dict[str, float]
+"""A benchmark's name, or values of all parameters."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Observed events: ``x`` has shape (n_events, n_observables).
+
+    ``source`` is what was asked for, ``theta`` the point that pseudo-data were drawn at.
+    """
+
+    observables: list[str]
+    x: np.ndarray
+    source: str
+    theta: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return len(self.x)
+
+    def columns(self, names: list[str]) -> np.ndarray:
+        """The observables ``names`` as columns, shape (n_events, len(names))."""
+        return self.x[:, [self.observables.index(name) for name in names]]
+
+    def summary(self) -> dict[str, Any]:
+        """What ``results.json`` says of the data."""
+        theta = None if self.theta is None else self.theta.tolist()
+        return {"source": self.source, "events": len(self), "theta": theta}
+
+
+def observe(value: str | None, problem: Problem) -> Observation | None:
+    """The data that ``value`` asks for: a file of events, a benchmark, or ``p0=0.1,p1=0``.
+
+    At a point, pseudo-data are drawn from the test events, their number from Poisson's law, the
+    same for every method. None for a blank. Raises InputError if the data do not fit the problem.
+    """
+    if value is None or not value.strip():
+        return None
+    value = value.strip()
+    if _is_file(value):
+        return read_observed(Path(value), problem.test.observables)
+    point = _point(value, problem.setup.parameters, problem.setup.benchmark_names)
+    theta = problem.setup.theta(point)
+    rng = np.random.default_rng(derive_seed(problem.seed, "observed"))
+    n = int(rng.poisson(problem.expected_events(theta)))
+    chosen = draw(problem.test.weights_at(theta), n, rng)
+    return Observation(problem.test.observables, problem.test.x[chosen], value, theta)
+
+
+def check_argument(value: str | None, analysis: Mapping[str, Any]) -> None:
+    """Raise InputError unless ``value`` can be what ``observe`` takes, for an analysis file."""
+    if value is None or not value.strip():
+        return
+    value = value.strip()
+    if _is_file(value):
+        read_observed(Path(value), [each["name"] for each in analysis["observables"]])
+        return
+    parameters = [each["parameter_name"] for each in analysis["parameters"]]
+    _point(value, parameters, list(analysis["benchmarks"]))
+
+
+def _is_file(value: str) -> bool:
+    return Path(value).is_file() or value.endswith((".h5", ".hdf5")) or "/" in value
+
+
+def _point(value: str, parameters: Sequence[str], benchmarks: Sequence[str]) -> Point:
+    """The point that the text names; InputError if it names none."""
+    if value in benchmarks:
+        return value
+    if "=" not in value:
+        close = get_close_matches(value, benchmarks, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(
+            f"observed: there is no file and no benchmark {value}; expected a file of events, a "
+            f"benchmark ({', '.join(benchmarks)}) or a point such as "
+            f"{','.join(f'{name}=0.1' for name in parameters)}{hint}"
+        )
+    point: dict[str, float] = {}
+    for part in value.split(","):
+        name, _, number = (text.strip() for text in part.partition("="))
+        try:
+            point[name] = float(number)
+        except ValueError:
+            raise InputError(f"observed: {part.strip()}: expected NAME=NUMBER") from None
+    if set(point) != set(parameters) or not all(map(np.isfinite, point.values())):
+        raise InputError(
+            f"observed: the point {value} has values for {', '.join(point)}; expected finite "
+            f"values for {', '.join(parameters)}"
+        )
+    return point
+
+
+def read_observed(path: Path, observables: Sequence[str]) -> Observation:
+    """The events of an HDF5 file with MadMiner's names of data sets.
+
+    These are ``observables/names`` and ``samples/observations``, with a row per event. The file may
+    have more observables than the analysis, in any order. Raises InputError if it lacks one, if an
+    observable of an event is no number, or if events are weighted, as simulated ones are.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of observed events")
+    try:
+        with h5py.File(path, "r") as file:
+            names = [name.decode("utf-8") for name in file["observables/names"][()]]
+            x = np.atleast_2d(file["samples/observations"][()]).astype(float)
+            weighted = "samples/weights" in file
+    except (KeyError, OSError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"{path}: is no file of observed events; expected HDF5 with the data sets "
+            "observables/names and samples/observations (one row per event)"
+        ) from None
+    if weighted:
+        raise InputError(
+            f"{path}: its events have weights, so they are simulated; observed events have none "
+            "(give a benchmark or a parameter point for pseudo-data)"
+        )
+    missing = [name for name in observables if name not in names]
+    if missing or x.shape[1] != len(names):
+        raise InputError(
+            f"{path}: lacks the observables {', '.join(missing)}; it has {', '.join(names)}"
+            if missing
+            else f"{path}: has {len(names)} names of observables for {x.shape[1]} columns"
+        )
+    x = x[:, [names.index(name) for name in observables]]
+    undefined = int(np.sum(~np.isfinite(x).all(axis=1)))
+    if undefined:
+        raise InputError(f"{path}: {undefined} of {len(x)} events have an undefined observable")
+    return Observation(list(observables), x, path.name)
