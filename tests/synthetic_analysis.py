@@ -283,6 +283,7 @@ def write_result(
         "losses": [losses] * members,
     }
     if problem.setup.nuisance:
+        summary["limits_fixed"] = {kind: dict(limits) for kind in ("shape", "rate_and_shape")}
         full = np.diag([curvature] * n + [1.0] * len(problem.setup.nuisance))
         # One nuisance parameter acts like half the first parameter.
         full[0, n] = full[n, 0] = 0.5 * curvature

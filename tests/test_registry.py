@@ -138,7 +138,7 @@ def test_a_score_gives_the_same_numbers_elsewhere(
     found = predictions(uri, "models:/toy-sally/1", tmp_path / "elsewhere", table_of(part))
     assert list(found) == ["score_CWL2", "score_CPWL2"]
     members = unpacked(models["sally"], tmp_path)
-    expected = [score.scores(member, part) for member in members]
+    expected = [score.all_scores([member], part) for member in members]
     assert not np.array_equal(*expected)
     np.testing.assert_array_equal(found, np.mean(expected, axis=0))
 
@@ -255,5 +255,5 @@ def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path
     model_uri = f"models:/{registered.name}/1"
     found = predictions(uri, model_uri, tmp_path / "elsewhere", table_of(part))
     assert list(found) == names
-    expected = score.all_scores(unpack(model, tmp_path / "unpacked"), part)
+    expected = score.all_scores([unpack(model, tmp_path / "unpacked")], part)
     np.testing.assert_array_equal(found, expected)

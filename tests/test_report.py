@@ -139,7 +139,7 @@ def test_systematics_have_a_section(tmp_path: Path) -> None:
     collector.feed(page)
     words = " ".join("".join(collector.text).split())
     assert "systematics" in collector.ids and "figure-systematics" in collector.ids
-    assert "do not profile the systematic uncertainties" in words
+    assert "profile the nuisance parameters" in words
     assert "cross-section +5 %" in words and "μF times 0.5, 1, 2" in words
     assert "+41.4 %" in words
 
