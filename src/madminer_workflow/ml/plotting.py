@@ -17,7 +17,7 @@ from madminer_workflow.files import atomic_path, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_report
 from madminer_workflow.ml import report
 from madminer_workflow.ml.evaluating import ARRAYS, RESULTS
-from madminer_workflow.ml.figures import plots, style
+from madminer_workflow.ml.figures import plots, style, tables
 from madminer_workflow.ml.limits import Grid, make_grid
 from madminer_workflow.ml.problem import (
     Problem,
@@ -29,6 +29,8 @@ from madminer_workflow.ml.problem import (
 from madminer_workflow.ml.summary import Result, summarise_all
 from madminer_workflow.ml.toys import read_toys
 
+DATA = "data"
+
 
 def plotting(
     analysis_file: Path,
@@ -38,7 +40,7 @@ def plotting(
     toys: Sequence[Path] = (),
     observed: str | None = None,
 ) -> None:
-    """Write ``plots/*.png`` and ``*.pdf``, ``results.json`` and ``report.html``.
+    """Write ``plots/*.png`` and ``*.pdf``, ``plots/data``, ``results.json`` and ``report.html``.
 
     ``results`` are the ``Results.tar.gz`` of the methods, and ``toys`` the ``Toys.npz`` of their
     jobs, in any order; ``observed`` is what evaluating was given. Prints the headline. Raises
@@ -146,13 +148,20 @@ def sampled_with(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw_all(content: dict[str, Any], directory: Path) -> list[report.InlineFigure]:
-    """Write every figure into ``directory``; return them for the report."""
+    """Write every figure and, below ``data``, its numbers; return the figures for the report."""
     drawn = []
     with matplotlib.rc_context(style.RC):
-        for plot in plots(content):
+        every = list(plots(content))
+        files = tables.write(
+            ((table, plot.name) for plot in every for table in plot.tables()),
+            content,
+            directory / DATA,
+        )
+        for plot in every:
             figure = plot.draw()
             style.settle(figure)
             style.save(figure, directory / plot.name)
             svg = style.inline_svg(figure, plot.name, plot.caption)
-            drawn.append(report.InlineFigure(plot.name, plot.section, plot.caption, svg))
+            own = files.get(plot.name, [])
+            drawn.append(report.InlineFigure(plot.name, plot.section, plot.caption, svg, own))
     return drawn

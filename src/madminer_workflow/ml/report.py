@@ -33,12 +33,13 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class InlineFigure:
-    """A figure for the report: its file name, section, caption and SVG."""
+    """A figure for the report: its file name, section, caption, SVG and files of its data."""
 
     name: str
     section: str
     caption: str
     svg: str
+    data: Sequence[str]
 
 
 def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:

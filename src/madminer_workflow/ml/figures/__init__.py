@@ -11,24 +11,31 @@ from matplotlib.figure import Figure
 
 from madminer_workflow.ml.figures import (
     checks,
+    contours,
     fisher,
-    limits,
+    intervals,
     observables,
+    profiles,
     systematics,
     training,
 )
+from madminer_workflow.ml.figures.tables import Table
 
 KINDS = {"rate_and_shape": "rate and shape", "shape": "shape only"}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure to be: its file name, the section of the report, a caption, how to draw it."""
+    """A figure to be: its file name, the section of the report, a caption, how to draw it.
+
+    ``tables`` gives the numbers that it shows; figures of the same numbers give the same tables.
+    """
 
     name: str
     section: str
     caption: str
     draw: Callable[[], Figure]
+    tables: Callable[[], list[Table]]
 
 
 def plots(content: dict[str, Any]) -> Iterator[Plot]:
@@ -42,6 +49,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "from it along each parameter. Bands: statistical errors of the simulation. Below: "
             "ratio to the reference.",
             partial(observables.distribution, content, observable),
+            partial(observables.tables, content, observable),
         )
     if content["closure"]["checks"]:
         yield Plot(
@@ -49,6 +57,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "closure",
             "Pull of every closure check: predicted minus direct cross-section in standard errors.",
             partial(checks.closure, content),
+            partial(checks.closure_tables, content),
         )
     for method in content["methods"]:
         if any(losses.get("training") for losses in method["losses"]):
@@ -58,6 +67,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
                 f"{method['name']}: loss by epoch, one colour shade per ensemble member. A "
                 "validation loss that rises while the training loss falls means overfitting.",
                 partial(training.losses, content, method),
+                partial(training.tables, method),
             )
     if any(method["calibration"] for method in content["methods"]):
         yield Plot(
@@ -66,6 +76,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "Mean parton-level score against the estimated score (first member, test events in "
             "bins of equal size). A calibrated method lies on the diagonal.",
             partial(checks.calibration, content),
+            partial(checks.calibration_tables, content),
         )
     yield from fisher_plots(content)
     if content["systematics"]:
@@ -75,6 +86,7 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "Expected standard deviation of each parameter, all others free, from the Fisher "
             "information: hollow with the nuisance parameters fixed, filled with them profiled.",
             partial(systematics.widths, content),
+            partial(systematics.tables, content),
         )
 
 
@@ -88,7 +100,8 @@ def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
             "headline" if kind == "rate_and_shape" else "limits",
             f"Expected intervals from {words}, most sensitive method on top. Thick: "
             "lowest, thin: highest confidence level.",
-            partial(limits.intervals, content, kind),
+            partial(intervals.draw, content, kind),
+            partial(intervals.tables, content, kind),
         )
         for i, pair in enumerate(pairs):
             profiled = ", all other parameters profiled" if n_parameters > 2 else ""
@@ -97,7 +110,8 @@ def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
                 "limits",
                 f"Expected limit contours from {words}{profiled}. The cross marks the assumed "
                 "truth.",
-                partial(limits.contours, content, i, kind),
+                partial(contours.draw, content, i, kind),
+                partial(contours.tables, content, i, kind),
             )
         yield Plot(
             f"profiles_{kind}",
@@ -110,7 +124,8 @@ def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
                 if any(method["members"] > 1 for method in content["methods"])
                 else "."
             ),
-            partial(limits.profiles, content, kind),
+            partial(profiles.draw, content, kind),
+            partial(profiles.tables, content, kind),
         )
 
 
@@ -124,6 +139,7 @@ def fisher_plots(content: dict[str, Any]) -> Iterator[Plot]:
             "Fisher information; the dashed line is the parton-level ceiling, hollow markers are "
             "published values.",
             partial(fisher.values, content),
+            partial(fisher.tables, content),
         )
     for i in range(len(names)):
         for j in range(i + 1, len(names)):
@@ -135,4 +151,5 @@ def fisher_plots(content: dict[str, Any]) -> Iterator[Plot]:
                 f"{fixed}: its projections on the axes are the 1σ errors of the parameters. "
                 "Dashed: parton-level ceiling and published values.",
                 partial(fisher.ellipses, content, i, j),
+                partial(fisher.tables, content),
             )

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from madminer_workflow.ml.figures import style
+from madminer_workflow.ml.figures.subjects import CEILING
+from madminer_workflow.ml.figures.tables import Column, Table
 
 MARGIN = 1.15
+PUBLISHED = (0, (2.2, 1.4))
 
 
 def ellipses(content: dict[str, Any], i: int, j: int) -> Figure:
     """Ellipses of parameters ``i`` and ``j`` around the reference, the others fixed."""
-    figure = style.figure(height=4.4, width=6.6)
+    figure = style.figure(height=4.9, width=style.WIDTH)
     axes = figure.subplots()
     centre = np.array(content["setup"]["fisher_theta"]["theta"])[[i, j]]
     half_widths = []
+    handles = []
 
-    def draw(matrix: list[list[float]], **kwargs: Any) -> None:
+    def draw(matrix: list[list[float]], label: str = "", **look: Any) -> None:
         own = np.array(matrix, dtype=float)[np.ix_([i, j], [i, j])]
-        half_widths.append(_draw(axes, own, centre, **kwargs))
+        half_widths.append(_draw(axes, own, centre, **look))
+        if label:
+            handles.append(Line2D([], [], label=label, **look))
 
     for method in content["methods"]:
         information = method["fisher_information"]
-        look: dict[str, Any] = {
-            "color": style.colour(content, method["name"]),
-            "alpha": style.opacity(method),
-        }
-        draw(information["matrix"], label=style.method_label(method), **look)
+        colour = {"color": style.colour(content, method["name"])}
+        look: dict[str, Any] = {**colour, "alpha": style.opacity(method)}
+        members = information.get("members", [])
+        for member in members if len(members) > 1 else []:
+            own = np.array(member, dtype=float)[np.ix_([i, j], [i, j])]
+            _draw(axes, own, centre, linewidth=0.7, alpha=0.45, **colour)
+        draw(information["matrix"], style.method_label(method), **look)
         if "published" in information:
             text = f"{method['name']}, published"
-            draw(information["published"], label=text, linestyle="--", linewidth=1.1, **look)
+            draw(information["published"], text, linestyle=PUBLISHED, linewidth=1.2, **look)
     truth = content["baselines"]["truth"]["fisher_information"]["matrix"]
-    draw(truth, label="parton-level ceiling", linestyle=(0, (5, 2)), color=style.INK)
+    ceiling: dict[str, Any] = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK}
+    draw(truth, "parton-level ceiling", **ceiling)
 
     reach = MARGIN * scale_of(half_widths)
     axes.set_xlim(centre[0] - reach[0], centre[0] + reach[0])
@@ -44,8 +55,10 @@ def ellipses(content: dict[str, Any], i: int, j: int) -> Figure:
     labels = list(style.parameter_labels(content).values())
     axes.set_xlabel(labels[i])
     axes.set_ylabel(labels[j])
-    axes.set_title(r"$\sum\; I_{ij}\,\Delta\theta_i\,\Delta\theta_j = 1$", fontsize=11)
-    style.legend_beside(figure, axes)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(style.few_ticks())
+    style.heading(axes, axes, r"$\sum\; I_{ij}\,\Delta\theta_i\,\Delta\theta_j = 1$", content)
+    style.legend_below(figure, handles, 2)
     return figure
 
 
@@ -69,7 +82,7 @@ def _draw(axes: Axes, matrix: np.ndarray, centre: np.ndarray, **kwargs: Any) -> 
 def values(content: dict[str, Any]) -> Figure:
     """The information on a single parameter, by method."""
     methods = content["methods"]
-    figure = style.figure(height=1.4 + 0.4 * (len(methods) + 1), width=6.0)
+    figure = style.figure(height=1.7 + 0.4 * (len(methods) + 1), width=style.WIDTH)
     axes = figure.subplots()
     rate = content["baselines"]["rate"]["fisher_information"]
     axes.errorbar(
@@ -84,6 +97,9 @@ def values(content: dict[str, Any]) -> Figure:
         fmt = style.marker(content, method["name"])
         value, error = information["matrix"][0][0], information["error"][0][0]
         axes.errorbar(value, row, xerr=error, fmt=fmt, **look)
+        members = [member[0][0] for member in information.get("members", [])]
+        if len(members) > 1:
+            axes.plot(members, [row + 0.25] * len(members), "|", markersize=5, **look)
         if "published" in information:
             axes.plot(
                 information["published"][0][0],
@@ -94,13 +110,64 @@ def values(content: dict[str, Any]) -> Figure:
                 **look,
             )
     truth = content["baselines"]["truth"]["fisher_information"]["matrix"][0][0]
-    axes.axvline(truth, color=style.INK, linestyle=(0, (5, 2)), label="parton-level ceiling")
+    axes.axvline(truth, color=style.INK, linestyle=CEILING, linewidth=1.4)
     axes.set_yticks(range(len(methods) + 1), [*map(style.method_label, methods), "rate only"])
-    axes.tick_params(axis="y", which="both", left=False, right=False)
-    axes.minorticks_off()
+    style.categories(axes, "y")
     axes.set_ylim(len(methods) + 0.6, -0.6)
     axes.set_xlim(left=0.0)
+    axes.xaxis.set_major_locator(style.few_ticks())
     [text] = style.parameter_labels(content).values()
     axes.set_xlabel(f"Fisher information on {text}")
-    figure.legend(loc="outside upper right")
+    style.heading(axes, axes, "", content)
+    ceiling: dict[str, Any] = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK}
+    style.legend_below(figure, [Line2D([], [], label="parton-level ceiling", **ceiling)], 1)
     return figure
+
+
+def tables(content: dict[str, Any]) -> list[Table]:
+    """The matrices of all methods and baselines, one row per entry on or above the diagonal."""
+    rows = list(_rows(content))
+    columns = list(zip(*rows, strict=True))
+    return [
+        Table(
+            "fisher_information",
+            "Fisher information from rate and shape at the point "
+            f"{content['setup']['fisher_theta']['benchmark']}.",
+            [
+                Column(name, column)
+                for name, column in zip(("Method", "Row", "Column"), columns[:3], strict=True)
+            ],
+            [
+                Column("Fisher information", columns[3], "", {"total": columns[4]}),
+                Column("Lowest member", columns[5]),
+                Column("Highest member", columns[6]),
+                Column("Published", columns[7]),
+            ],
+            ["FISHER INFORMATION"],
+        )
+    ]
+
+
+def _rows(content: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    names = content["parameters"]
+    baselines = content["baselines"]
+    everybody = [(method["name"], method["fisher_information"]) for method in content["methods"]]
+    everybody += [
+        (words, baselines[key]["fisher_information"])
+        for key, words in (("truth", "parton-level ceiling"), ("rate", "rate only"))
+    ]
+    for who, own in everybody:
+        for i in range(len(names)):
+            for j in range(i, len(names)):
+                members = [member[i][j] for member in own.get("members", [])]
+                several = len(members) > 1
+                yield (
+                    who,
+                    names[i],
+                    names[j],
+                    own["matrix"][i][j],
+                    own["error"][i][j],
+                    min(members) if several else None,
+                    max(members) if several else None,
+                    own["published"][i][j] if "published" in own else None,
+                )

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from madminer_workflow.ml.figures import style
+from madminer_workflow.ml.figures.tables import Column, Table, bins
 
 
 def distribution(content: dict[str, Any], observable: dict[str, Any]) -> Figure:
     """One observable at the reference point and at contrasting benchmarks, with their ratio."""
-    figure = style.figure(height=5.0, width=6.0)
+    figure = style.figure(height=5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     edges = np.array(observable["edges"])
     reference, *others = observable["curves"]
@@ -34,8 +35,47 @@ def distribution(content: dict[str, Any], observable: dict[str, Any]) -> Figure:
     bottom.set_ylim(*_ratio_range([curve["density"] for curve in others], density))
     bottom.set_xlabel(style.label(observable["latex"], observable["name"], unit))
     figure.align_ylabels()
-    figure.legend(loc="outside upper left")
+    handles, _ = top.get_legend_handles_labels()
+    style.legend_below(figure, handles, 1)
+    energy = style.energy_tev(content)
+    top.set_title("Simulation", loc="left")
+    if energy is not None:
+        top.set_title(rf"$\sqrt{{s}}$ = {energy:.4g} TeV", loc="right")
     return figure
+
+
+def tables(content: dict[str, Any], observable: dict[str, Any]) -> list[Table]:
+    """The distribution at every point that is drawn."""
+    unit = observable["unit"]
+    return [
+        Table(
+            f"observable_{observable['name']}",
+            f"Normalised distribution of {observable['name']} after all cuts; statistical errors "
+            "of the simulation.",
+            [
+                Column(
+                    style.label(observable["latex"], observable["name"]),
+                    bins(observable["edges"]),
+                    unit,
+                )
+            ],
+            [
+                Column(
+                    "Fraction of events per unit",
+                    curve["density"],
+                    f"1/{unit}" if unit else "",
+                    {"statistics of the simulation": curve["error"]},
+                    {"Point": curve["benchmark"], **_values(content, curve["benchmark"])},
+                )
+                for curve in observable["curves"]
+            ],
+        )
+    ]
+
+
+def _values(content: dict[str, Any], benchmark: str) -> dict[str, float]:
+    theta = next(row["theta"] for row in content["benchmarks"] if row["name"] == benchmark)
+    return dict(zip(content["parameters"], theta, strict=True))
 
 
 def _with_band(

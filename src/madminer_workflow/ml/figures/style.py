@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
+import mplhep
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.mathtext import MathTextParser
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D
 
 INK = "#16191d"
@@ -34,32 +40,94 @@ SVG_COMMANDS = {
     Path.CLOSEPOLY: "Z",
 }
 
-RC = {
-    "font.size": 11.0,
-    "axes.labelsize": 13.0,
+# mplhep's style is made for figures of 10 inches; lengths in points are scaled with the size.
+SCALE = 0.5
+SCALED = re.compile(r"font\.size|.*\.(major|minor)\.(size|pad)|axes\.linewidth")
+
+FONTS = ["TeX Gyre Heros", "DejaVu Sans"]
+"""The first comes with mplhep, the second, for rarer characters, with matplotlib."""
+
+RC: dict[str, Any] = {
+    **{
+        key: SCALE * value if SCALED.fullmatch(key) else value
+        for key, value in mplhep.style.ROOT.items()
+        if not key.startswith("mathtext.")
+    },
+    "font.sans-serif": FONTS,
+    "mathtext.fontset": "stixsans",
+    "axes.unicode_minus": True,
+    "axes.formatter.limits": [-4, 5],
+    "axes.titlesize": 11.0,
+    "axes.titlepad": 5.0,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "xtick.top": True,
-    "ytick.right": True,
     "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "legend.fontsize": 10.0,
-    "mathtext.fontset": "dejavusans",
+    "legend.handlelength": 2.2,
+    "legend.title_fontsize": "small",
     # Text is a little wider at another resolution than the one that the figure is arranged at.
-    "figure.dpi": 180,
-    "savefig.dpi": 180,
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
     "svg.hashsalt": "madminer-workflow",
 }
 
+WIDTH = 5.0
+"""Width of one panel in inches: a column of a paper, of 3.4 inches, prints 13 points as 9."""
 
-def figure(columns: int = 1, height: float = 4.0, width: float = 5.0, **kwargs: Any) -> Figure:
+
+def figure(columns: int = 1, height: float = 4.0, width: float = WIDTH, **kwargs: Any) -> Figure:
     """An empty figure of ``columns`` panels side by side; sizes in inches."""
-    return Figure(figsize=(width * columns, height), layout="constrained", **kwargs)
+    # Tick labels at the ends of neighbouring panels need room.
+    engine = ConstrainedLayoutEngine(wspace=0.05)
+    return Figure(figsize=(width * columns, height), layout=engine, **kwargs)
+
+
+def panels(
+    n: int, height: float = 4.0, width: float = WIDTH, **kwargs: Any
+) -> tuple[Figure, list[Axes]]:
+    """``n`` panels, at most two side by side so that a page can hold them; sizes of a panel."""
+    columns = min(n, 2)
+    rows = -(-n // columns)
+    own = figure(columns, height * rows, width if n == 1 else 0.92 * width)
+    every = own.subplots(rows, columns, squeeze=False, **kwargs).ravel().tolist()
+    for empty in every[n:]:
+        empty.remove()
+    return own, every[:n]
+
+
+def energy_tev(content: dict[str, Any]) -> float | None:
+    """√s [TeV] if the run settings of all processes say the same; massless beams."""
+    energies = set()
+    for process in content["setup"]["processes"]:
+        beams = [process.get("run", {}).get(f"ebeam{i}") for i in (1, 2)]
+        energies.add(None if None in beams else 2e-3 * math.sqrt(beams[0] * beams[1]))
+    return energies.pop() if len(energies) == 1 else None
+
+
+def conditions(content: dict[str, Any]) -> str:
+    """Energy, where it is known, and luminosity, as the top right of a figure says them."""
+    energy = energy_tev(content)
+    words = rf"{content['setup']['luminosity_fb']:.4g} fb$^{{-1}}$"
+    return words if energy is None else rf"$\sqrt{{s}}$ = {energy:.4g} TeV, {words}"
+
+
+def heading(first: Axes, last: Axes, left: str, content: dict[str, Any]) -> None:
+    """What is shown above the first panel's left end, its conditions above the last's right."""
+    first.set_title(left, loc="left")
+    last.set_title(conditions(content), loc="right")
+
+
+def few_ticks() -> MaxNLocator:
+    """At most six labelled ticks, at round numbers: labels with exponents need room."""
+    return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+
+
+def categories(axes: Axes, direction: Literal["x", "y"]) -> None:
+    """No ticks along ``direction`` ("x" or "y"), which has names and no numbers."""
+    axes.tick_params(axis=direction, which="both", length=0)
+    getattr(axes, f"{direction}axis").set_minor_locator(NullLocator())
 
 
 def colour(content: dict[str, Any], name: str) -> str:
@@ -115,6 +183,13 @@ def legend_beside(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside right center")
 
 
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
+    """One legend for all panels below them, where it can hide nothing."""
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=max(1, min(columns, len(handles)))
+    )
+
+
 def settle(figure: Figure) -> None:
     """Arrange the figure once for all formats: the layout takes most of the time of a draw."""
     figure.draw_without_rendering()
@@ -158,7 +233,7 @@ def label_svg(text: str) -> str:
     if not is_mathtext(text):
         return ""
     with matplotlib.rc_context(RC):
-        path = TextPath((0, 0), text, size=100, prop=FontProperties(family="DejaVu Sans"))
+        path = TextPath((0, 0), text, size=100, prop=FontProperties(family=FONTS))
     box = path.get_extents()
     # SVG's y axis points down.
     downwards = Affine2D().scale(1.0, -1.0)
