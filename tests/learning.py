@@ -90,10 +90,12 @@ def note(archive: Path, directory: Path) -> dict[str, Any]:
     return read_json(unpack(archive, directory) / "method.json")
 
 
-def results(data: Path, models: list[Path], directory: Path, **changes: Any) -> Any:
+def results(
+    data: Path, models: list[Path], directory: Path, observed: str | None = None, **changes: Any
+) -> Any:
     """Summary and arrays of an evaluation."""
     write_json(directory / "evaluation.json", {**EVALUATION, **changes})
-    evaluating(directory / "evaluation.json", data, models, directory)
+    evaluating(directory / "evaluation.json", data, models, directory, observed)
     unpacked = unpack(directory / "Results.tar.gz", directory / "unpacked")
     with np.load(unpacked / "arrays.npz") as arrays:
         return json.loads((unpacked / "results.json").read_text()), dict(arrays)

@@ -20,6 +20,7 @@ from madminer_workflow.ml.limits import (
     below,
     likelihood_ratio_statistic,
     make_grid,
+    peak,
     summarise,
 )
 from madminer_workflow.ml.methods import histogram
@@ -154,6 +155,33 @@ def test_intervals_that_are_split_or_open() -> None:
     np.testing.assert_allclose(two, [[-4 / 3, -2 / 3], [2 / 3, 4 / 3]], atol=0.01)
     assert below(axis, np.zeros_like(axis), 1.0) == [[-2.0, 2.0]]
     assert below(axis, np.full_like(axis, 5.0), 1.0) == []
+
+
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_peaks_of_paraboloids_lie_between_nodes(dimensions: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    axes = [np.sort(rng.uniform(-2.0, 2.0, 4)) for _ in range(dimensions)]
+    axes = [np.unique(np.concatenate([[-2.5, 2.5], axis])) for axis in axes]
+    root = rng.normal(size=(dimensions, dimensions)) * 0.3
+    curvature = root @ root.T + 0.5 * np.eye(dimensions)
+    centre = rng.uniform(-1.0, 1.0, dimensions)
+    steps = Grid([], axes).thetas() - centre
+    values = 7.0 - 0.5 * np.einsum("ni,ij,nj->n", steps, curvature, steps)
+    [height], [place] = peak(values[None, :], axes)
+    # Where the paraboloid is not used, the highest node stands.
+    found = np.allclose([height, *place], [7.0, *centre])
+    assert found or height == values.max()
+    assert values.max() <= height < 7.0 + 1e-9
+
+
+def test_peaks_that_are_nodes() -> None:
+    axis = np.linspace(-1.0, 1.0, 5)
+    edge = peak(axis[None, :] ** 2 + axis, [axis])
+    np.testing.assert_allclose([edge[0][0], edge[1][0, 0]], [2.0, 1.0])
+    steep = -200.0 * (axis - 0.1) ** 2
+    assert peak(steep[None, :], [axis])[0][0] == steep.max(), "too steep to be told from nodes"
+    gentle = -2.0 * (axis - 0.1) ** 2
+    assert peak(gentle[None, :], [axis])[1][0, 0] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 4])

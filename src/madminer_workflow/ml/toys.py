@@ -101,7 +101,7 @@ def toy_points(limits: dict[str, Any], problem: Problem, grid: Grid) -> list[Toy
     """
     settings = limits["toys"]
     asked = [
-        ToyPoint(_point_name(point), problem.setup.theta(point), None)
+        ToyPoint(_point_name(point, grid.parameters), problem.setup.theta(point), None)
         for point in (limits["theta_true"], *settings["points"])
     ]
     along = []
@@ -114,10 +114,10 @@ def toy_points(limits: dict[str, Any], problem: Problem, grid: Grid) -> list[Toy
     return asked + along
 
 
-def _point_name(point: str | dict[str, float]) -> str:
+def _point_name(point: str | dict[str, float], parameters: Sequence[str]) -> str:
     if isinstance(point, str):
         return point
-    return ", ".join(f"{name}={value:g}" for name, value in point.items())
+    return ", ".join(f"{name}={point[name]:g}" for name in parameters)
 
 
 def draw_toys(
