@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 
 run: $(READY)  ## Run ANALYSIS (inputs/wbf) from events to report
 	@$(BIN)/madminer-workflow run $(ANALYSIS) --njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) \
-		--set '$(SETTINGS)' --tracking-uri '$(TRACKING_URI)'
+		--set '$(SETTINGS)' --observed '$(OBSERVED)' --tracking-uri '$(TRACKING_URI)'
 
 test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"

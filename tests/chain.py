@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import yaml
 
 from madminer_workflow.files import read_json
@@ -31,6 +33,22 @@ def analysis_file(path: Path, base: Path = TINY, **sections: Any) -> Path:
 def tiny(section: str) -> Any:
     """One section of the tiny analysis."""
     return yaml.safe_load(TINY.read_text())[section]
+
+
+def with_toys(directory: Path, n_toys: int = 20, njobs: int = 2, base: Path = TINY) -> Path:
+    """Write the analysis ``base`` with toys to ``directory`` and return its file."""
+    ml = yaml.safe_load(base.read_text())["ml"]
+    ml["limits"]["toys"] = {"n_toys": n_toys, "njobs": njobs, "resolution": 2}
+    return analysis_file(directory / "input.yml", base, ml=ml)
+
+
+def observed_events(path: Path, analysis: Path = TINY, n: int = 3) -> Path:
+    """Write ``n`` observed events with the observables of an analysis to ``path`` and return it."""
+    names = [entry["name"] for entry in yaml.safe_load(analysis.read_text())["observables"]]
+    with h5py.File(path, "w") as file:
+        file["observables/names"] = [name.encode() for name in names]
+        file["samples/observations"] = 60.0 + np.arange(n * len(names)).reshape(n, -1)
+    return path
 
 
 def showered_analysis(directory: Path, n_events: int = 20) -> Path:

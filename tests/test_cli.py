@@ -18,7 +18,7 @@ from tests.chain import TINY, Physics, analysis_file
 from tests.chain import tiny as section
 
 STEPS = ["configure", "generate", "pythia", "delphes", "combine"]
-STEPS += ["sampling", "training", "evaluating", "plotting"]
+STEPS += ["sampling", "training", "evaluating", "toys", "plotting"]
 
 
 def invoke(*arguments: object) -> Result:

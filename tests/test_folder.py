@@ -15,14 +15,14 @@ from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.training import read_samples
 
-from .conftest import DATA
+from .chain import with_toys
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``run`` leaves of the tiny analysis."""
+    """What ``run`` leaves of the tiny analysis, with toys in two jobs and observed data."""
     directory = tmp_path_factory.mktemp("run")
-    run_workflow(DATA / "tiny", directory, njobs=2, ntrainsamples=2, workers=2)
+    run_workflow(with_toys(directory), directory, **NUMBERS, observed=OBSERVED, workers=2)
     return directory
 
 
@@ -33,7 +33,8 @@ def copy(workdir: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-ORDER = Order(analysis=DATA / "tiny", njobs=2, ntrainsamples=2)
+NUMBERS = {"njobs": 2, "ntrainsamples": 2}
+OBSERVED = "CWL2=0.2,CPWL2=0"
 #: What the engine adds, for tracking and for settings.
 ONLY_THERE = ("--tracking-uri", "--set")
 
@@ -46,13 +47,25 @@ def as_the_engine_ran_it(output: Path) -> list[str]:
         while option in words:
             place = words.index(option)
             del words[place : place + 2]
+    if "--toys" in words:
+        # All of them in one text.
+        place = words.index("--toys") + 1
+        words[place - 1 : place + 1] = [w for file in words[place].split() for w in ("--toys", file)]
     return words
 
 
+@pytest.fixture(scope="module")
+def order(workdir: Path) -> Order:
+    return Order(analysis=workdir / "input.yml", **NUMBERS, observed=OBSERVED)
+
+
+TIMES = {"pythia": 2, "delphes": 2, "training": 5, "evaluating": 3, "toys": 6}
+
+
 @pytest.mark.parametrize("step", STEPS)
-def test_every_step_is_what_the_engine_ran(workdir: Path, step: str):
-    own = commands(step, workdir, ORDER)
-    assert len(own) == {"pythia": 2, "delphes": 2, "training": 5, "evaluating": 3}.get(step, 1)
+def test_every_step_is_what_the_engine_ran(workdir: Path, order: Order, step: str):
+    own = commands(step, workdir, order)
+    assert len(own) == TIMES.get(step, 1)
     for command in own:
         output = Path(command[command.index("--output") + 1])
         # The order of files at the end of a command is the engine's affair.
@@ -60,9 +73,13 @@ def test_every_step_is_what_the_engine_ran(workdir: Path, step: str):
 
 
 def test_one_of_several(workdir: Path):
-    assert commands("pythia", workdir, Order(index="1")) == [commands("pythia", workdir, ORDER)[1]]
+    order = Order()
+    assert commands("pythia", workdir, Order(index="1")) == [commands("pythia", workdir, order)[1]]
     [evaluating] = commands("evaluating", workdir, Order(method="sally"))
-    assert evaluating in commands("evaluating", workdir, ORDER)
+    assert evaluating in commands("evaluating", workdir, order)
+    [toys] = commands("toys", workdir, Order(method="sally", index="1"))
+    assert toys in commands("toys", workdir, order)
+    assert "sally/toys_1.json" in str(toys)
     [training] = commands("training", workdir, Order(method="sally", member="1"))
     assert "Samples_sally_1.npz" in str(training)
 
@@ -84,6 +101,7 @@ def test_settings_go_where_they_belong(workdir: Path):
     ("step", "order", "problem"),
     [
         ("pythia", Order(index="2"), "--index 2: expected all, or one of 0, 1"),
+        ("toys", Order(index="2"), "--index 2: expected all, or one of 0, 1"),
         ("training", Order(method="none"), "--method none: expected all, or one of counts, ratio"),
         ("training", Order(member="7"), "--member 7: expected all, or one of 0"),
         ("training", Order(changes=["training.alfa=1"]), "training.alfa=1: no method"),
@@ -95,9 +113,18 @@ def test_what_is_not_there(workdir: Path, step: str, order: Order, problem: str)
         commands(step, workdir, order)
 
 
+def test_no_toys(copy: Path):
+    for file in copy.glob("ml/sampling/methods/*/toys_*.json"):
+        file.unlink()
+    with pytest.raises(InputError, match="no toys are to be made"):
+        commands("toys", copy, Order())
+    [command] = commands("plotting", copy, Order())
+    assert "--toys" not in command
+
+
 @pytest.mark.parametrize(
     ("step", "missing"),
-    [("pythia", "generate"), ("training", "sampling"), ("plotting", "sampling")],
+    [("pythia", "generate"), ("training", "sampling"), ("toys", "sampling"), ("plotting", "sampling")],
 )
 def test_steps_before_their_inputs(tmp_path: Path, step: str, missing: str):
     finished = CliRunner().invoke(main, ["step", step, "--workdir", str(tmp_path)])

@@ -30,7 +30,7 @@ SPECIFICATIONS = {
 }
 STEPS = [
     *("configure", "generate", "pythia", "delphes", "combine"),
-    *("sampling", "training", "evaluating", "plotting"),
+    *("sampling", "training", "evaluating", "toys", "plotting"),
 ]
 
 

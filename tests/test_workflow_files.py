@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ import madminer_workflow
 from madminer_workflow.cli import main
 from madminer_workflow.engines import commands
 from madminer_workflow.engines.run import run_workflow
+from madminer_workflow.errors import InputError
+
+from .chain import observed_events
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"
@@ -28,6 +32,7 @@ STEPS = {
 }
 OPTIONS = sorted(set(re.findall(r"--([\w-]+)", str(STEPS))))
 METHODS = ["alices", "histogram", "sally"]
+BLANK = ("settings", "observed", "tracking_uri")
 
 PHYSICS = {
     "physics/configure": [
@@ -53,11 +58,15 @@ parser = argparse.ArgumentParser()
 for option in {OPTIONS!r}:
     parser.add_argument("--" + option)
 parser.add_argument("files", nargs="*")
+toys = Path(__file__).with_name("toys")
+njobs = int(toys.read_text()) if toys.exists() else 0
 arguments = vars(parser.parse_args(sys.argv[2:]))
 output = Path(arguments.pop("output"))
 files = arguments.pop("files")
 for option in ("tracking_uri", "set"):
     arguments.pop(option)
+files += (arguments.pop("toys") or "").split()
+files += filter(Path.is_file, [Path((arguments.pop("observed") or "").strip())])
 numbers = {{name: int(arguments.pop(name) or 0) for name in ("njobs", "ntrainsamples")}}
 inputs = [Path(file).read_bytes() for file in [*filter(None, arguments.values()), *files]]
 content = hashlib.sha256(b"".join(inputs)).hexdigest()
@@ -71,9 +80,11 @@ products = {{
     "sampling": ["analysis.json"]
     + [f"methods/{{m}}/evaluation.json" for m in {METHODS!r}]
     + [f"methods/{{m}}/Samples_{{m}}_{{i}}.npz"
-       for m in {METHODS!r} for i in range(numbers["ntrainsamples"])],
+       for m in {METHODS!r} for i in range(numbers["ntrainsamples"])]
+    + [f"methods/{{m}}/toys_{{i}}.json" for m in {METHODS!r} for i in range(njobs)],
     "training": ["Model.tar.gz"],
     "evaluating": ["Results.tar.gz"],
+    "toys": ["Toys.npz"],
     "plotting": ["report.html", "results.json", "plots/limits.pdf"],
 }}
 for name in products[step]:
@@ -125,6 +136,85 @@ def test_the_whole_and_its_parts_publish_the_same(stand_in: Path, tmp_path: Path
     assert (whole / "ml/plotting/results.json").read_text() == (
         parts / "ml/plotting/results.json"
     ).read_text()
+
+
+@pytest.fixture
+def toys(stand_in: Path) -> int:
+    """The analysis asks for toys, in so many jobs for each method."""
+    njobs = 12
+    (stand_in / "toys").write_text(str(njobs))
+    return njobs
+
+
+def test_toys_go_where_they_belong(stand_in: Path, toys: int, tmp_path: Path):
+    workdir = tmp_path / "workdir"
+    run(workdir, njobs=1, ntrainsamples=2)
+    made = set()
+    for k, method in enumerate(METHODS):
+        for i in range(toys):
+            folder = workdir / f"ml/method_{k}/toys_{i}"
+            command = (folder / f"_packtivity/toys_{i}.run.log").read_text().splitlines()[0]
+            assert f"methods/{method}/toys_{i}.json" in command
+            assert f"methods/{method}/evaluation.json" in command
+            for member in (0, 1):
+                assert f"ml/method_{k}/training_{member}/Model.tar.gz" in command
+            made.add(str(folder / "Toys.npz"))
+    log = (workdir / "ml/plotting/_packtivity/plotting.run.log").read_text()
+    [option] = re.findall(r"--toys '(.*?)'", log)
+    assert set(option.split()) == made and len(option.split()) == toys * len(METHODS)
+
+
+def test_fewer_jobs_of_toys(stand_in: Path, toys: int, tmp_path: Path):
+    run(tmp_path / "workdir", njobs=1, ntrainsamples=1)
+    (stand_in / "toys").write_text("0")
+    # Nothing says that the program has changed: another number of members does.
+    run(tmp_path / "workdir", njobs=1, ntrainsamples=2)
+    assert published(tmp_path / "workdir", PHYSICS | ML) == PHYSICS | ML
+    assert not list(tmp_path.glob("workdir/ml/method_*/toys_*"))
+
+
+@pytest.fixture
+def observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of observed events in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return observed_events(tmp_path / "events.h5", ROOT / "inputs/wbf/input.yml")
+
+
+def test_observed_data_count_by_content(stand_in: Path, toys: int, observed: Path, tmp_path: Path):
+    def again(value: str) -> int:
+        return run(tmp_path / "workdir", njobs=1, ntrainsamples=1, observed=value)
+
+    again(" ")
+    users = len(METHODS) + 1
+    assert again("events.h5") == users
+    assert again(str(observed)) == 0
+    shutil.copy(observed, "renamed.h5")
+    assert again("renamed.h5") == 0
+    observed_events(observed, ROOT / "inputs/wbf/input.yml", n=4)
+    assert again("events.h5") == users
+    assert again("sm") == users
+    assert again("CWL2=0.2,CPWL2=0") == users
+    assert again("") == users
+    assert again(" ") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"observed": "none.h5"}, "none.h5: no such file"),
+        ({"observed": "smm"}, "no benchmark smm.*did you mean sm?"),
+        ({"observed": "CWL2=0.2"}, "expected finite values for CWL2, CPWL2"),
+        ({"observed": "my events.h5"}, "choose one without blanks"),
+        ({"observed": "sm", "part": "physics"}, "ends before data are needed"),
+    ],
+)
+def test_wrong_observed_data_stop_it_before_it_starts(
+    stand_in: Path, observed: Path, tmp_path: Path, arguments: dict[str, str], problem: str
+):
+    observed.rename("my events.h5")
+    with pytest.raises(InputError, match=problem):
+        run(tmp_path / "workdir", **arguments)
+    assert not (tmp_path / "workdir").exists()
 
 
 def test_learning_from_a_file_elsewhere(stand_in: Path, tmp_path: Path):
@@ -225,6 +315,6 @@ def test_workflow_files_pass_the_schema(file: str, toplevel: str):
 
 def test_default_parameters_name_the_reference_analysis():
     parameters = yaml.safe_load((ROOT / "inputs/parameters.yml").read_text())
-    assert sorted(parameters) == ["inputfile", "njobs", "ntrainsamples", "settings", "tracking_uri"]
-    assert parameters["settings"] == parameters["tracking_uri"] == " "
+    assert parameters.keys() == {"inputfile", "njobs", "ntrainsamples", *BLANK}
+    assert {parameters[name] for name in BLANK} == {" "}
     assert (ROOT / parameters["inputfile"]).is_file()

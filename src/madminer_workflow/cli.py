@@ -26,6 +26,10 @@ SET_HELP = (
     "Change a setting of a method, e.g. sally.training.n_epochs=20; any number of times, or "
     "several changes separated by blanks."
 )
+OBSERVED_HELP = (
+    "Observed data: a file of events, or pseudo-data at a benchmark or a point such as p0=0.2,p1=0."
+    "  [default: none]"
+)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -113,6 +117,12 @@ def main(directory: Path) -> None:
     os.chdir(directory)
 
 
+def files_in(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[Path]:
+    """The files that texts name, each one or several that blanks separate, or none."""
+    names = [n for text in texts for n in ([text] if Path(text).is_file() else text.split())]
+    return [FILE.convert(name, option, ctx) for name in names]
+
+
 output_option = click.option(
     "--output", type=DIRECTORY, required=True, help="Directory for the products; made if absent."
 )
@@ -125,6 +135,10 @@ generation_option = click.option(
 data_option = click.option(
     "--data", type=FILE, required=True, help="MadMiner data file `combined_delphes.h5`."
 )
+evaluation_option = click.option(
+    "--evaluation", type=FILE, required=True, help="`evaluation.json` from sampling."
+)
+observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 
 
 @main.command()
@@ -176,6 +190,7 @@ def validate(file: Path) -> None:
 @click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
 @click.option("--set", "changes", multiple=True, help=SET_HELP)
+@observed_option
 @click.option("--tracking-uri", help=TRACKING_HELP)
 def run(
     analysis: Path,
@@ -187,6 +202,7 @@ def run(
     workers: int | None,
     fresh: bool,
     changes: tuple[str, ...],
+    observed: str,
     tracking_uri: str | None,
 ) -> None:
     """Run the whole workflow on this machine.
@@ -212,6 +228,7 @@ def run(
             workers,
             fresh,
             changes=split_changes(changes),
+            observed=observed,
             tracking_uri=tracking_uri,
         )
     except KeyboardInterrupt:
@@ -329,7 +346,8 @@ def sampling(
 ) -> None:
     """Draw the training samples of every method.
 
-    Writes methods/<method>/Samples_<method>_<i>.npz and evaluation.json, and analysis.json.
+    Writes methods/<method>/Samples_<method>_<i>.npz, evaluation.json and toys_<i>.json (the jobs of
+    toys, if the analysis asks for some), and analysis.json.
     """
     from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.ml.sampling import sampling
@@ -361,26 +379,61 @@ def training(ctx: click.Context, samples: Path, changes: tuple[str, ...], output
 
 
 @main.command(cls=Step)
-@click.option("--evaluation", type=FILE, required=True, help="`evaluation.json` from sampling.")
+@evaluation_option
 @data_option
+@observed_option
 @click.argument("models", type=FILE, nargs=-1, required=True)
 @output_option
-def evaluating(evaluation: Path, data: Path, models: tuple[Path, ...], output: Path) -> None:
+def evaluating(
+    evaluation: Path, data: Path, observed: str, models: tuple[Path, ...], output: Path
+) -> None:
     """Evaluate one method's ensemble: limits, Fisher information, diagnostics.
 
     MODELS are the `Model.tar.gz` of all members of one method. Writes Results.tar.gz.
     """
     from madminer_workflow.ml.evaluating import evaluating
 
-    evaluating(evaluation, data, models, output)
+    evaluating(evaluation, data, models, output, observed)
+
+
+@main.command(cls=Step)
+@evaluation_option
+@data_option
+@click.option("--job", type=FILE, required=True, help="One `toys_*.json` from sampling.")
+@click.argument("models", type=FILE, nargs=-1, required=True)
+@output_option
+def toys(evaluation: Path, data: Path, job: Path, models: tuple[Path, ...], output: Path) -> None:
+    """Try one method's ensemble on toy experiments: coverage, and limits without asymptotics.
+
+    MODELS are the `Model.tar.gz` of all members of one method. Writes Toys.npz: the share of one
+    job.
+    """
+    from madminer_workflow.ml.toys import toys
+
+    toys(evaluation, data, job, models, output)
 
 
 @main.command(cls=Step)
 @click.option("--analysis", type=FILE, required=True, help="`analysis.json` from sampling.")
 @data_option
+@observed_option
+@click.option(
+    "--toys",
+    multiple=True,
+    callback=files_in,
+    help="The `Toys.npz` of all methods and jobs, if there are any; any number of times, or "
+    "several files separated by blanks.",
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
 @output_option
-def plotting(analysis: Path, data: Path, results: tuple[Path, ...], output: Path) -> None:
+def plotting(
+    analysis: Path,
+    data: Path,
+    observed: str,
+    toys: list[Path],
+    results: tuple[Path, ...],
+    output: Path,
+) -> None:
     """Draw all plots and write the report.
 
     RESULTS are the `Results.tar.gz` of all methods. Writes plots/*.png and *.pdf, results.json
@@ -388,7 +441,7 @@ def plotting(analysis: Path, data: Path, results: tuple[Path, ...], output: Path
     """
     from madminer_workflow.ml.plotting import plotting
 
-    plotting(analysis, data, results, output)
+    plotting(analysis, data, results, output, toys, observed)
 
 
 def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
@@ -421,11 +474,12 @@ def unquote(text: str) -> str:
     "--ntrainsamples", type=int, default=1, show_default=True, help="Ensemble members per method."
 )
 @click.option(
-    "--index", default=folder.ALL, show_default=True, help="Job of pythia or delphes, from 0."
+    "--index", default=folder.ALL, show_default=True, help="Job of pythia, delphes, toys, from 0."
 )
 @click.option("--method", default=folder.ALL, show_default=True, help="Method to train, evaluate.")
 @click.option("--member", default=folder.ALL, show_default=True, help="Ensemble member, from 0.")
 @click.option("--set", "changes", multiple=True, callback=unquoted, help=SET_HELP)
+@click.option("--observed", default="", callback=unquoted, help=OBSERVED_HELP)
 def step(
     name: str,
     workdir: str,
@@ -436,6 +490,7 @@ def step(
     method: str,
     member: str,
     changes: tuple[str, ...],
+    observed: str,
 ) -> None:
     """Run one STEP in a work directory, where its inputs are found and its products go.
 
@@ -445,7 +500,9 @@ def step(
     """
     from madminer_workflow import tracking
 
-    order = folder.Order(Path(analysis), njobs, ntrainsamples, index, method, member, changes)
+    order = folder.Order(
+        Path(analysis), njobs, ntrainsamples, index, method, member, changes, observed.strip()
+    )
     commands = folder.commands(name, Path(workdir), order)
     several = tracking.followed(Path(workdir), {"step": name}, None, warn, whole=False)
     with several if len(commands) > 1 else nullcontext() as record:

@@ -16,7 +16,7 @@ from madminer_workflow.files import natural_order
 
 STEPS = (
     *("configure", "generate", "pythia", "delphes", "combine"),
-    *("sampling", "training", "evaluating", "plotting"),
+    *("sampling", "training", "evaluating", "toys", "plotting"),
 )
 ALL = "all"
 UNCHANGED = ("=nan", "=[nan]")
@@ -27,9 +27,9 @@ UNCHANGED = ("=nan", "=[nan]")
 class Order:
     """What to do: numbers and names as on the command line, ALL for everything there is.
 
-    ``index`` counts the jobs of pythia and delphes, ``method`` and ``member`` name an ensemble and
-    one of its members. ``changes`` are settings KEY=VALUE for sampling and training, several in a
-    text if blanks separate them.
+    ``index`` counts the jobs of pythia, delphes and toys, ``method`` and ``member`` name an
+    ensemble and one of its members. ``changes`` are settings KEY=VALUE for sampling and training,
+    several in a text if blanks separate them; ``observed`` are data for evaluating and plotting.
     """
 
     analysis: Path = Path("inputs/wbf")
@@ -39,6 +39,7 @@ class Order:
     method: str = ALL
     member: str = ALL
     changes: Sequence[str] = ()
+    observed: str = ""
 
 
 def commands(step: str, workdir: Path, order: Order) -> list[list[str]]:
@@ -128,14 +129,27 @@ class _Folder:
     def evaluating(self) -> list[_Arguments]:
         return [
             [
-                *("--evaluation", self.methods / method / "evaluation.json", "--data", self.data),
-                *("--output", self._of_method(method) / "evaluating"),
-                *(
-                    self._trained(method, member) / "Model.tar.gz"
-                    for member, _ in self._samples(method)
-                ),
+                *(*self._evaluation(method), *self._observed()),
+                *("--output", self._of_method(method) / "evaluating", *self._ensemble(method)),
             ]
             for method in self._methods()
+        ]
+
+    def toys(self) -> list[_Arguments]:
+        jobs = [
+            (method, job) for method in self._methods() for job in enumerate(self._toys(method))
+        ]
+        if not jobs:
+            raise InputError(f"{self.methods}: no toys are to be made; see ml.limits.toys.n_toys")
+        known = [str(i) for i in sorted({i for _, (i, _) in jobs})]
+        wanted = _chosen("--index", self.order.index, known)
+        return [
+            [
+                *(*self._evaluation(method), "--job", job),
+                *("--output", self._of_toys(method, i), *self._ensemble(method)),
+            ]
+            for method, (i, job) in jobs
+            if str(i) in wanted
         ]
 
     def plotting(self) -> list[_Arguments]:
@@ -143,7 +157,13 @@ class _Folder:
         results = [
             self._of_method(method) / "evaluating" / "Results.tar.gz" for method in self._names()
         ]
-        return [[*inputs, "--output", self.ml / "plotting", *results]]
+        toys = [
+            self._of_toys(method, i) / "Toys.npz"
+            for method in self._names()
+            for i, _ in enumerate(self._toys(method))
+        ]
+        options = [*self._observed(), *(word for file in toys for word in ("--toys", file))]
+        return [[*inputs, *options, "--output", self.ml / "plotting", *results]]
 
     def _input(self) -> Path:
         analysis = self.order.analysis
@@ -182,6 +202,21 @@ class _Folder:
 
     def _trained(self, method: str, member: int) -> Path:
         return self._of_method(method) / f"training_{member}"
+
+    def _ensemble(self, method: str) -> list[Path]:
+        return [self._trained(method, i) / "Model.tar.gz" for i, _ in self._samples(method)]
+
+    def _evaluation(self, method: str) -> _Arguments:
+        return ["--evaluation", self.methods / method / "evaluation.json", "--data", self.data]
+
+    def _observed(self) -> list[str]:
+        return ["--observed", self.order.observed] if self.order.observed else []
+
+    def _toys(self, method: str) -> list[Path]:
+        return sorted((self.methods / method).glob("toys_*.json"), key=natural_order)
+
+    def _of_toys(self, method: str, index: int) -> Path:
+        return self._of_method(method) / f"toys_{index}"
 
 
 def _found(paths: list[Any], directory: Path, step: str) -> list[Any]:

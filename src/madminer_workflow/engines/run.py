@@ -24,6 +24,7 @@ from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
+from madminer_workflow.ml.observed import check_argument
 from madminer_workflow.tracking import followed, step_environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,6 +60,7 @@ def run_workflow(
     fresh: bool = False,
     console: Console | None = None,
     changes: Sequence[str] = (),
+    observed: str = "",
     tracking_uri: str | None = None,
 ) -> Summary:
     """Run an analysis, or a part of it, into ``workdir``, reusing all that has not changed.
@@ -66,8 +68,9 @@ def run_workflow(
     ``analysis`` is an analysis file or the directory of its ``input.yml``; ``part`` is "all",
     "physics" or "ml", the last from the events in ``data`` (by default those in ``workdir``).
     ``workers`` steps run at a time, by default one per core; ``fresh`` reuses nothing.
-    ``changes`` of methods' settings look like ``sally.training.n_epochs=20``; ``tracking_uri``
-    says where to track, and by default the environment does.
+    ``changes`` of methods' settings look like ``sally.training.n_epochs=20``; ``observed`` data are
+    what ``ml.observed`` takes; ``tracking_uri`` says where to track, and by default the environment
+    does.
 
     Raises InputError, before anything is written, for arguments that make no sense, and later if
     a step refuses its input; StepError if a step fails. A KeyboardInterrupt ends all steps and is
@@ -82,16 +85,17 @@ def run_workflow(
     if part not in PARTS:
         raise InputError(f"part = {part}: expected one of {', '.join(PARTS)}")
     file, toplevel = PARTS[part]
+    inputfile, content = _analysis_file(analysis, part, changes)
     # What the steps record is uploaded by this process, not by themselves.
-    parameters: dict[str, Any] = {
-        "inputfile": str(_analysis_file(analysis, part, changes)),
-        "tracking_uri": "",
-    }
+    parameters: dict[str, Any] = {"inputfile": str(inputfile), "tracking_uri": ""}
     if part != "ml":
         parameters["njobs"] = njobs
+    if part == "physics" and observed.strip():
+        raise InputError(f"observed = {observed}: the part physics ends before data are needed")
     if part != "physics":
         parameters["ntrainsamples"] = ntrainsamples
         parameters["settings"] = _safe_settings(changes)
+        parameters["observed"] = _observed_data(observed, content)
     workdir = _work_directory(workdir)
     events = _data_file(data, part, workdir)
     if events:
@@ -183,13 +187,15 @@ def _failure(failures: list[Any]) -> InputError | StepError:
     return InputError(message) if refused else StepError(message)
 
 
-def _analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> Path:
-    """The analysis file, checked: its mistakes are told before anything is written."""
+def _analysis_file(
+    analysis: Path, part: str, changes: Sequence[str]
+) -> tuple[Path, dict[str, Any]]:
+    """The analysis file and its content, checked: mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
-    change_methods(load_analysis(file, cards=part != "ml"), changes)
-    return _safe(file)
+    content = change_methods(load_analysis(file, cards=part != "ml"), changes)
+    return _safe(file), content
 
 
 def _safe_settings(changes: Sequence[str]) -> str:
@@ -198,6 +204,16 @@ def _safe_settings(changes: Sequence[str]) -> str:
         if "'" in change:
             raise InputError(f"--set {change}: expected no quotes")
     return " ".join(changes)
+
+
+def _observed_data(value: str, analysis: dict[str, Any]) -> str:
+    """Observed data as the workflow's parameter; a blank, for none, is no path to yadage."""
+    value = value.strip()
+    if not value:
+        return " "
+    check_argument(value, analysis)
+    file = Path(value).absolute()
+    return str(_safe(file)) if file.is_file() else value
 
 
 def _data_file(data: Path | None, part: str, workdir: Path) -> Path | None:

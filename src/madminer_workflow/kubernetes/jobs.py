@@ -60,9 +60,12 @@ class Job:
 
 def stages(order: Submission) -> Iterator[list[Job]]:
     """The Jobs of the whole workflow; those of one stage do not depend on each other."""
-    methods = load_analysis(order.analysis / "input.yml", cards=False)["ml"]["methods"]
+    ml = load_analysis(order.analysis / "input.yml", cards=False)["ml"]
     # A histogram is the same for every member.
-    members = {m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in methods}
+    members = {
+        m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in ml["methods"]
+    }
+    toys = ml["limits"]["toys"]
     yield [Job("configure", "configure")]
     yield [Job("generate", "generate")]
     for step in ("pythia", "delphes"):
@@ -74,7 +77,14 @@ def stages(order: Submission) -> Iterator[list[Job]]:
         for name, n in members.items()
         for i in range(n)
     ]
-    yield [Job("evaluating", f"evaluating_{name}", {"method": name}) for name in members]
+    yield [
+        *(Job("evaluating", f"evaluating_{name}", {"method": name}) for name in members),
+        *(
+            Job("toys", f"toys_{name}_{i}", {"method": name, "index": i})
+            for name in members
+            for i in range(toys["njobs"] if toys["n_toys"] else 0)
+        ),
+    ]
     yield [Job("plotting", "plotting")]
 
 

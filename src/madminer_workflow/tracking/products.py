@@ -29,13 +29,17 @@ _SCRATCH = re.compile(r"\.(.+)\.[0-9a-f]{32}")
 def place(step: str, arguments: Arguments) -> tuple[list[str], bool]:
     """The names that lead from the whole workflow to a step's run, and whether others nest in it.
 
-    Evaluating is the run of its method, in which those of the ensemble's members are nested.
+    Evaluating is the run of its method, in which those of the ensemble's members and of the jobs of
+    toys are nested.
     """
     if step == "training":
         method, member = sample_name(arguments["samples"])
         return [method, f"{method}_{member}"], False
-    if step == "evaluating":
-        return [arguments["evaluation"].absolute().parent.name], True
+    if step in ("evaluating", "toys"):
+        method = arguments["evaluation"].absolute().parent.name
+        if step == "evaluating":
+            return [method], True
+        return [method, f"{method}_{arguments['job'].stem}"], False
     folder = arguments["output"].absolute().name
     scratch = _SCRATCH.fullmatch(folder)
     folder = scratch[1] if scratch else folder
@@ -56,6 +60,11 @@ def describe(step: str, arguments: Arguments, journal: Journal) -> None:
     if "data" in arguments and isinstance(arguments["data"], Path):
         use = "training" if step == "sampling" else "evaluation"
         journal.dataset(arguments["data"], checksum(arguments["data"]), use)
+    observed = str(arguments.get("observed", "")).strip()
+    if observed:
+        journal.params({"observed": observed})
+    if observed and Path(observed).is_file():
+        journal.dataset(Path(observed), checksum(Path(observed)), "observed")
     _STEPS[step](arguments, arguments["output"], journal)
 
 
@@ -136,6 +145,12 @@ def evaluating(arguments: Arguments, output: Path, journal: Journal) -> None:
     )
 
 
+def toys(arguments: Arguments, output: Path, journal: Journal) -> None:
+    """Which share of the toys it is, and the toys."""
+    journal.params(read_json(arguments["job"]))
+    journal.artifact(output / "Toys.npz")
+
+
 def evaluated(output: Path, journal: Journal) -> None:
     """The settings, numbers and checks of an ensemble, from the products of evaluating."""
     results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
@@ -203,7 +218,7 @@ def conclude(plotting_output: Path, journal: Journal) -> None:
 
 
 def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, Any]:
-    """Fisher information, limits and checks of one method, as numbers with names.
+    """Fisher information, limits, coverage and checks of one method, as numbers with names.
 
     ``parameters`` are in the order of the rows of the matrix.
     """
@@ -216,17 +231,38 @@ def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dic
             numbers[f"fisher_error/{name}"] = float(
                 np.hypot(fisher["statistical_error"][i][j], fisher["ensemble_spread"][i][j])
             )
-    for kind, limit in results["limits"].items():
-        for level, volume in limit["allowed_volume"].items():
-            numbers[f"limits/{kind}/{level}/volume"] = volume
-        for name, intervals in limit["intervals"].items():
-            for level, edges in intervals.items():
-                width = sum(high - low for low, high in edges)
-                numbers[f"limits/{kind}/{level}/width.{name}"] = width
+    numbers |= _sizes("limits", results["limits"])
+    numbers |= _sizes("observed", results.get("observed") or {})
+    numbers |= _coverage(results.get("toys") or {"points": []})
     for member, checks in enumerate(results["diagnostics"]):
         for check in checks:
             name = re.sub(r"[^\w .-]", "_", check["check"])
             numbers[f"check/{name}/{member}"] = check["value"]
+    return numbers
+
+
+def _sizes(name: str, limits: Mapping[str, Any]) -> dict[str, float]:
+    """Volumes and widths that limits of all kinds allow; their names begin with ``name``."""
+    numbers = {}
+    for kind, limit in limits.items():
+        for level, volume in limit["allowed_volume"].items():
+            numbers[f"{name}/{kind}/{level}/volume"] = volume
+        for parameter, intervals in limit["intervals"].items():
+            for level, edges in intervals.items():
+                width = sum(high - low for low, high in edges)
+                numbers[f"{name}/{kind}/{level}/width.{parameter}"] = width
+    return numbers
+
+
+def _coverage(toys: Mapping[str, Any]) -> dict[str, float]:
+    """How often toys' limits hold the truth, at every point that they were drawn at."""
+    numbers = {}
+    for point in toys["points"]:
+        place = re.sub(r"[^\w .-]", "_", point["name"])
+        for kind, found in point["kinds"].items():
+            for level, coverage in found["coverage"].items():
+                numbers[f"toys/{place}/{kind}/{level}/coverage"] = coverage["value"]
+                numbers[f"toys/{place}/{kind}/{level}/coverage_error"] = coverage["error"]
     return numbers
 
 
@@ -260,6 +296,6 @@ _STEPS: dict[str, Callable[[Arguments, Path, Journal], None]] = {
     step.__name__: step
     for step in (
         *(configure, generate, pythia, delphes, combine),
-        *(sampling, training, evaluating, plotting),
+        *(sampling, training, evaluating, toys, plotting),
     )
 }
