@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from madminer_workflow.cli import main
+from madminer_workflow.cli import files_in, main
 from madminer_workflow.files import read_json, write_json
-from tests.chain import TINY, Physics, analysis_file
+from tests.chain import TINY, Physics, analysis_file, with_toys
 from tests.chain import tiny as section
 
 STEPS = ["configure", "generate", "pythia", "delphes", "combine"]
@@ -179,11 +180,12 @@ def inputs(tiny: Physics, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     """The arguments with which each step works; the results of the last steps are stand-ins."""
     directory = tmp_path_factory.mktemp("inputs")
     methods = directory / "sampling/methods"
+    analysis = with_toys(directory)
     assert (
         invoke(
             "sampling",
             "--input",
-            TINY,
+            analysis,
             "--data",
             tiny.combined,
             "--ntrainsamples",
@@ -196,6 +198,7 @@ def inputs(tiny: Physics, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     samples = methods / "counts/Samples_counts_0.npz"
     assert invoke("training", "--samples", samples, "--output", directory).exit_code == 0
     evaluation = methods / "counts/evaluation.json"
+    job = methods / "counts/toys_0.json"
     model = directory / "Model.tar.gz"
     setup = ["--config", tiny.config, "--generation", tiny.generation]
     return {
@@ -214,6 +217,7 @@ def inputs(tiny: Physics, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "sampling": ["--input", TINY, "--data", tiny.combined, "--ntrainsamples", 1],
         "training": ["--samples", samples],
         "evaluating": ["--evaluation", evaluation, "--data", tiny.combined, model],
+        "toys": ["--evaluation", evaluation, "--data", tiny.combined, "--job", job, model],
     }
 
 
@@ -236,6 +240,10 @@ CASES = [
     ("evaluating", 1),
     ("evaluating", 3),
     ("evaluating", 4),
+    ("toys", 1),
+    ("toys", 3),
+    ("toys", 5),
+    ("toys", 6),
 ]
 KINDS = ["missing", "folder", "empty", "text", "null", "list", "binary", "hdf5", "archive", "zip"]
 
@@ -317,6 +325,38 @@ def test_truncated_files(
     assert own.name in refuse(tmp_path / "out", step, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("observed", "words"),
+    [("smm", "did you mean sm?"), ("none.h5", "no such file"), ("CWL2=x", "expected NAME=NUMBER")],
+)
+def test_observed_data_are_checked_before_anything_runs(
+    tmp_path: Path, observed: str, words: str
+) -> None:
+    result = invoke("run", TINY, "--workdir", tmp_path / "run", "--observed", observed)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ") and words in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_toys_as_people_and_engines_name_them(tmp_path: Path) -> None:
+    names = ["one.npz", "two.npz", "three of them.npz"]
+    for name in names:
+        (tmp_path / name).touch()
+    one, two, three = (str(tmp_path / name) for name in names)
+    option = next(each for each in main.commands["plotting"].params if each.name == "toys")
+    context = click.Context(main.commands["plotting"])
+
+    def named(*texts: str) -> list[str]:
+        return [str(file) for file in files_in(context, option, texts)]
+
+    assert named() == named("") == named(" ") == []
+    assert named(f"{one} {two}") == named(one, two) == [one, two]
+    assert named(three, one) == [three, one]
+    with pytest.raises(click.BadParameter, match=r"four\.npz"):
+        named(f"{one} {tmp_path}/four.npz")
+
+
 @pytest.mark.parametrize("njobs", [0, -2])
 def test_njobs(inputs: dict[str, list[Any]], tmp_path: Path, njobs: int) -> None:
     arguments = [*inputs["generate"][:-1], njobs]
@@ -356,7 +396,7 @@ def test_generation_of_another_analysis(
         assert words in refuse(tmp_path / "out", step, *arguments)
 
 
-@pytest.mark.parametrize("step", ["pythia", "delphes", "combine", "training", "evaluating"])
+@pytest.mark.parametrize("step", ["pythia", "delphes", "combine", "training", "evaluating", "toys"])
 def test_output_that_is_no_directory(
     inputs: dict[str, list[Any]], tmp_path: Path, step: str
 ) -> None:
@@ -378,6 +418,7 @@ LIMITS = {
     "sampling": 3_000,
     "training": 500,
     "evaluating": 500,
+    "toys": 500,
 }
 
 

@@ -50,7 +50,9 @@ def as_the_engine_ran_it(output: Path) -> list[str]:
     if "--toys" in words:
         # All of them in one text.
         place = words.index("--toys") + 1
-        words[place - 1 : place + 1] = [w for file in words[place].split() for w in ("--toys", file)]
+        words[place - 1 : place + 1] = [
+            w for file in words[place].split() for w in ("--toys", file)
+        ]
     return words
 
 
@@ -124,7 +126,12 @@ def test_no_toys(copy: Path):
 
 @pytest.mark.parametrize(
     ("step", "missing"),
-    [("pythia", "generate"), ("training", "sampling"), ("toys", "sampling"), ("plotting", "sampling")],
+    [
+        ("pythia", "generate"),
+        ("training", "sampling"),
+        ("toys", "sampling"),
+        ("plotting", "sampling"),
+    ],
 )
 def test_steps_before_their_inputs(tmp_path: Path, step: str, missing: str):
     finished = CliRunner().invoke(main, ["step", step, "--workdir", str(tmp_path)])

@@ -18,8 +18,10 @@ from madminer_workflow.engines.folder import STEPS
 from madminer_workflow.errors import InputError
 from madminer_workflow.kubernetes import __main__ as command
 from madminer_workflow.kubernetes.config_map import config_map, items, write
+from madminer_workflow.kubernetes.jobs import Submission, stages
 from madminer_workflow.kubernetes.project import LABEL, write_project
 
+from .chain import with_toys
 from .conftest import DATA, REPOSITORY
 from .kube_server.api import Cluster, serving, write_kubeconfig
 from .kube_server.volumes import lay_out
@@ -91,6 +93,20 @@ def resources(project: Path) -> dict:
     template = yaml.safe_load((project / "job_template.yaml").read_text())
     [container] = template["spec"]["template"]["spec"]["containers"]
     return container["resources"] | {"seconds": template["spec"]["activeDeadlineSeconds"]}
+
+
+def test_toys_are_jobs_beside_evaluating(tmp_path: Path):
+    with_toys(tmp_path, njobs=2)
+    *_, last, plotting = stages(Submission(tmp_path, "/data/x", "registry"))
+    assert [job.step for job in plotting] == ["plotting"]
+    assert {job.name for job in last if job.step == "evaluating"} == {
+        f"evaluating_{name}" for name in ("counts", "sally", "ratio")
+    }
+    own = {job.name: job.parameters for job in last if job.step == "toys"}
+    assert len(own) == 6 and own["toys_sally_1"] == {"method": "sally", "index": 1}
+    with_toys(tmp_path, n_toys=0)
+    *_, last, _ = stages(Submission(tmp_path, "/data/x", "registry"))
+    assert {job.step for job in last} == {"evaluating"}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from PIL import Image
 
 from madminer_workflow.files import read_json
 
+from .chain import observed_events, with_toys
 from .conftest import DATA, REPOSITORY
 from .reana_server import releases
 
@@ -47,18 +49,21 @@ def yadage_run(
     data: Path | None = None,
     visualize: bool = False,
     python_path: str = "",
+    analysis: Path = TINY,
+    parameters: Sequence[str] = (),
 ) -> None:
-    """Run the documented line on the tiny analysis, with ``python_path`` before all else."""
+    """Run the documented line on ``analysis``, with ``python_path`` before all else."""
     values = {
         "yadage-run": str(BIN / "yadage-run"),
         "workdir": str(workdir),
-        "inputfile=inputs/wbf/input.yml": f"inputfile={TINY.relative_to(REPOSITORY)}",
+        "inputfile=inputs/wbf/input.yml": f"inputfile={os.path.relpath(analysis, REPOSITORY)}",
         "njobs=6": f"njobs={njobs}",
         "initdir=$PWD": f"initdir={REPOSITORY}",
         "data=path/to/combined_delphes.h5": f"data={data}",
     }
     words = documented(workflow)
     command = [values.get(word, word) for word in words if visualize or word != "--visualize"]
+    command += [word for parameter in parameters for word in ("-p", parameter)]
     finished = subprocess.run(
         command,
         cwd=REPOSITORY,
@@ -95,13 +100,15 @@ def physics_files(njobs: int) -> set[str]:
     }
 
 
-def ml_files() -> set[str]:
+def ml_files(toys: int = 0) -> set[str]:
     files = {"ml/sampling/analysis.json", "ml/plotting/report.html", "ml/plotting/results.json"}
     for k, (method, members) in enumerate(MEMBERS.items()):
         folder = f"ml/sampling/methods/{method}"
         files |= {f"{folder}/evaluation.json", f"ml/method_{k}/evaluating/Results.tar.gz"}
         files |= {f"{folder}/Samples_{method}_{member}.npz" for member in range(members)}
         files |= {f"ml/method_{k}/training_{member}/Model.tar.gz" for member in range(members)}
+        files |= {f"{folder}/toys_{job}.json" for job in range(toys)}
+        files |= {f"ml/method_{k}/toys_{job}/Toys.npz" for job in range(toys)}
     return files
 
 
@@ -227,6 +234,24 @@ def test_learning_alone(whole: Path, tmp_path: Path):
     check_ml(workdir)
     results = "ml/plotting/results.json"
     assert (workdir / results).read_bytes() == (whole / results).read_bytes()
+
+
+def test_toys_and_observed_data(whole: Path, tmp_path: Path):
+    workdir = tmp_path / "workdir"
+    events = observed_events(tmp_path / "events.h5", TINY, n=5)
+    yadage_run(
+        "ml.yml",
+        workdir,
+        data=whole / "physics/combine/combined_delphes.h5",
+        analysis=with_toys(tmp_path, njobs=2),
+        parameters=[f"observed={events}"],
+    )
+    assert products(workdir) == ml_files(toys=2)
+    content = read_json(workdir / "ml/plotting/results.json")
+    assert content["observed"]["events"] == 5
+    for method in content["methods"]:
+        assert method["toys"]["n_toys"] == 20
+        assert method["observed"]["rate_and_shape"]["intervals"]["CWL2"]["0.95"]
 
 
 @pytest.fixture(scope="module")

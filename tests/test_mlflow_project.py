@@ -80,6 +80,13 @@ def test_blanks_survive(split):
     assert given["changes"] == (settings,) and given["workdir"] == "a folder"
 
 
+@pytest.mark.parametrize("split", [shlex.split, on_kubernetes])
+@pytest.mark.parametrize("entry", ["evaluating", "plotting"])
+@pytest.mark.parametrize("observed", ["", "CWL2=0.2,CPWL2=0", "a folder/events.h5"])
+def test_observed_data(entry: str, observed: str, split):
+    assert parsed(split(command(entry, observed=observed)))["observed"] == observed
+
+
 def mlflow_run(entry: str, uri: str, *parameters: str) -> None:
     """What a user types."""
     finished = subprocess.run(

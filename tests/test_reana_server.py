@@ -187,6 +187,8 @@ def test_the_script_says_what_is_missing(reana: Session, tmp_path: Path):
     assert "inputs/none/input.yml: no such file" in script(reana, "run", 2, ANALYSIS="inputs/none")
     assert "expected a path below" in script(reana, "run", 2, ANALYSIS=str(tmp_path))
     assert "none.h5: no such file" in script(reana, "run", 2, PART="ml", DATA="runs/none.h5")
+    assert "none.h5: no such file" in script(reana, "run", 2, OBSERVED="runs/none.h5")
+    assert "expected a path below" in script(reana, "run", 2, OBSERVED=str(tmp_path / "x.h5"))
     assert "name the workflow" in script(reana, "download", 2, WORKFLOW="")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from madminer_workflow.files import read_json
 
+from .chain import observed_events
 from .conftest import DATA
 
 PROGRAM = str(Path(sys.executable).parent / "madminer-workflow")
@@ -39,10 +40,13 @@ class Run:
         return set(re.findall(r"\w (?:started|done in .*|FAILED) \((\S+)\)", self.text))
 
 
-def run(analysis: Path, workdir: Path, njobs: int = 2, ntrainsamples: int = 2) -> Run:
+def run(analysis: Path, workdir: Path, *more: str, njobs: int = 2, ntrainsamples: int = 2) -> Run:
     options = ["--workdir", workdir, "--njobs", str(njobs), "--ntrainsamples", str(ntrainsamples)]
     finished = subprocess.run(
-        [PROGRAM, "run", analysis, *options], capture_output=True, text=True, cwd=workdir.parent
+        [PROGRAM, "run", analysis, *options, *more],
+        capture_output=True,
+        text=True,
+        cwd=workdir.parent,
     )
     text = finished.stdout + finished.stderr
     assert "Traceback" not in text
@@ -115,6 +119,16 @@ def test_a_label_of_the_plots(workdir: Path, tmp_path: Path):
     assert again.exit_code == 0, again.text
     assert again.computed == {"physics/configure", "ml/sampling", "ml/plotting"}
     assert "c_{WW}" in (workdir / "ml/plotting/results.json").read_text()
+
+
+def test_observed_data(workdir: Path):
+    users = {step for step in ML if "evaluating" in step or "plotting" in step}
+    for n in (4, 7):
+        observed_events(workdir.parent / "events.h5", n=n)
+        again = run(DATA / "tiny", workdir, "--observed", "events.h5")
+        assert (again.exit_code, again.computed) == (0, users), again.text
+        observed = read_json(workdir / "ml/plotting/results.json")["observed"]
+        assert (observed["source"], observed["events"]) == ("events.h5", n)
 
 
 def test_another_number_of_jobs(workdir: Path):

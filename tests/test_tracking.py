@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities import Run
 
-from madminer_workflow.files import read_json
+from madminer_workflow.files import checksum, read_json, write_json
 from madminer_workflow.tracking import FOLDER, RUN, SPOOL, step_environment, target
 from madminer_workflow.tracking.journal import Journal, entries, flat
-from madminer_workflow.tracking.products import checksum
+from madminer_workflow.tracking.products import describe, method_numbers, place
 from madminer_workflow.tracking.record import records_in
 from madminer_workflow.tracking.sync import sync
 from madminer_workflow.tracking.upload import PATH_TAG, Uploader
@@ -134,6 +134,55 @@ def test_settings_become_dotted_names():
         "d": "text",
         "e": "true",
     }
+
+
+def test_toys_are_part_of_the_run_of_their_method(tmp_path: Path):
+    for name, content in (("toys_1.json", {"job": 1, "njobs": 4}), ("Toys.npz", {})):
+        write_json(tmp_path / "ratio" / name, content)
+    (tmp_path / "events.h5").write_text("events")
+    arguments = {
+        "evaluation": tmp_path / "ratio/evaluation.json",
+        "job": tmp_path / "ratio/toys_1.json",
+        "output": tmp_path / "ratio",
+        "observed": str(tmp_path / "events.h5"),
+    }
+    assert place("toys", arguments) == (["ratio", "ratio_toys_1"], False)
+    assert place("evaluating", arguments) == (["ratio"], True)
+    journal = Journal.begin(tmp_path / "spool", ["toys"])
+    describe("toys", arguments, journal)
+    said = entries(journal.file)
+    params = {
+        k: v for entry in said if entry["kind"] == "params" for k, v in entry["values"].items()
+    }
+    assert (params["job"], params["njobs"]) == ("1", "4")
+    assert [entry["name"] for entry in said if entry["kind"] == "artifact"] == ["Toys.npz"]
+    [events] = [entry for entry in said if entry["kind"] == "dataset"]
+    assert (events["digest"], events["use"]) == (checksum(tmp_path / "events.h5"), "observed")
+
+
+def test_coverage_and_observed_limits_are_numbers():
+    limits = {
+        "shape": {"allowed_volume": {"0.95": 3.0}, "intervals": {"p": {"0.95": [[-1.0, 1.0]]}}}
+    }
+    coverage = {"coverage": {"0.95": {"value": 0.93, "error": 0.01}}}
+    numbers = method_numbers(
+        {
+            "believed": True,
+            "fisher_information": {
+                name: [[0.0]] for name in ("matrix", "statistical_error", "ensemble_spread")
+            },
+            "limits": limits,
+            "observed": {"shape": limits["shape"] | {"allowed_volume": {"0.95": 4.0}}},
+            "toys": {"points": [{"name": "p=0.5", "kinds": {"shape": coverage}}]},
+            "diagnostics": [],
+        },
+        ["p"],
+    )
+    assert numbers["limits/shape/0.95/volume"] == 3.0
+    assert numbers["observed/shape/0.95/volume"] == 4.0
+    assert numbers["observed/shape/0.95/width.p"] == 2.0
+    assert numbers["toys/p_0.5/shape/0.95/coverage"] == 0.93
+    assert numbers["toys/p_0.5/shape/0.95/coverage_error"] == 0.01
 
 
 def test_what_is_no_finite_number_is_no_metric(tmp_path: Path):
