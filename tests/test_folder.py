@@ -49,10 +49,9 @@ def as_the_engine_ran_it(output: Path) -> list[str]:
             del words[place : place + 2]
     if "--toys" in words:
         # All of them in one text.
-        place = words.index("--toys") + 1
-        words[place - 1 : place + 1] = [
-            w for file in words[place].split() for w in ("--toys", file)
-        ]
+        place = words.index("--toys")
+        files = words[place + 1].split()
+        words[place : place + 2] = [word for file in files for word in ("--toys", file)]
     return words
 
 
