@@ -224,9 +224,8 @@ def test_the_verdict_is_about_the_checks_that_decide() -> None:
     good = {"check": "closure", "passed": True}
     bad = {"check": "mean of the score", "passed": False}
     other = {"check": "nuisance", "passed": False, "concerns": "profiling"}
-    assert registry.verdict({"diagnostics": [[good, other]]}) == "Passes all checks."
-    verdict = registry.verdict({"diagnostics": [[good, bad], [bad, other]]})
-    assert verdict == "Fails: mean of the score."
+    assert registry.verdict({"checks": [good, other]}) == "Passes all checks."
+    assert registry.verdict({"checks": [good, bad, other]}) == "Fails: mean of the score."
 
 
 def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path: Path) -> None:

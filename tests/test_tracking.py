@@ -174,10 +174,12 @@ def test_coverage_and_observed_limits_are_numbers():
             "limits": limits,
             "observed": {"shape": limits["shape"] | {"allowed_volume": {"0.95": 4.0}}},
             "toys": {"points": [{"name": "p=0.5", "kinds": {"shape": coverage}}]},
-            "diagnostics": [],
+            "checks": [{"check": "E[r]", "value": 1.1}],
+            "diagnostics": [[{"check": "E[r]", "value": 1.0}]],
         },
         ["p"],
     )
+    assert (numbers["check/E_r_/ensemble"], numbers["check/E_r_/0"]) == (1.1, 1.0)
     assert numbers["limits/shape/0.95/volume"] == 3.0
     assert numbers["observed/shape/0.95/volume"] == 4.0
     assert numbers["observed/shape/0.95/width.p"] == 2.0

@@ -25,6 +25,7 @@ from madminer_workflow.kubernetes.project import (
     image_in,
     write_project,
 )
+from madminer_workflow.ml.sampling import toy_jobs
 from madminer_workflow.tracking.upload import EXPERIMENT, probe
 
 Parameters = Mapping[str, str | int]
@@ -65,7 +66,7 @@ def stages(order: Submission) -> Iterator[list[Job]]:
     members = {
         m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in ml["methods"]
     }
-    toys = ml["limits"]["toys"]
+    toys = toy_jobs(ml["limits"]["toys"])
     yield [Job("configure", "configure")]
     yield [Job("generate", "generate")]
     for step in ("pythia", "delphes"):
@@ -82,7 +83,7 @@ def stages(order: Submission) -> Iterator[list[Job]]:
         *(
             Job("toys", f"toys_{name}_{i}", {"method": name, "index": i})
             for name in members
-            for i in range(toys["njobs"] if toys["n_toys"] else 0)
+            for i in range(len(toys))
         ),
     ]
     yield [Job("plotting", "plotting")]

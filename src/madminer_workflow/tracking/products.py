@@ -234,10 +234,10 @@ def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dic
     numbers |= _sizes("limits", results["limits"])
     numbers |= _sizes("observed", results.get("observed") or {})
     numbers |= _coverage(results.get("toys") or {"points": []})
-    for member, checks in enumerate(results["diagnostics"]):
+    for whose, checks in [("ensemble", results["checks"]), *enumerate(results["diagnostics"])]:
         for check in checks:
             name = re.sub(r"[^\w .-]", "_", check["check"])
-            numbers[f"check/{name}/{member}"] = check["value"]
+            numbers[f"check/{name}/{whose}"] = check["value"]
     return numbers
 
 

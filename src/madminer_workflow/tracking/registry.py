@@ -82,10 +82,9 @@ def propose(
 
 def verdict(results: dict[str, Any]) -> str:
     """Which of the checks that decide fail, in one sentence."""
-    checks = [check for member in results["diagnostics"] for check in member]
+    checks = results["checks"]
     failed = [check["check"] for check in checks if not check["passed"] and "concerns" not in check]
-    names = ", ".join(dict.fromkeys(failed))
-    return f"Fails: {names}." if failed else "Passes all checks."
+    return f"Fails: {', '.join(failed)}." if failed else "Passes all checks."
 
 
 def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, list[float]]:
