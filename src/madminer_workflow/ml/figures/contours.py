@@ -108,7 +108,7 @@ def best_fits(
     positions = [content["parameters"].index(name) for name in names]
     for subject in drawn:
         seen = subject.observed("limits", kind)
-        if seen:
+        if seen and subject.name != "rate":
             axes.plot(
                 *(seen["best_fit"][i] for i in positions),
                 style.marker(content, subject.name),
