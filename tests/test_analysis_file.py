@@ -216,7 +216,10 @@ def test_smearing_defaults_are_madminers():
 
 
 def test_network_defaults_are_madminers():
-    theirs = function_defaults("ml/base.py", "__init__")
+    theirs = {
+        **function_defaults("ml/base.py", "__init__"),
+        **function_defaults("ml/likelihood.py", "__init__"),
+    }
     ours = defaults_at("ml", "methods", "items", "network")
     theirs["n_hidden"] = list(theirs["n_hidden"])
     assert ours == {key: theirs[key] for key in ours}

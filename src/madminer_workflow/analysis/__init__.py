@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.cards import check_files
+from madminer_workflow.analysis.inheritance import inherit
 from madminer_workflow.analysis.problems import AnalysisError, Problem
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
@@ -43,16 +45,18 @@ def examine(document: Document, folder: Path | None = None) -> tuple[dict[str, A
 
     Cards and models are looked for in ``folder``, if given.
     """
-    # A value that could not be read has no type to complain about.
-    unread = {finding.path for finding in document.findings if not finding.harmless}
-    misfits = (f for f in schema.check(document.data) if f.path not in unread)
-    structure = [*document.findings, *misfits]
-    analysis = _name_defaults(schema.fill(document.data))
+    inherited = inherit(document.data)
+    structure = [*document.findings, *schema.check(inherited.data)]
+    analysis = _name_defaults(schema.fill(inherited.data))
     meaning = semantics.check(analysis, structure)
     if folder is not None:
         meaning += check_files(Sound(analysis, structure), folder)
+    # A value that could not be read has no type to complain about.
+    unread = {finding.path for finding in document.findings if not finding.harmless}
+    placed = [*inherited.findings, *map(inherited.place, [*structure, *meaning])]
+    told = [f for f in placed if f.path not in unread or f in document.findings]
     # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
-    found = list(dict.fromkeys(document.problem(finding) for finding in [*structure, *meaning]))
+    found = list(dict.fromkeys(document.problem(finding) for finding in told))
     return analysis, sorted(found, key=lambda problem: problem.line or 0)
 
 
@@ -100,8 +104,10 @@ def _reference_defaults(ml: dict[str, Any]) -> None:
             _copy_default(section, key, ml, "theta_ref")
     for entry in _mappings(ml.get("methods")):
         _copy_default(entry, "name", entry, "method")
+        if entry.get("estimator") == "doubly_parameterized" and "theta0" in entry:
+            entry.setdefault("theta1", copy.deepcopy(entry["theta0"]))
         for key in ("theta", "theta1"):
-            if schema.method_has(key, entry.get("method")):
+            if schema.method_has(key, entry):
                 _copy_default(entry, key, ml, "theta_ref")
         axes = entry.get("observables")
         if entry.get("method") == "histogram" and isinstance(axes, list):

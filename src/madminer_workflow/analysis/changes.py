@@ -74,16 +74,24 @@ def put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return settings
 
 
+def change_setting(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """As ``put`` for a method, without the settings that only the old value gave a meaning.
+
+    Whoever changes the optimizer has not asked for the momentum that another one had.
+    """
+    return put(schema.fill(put(settings, key, value), schema.method_part()), key, value)
+
+
 def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str, Any]:
     """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
     key, equals, text = assignment.partition("=")
     if not (key and equals):
         raise InputError(f"--set {change}: expected KEY=VALUE")
     try:
-        settings = put(settings, key, _value(text))
+        settings = change_setting(settings, key, _value(text))
     except InputError as error:
         raise InputError(f"--set {change}: {error}") from None
-    part = schema.schema()["properties"]["ml"]["properties"]["methods"]["items"]
+    part = schema.method_part()
     findings = schema.check(settings, part)
     if findings:
         lines = (f"--set {change}: {'.'.join(map(str, f.path))}: {f.message}" for f in findings)

@@ -84,7 +84,9 @@ def _default(key: str, part: Schema, owner: Schema) -> str:
 
 def _meaning(part: Schema) -> str:
     conditions = [
-        f" Only for {key} {', '.join(values)}." for key, values in part.get("x-when", {}).items()
+        f" {words} {key} {', '.join(values)}."
+        for words, name in (("Only for", "x-when"), ("Not for", "x-unless"))
+        for key, values in part.get(name, {}).items()
     ]
     return part["description"] + "".join(conditions)
 

@@ -1,8 +1,9 @@
 """The structure of the analysis file: what ``schema.json`` allows, in words, and its defaults.
 
-Beyond JSON Schema, ``schema.json`` uses four annotations. ``x-when`` names the values of a sibling
-key (``method``, ``prior``) for which a key exists at all, and ``x-required`` makes it mandatory
-then; ``x-pattern`` says a pattern in words; ``x-default`` a default that depends on other keys.
+Beyond JSON Schema, ``schema.json`` uses five annotations. ``x-when`` names the values of a key
+beside or above (``method``, ``prior``) for which a key exists at all, ``x-unless`` those for which
+it does not, and ``x-required`` makes it mandatory where it exists; ``x-pattern`` says a pattern in
+words; ``x-default`` a default that depends on other keys.
 """
 
 from __future__ import annotations
@@ -44,16 +45,22 @@ def type_words(part: Schema) -> str:
     return " or ".join(_TYPES[name] for name in ([types] if isinstance(types, str) else types))
 
 
+def method_part() -> Schema:
+    """The part of the schema for one entry of ``ml.methods``."""
+    return schema()["properties"]["ml"]["properties"]["methods"]["items"]
+
+
 def applies(part: Schema, chosen: Mapping[str, Any]) -> bool:
-    """Whether a key exists, given the methods or priors ``chosen`` above it."""
-    conditions = part.get("x-when", {})
-    return all(chosen.get(key) in values for key, values in conditions.items())
+    """Whether a key exists, given the methods, estimators or priors ``chosen`` above it."""
+    return all(
+        chosen.get(key) in values for key, values in part.get("x-when", {}).items()
+    ) and not any(chosen.get(key) in values for key, values in part.get("x-unless", {}).items())
 
 
-def method_has(key: str, method: Any) -> bool:
-    """Whether entries of ``ml.methods`` with this ``method`` have the key."""
-    methods = schema()["properties"]["ml"]["properties"]["methods"]
-    return applies(methods["items"]["properties"][key], {"method": method})
+def method_has(key: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of ``ml.methods`` has the key, by its method and estimator."""
+    part = method_part()
+    return applies(part["properties"][key], choices(entry, part, {}))
 
 
 def check(data: Any, part: Schema | None = None) -> list[Finding]:
@@ -161,30 +168,36 @@ def _children(data: Any, part: Schema) -> Iterator[tuple[str | int, Any, Schema]
         yield from ((i, value, part["items"]) for i, value in enumerate(data))
 
 
-def _choices(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Add the choices that ``data`` itself makes, such as its method, if they are valid."""
+def choices(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add to ``chosen`` what ``data`` itself chooses, such as its method, if it is valid.
+
+    What it leaves out is chosen by default.
+    """
     if not isinstance(data, dict):
         return chosen
     known = part.get("properties", {})
-    keys = {key for child in known.values() for key in child.get("x-when", {}) if key in known}
-    return {**chosen, **{key: data[key] for key in keys if data.get(key) in known[key]["enum"]}}
+    conditions = ("x-when", "x-unless")
+    keys = {key for child in known.values() for name in conditions for key in child.get(name, {})}
+    # A choice may exist for some of the choices before it only: the estimator, for some methods.
+    for key in sorted(keys & known.keys(), key=list(known).index):
+        value = data.get(key, known[key].get("default"))
+        if applies(known[key], chosen) and value in known[key]["enum"]:
+            chosen = {**chosen, key: value}
+    return chosen
 
 
 def _conditional(
     data: Any, part: Schema, path: KeyPath, chosen: Mapping[str, Any]
 ) -> Iterator[Finding]:
     """Find keys that the chosen method or prior does not have, or lacks."""
-    chosen = _choices(data, part, chosen)
+    chosen = choices(data, part, chosen)
     if isinstance(data, dict):
         for key, child in part.get("properties", {}).items():
-            wanted = child.get("x-when", {})
             # Without a valid choice there is nothing to compare with; that is reported already.
-            if not wanted or not all(name in chosen for name in wanted):
+            if not all(name in chosen for name in child.get("x-when", {})):
                 continue
             if key in data and not applies(child, chosen):
-                name, values = next(iter(wanted.items()))
-                message = f"not used by {name} {show(chosen[name])} (only by {', '.join(values)})"
-                yield Finding((*path, key), message, harmless=True)
+                yield Finding((*path, key), _unused(child, chosen), harmless=True)
             elif child.get("x-required") and key not in data and applies(child, chosen):
                 yield Finding(path, _missing(key, child))
     for key, value, child in _children(data, part):
@@ -192,8 +205,17 @@ def _conditional(
             yield from _conditional(value, child, (*path, key), chosen)
 
 
+def _unused(part: Schema, chosen: Mapping[str, Any]) -> str:
+    """Say what has been chosen that makes a key meaningless."""
+    for name, values in part.get("x-when", {}).items():
+        if chosen[name] not in values:
+            return f"not used by {name} {show(chosen[name])} (only by {', '.join(values)})"
+    name = next(key for key, values in part["x-unless"].items() if chosen.get(key) in values)
+    return f"not used by {name} {show(chosen[name])}"
+
+
 def _fill(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Any:
-    chosen = _choices(data, part, chosen)
+    chosen = choices(data, part, chosen)
     if isinstance(data, dict):
         for key, child in part.get("properties", {}).items():
             if not applies(child, chosen):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis import physics
+from madminer_workflow.analysis import methods, physics
 from madminer_workflow.analysis.problems import Finding, KeyPath
 from madminer_workflow.analysis.sound import (
     Sound,
@@ -39,7 +39,7 @@ def check(data: Any, structure: Iterable[Finding]) -> list[Finding]:
     ``data`` has its defaults filled in; ``structure`` is what the schema check found.
     """
     sound = Sound(data, structure)
-    checks = (_parameters, _benchmarks, _basis, *physics.CHECKS, _expressions, _methods)
+    checks = (_parameters, _benchmarks, _basis, *physics.CHECKS, _expressions, *methods.CHECKS)
     return [f for section in (*checks, _limits, _fisher) for f in section(sound)]
 
 
@@ -135,55 +135,6 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
         for path, entry in sound.entries(section) if sound.observables else ():
             text = entry["definition"]
             yield from expression((*path, "definition"), text, names=sound.observables)
-
-
-def _methods(sound: Sound) -> Iterator[Finding]:
-    reference = sound.get("ml", "theta_ref")
-    if reference is not None:
-        yield from known(("ml", "theta_ref"), "benchmark", reference, sound.benchmarks)
-    yield from duplicates(sound, ("ml", "methods"), "name")
-    for path, method in sound.entries("ml", "methods"):
-        for key in ("theta", "theta1"):
-            yield from point((*path, key), method.get(key), sound)
-        for key in ("observables", "features"):
-            for i, name in enumerate(method.get(key) or ()):
-                yield from known((*path, key, i), "observable", name, sound.observables)
-        if set(method.get("observables", ())) <= set(sound.observables):
-            yield from _bins((*path, "bins"), method)
-        if "theta0" in method:
-            yield from _priors((*path, "theta0", "priors"), method, sound)
-
-
-def _bins(path: KeyPath, method: dict[str, Any]) -> Iterator[Finding]:
-    for name, bins in method.get("bins", {}).items():
-        yield from known((*path, name), "axis", name, method["observables"])
-        if isinstance(bins, list) and sorted(set(bins)) != bins:
-            yield Finding((*path, name), "expected edges that increase from each to the next")
-
-
-def _priors(path: KeyPath, method: dict[str, Any], sound: Sound) -> Iterator[Finding]:
-    priors = method["theta0"]["priors"]
-    if sound.parameters:
-        yield from complete(path, priors, sound.parameters)
-    for name, prior in priors.items():
-        if prior["prior"] == "flat" and not prior["min"] < prior["max"]:
-            message = f"expected min < max, got {prior['min']} and {prior['max']}"
-            yield Finding((*path, name), message)
-    for grid_path, axis in sound.entries("ml", "limits", "grid"):
-        name = grid_path[-1]
-        low, high = _trained(priors[name]) if name in priors else (-np.inf, np.inf)
-        if low <= high and (axis["range"][0] < low or axis["range"][1] > high):
-            message = (
-                f"{axis['range']} goes beyond where method '{method['name']}' is trained, "
-                f"[{low:g}, {high:g}] (3 standard deviations or the ends of its prior)"
-            )
-            yield Finding((*grid_path, "range"), message, warning=True)
-
-
-def _trained(prior: dict[str, Any]) -> tuple[float, float]:
-    if prior["prior"] == "flat":
-        return prior["min"], prior["max"]
-    return prior["mean"] - 3 * prior["std"], prior["mean"] + 3 * prior["std"]
 
 
 def _limits(sound: Sound) -> Iterator[Finding]:

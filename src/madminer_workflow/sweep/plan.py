@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from madminer_workflow.analysis import load_analysis, schema, semantics
-from madminer_workflow.analysis.changes import put
+from madminer_workflow.analysis.changes import change_setting
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath, show, unknown
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.files import read_json
@@ -93,8 +93,8 @@ def read_plan(file: Path) -> Plan:
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """``settings`` with other ``values``, by dotted name, and numbers in the schema's type."""
     for key, value in values.items():
-        settings = put(settings, key, value)
-    return schema.fill(settings, _part())
+        settings = change_setting(settings, key, value)
+    return schema.fill(settings, schema.method_part())
 
 
 def value_at(settings: Settings, key: str) -> Any:
@@ -109,10 +109,6 @@ def _raise(document: Document, findings: list[Finding]) -> None:
     if findings:
         problems = [document.problem(finding) for finding in dict.fromkeys(findings)]
         raise AnalysisError(sorted(problems, key=lambda problem: problem.line or 0))
-
-
-def _part() -> dict[str, Any]:
-    return schema.schema()["properties"]["ml"]["properties"]["methods"]["items"]
 
 
 def _method(
@@ -193,10 +189,10 @@ def _valid(
     path: KeyPath, key: str, value: Any, analysis: dict[str, Any], base: Settings
 ) -> list[Finding]:
     """Find what the analysis file could not say either."""
-    settings = put(base, key, value)
-    found = schema.check(settings, _part())
+    settings = change_setting(base, key, value)
+    found = schema.check(settings, schema.method_part())
     if not found:
-        found = _meaning(analysis, schema.fill(settings, _part()))
+        found = _meaning(analysis, schema.fill(settings, schema.method_part()))
     depth = len(key.split("."))
     inside = [(".".join(map(str, finding.path[depth:])), finding.message) for finding in found]
     return [Finding(path, f"{place}: {text}" if place else text) for place, text in inside]
@@ -226,7 +222,7 @@ def _axis(key: str, entry: dict[str, Any], base: Settings) -> Axis:
 
 def _types(key: str, base: Settings) -> set[str]:
     """The types that the schema allows a setting."""
-    part: dict[str, Any] = _part()
+    part: dict[str, Any] = schema.method_part()
     for name in key.split("."):
         part = part.get("properties", {}).get(name) or part.get("additionalProperties", {})
     types = part.get("type", [])

@@ -1,0 +1,121 @@
+"""The meaning of ``ml.methods``: names, priors, bins, and what their estimators demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from madminer_workflow.analysis.problems import Finding, KeyPath
+from madminer_workflow.analysis.sound import Sound, complete, duplicates, known, point
+
+
+def _methods(sound: Sound) -> Iterator[Finding]:
+    reference = sound.get("ml", "theta_ref")
+    if reference is not None:
+        yield from known(("ml", "theta_ref"), "benchmark", reference, sound.benchmarks)
+    yield from duplicates(sound, ("ml", "methods"), "name")
+    for path, method in sound.entries("ml", "methods"):
+        for key in ("theta", "theta1"):
+            yield from point((*path, key), method.get(key), sound)
+        for key in ("observables", "features"):
+            for i, name in enumerate(method.get(key) or ()):
+                yield from known((*path, key, i), "observable", name, sound.observables)
+        if set(method.get("observables", ())) <= set(sound.observables):
+            bins = method.get("bins", {})
+            yield from _bins((*path, "bins"), bins, method.get("observables", []))
+        if "binning" in method and sound.parameters:
+            bins = method["binning"]["bins"]
+            axes = score_axes(method, sound.parameters)
+            yield from _bins((*path, "binning", "bins"), bins, axes)
+        for key in ("theta0", "theta1"):
+            if isinstance(method.get(key), dict):
+                yield from _priors((*path, key, "priors"), method[key]["priors"], sound)
+        if "theta0" in method:
+            yield from _grid(method, sound)
+
+
+def _estimators(sound: Sound) -> Iterator[Finding]:
+    for path, method in sound.entries("ml", "methods"):
+        estimator, theta1 = method.get("estimator"), method.get("theta1")
+        if estimator != "doubly_parameterized" and isinstance(theta1, dict):
+            message = (
+                f"expected the name of a benchmark: estimator '{estimator}' has one fixed theta1 "
+                "(parameter points are for doubly_parameterized)"
+            )
+            yield Finding((*path, "theta1"), message)
+        if estimator == "quadratic_morphing_aware":
+            yield from _quadratic(path, theta1, sound)
+
+
+def _quadratic(path: KeyPath, theta1: Any, sound: Sound) -> Iterator[Finding]:
+    """Check that the ratio is (1 + theta A(x))^2 + (theta B(x))^2, up to normalisation."""
+    place, parameters = (*path, "estimator"), sound.get("parameters")
+    morphing, benchmarks = sound.get("morphing"), sound.get("benchmarks")
+    what = "'quadratic_morphing_aware' is for one parameter"
+    if parameters is None or morphing is None or benchmarks is None:
+        return
+    if len(parameters) != 1:
+        message = f"{what}, and there are {len(parameters)}; use 'morphing_aware'"
+        yield Finding(place, message)
+        return
+    highest = min(parameters[0]["morphing_max_power"], morphing["max_overall_power"])
+    if highest != 2:
+        message = f"{what} of power 2 at most, and here it is {highest}; use 'morphing_aware'"
+        yield Finding(place, message)
+    point = benchmarks.get(theta1, {}) if isinstance(theta1, str) else {}
+    for name, value in point.items():
+        if value != 0.0:
+            message = f"{what} and theta1 at {name} = 0; the benchmark '{theta1}' is at {value:g}"
+            yield Finding((*path, "theta1"), message)
+
+
+def score_axes(method: dict[str, Any], parameters: list[str]) -> list[str]:
+    """The axes of the histogram of the score of sally or sallino, as its ``binning`` has them."""
+    if method["method"] == "sallino":
+        return ["along"]
+    if method["binning"]["kind"] == "fixed":
+        return parameters
+    # Of two components, the one across is all that is left beside the one along.
+    return ["along", *({1: [], 2: ["across"]}.get(len(parameters), parameters))]
+
+
+def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
+    if not isinstance(bins, dict):
+        return
+    for name, each in bins.items():
+        yield from known((*path, name), "axis", name, axes)
+        if isinstance(each, list) and sorted(set(each)) != each:
+            yield Finding((*path, name), "expected edges that increase from each to the next")
+
+
+def _priors(path: KeyPath, priors: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+    if sound.parameters:
+        yield from complete(path, priors, sound.parameters)
+    for name, prior in priors.items():
+        if prior["prior"] == "flat" and not prior["min"] < prior["max"]:
+            message = f"expected min < max, got {prior['min']} and {prior['max']}"
+            yield Finding((*path, name), message)
+
+
+def _grid(method: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+    """Warn of limits where there were no numerators to learn from."""
+    priors = method["theta0"]["priors"]
+    for path, axis in sound.entries("ml", "limits", "grid"):
+        if path[-1] not in priors:
+            continue
+        low, high = _trained(priors[str(path[-1])])
+        if low <= high and (axis["range"][0] < low or axis["range"][1] > high):
+            message = (
+                f"{axis['range']} goes beyond where method '{method['name']}' is trained, "
+                f"[{low:g}, {high:g}] (3 standard deviations or the ends of its prior)"
+            )
+            yield Finding((*path, "range"), message, warning=True)
+
+
+def _trained(prior: dict[str, Any]) -> tuple[float, float]:
+    if prior["prior"] == "flat":
+        return prior["min"], prior["max"]
+    return prior["mean"] - 3 * prior["std"], prior["mean"] + 3 * prior["std"]
+
+
+CHECKS = (_methods, _estimators)
