@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.files import read_json, unpack, write_json
-from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.madminer_file import (
+    Sample,
+    madminer_shares,
+    read_sample,
+    read_setup,
+    write_sample,
+)
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import union
 from madminer_workflow.ml.sampling import write_member
 from madminer_workflow.ml.training import training
 from tests import chain
+from tests.synthetic_analysis import write_setup_file
 
 PRIORS = {
     "CWL2": {"prior": "gaussian", "mean": 0.0, "std": 0.5},
@@ -29,6 +36,7 @@ TRAINING = {
     "validation_split": 0.25,
     "early_stopping": True,
     "scale_inputs": True,
+    "early_stopping_patience": None,
     "limit_samplesize": None,
     "clip_gradient": None,
 }
@@ -49,7 +57,9 @@ EVALUATION = {
 }
 SCORE = ["sally", "sallino"]
 RATIO = ["alice", "alices", "carl", "rolr", "cascal", "rascal"]
-METHODS = ["histogram", *SCORE, *RATIO]
+DENSITY = ["scandal", "nde"]
+METHODS = ["histogram", *SCORE, *RATIO, *DENSITY]
+ESTIMATORS = ["parameterized", "doubly_parameterized", "morphing_aware"]
 
 
 def settings(method: str, **changes: Any) -> dict[str, Any]:
@@ -61,14 +71,72 @@ def settings(method: str, **changes: Any) -> dict[str, Any]:
     result |= {"n_samples": 800, "features": None, "training": dict(TRAINING)}
     result["network"] = {"n_hidden": [8], "activation": "tanh", "dropout_prob": 0.0}
     if method in SCORE:
-        result["theta"] = "sm"
+        kind = {"kind": "fixed"} if method == "sally" else {}
+        result |= {"theta": "sm", "binning": {**kind, "bins": None}}
     else:
-        result |= {"theta0": {"n_thetas": 40, "priors": PRIORS}, "theta1": "sm"}
-    if method in ("alices", "cascal", "rascal"):
+        result["theta0"] = {"n_thetas": 40, "priors": PRIORS}
+        result["training"]["scale_parameters"] = True
+    if method in RATIO:
+        result |= of_estimator(result, changes.pop("estimator", "parameterized"))
+    if method in DENSITY:
+        result["theta"] = "sm"
+        del result["network"]["dropout_prob"]
+        result["network"] |= {"n_mades": 2, "n_components": 1, "batch_norm": None}
+    if method in ("alices", "cascal", "rascal", "scandal"):
         result["training"]["alpha"] = 0.5
     for section in ("network", "training"):
         result[section] |= changes.pop(section, {})
     return result | changes
+
+
+def analytic_file(directory: Path, n: int, size: int) -> Path:
+    """A MadMiner file of ``n`` parameters p0, p1, ... whose likelihood is known.
+
+    Observables x are normal at sm, where all parameters are 0; the density at theta is that times
+    (1 + theta x / 2)^2 / (1 + theta^2 / 4).
+    """
+    write_setup_file(directory / "setup.h5", n, [])
+    setup = read_setup(directory / "setup.h5")
+    x = np.random.default_rng(5).normal(size=(size, n))
+    ids = np.zeros(size, dtype=int)
+    generated = np.bincount(ids, minlength=len(setup.benchmark_names))
+    sample = Sample(
+        observables=[f"x{i}" for i in range(n)],
+        observations=x,
+        weights=1e-3 / size * (1.0 + 0.5 * x @ setup.benchmarks.T) ** 2,
+        nuisance_weights=np.empty((size, 0)),
+        shares=madminer_shares(ids, generated),
+        sampling_ids=ids,
+        generated=generated,
+        background=0,
+    )
+    definitions = {name: name for name in sample.observables}
+    write_sample(directory / "data.h5", directory / "setup.h5", sample, definitions, {})
+    return directory / "data.h5"
+
+
+def analytic_log_ratio(x: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """log p(x | theta) / p(x | 0) of ``analytic_file``, (n_events,)."""
+    return 2.0 * np.log(np.abs(1.0 + 0.5 * x @ theta)) - np.log(1.0 + 0.25 * theta @ theta)
+
+
+def analytic_settings(method: str, n: int, **changes: Any) -> dict[str, Any]:
+    """As ``settings`` for the parameters of ``analytic_file``."""
+    chosen = settings(method, **changes)
+    flat = {f"p{i}": {"prior": "flat", "min": -1.0, "max": 1.0} for i in range(n)}
+    for key in ("theta0", "theta1"):
+        if isinstance(chosen.get(key), dict):
+            chosen[key] = {**chosen[key], "priors": flat}
+    return chosen
+
+
+def of_estimator(chosen: dict[str, Any], estimator: str) -> dict[str, Any]:
+    """What settings have more, or otherwise, for one of the estimators of the ratio."""
+    if estimator == "doubly_parameterized":
+        return {"estimator": estimator, "theta": "sm", "theta1": chosen["theta0"]}
+    if "morphing_aware" in estimator:
+        del chosen["training"]["scale_parameters"]
+    return {"estimator": estimator, "theta1": "sm"}
 
 
 def samples(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) -> Path:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import importlib
 import inspect
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,34 +11,93 @@ import pytest
 import torch
 from madminer.core import MadMiner
 from madminer.core import madminer as core
-from madminer.ml import ParameterizedRatioEstimator, ScoreEstimator, parameterized_ratio, score
+from madminer.ml import (
+    DoubleParameterizedRatioEstimator,
+    LikelihoodEstimator,
+    ParameterizedRatioEstimator,
+    ScoreEstimator,
+    double_parameterized_ratio,
+    likelihood,
+    parameterized_ratio,
+    score,
+)
+from madminer.ml.base import Estimator
+from madminer.ml.morphing_aware import (
+    MorphingAwareRatioEstimator,
+    QuadraticMorphingAwareRatioEstimator,
+)
+from madminer.models import SystematicScale
 from madminer.utils.interfaces import hdf5
-from madminer.utils.ml import eval as madminer_eval
 from madminer.utils.ml import trainer
 from madminer.utils.ml.losses import ratio_mse
+from madminer.utils.ml.models import ratio
+from madminer.utils.ml.models import score as score_model
+from madminer.utils.ml.models.batch_norm import BatchNorm
+from madminer.utils.ml.models.made_mog import ConditionalMixtureMADE
+from madminer.utils.ml.models.maf import ConditionalMaskedAutoregressiveFlow
+from madminer.utils.ml.models.maf_mog import ConditionalMixtureMaskedAutoregressiveFlow
 
 from madminer_workflow import madminer_fixes
+from madminer_workflow.madminer_fixes.replacing import FIXES
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(600, 3)).astype(np.float32)
 T = (X[:, :2] + 0.3 * RNG.normal(size=(600, 2))).astype(np.float32)
 
 
-TRAIN = inspect.unwrap(ParameterizedRatioEstimator.train)
+OWNERS = {
+    core: ["save_madminer_settings"],
+    hdf5: ["_load_systematics"],
+    trainer.Trainer: ["make_dataloaders", "check_early_stopping"],
+    Estimator: ["initialize_input_transform"],
+    ParameterizedRatioEstimator: ["train"],
+    DoubleParameterizedRatioEstimator: ["train", "evaluate_log_likelihood_ratio"],
+    LikelihoodEstimator: ["train", "evaluate_log_likelihood"],
+    MorphingAwareRatioEstimator: ["train", "_wrap_settings", "_unwrap_settings"],
+    QuadraticMorphingAwareRatioEstimator: ["train", "_wrap_settings", "_unwrap_settings"],
+    parameterized_ratio: ["evaluate_ratio_model", "get_optimizer"],
+    double_parameterized_ratio: ["evaluate_ratio_model", "get_optimizer"],
+    likelihood: ["evaluate_flow_model", "get_optimizer"],
+    score: ["evaluate_local_score_model", "get_optimizer"],
+    ratio.DenseSingleParameterizedRatioModel: ["__init__"],
+    ratio.DenseDoublyParameterizedRatioModel: ["__init__"],
+    ratio.DenseComponentRatioModel: ["__init__"],
+    score_model.DenseLocalScoreModel: ["__init__"],
+    BatchNorm: ["__init__", "forward"],
+    ConditionalMaskedAutoregressiveFlow: ["__init__"],
+    ConditionalMixtureMaskedAutoregressiveFlow: ["__init__"],
+    ConditionalMixtureMADE: ["forward"],
+}
 
 
 @pytest.fixture
 def original() -> Iterator[None]:
     """MadMiner as it is installed, for the time of a test."""
-    ParameterizedRatioEstimator.train = TRAIN
-    importlib.reload(trainer)
-    importlib.reload(hdf5)
-    core.save_madminer_settings = hdf5.save_madminer_settings
-    core.load_madminer_settings = hdf5.load_madminer_settings
-    parameterized_ratio.evaluate_ratio_model = madminer_eval.evaluate_ratio_model
-    score.evaluate_local_score_model = madminer_eval.evaluate_local_score_model
+    for owner, names in OWNERS.items():
+        for name in names:
+            setattr(owner, name, inspect.unwrap(getattr(owner, name)))
+    hdf5.SystematicScale = SystematicScale
     yield
     madminer_fixes.apply()
+
+
+def test_every_fix_is_undone_for_the_tests_of_what_it_changes() -> None:
+    """Nothing is fixed that ``OWNERS`` does not know, and applying twice changes nothing."""
+    madminer_fixes.apply()
+    before = {(owner, name): getattr(owner, name) for owner in OWNERS for name in OWNERS[owner]}
+    madminer_fixes.apply()
+    for (owner, name), function in before.items():
+        assert getattr(owner, name) is function
+        assert getattr(function, FIXES)
+    modules = [module for name, module in sys.modules.items() if name.startswith("madminer.")]
+    owners = {each for m in modules for each in vars(m).values() if inspect.isclass(each)}
+    fixed = {
+        (owner, name)
+        for owner in [*modules, *owners]
+        for name, value in list(vars(owner).items())
+        if inspect.isfunction(value) and hasattr(value, FIXES)
+    }
+    assert fixed == set(before)
 
 
 def trained(kind: type, **arrays: np.ndarray) -> Any:
@@ -70,7 +129,7 @@ def test_evaluation_gives_identical_numbers(original: None) -> None:
 
 def test_every_epoch_sees_every_row_once_in_a_new_order() -> None:
     rows = torch.arange(10.0)
-    batches = madminer_fixes._SlicedBatches([rows, 2.0 * rows], batch_size=4)
+    batches = madminer_fixes.training.SlicedBatches([rows, 2.0 * rows], batch_size=4)
     epochs = [list(batches), list(batches)]
     assert len(batches) == 3
     for epoch in epochs:

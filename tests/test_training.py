@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,30 @@ def weights(archive: Path, directory: Path) -> np.ndarray:
     return np.concatenate([tensor.numpy().ravel() for tensor in state.values()])
 
 
+KINDS = {
+    "sally": {},
+    "alices": {},
+    "alices-doubly_parameterized": {"estimator": "doubly_parameterized"},
+    "alices-morphing_aware": {"estimator": "morphing_aware"},
+    "scandal": {},
+}
+"""One method of every estimator of MadMiner, and what makes it one of it."""
+
+
+def chosen(name: str, **changes: Any) -> dict[str, Any]:
+    """Settings of one of ``KINDS``."""
+    return learning.settings(name.partition("-")[0], **KINDS[name], **changes)
+
+
 @pytest.fixture(scope="module")
 def default(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """Weights after training with the default settings."""
     directory = tmp_path_factory.mktemp("default")
     return {
-        method: weights(
-            learning.model(toy_file, learning.settings(method), directory), directory / method / "x"
+        name: weights(
+            learning.model(toy_file, chosen(name), directory / name), directory / name / "x"
         )
-        for method in ("sally", "alices")
+        for name in KINDS
     }
 
 
@@ -52,26 +68,70 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("method", ["sally", "alices"])
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: "-".join(map(str, change.values())))
+FLOW = [{"n_mades": 3}, {"n_components": 2}, {"batch_norm": 0.1}]
+SGD = {"training": {"optimizer": "sgd", "nesterov_momentum": None}}
+MOMENTUM = {"training": {"optimizer": "sgd", "nesterov_momentum": 0.9}}
+PATIENCE = {"initial_lr": 0.01, "final_lr": 5.0, "n_epochs": 8}
+COMPARED = [
+    # AMSGrad differs from Adam only when gradients shrink again, as they do in time.
+    ({"training": {"n_epochs": 6}}, {"training": {"optimizer": "adam", "n_epochs": 6}}),
+    (SGD, MOMENTUM),
+]
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Every setting of every kind: its name, the settings compared with, the settings changed."""
+    for name in KINDS:
+        settings = chosen(name)
+        changes = [({}, change) for change in CHANGES] + COMPARED
+        if name == "scandal":
+            changes += [({}, {"network": change}) for change in FLOW]
+        if "scale_parameters" in settings["training"]:
+            changes.append(({}, {"training": {"scale_parameters": False}}))
+        if "theta0" in settings:
+            changes.append(({}, {"theta0": {**settings["theta0"], "n_thetas": 30}}))
+        if isinstance(settings.get("theta1"), dict):
+            changes.append(({}, {"theta1": {**settings["theta1"], "n_thetas": 30}}))
+        elif "theta1" in settings:
+            changes.append(({}, {"theta1": "w"}))
+        for before, after in changes:
+            if "dropout_prob" not in after.get("network", ()) or name != "scandal":
+                yield name, before, after
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"), list(cases()), ids=lambda case: str(case).replace("/", " ")
+)
 def test_every_setting_counts(
-    toy_file: Path, tmp_path: Path, default: dict[str, np.ndarray], method: str, change: Any
+    toy_file: Path,
+    tmp_path: Path,
+    default: dict[str, np.ndarray],
+    name: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
 ) -> None:
-    if change == {"training": {"optimizer": "adam", "n_epochs": 2}}:
-        # AMSGrad differs from Adam only when gradients shrink again, as they do in time.
-        change = {"training": {"optimizer": "adam", "n_epochs": 6}}
-        reference = {"training": {"n_epochs": 6}}
-        chosen = learning.settings(method, **reference)
-        compared = weights(learning.model(toy_file, chosen, tmp_path / "r"), tmp_path / "rx")
-    else:
-        compared = default[method]
-    chosen = learning.settings(method, **change)
-    found = weights(learning.model(toy_file, chosen, tmp_path), tmp_path / "x")
+    compared = default[name]
+    if before:
+        model = learning.model(toy_file, chosen(name, **before), tmp_path / "before")
+        compared = weights(model, tmp_path / "compared")
+    found = weights(learning.model(toy_file, chosen(name, **after), tmp_path), tmp_path / "x")
     assert found.shape != compared.shape or not np.array_equal(found, compared)
 
 
+def test_patience_ends_training(toy_file: Path, tmp_path: Path) -> None:
+    """The learning rate grows until validation gets worse; every epoch is told."""
+    told: list[int] = []
+    settings = chosen("sally", training={**PATIENCE, "early_stopping_patience": 0})
+    samples = learning.samples(toy_file, settings, tmp_path)
+    training(samples, tmp_path, on_epoch=lambda epoch, losses: told.append(epoch))
+    losses = learning.note(tmp_path / "Model.tar.gz", tmp_path / "x")["losses"]["validation"]
+    assert len(losses) < 8
+    assert losses[-1] > losses[-2] == min(losses)
+    assert told == list(range(1, len(losses) + 1))
+
+
 def test_alpha_counts(toy_file: Path, tmp_path: Path, default: dict[str, np.ndarray]) -> None:
-    for method in ("alices", "cascal", "rascal"):
+    for method in ("alices", "cascal", "rascal", "scandal"):
         found = [
             weights(
                 learning.model(
@@ -124,6 +184,42 @@ def test_early_stopping_keeps_the_best_epoch(toy_file: Path, tmp_path: Path, met
     assert losses[0] == losses[1]
     assert (best != len(losses[1]) - 1) == (not np.array_equal(*found))
     assert best != len(losses[1]) - 1
+
+
+@pytest.mark.parametrize("estimator", learning.ESTIMATORS)
+@pytest.mark.parametrize("method", learning.RATIO)
+def test_every_ratio_with_every_estimator(
+    toy_file: Path, tmp_path: Path, method: str, estimator: str
+) -> None:
+    """Trained twice, a network is the same, and both of its losses fall or are finite."""
+    settings = learning.settings(method, estimator=estimator)
+    samples = learning.samples(toy_file, settings, tmp_path)
+    for name in ("a", "b"):
+        training(samples, tmp_path / name)
+    one, two = (tmp_path / name / "Model.tar.gz" for name in ("a", "b"))
+    assert one.read_bytes() == two.read_bytes()
+    losses = learning.note(one, tmp_path / "x")["losses"]
+    assert len(losses["training"]) == len(losses["validation"]) == 2
+    assert np.all(np.isfinite([losses["training"], losses["validation"]]))
+    assert networks.load(tmp_path / "x").__class__ is networks.RATIO[estimator]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("name", KINDS)
+def test_any_number_of_parameters(tmp_path: Path, name: str, n: int) -> None:
+    data = learning.analytic_file(tmp_path, n, 1000)
+    method = name.partition("-")[0]
+    settings = learning.analytic_settings(method, n, **KINDS[name])
+    model = learning.model(data, settings, tmp_path)
+    assert weights(model, tmp_path / "x").size
+
+
+def test_the_quadratic_estimator_is_trained(tmp_path: Path) -> None:
+    data = learning.analytic_file(tmp_path, 1, 1000)
+    for method in learning.RATIO:
+        settings = learning.analytic_settings(method, 1, estimator="quadratic_morphing_aware")
+        model = learning.model(data, settings, tmp_path / method)
+        assert weights(model, tmp_path / f"{method}/x").size
 
 
 @pytest.mark.parametrize("method", learning.METHODS)

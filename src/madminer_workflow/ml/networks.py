@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from madminer.ml import ParameterizedRatioEstimator, ScoreEstimator, load_estimator
+from madminer.ml import (
+    DoubleParameterizedRatioEstimator,
+    LikelihoodEstimator,
+    ParameterizedRatioEstimator,
+    ScoreEstimator,
+)
+from madminer.ml.morphing_aware import (
+    MorphingAwareRatioEstimator,
+    QuadraticMorphingAwareRatioEstimator,
+)
 from madminer.utils.ml.trainer import Trainer
 
 from madminer_workflow import madminer_fixes
@@ -18,22 +28,37 @@ from madminer_workflow.ml.methods import OnEpoch
 
 MODEL = "model"
 
+RATIO = {
+    "parameterized": ParameterizedRatioEstimator,
+    "doubly_parameterized": DoubleParameterizedRatioEstimator,
+    "morphing_aware": MorphingAwareRatioEstimator,
+    "quadratic_morphing_aware": QuadraticMorphingAwareRatioEstimator,
+}
+"""MadMiner's estimators of the likelihood ratio, by the setting ``estimator``."""
+
+SAVED = {
+    "score": ScoreEstimator,
+    "likelihood": LikelihoodEstimator,
+    "parameterized_ratio": ParameterizedRatioEstimator,
+    "double_parameterized_ratio": DoubleParameterizedRatioEstimator,
+    **{kind: RATIO[kind.removesuffix("_ratio")] for kind in madminer_fixes.MORPHING_AWARE.values()},
+}
+"""All estimators by what they call themselves in a file."""
+
 madminer_fixes.apply()
 logging.getLogger("madminer").setLevel(logging.WARNING)
+# It warns of parameters that are not scaled; that is a setting.
+logging.getLogger("madminer.ml.base").setLevel(logging.ERROR)
 
 
 def make(kind: type, settings: dict[str, Any]) -> Any:
     """An untrained estimator with the network of ``settings``."""
-    network = settings["network"]
-    return kind(
-        n_hidden=tuple(network["n_hidden"]),
-        activation=network["activation"],
-        dropout_prob=network["dropout_prob"],
-    )
+    network = dict(settings["network"])
+    return kind(n_hidden=tuple(network.pop("n_hidden")), **network)
 
 
 def train(
-    estimator: ScoreEstimator | ParameterizedRatioEstimator,
+    estimator: Any,
     arrays: dict[str, np.ndarray],
     settings: dict[str, Any],
     directory: Path,
@@ -64,27 +89,29 @@ def train(
 
 @contextmanager
 def reporting(on_epoch: OnEpoch | None, training: dict[str, Any]) -> Iterator[None]:
-    """Tell ``on_epoch`` what MadMiner's trainer would log, which offers no other way."""
+    """Tell ``on_epoch`` of every epoch of MadMiner's trainer, which offers no other way."""
     if on_epoch is None:
         yield
         return
-    report = Trainer.report_epoch
+    run_epoch = Trainer.epoch
 
-    def report_epoch(
-        epoch: int, labels: Any, loss: float, loss_val: float | None, *rest: Any, **words: Any
-    ) -> None:
-        report(epoch, labels, loss, loss_val, *rest, **words)
+    def epoch(self: Trainer, i_epoch: int, *rest: Any) -> tuple[float, float | None, Any, Any]:
+        loss, loss_val, *parts = run_epoch(self, i_epoch, *rest)
         rates = (training["n_epochs"], training["initial_lr"], training["final_lr"])
-        lr = Trainer.calculate_lr(epoch, *rates)
-        on_epoch(epoch + 1, {"loss_train": loss, "loss_val": loss_val, "learning_rate": lr})
+        lr = Trainer.calculate_lr(i_epoch, *rates)
+        on_epoch(i_epoch + 1, {"loss_train": loss, "loss_val": loss_val, "learning_rate": lr})
+        return (loss, loss_val, *parts)
 
-    Trainer.report_epoch = staticmethod(report_epoch)
+    Trainer.epoch = epoch
     try:
         yield
     finally:
-        Trainer.report_epoch = staticmethod(report)
+        Trainer.epoch = run_epoch
 
 
 def load(directory: Path) -> Any:
     """The trained estimator of a model directory."""
-    return load_estimator(str(directory / MODEL))
+    kind = json.loads((directory / f"{MODEL}_settings.json").read_text())["estimator_type"]
+    estimator = SAVED[kind]()
+    estimator.load(str(directory / MODEL))
+    return estimator

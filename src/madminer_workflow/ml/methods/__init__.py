@@ -29,6 +29,7 @@ FAMILIES = {
     "histogram": ["histogram"],
     "score": ["sally", "sallino"],
     "ratio": ["alice", "alices", "carl", "rolr", "cascal", "rascal"],
+    "density": ["scandal", "nde"],
 }
 
 

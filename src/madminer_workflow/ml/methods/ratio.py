@@ -19,114 +19,110 @@ from madminer_workflow.ml.information import Information, from_scores
 from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, closure_check
+from madminer_workflow.ml.methods.drawing import (
+    Arrays,
+    draw_at,
+    draw_thetas,
+    joined,
+    joint_ratio,
+    prior_spread,
+    repeated,
+    shares,
+)
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.observed import Observation
 from madminer_workflow.ml.problem import Problem
 
+MORPHING = {"components", "morphing_matrix"}
+
 
 def draw(
     events: Events, settings: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Events drawn from theta0 (y = 0) and theta1 (y = 1), half each, over a prior in theta0.
+    """Events drawn from theta0 (y = 0) and theta1 (y = 1), half each, over priors.
 
     Each carries the joint likelihood ratio r_xz between the two points and the joint score t_xz
-    at theta0. The arrays are those of MadMiner's ``sample_train_ratio``.
+    at theta0. The arrays are those of MadMiner's ``sample_train_ratio`` or, with parameter points
+    for theta1, of ``sample_train_more_ratios``, which has the score at theta1, too. The
+    morphing-aware estimator needs ``components`` (n_components, n_parameters) and
+    ``morphing_matrix`` (n_components, n_benchmarks).
     """
     setup = events.setup
-    theta1 = setup.theta(settings["theta1"])
-    prior = settings["theta0"]
+    theta1 = settings["theta1"]
 
-    def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
-        n_thetas = min(prior["n_thetas"], n)
-        thetas = draw_thetas(prior["priors"], setup.parameters, n_thetas, rng)
+    def draw_from(part: Events, n: int) -> Arrays:
         inputs = model_inputs(part, settings)
-        chunks = [
-            *_drawn_from_numerator(part, inputs, thetas, theta1, n - n // 2, rng),
-            *_drawn_from_denominator(part, inputs, thetas, theta1, n // 2, rng),
-        ]
+        theta0s = draw_thetas(settings["theta0"], setup.parameters, n, rng)
+        if settings["estimator"] == "doubly_parameterized":
+            theta1s = (
+                setup.theta(theta1)[None, :]
+                if isinstance(theta1, str)
+                else draw_thetas(theta1, setup.parameters, n, rng)
+            )
+            pairs = max(len(theta0s), len(theta1s))
+            # All pairs get as many events; the shorter list begins again, as in MadMiner.
+            theta0s, theta1s = (
+                np.resize(each, (pairs, each.shape[1])) for each in (theta0s, theta1s)
+            )
+            return joined(list(_of_pairs(part, inputs, theta0s, theta1s, n, rng)))
+        return joined(list(_of_numerators(part, inputs, theta0s, setup.theta(theta1), n, rng)))
+
+    arrays = with_validation(draw_from, events, settings)
+    if settings["estimator"] == "morphing_aware":
+        arrays |= {"components": setup.components, "morphing_matrix": setup.morphing_matrix.T}
+    return arrays
+
+
+def _of_numerators(
+    events: Events,
+    inputs: np.ndarray,
+    theta0s: np.ndarray,
+    theta1: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+) -> Iterator[Arrays]:
+    """``n`` events for numerators ``theta0s`` and one denominator."""
+
+    def labelled(y: int, theta0: np.ndarray, chosen: np.ndarray) -> Arrays:
         return {
-            name: np.concatenate([chunk[name] for chunk in chunks]).astype(np.float32)
-            for name in chunks[0]
+            "theta": repeated(theta0, len(chosen)),
+            "x": inputs[chosen],
+            "y": np.full((len(chosen), 1), y),
+            "r_xz": joint_ratio(events, chosen, theta0, theta1),
+            "t_xz": events.scores_at(theta0, chosen),
         }
 
-    return with_validation(draw_from, events, settings)
+    for theta0, chosen in zip(theta0s, draw_at(events, theta0s, n - n // 2, rng), strict=True):
+        yield labelled(0, theta0, chosen)
+    # One draw is enough for all of them: they have their denominator in common.
+    chosen = draw_events(events.weights_at(theta1), n // 2, rng)
+    ends = np.cumsum(shares(n // 2, len(theta0s)))[:-1]
+    for theta0, own in zip(theta0s, np.split(chosen, ends), strict=True):
+        yield labelled(1, theta0, own)
 
 
-def draw_thetas(
-    priors: dict[str, dict[str, Any]],
-    parameters: list[str],
-    n: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Parameter points from independent priors, shape (n, n_parameters)."""
-    columns = []
-    for name in parameters:
-        prior = priors[name]
-        if prior["prior"] == "gaussian":
-            columns.append(rng.normal(prior["mean"], prior["std"], n))
-        else:
-            columns.append(rng.uniform(prior["min"], prior["max"], n))
-    return np.stack(columns, axis=1)
-
-
-def _shares(n: int, parts: int) -> np.ndarray:
-    """``n`` split into ``parts`` integers that differ by at most one."""
-    return np.diff(np.round(np.linspace(0, n, parts + 1)).astype(int))
-
-
-Chunks = Iterator[dict[str, np.ndarray]]
-
-
-def _drawn_from_numerator(
+def _of_pairs(
     events: Events,
     inputs: np.ndarray,
-    thetas: np.ndarray,
-    theta1: np.ndarray,
+    theta0s: np.ndarray,
+    theta1s: np.ndarray,
     n: int,
     rng: np.random.Generator,
-) -> Chunks:
-    """``n`` events in all, drawn from each of ``thetas`` in turn."""
-    for theta0, size in zip(thetas, _shares(n, len(thetas)), strict=True):
-        chosen = draw_events(events.weights_at(theta0), size, rng)
-        yield _labelled(0, events, inputs, chosen, theta0, theta1)
-
-
-def _drawn_from_denominator(
-    events: Events,
-    inputs: np.ndarray,
-    thetas: np.ndarray,
-    theta1: np.ndarray,
-    n: int,
-    rng: np.random.Generator,
-) -> Chunks:
-    """``n`` events drawn from theta1, labelled with ``thetas`` in turn."""
-    chosen = draw_events(events.weights_at(theta1), n, rng)
-    ends = np.cumsum(_shares(n, len(thetas)))[:-1]
-    for theta0, own in zip(thetas, np.split(chosen, ends), strict=True):
-        yield _labelled(1, events, inputs, own, theta0, theta1)
-
-
-def _labelled(
-    y: int,
-    events: Events,
-    inputs: np.ndarray,
-    chosen: np.ndarray,
-    theta0: np.ndarray,
-    theta1: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """The ``chosen`` events with their joint ratio r_xz and joint score t_xz."""
-    weights = events.weights[chosen]
-    p0 = weights @ events.setup.morphing_weights(theta0) / events.cross_section(theta0)
-    p1 = weights @ events.setup.morphing_weights(theta1) / events.cross_section(theta1)
-    n = len(chosen)
-    return {
-        "theta": np.repeat(theta0[None, :], n, axis=0),
-        "x": inputs[chosen],
-        "y": np.full((n, 1), y),
-        "r_xz": (p0 / p1)[:, None],
-        "t_xz": events.scores_at(theta0, chosen),
-    }
+) -> Iterator[Arrays]:
+    """``n`` events for pairs of a numerator and a denominator, half from each of the two."""
+    for y, points, size in ((0, theta0s, n - n // 2), (1, theta1s, n // 2)):
+        drawn = draw_at(events, points, size, rng)
+        for theta0, theta1, chosen in zip(theta0s, theta1s, drawn, strict=True):
+            yield {
+                "theta0": repeated(theta0, len(chosen)),
+                "theta1": repeated(theta1, len(chosen)),
+                "x": inputs[chosen],
+                "y": np.full((len(chosen), 1), y),
+                "r_xz": joint_ratio(events, chosen, theta0, theta1),
+                "t_xz0": events.scores_at(theta0, chosen),
+                "t_xz1": events.scores_at(theta1, chosen),
+            }
 
 
 def train(
@@ -139,7 +135,11 @@ def train(
     """Train the ratio estimator; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
-    estimator = networks.make(networks.ParameterizedRatioEstimator, settings)
+    estimator = networks.make(networks.RATIO[settings["estimator"]], settings)
+    for name in MORPHING & arrays.keys():
+        # MadMiner would read them from a set-up file.
+        setattr(estimator, name, arrays[name])
+    arrays = {name: array for name, array in arrays.items() if name not in MORPHING}
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
@@ -259,10 +259,3 @@ def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.nda
         "score": scores(directories, problem.test, theta1),
         **problem.test_set(),
     }
-
-
-def prior_spread(prior: dict[str, Any]) -> float:
-    """The standard deviation of a prior."""
-    if prior["prior"] == "gaussian":
-        return prior["std"]
-    return (prior["max"] - prior["min"]) / np.sqrt(12.0)

@@ -1,0 +1,53 @@
+"""SCANDAL and NDE: a normalising flow for the density p(x | theta).
+
+SCANDAL, arXiv:1805.00013 and arXiv:1805.00020, learns the joint score as well as the density; NDE
+the density alone. The flow is a masked autoregressive one, arXiv:1705.07057. It gives a density of
+numbers: observables that are whole numbers, or have many events at one value, do not suit it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.ml.methods.drawing import Arrays, draw_at, draw_thetas, joined, repeated
+from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.model import model_inputs
+
+
+def draw(events: Events, settings: dict[str, Any], rng: np.random.Generator) -> Arrays:
+    """Events drawn from parameter points theta of a prior, for SCANDAL with their joint score.
+
+    The arrays are those of MadMiner's ``sample_train_density``.
+    """
+
+    def draw_from(part: Events, n: int) -> Arrays:
+        inputs = model_inputs(part, settings)
+        thetas = draw_thetas(settings["theta0"], part.setup.parameters, n, rng)
+        chunks = []
+        for theta, chosen in zip(thetas, draw_at(part, thetas, n, rng), strict=True):
+            chunk = {"theta": repeated(theta, len(chosen)), "x": inputs[chosen]}
+            if settings["method"] == "scandal":
+                chunk["t_xz"] = part.scores_at(theta, chosen)
+            chunks.append(chunk)
+        return joined(chunks)
+
+    return with_validation(draw_from, events, settings)
+
+
+def train(
+    arrays: Arrays,
+    settings: dict[str, Any],
+    directory: Path,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, list[float]]:
+    """Train the flow; see ``networks.train``."""
+    from madminer_workflow.ml import networks
+
+    estimator = networks.make(networks.LikelihoodEstimator, settings)
+    return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
