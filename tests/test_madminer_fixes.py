@@ -60,7 +60,7 @@ OWNERS = {
     likelihood: ["evaluate_flow_model", "get_optimizer"],
     score: ["evaluate_local_score_model", "get_optimizer"],
     ratio.DenseSingleParameterizedRatioModel: ["__init__"],
-    ratio.DenseDoublyParameterizedRatioModel: ["__init__"],
+    ratio.DenseDoublyParameterizedRatioModel: ["__init__", "forward"],
     ratio.DenseComponentRatioModel: ["__init__"],
     score_model.DenseLocalScoreModel: ["__init__"],
     BatchNorm: ["__init__", "forward"],

@@ -20,7 +20,7 @@ from madminer_workflow.files import checksum, member_of, unpack, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import Events, union
-from madminer_workflow.ml.methods import ratio, score
+from madminer_workflow.ml.methods import score, unbinned
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.tracking import registry
@@ -160,7 +160,7 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
     table = table[table.columns[::-1]]
     found = predictions(uri, "models:/toy-alices/1", tmp_path / "elsewhere", table)
     members = unpacked(models["alices"], tmp_path)
-    expected = [ratio.log_ratios(member, part, theta[None, :])[0] for member in members]
+    expected = [unbinned.log_ratios(member, part, theta[None, :])[0] for member in members]
     np.testing.assert_array_equal(found["log_r"], np.mean(expected, axis=0))
 
 

@@ -16,6 +16,7 @@ from madminer_workflow.madminer_fixes.estimators import (
 from madminer_workflow.madminer_fixes.networks import (
     activate_once_with_dropout,
     alternate_order_of_features,
+    give_second_score_its_sign,
     keep_batch_statistics,
     mix_densities_of_any_shape,
 )
@@ -46,6 +47,7 @@ def apply() -> None:
     evaluate_in_one_tensor()
     complete_morphing_aware_estimators()
     activate_once_with_dropout()
+    give_second_score_its_sign()
     keep_batch_statistics()
     alternate_order_of_features()
     mix_densities_of_any_shape()

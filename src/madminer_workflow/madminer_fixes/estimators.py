@@ -85,6 +85,10 @@ def evaluate_in_one_tensor() -> None:
     def flat(values: torch.Tensor) -> np.ndarray:
         return values.detach().numpy().flatten()
 
+    def prepared(model: Any) -> Any:
+        # Models that come from a file start with some numbers in double precision.
+        return model.to(torch.float).eval()
+
     def evaluate_ratio_model(
         original: Any,
         model: Any,
@@ -97,7 +101,7 @@ def evaluate_in_one_tensor() -> None:
         x = tensor(xs)
         given = [points for points in (theta0s, theta1s) if points is not None]
         thetas = [tensor(points, len(x), evaluate_score) for points in given]
-        model.eval()
+        model = prepared(model)
         with torch.set_grad_enabled(evaluate_score):
             s_hat, log_r, *scores = model(
                 *thetas, x, track_score=evaluate_score, create_gradient_graph=len(thetas) == 2
@@ -110,9 +114,7 @@ def evaluate_in_one_tensor() -> None:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         x = tensor(xs)
         theta = tensor(thetas, len(x), evaluate_score)
-        # A model that comes from a file starts in double precision.
-        model = model.to(torch.float)
-        model.eval()
+        model = prepared(model)
         if not evaluate_score:
             with torch.no_grad():
                 return flat(model.log_likelihood(theta, x)[1]), None
@@ -120,9 +122,8 @@ def evaluate_in_one_tensor() -> None:
         return flat(log_p), t_hat.detach().numpy()
 
     def evaluate_local_score_model(original: Any, model: Any, xs: Any = None) -> np.ndarray:
-        model.eval()
         with torch.no_grad():
-            return model(tensor(xs)).numpy()
+            return prepared(model)(tensor(xs)).numpy()
 
     for module in (parameterized_ratio, double_parameterized_ratio):
         fix(module, "evaluate_ratio_model")(evaluate_ratio_model)

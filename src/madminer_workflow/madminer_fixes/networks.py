@@ -39,6 +39,20 @@ def activate_once_with_dropout() -> None:
         fix(model, "__init__")(initialise)
 
 
+def give_second_score_its_sign() -> None:
+    """Let networks with two parameter points estimate the score at theta1, not its opposite.
+
+    They give the gradient of log p(x | theta0) - log p(x | theta1) in theta1, which is minus the
+    score there, and losses compare it with the score: the better a network, the larger its loss.
+    """
+    from madminer.utils.ml.models.ratio import DenseDoublyParameterizedRatioModel
+
+    @fix(DenseDoublyParameterizedRatioModel, "forward")
+    def forward(original: Any, self: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        s_hat, log_r_hat, t_hat0, t_hat1, *rest = original(self, *args, **kwargs)
+        return s_hat, log_r_hat, t_hat0, None if t_hat1 is None else -t_hat1, *rest
+
+
 def keep_batch_statistics() -> None:
     """Let flows with batch normalisation remember its means and variances.
 

@@ -32,3 +32,9 @@ def model_settings(directory: Path) -> dict[str, Any]:
 def model_inputs(events: Events | Observation, settings: dict[str, Any]) -> np.ndarray:
     """The observables a method sees: its ``features``, or all, shape (n_events, n_features)."""
     return events.columns(settings["features"] or events.observables)
+
+
+def reference(settings: dict[str, Any]) -> str:
+    """The benchmark that a method is about: its denominator, or where it is learned or checked."""
+    theta1 = settings.get("theta1")
+    return theta1 if isinstance(theta1, str) else settings["theta"]

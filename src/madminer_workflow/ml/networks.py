@@ -27,6 +27,8 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.ml.methods import OnEpoch
 
 MODEL = "model"
+REFERENCE = "reference.npy"
+"""The denominator of ratios with two parameter points, beside the network."""
 
 RATIO = {
     "parameterized": ParameterizedRatioEstimator,
@@ -115,3 +117,29 @@ def load(directory: Path) -> Any:
     estimator = SAVED[kind]()
     estimator.load(str(directory / MODEL))
     return estimator
+
+
+def evaluate(
+    directory: Path,
+    x: np.ndarray,
+    thetas: np.ndarray,
+    *,
+    combined: bool = True,
+    score: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the network says of events ``x`` (n_events, n_features) at ``thetas``.
+
+    That is log r(x | theta, reference), or log p(x | theta) of an estimator of the density, and
+    its gradient in theta, if ``score``: (n_thetas, n_events) and (n_thetas, n_events,
+    n_parameters). Not ``combined``, there is a theta for each event, and no first axis.
+    """
+    estimator = load(directory)
+    options = {"test_all_combinations": combined, "evaluate_score": score}
+    if isinstance(estimator, LikelihoodEstimator):
+        log_p, t_hat = estimator.evaluate_log_likelihood(x, thetas, **options)
+        # MadMiner's density is that of scaled observables.
+        return log_p - np.sum(np.log(estimator.x_scaling_stds)), t_hat
+    if isinstance(estimator, DoubleParameterizedRatioEstimator):
+        denominator = np.load(directory / REFERENCE)[None, :]
+        return estimator.evaluate_log_likelihood_ratio(x, thetas, denominator, **options)[:2]
+    return estimator.evaluate_log_likelihood_ratio(x, thetas, **options)

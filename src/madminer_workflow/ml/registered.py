@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from madminer_workflow.files import natural_order, unpack
-from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import METHOD, read_model
-from madminer_workflow.tracking.registry import POINT
+from madminer_workflow.tracking.registry import POINT, outputs_of
 
 # Whoever loads a model from MLflow has pandas; the rest of this package does not need it.
 if TYPE_CHECKING:
@@ -42,29 +41,23 @@ class Ensemble:
         """The outputs for a table of events, one row each.
 
         The score at the training's reference point, or the log likelihood ratio of the parameter
-        point in the event's row to the reference point.
+        point in the event's row to the reference point, or the log density at that point.
         """
         from pandas import DataFrame
 
         x = events[self.features].to_numpy(dtype=float)
         outputs = np.mean([self._output(member, x, events) for member in self.members], axis=0)
-        names = (
-            ["log_r"]
-            if self._is_ratio
-            else [f"score_{name}" for name in (*self.parameters, *self.nuisance_parameters)]
-        )
-        return DataFrame(outputs, columns=names[: outputs.shape[1]])
-
-    @property
-    def _is_ratio(self) -> bool:
-        return self.settings["method"] in methods.FAMILIES["ratio"]
+        names = outputs_of(self.settings, self.parameters, self.nuisance_parameters)
+        return DataFrame(outputs, columns=names)
 
     def _output(self, member: Path, x: np.ndarray, events: DataFrame) -> np.ndarray:
-        method = methods.get(self.settings["method"])
-        if not self._is_ratio:
-            return method.estimated_scores(member, x)
+        from madminer_workflow.ml import networks
+        from madminer_workflow.ml.methods.score import estimated_scores
+
+        if "theta0" not in self.settings:
+            return estimated_scores(member, x)
         points = events[[f"{POINT}{name}" for name in self.parameters]].to_numpy(dtype=float)
-        return method.estimated_log_ratios(member, x, points)[:, None]
+        return networks.evaluate(member, x, points, combined=False)[0][:, None]
 
 
 def _load_pyfunc(path: str) -> Ensemble:

@@ -22,6 +22,7 @@ from madminer_workflow.ml.evaluating import PREFIXES
 from madminer_workflow.ml.information import Information, standard_deviations
 from madminer_workflow.ml.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, summarise
+from madminer_workflow.ml.model import reference
 from madminer_workflow.ml.problem import Problem
 from madminer_workflow.versions import versions
 
@@ -367,7 +368,7 @@ def score_calibration(
     """
     if "score" not in arrays:
         return None
-    theta = problem.setup.theta(settings["theta1" if "theta1" in settings else "theta"])
+    theta = problem.setup.theta(reference(settings))
     weights = problem.test.weights_at(theta)
     filled = weights > 0.0
     true_scores = problem.test.scores_at(theta, np.flatnonzero(filled))

@@ -15,14 +15,12 @@ import torch
 from madminer.utils.ml.utils import get_loss
 
 from madminer_workflow.ml import networks
-from madminer_workflow.ml.methods import FAMILIES
+from madminer_workflow.ml.methods.drawing import Arrays
 from madminer_workflow.ml.methods.score import estimated_scores
 from madminer_workflow.ml.model import read_model
 
 
-def validation_loss(
-    directory: Path, arrays: dict[str, np.ndarray], settings: dict[str, Any]
-) -> float:
+def validation_loss(directory: Path, arrays: Arrays, settings: dict[str, Any]) -> float:
     """The loss of the network in ``directory`` on the validation events of ``arrays``.
 
     ``arrays`` are those that sampling drew with ``settings``, all observables among them: they
@@ -32,35 +30,59 @@ def validation_loss(
     features = note["settings"]["features"] or note["observables"]
     columns = [note["observables"].index(name) for name in features]
     x = arrays["x_val"][:, columns]
-    if settings["method"] in FAMILIES["score"]:
+    if "theta0" not in settings:
         return _score_loss(directory, x, arrays)
-    return _ratio_loss(directory, x, arrays, settings)
+    loss = _ratio_loss if "theta1" in settings else _density_loss
+    return loss(directory, x, arrays, settings)
 
 
-def _score_loss(directory: Path, x: np.ndarray, arrays: dict[str, np.ndarray]) -> float:
+def _score_loss(directory: Path, x: np.ndarray, arrays: Arrays) -> float:
     """The mean squared error of the score, in the units that training would have it in."""
     difference = estimated_scores(directory, x) - arrays["t_xz_val"]
     return float(np.mean((difference / arrays.get("nuisance_scales", 1.0)) ** 2))
 
 
-def _ratio_loss(
-    directory: Path, x: np.ndarray, arrays: dict[str, np.ndarray], settings: dict[str, Any]
+def _ratio_loss(directory: Path, x: np.ndarray, arrays: Arrays, settings: dict[str, Any]) -> float:
+    """MadMiner's loss of a likelihood ratio, with one parameter point or two."""
+    double = settings["estimator"] == "doubly_parameterized"
+    points, joint = (["theta0", "theta1"], ["t_xz0", "t_xz1"]) if double else (["theta"], ["t_xz"])
+    log_r, *scores = networks.load(directory).evaluate_log_likelihood_ratio(
+        x,
+        *(arrays[f"{name}_val"] for name in points),
+        test_all_combinations=False,
+        evaluate_score=True,
+    )
+    units = score_units(np.concatenate([arrays[name] for name in points]), settings)
+    # Without a second point there is no second score.
+    t_hat, t_true = (
+        [torch.as_tensor(score * units) for score in values] + [None] * (2 - len(points))
+        for values in (scores, [arrays[f"{name}_val"] for name in joint])
+    )
+    log_r, y, r_xz = map(torch.as_tensor, (log_r[:, None], arrays["y_val"], arrays["r_xz_val"]))
+    method = settings["method"] + ("2" if double else "")
+    return _sum_of(method, settings, None, log_r, *t_hat, y, r_xz, *t_true)
+
+
+def _density_loss(
+    directory: Path, x: np.ndarray, arrays: Arrays, settings: dict[str, Any]
 ) -> float:
-    """MadMiner's loss, with the score in units of the width of the prior, as it trains."""
-    log_r, score = networks.load(directory).evaluate_log_likelihood_ratio(
-        x, arrays["theta_val"], test_all_combinations=False, evaluate_score=True
-    )
-    units = np.maximum(np.std(arrays["theta"], axis=0), 1e-6)
-    functions, _, weights = get_loss(settings["method"], settings["training"].get("alpha"))
-    log_r, score, y, r_xz, t_xz = map(
-        torch.as_tensor,
-        (
-            log_r[:, None],
-            score * units,
-            arrays["y_val"],
-            arrays["r_xz_val"],
-            arrays["t_xz_val"] * units,
-        ),
-    )
-    losses = [function(None, log_r, score, None, y, r_xz, t_xz, None) for function in functions]
+    """MadMiner's loss of a density, that of the observables in their own units."""
+    log_p, score = networks.evaluate(directory, x, arrays["theta_val"], combined=False, score=True)
+    units = score_units(arrays["theta"], settings)
+    joint = arrays.get("t_xz_val", np.zeros_like(score))
+    values = map(torch.as_tensor, (log_p, score * units, joint * units))
+    return _sum_of(settings["method"], settings, *values)
+
+
+def score_units(thetas: np.ndarray, settings: dict[str, Any]) -> np.ndarray | float:
+    """The units that training has scores in: those of parameters scaled to variance 1, if any."""
+    if not settings["training"].get("scale_parameters", False):
+        return 1.0
+    return np.maximum(np.std(thetas, axis=0), 1e-6)
+
+
+def _sum_of(method: str, settings: dict[str, Any], *values: Any) -> float:
+    """The weighted sum of the losses of MadMiner's ``method``."""
+    functions, _, weights = get_loss(method, settings["training"].get("alpha"))
+    losses = [function(*values) for function in functions]
     return float(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)))

@@ -20,6 +20,7 @@ Values = dict[str, Any]
 
 FIXED = {
     "method": "another method has another loss; make a sweep for each",
+    "estimator": "it decides what is drawn; make a sweep for each",
     "name": "it is what models and figures are called",
     "theta": "the score is that at theta: networks for different points learn different functions",
     "theta1": "the ratio is that to theta1: networks for different points learn different ratios",

@@ -64,7 +64,7 @@ def propose(
         files,
         name=f"{shared['analysis']}-{settings['name']}",
         inputs=list(example),
-        outputs=_outputs(first),
+        outputs=outputs_of(settings, first["parameters"], first["nuisance_parameters"]),
         example=example,
         believed=results["believed"],
         verdict=verdict(results),
@@ -92,19 +92,20 @@ def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, l
     features = note["settings"]["features"] or note["observables"]
     x = arrays["x_test"][:EXAMPLES]
     example = {name: x[:, note["observables"].index(name)].tolist() for name in features}
-    if "theta1" in note["settings"]:
+    if "theta0" in note["settings"]:
         points = np.resize(arrays["theta_llr"], (len(x), len(note["parameters"])))
         columns = zip(note["parameters"], points.T, strict=True)
         example |= {f"{POINT}{name}": column.tolist() for name, column in columns}
     return example
 
 
-def _outputs(note: dict[str, Any]) -> list[str]:
-    if "theta1" in note["settings"]:
-        return ["log_r"]
+def outputs_of(settings: dict[str, Any], parameters: list[str], nuisance: list[str]) -> list[str]:
+    """The columns of what a model with these settings says of events."""
+    if "theta0" in settings:
+        return ["log_r" if "theta1" in settings else "log_p"]
     # SALLINO learns no score of nuisance parameters.
-    nuisance = note["nuisance_parameters"] if note["settings"]["method"] == "sally" else []
-    return [f"score_{name}" for name in (*note["parameters"], *nuisance)]
+    learned = [*parameters, *nuisance] if settings["method"] == "sally" else parameters
+    return [f"score_{name}" for name in learned]
 
 
 def _digest(content: Any) -> str:

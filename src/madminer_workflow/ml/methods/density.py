@@ -13,10 +13,31 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.drawing import Arrays, draw_at, draw_thetas, joined, repeated
+from madminer_workflow.ml.methods.unbinned import (
+    diagnostics,
+    information,
+    of_events,
+    outputs,
+    per_event,
+    scores,
+)
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs
+from madminer_workflow.ml.problem import Problem
+
+__all__ = [
+    "density",
+    "diagnostics",
+    "draw",
+    "information",
+    "outputs",
+    "per_event",
+    "scores",
+    "train",
+]
 
 
 def draw(events: Events, settings: dict[str, Any], rng: np.random.Generator) -> Arrays:
@@ -51,3 +72,14 @@ def train(
 
     estimator = networks.make(networks.LikelihoodEstimator, settings)
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
+
+
+def density(
+    outputs: dict[str, np.ndarray],
+    problem: Problem,
+    settings: dict[str, Any],
+    thetas: np.ndarray,
+    directory: Path,
+) -> Density:
+    """The log densities as they are: a flow is normalised, whatever it has learned."""
+    return of_events(outputs)

@@ -1,12 +1,13 @@
 """ALICES and its relatives: a network for the likelihood ratio as a function of theta.
 
 ALICE, ALICES: arXiv:1808.00973; ROLR, CARL, CASCAL, RASCAL: arXiv:1805.00013, arXiv:1805.00020,
-arXiv:1506.02169. The denominator is one fixed reference point.
+arXiv:1506.02169; the quadratic morphing-aware estimator: arXiv:2007.10356. The denominator is one
+fixed reference point, or a second parameter point, which is that reference in evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,39 @@ from scipy.special import logsumexp
 
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
-from madminer_workflow.ml.information import Information, from_scores
 from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.methods.checks import calibration_check, closure_check
 from madminer_workflow.ml.methods.drawing import (
     Arrays,
     draw_at,
     draw_thetas,
     joined,
     joint_ratio,
-    prior_spread,
     repeated,
     shares,
 )
+from madminer_workflow.ml.methods.unbinned import (
+    diagnostics,
+    information,
+    of_events,
+    outputs,
+    per_event,
+    scores,
+)
 from madminer_workflow.ml.methods.validation import with_validation
-from madminer_workflow.ml.model import model_inputs, model_settings
-from madminer_workflow.ml.observed import Observation
+from madminer_workflow.ml.model import model_inputs, reference
 from madminer_workflow.ml.problem import Problem
 
-MORPHING = {"components", "morphing_matrix"}
+__all__ = [
+    "density",
+    "diagnostics",
+    "draw",
+    "information",
+    "outputs",
+    "per_event",
+    "scores",
+    "train",
+]
 
 
 def draw(
@@ -44,8 +58,9 @@ def draw(
 
     Each carries the joint likelihood ratio r_xz between the two points and the joint score t_xz
     at theta0. The arrays are those of MadMiner's ``sample_train_ratio`` or, with parameter points
-    for theta1, of ``sample_train_more_ratios``, which has the score at theta1, too. The
-    morphing-aware estimator needs ``components`` (n_components, n_parameters) and
+    for theta1, of ``sample_train_more_ratios``, which has the score at theta1, too. To these come
+    ``reference``, the denominator that this ratio will be evaluated with, (n_parameters,), or, for
+    the morphing-aware estimator, ``components`` (n_components, n_parameters) and
     ``morphing_matrix`` (n_components, n_benchmarks).
     """
     setup = events.setup
@@ -69,6 +84,8 @@ def draw(
         return joined(list(_of_numerators(part, inputs, theta0s, setup.theta(theta1), n, rng)))
 
     arrays = with_validation(draw_from, events, settings)
+    if settings["estimator"] == "doubly_parameterized":
+        arrays["reference"] = setup.theta(reference(settings))
     if settings["estimator"] == "morphing_aware":
         arrays |= {"components": setup.components, "morphing_matrix": setup.morphing_matrix.T}
     return arrays
@@ -136,60 +153,14 @@ def train(
     from madminer_workflow.ml import networks
 
     estimator = networks.make(networks.RATIO[settings["estimator"]], settings)
-    for name in MORPHING & arrays.keys():
+    arrays = dict(arrays)
+    if settings["estimator"] == "morphing_aware":
         # MadMiner would read them from a set-up file.
-        setattr(estimator, name, arrays[name])
-    arrays = {name: array for name, array in arrays.items() if name not in MORPHING}
+        estimator.components = arrays.pop("components")
+        estimator.morphing_matrix = arrays.pop("morphing_matrix")
+    if settings["estimator"] == "doubly_parameterized":
+        np.save(directory / networks.REFERENCE, arrays.pop("reference"))
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
-
-
-def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:
-    """One member's log r(x | theta, theta1), shape (n_thetas, n_events)."""
-    from madminer_workflow.ml import networks
-
-    x = model_inputs(events, model_settings(directory))
-    return networks.load(directory).evaluate_log_likelihood_ratio(x, thetas)[0]
-
-
-def mean_log_ratios(directories: Sequence[Path], events: Events, thetas: np.ndarray) -> np.ndarray:
-    """The ensemble's log r(x | theta, theta1): the mean of ``log_ratios``."""
-    return np.mean([log_ratios(directory, events, thetas) for directory in directories], axis=0)
-
-
-def estimated_log_ratios(directory: Path, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
-    """Estimated log r(x | theta, theta1), (n_events,), with a theta for each event.
-
-    ``x`` are the model's own inputs, (n_events, n_features).
-    """
-    from madminer_workflow.ml import networks
-
-    estimator = networks.load(directory)
-    return estimator.evaluate_log_likelihood_ratio(x, thetas, test_all_combinations=False)[0]
-
-
-def scores(directories: Sequence[Path], events: Events, theta: np.ndarray) -> np.ndarray:
-    """Mean score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
-    from madminer_workflow.ml import networks
-
-    x = model_inputs(events, model_settings(directories[0]))
-    return np.mean(
-        [
-            networks.load(directory).evaluate_log_likelihood_ratio(
-                x, theta[None, :], evaluate_score=True
-            )[1][0]
-            for directory in directories
-        ],
-        axis=0,
-    )
-
-
-def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
-    """Log ratios of test and observed events, each (n_thetas, n_events)."""
-    return {
-        name: log_ratios(directory, events, thetas)
-        for name, events in problem.samples().items()
-        if name != "train"
-    }
 
 
 def density(
@@ -201,61 +172,10 @@ def density(
 ) -> Density:
     """Normalised log ratios; cells are events.
 
-    The network's ratios are not exactly those of a density: their mean under theta1 differs
-    from 1, and a slope of that mean in theta would shift the best fit once many events are
+    The network's ratios are not exactly those of a density: their mean under the denominator
+    differs from 1, and a slope of that mean in theta would shift the best fit once many events are
     observed. Dividing by the mean restores the normalisation.
     """
-    weights = problem.test.weights_at(problem.setup.theta(settings["theta1"]))
+    weights = problem.test.weights_at(problem.setup.theta(reference(settings)))
     norm = logsumexp(outputs["test"], b=weights / weights.sum(), axis=1)
-    log_p = np.concatenate(list(outputs.values()), axis=1) - norm[:, None]
-    sizes = [each.shape[1] for each in outputs.values()]
-    ends = np.cumsum(sizes)
-    cells = {
-        name: np.arange(end - n, end) for name, end, n in zip(outputs, ends, sizes, strict=True)
-    }
-    return Density(log_p, cells)
-
-
-def information(directories: Sequence[Path], problem: Problem) -> Information:
-    """Fisher information of the normalised ratio, from the test events."""
-    theta = problem.fisher_theta
-    estimated = scores(directories, problem.test, theta)
-    weights = problem.test.weights_at(theta)
-    return from_scores(
-        estimated - weights @ estimated / weights.sum(),
-        problem.test,
-        theta,
-        problem.luminosity,
-        problem.everything,
-        problem.seed,
-    )
-
-
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
-    """Closure of the ratio along every axis of the prior and calibration of its score."""
-    theta1, thetas = typical_points(directories[0], problem)
-    estimated = scores(directories, problem.test, theta1)
-    return [
-        closure_check(mean_log_ratios(directories, problem.test, thetas), problem.test, theta1),
-        calibration_check(estimated, problem.test, theta1),
-    ]
-
-
-def typical_points(directory: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """The reference point, and the points one standard deviation of the prior away from it."""
-    settings = model_settings(directory)
-    theta1 = problem.setup.theta(settings["theta1"])
-    priors = settings["theta0"]["priors"]
-    steps = np.diag([prior_spread(priors[name]) for name in problem.setup.parameters])
-    return theta1, theta1 + np.concatenate([steps, -steps])
-
-
-def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
-    """Log ratios at typical points and the score of every test event, and the events."""
-    theta1, thetas = typical_points(directories[0], problem)
-    return {
-        "theta_llr": thetas,
-        "log_likelihood_ratio": mean_log_ratios(directories, problem.test, thetas),
-        "score": scores(directories, problem.test, theta1),
-        **problem.test_set(),
-    }
+    return of_events({name: log_r - norm[:, None] for name, log_r in outputs.items()})

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.methods import score_axes
 from madminer_workflow.ml.binning import (
     bin_indices,
     fill,
@@ -28,6 +29,7 @@ from madminer_workflow.ml.information import Information, from_scores
 from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.checks import calibration_check, mean_check, nuisance_check
+from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.ml.nuisance import response_of_counts
@@ -37,9 +39,15 @@ from madminer_workflow.ml.problem import Problem
 NUISANCE_SCALES = "nuisance_scales.npy"
 ROUNDING = 1e-6
 
-BINS = {1: 25, 2: 8}
+Bins = list[int | list[float]]
+"""For every axis of a histogram the number of bins of equal cross-section, or its edges."""
+
+BINS = {1: [25], 2: [8, 8]}
+ADAPTIVE_BINS = {1: [25], 2: [15, 5]}
 BINS_OTHERWISE = 5
-"""MadMiner's numbers of bins per dimension of a score histogram."""
+BINS_ALONG = 12
+"""MadMiner's numbers of bins of a score histogram by the number of axes; the first of many axes of
+an adaptive one has BINS_ALONG."""
 
 
 def draw(
@@ -140,42 +148,80 @@ def density(
     directory: Path,
 ) -> Density:
     """Probabilities of the bins of the score, from the training events."""
-    if settings["method"] == "sally":
-        plain = _histogram(outputs, problem, thetas)
+    bins = bins_of(settings, problem.setup.parameters)
+    if settings["binning"].get("kind") == "fixed":
+        plain = _histogram(outputs, problem, thetas, bins)
         size = plain.log_p.shape[1]
         response = response_of_counts(problem.train, plain.cells["train"], size, thetas)
         return replace(plain, response=response)
-    return _projections(outputs, problem, thetas, problem.setup.theta(settings["theta"]))
+    return _adaptive(outputs, problem, thetas, problem.setup.theta(settings["theta"]), bins)
 
 
-def _histogram(values: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray) -> Density:
+def bins_of(settings: dict[str, Any], parameters: list[str]) -> Bins:
+    """The bins on each axis of the histogram of the score, MadMiner's where the settings say none.
+
+    Axes are those of ``analysis.methods.score_axes``.
+    """
+    axes, given = score_axes(settings, parameters), settings["binning"]["bins"]
+    if isinstance(given, int):
+        return [given] * len(axes)
+    n = len(axes)
+    if settings["binning"].get("kind") == "adaptive":
+        usual = ADAPTIVE_BINS.get(n, [BINS_ALONG] + [BINS_OTHERWISE] * (n - 1))
+    else:
+        usual = BINS.get(n, [BINS_OTHERWISE] * n)
+    return [(given or {}).get(axis, bins) for axis, bins in zip(axes, usual, strict=True)]
+
+
+def _histogram(
+    values: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray, bins: Bins
+) -> Density:
     """Probabilities of one histogram of ``values``, each (n_events, n_dimensions)."""
-    dimensions = values["train"].shape[1]
     weights = problem.train.weights_at(problem.theta_true)
-    per_axis = BINS.get(dimensions, BINS_OTHERWISE)
-    edges = [quantile_edges(column, weights, per_axis) for column in values["train"].T]
+    edges = [
+        quantile_edges(column, weights, own) if isinstance(own, int) else np.asarray(own)
+        for column, own in zip(values["train"].T, bins, strict=True)
+    ]
     cells = {name: bin_indices(each, edges) for name, each in values.items()}
     template = fill(cells["train"], problem.train.weights, n_bins(edges))
     return Density(log_probabilities(template, problem.setup, thetas), cells)
 
 
-def _projections(
-    scores: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray, reference: np.ndarray
+def _adaptive(
+    scores: dict[str, np.ndarray],
+    problem: Problem,
+    thetas: np.ndarray,
+    reference: np.ndarray,
+    bins: Bins,
 ) -> Density:
     """Log ratios to the reference of a histogram of its own for every theta; cells are events."""
     directions = thetas - reference
     directions[np.all(directions == 0.0, axis=1), 0] = 1.0
-    names = [name for name in scores if name != "train"]
-    sizes = [len(scores[name]) for name in names]
-    log_p = np.empty((len(thetas), sum(sizes)))
-    for row, theta, direction in zip(log_p, thetas, directions, strict=True):
-        projected = {name: (each @ direction)[:, None] for name, each in scores.items()}
-        own = _histogram(projected, problem, np.stack([theta, reference]))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    asked = {name: each for name, each in scores.items() if name != "train"}
+    log_p = {name: np.empty((len(thetas), len(each))) for name, each in asked.items()}
+    for i, (theta, direction) in enumerate(zip(thetas, directions, strict=True)):
+        turned = {name: turn(each, direction, len(bins)) for name, each in scores.items()}
+        own = _histogram(turned, problem, np.stack([theta, reference]), bins)
         ratio = own.log_p[0] - own.log_p[1]
-        row[:] = ratio[np.concatenate([own.cells[name] for name in names])]
-    ends = np.cumsum(sizes)
-    cells = {name: np.arange(end - n, end) for name, end, n in zip(names, ends, sizes, strict=True)}
-    return Density(log_p, cells)
+        for name, row in log_p.items():
+            row[i] = ratio[own.cells[name]]
+    return of_events(log_p)
+
+
+def turn(scores: np.ndarray, direction: np.ndarray, n_axes: int) -> np.ndarray:
+    """The score along a unit vector, and as many other axes as there are to be, as MadMiner has it.
+
+    For one more axis that is the score across, for more the components. ``scores`` are (n_events,
+    n_parameters), the result (n_events, n_axes).
+    """
+    along = (scores @ direction)[:, None]
+    if n_axes == 1:
+        return along
+    if scores.shape[1] == 2:
+        across = scores @ np.array([-direction[1], direction[0]])
+        return np.column_stack([along, across])
+    return np.column_stack([along, scores])
 
 
 def information(directories: Sequence[Path], problem: Problem) -> Information:

@@ -1,0 +1,119 @@
+"""Methods that say how probable single events are: likelihood ratios and densities.
+
+What is called log ratio here is log r(x | theta, reference) of an estimator of the ratio, and
+log p(x | theta) of one of the density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.ml.events import Events
+from madminer_workflow.ml.information import Information, from_scores
+from madminer_workflow.ml.likelihood import Density
+from madminer_workflow.ml.methods.checks import calibration_check, closure_check
+from madminer_workflow.ml.methods.drawing import prior_spread
+from madminer_workflow.ml.model import model_inputs, model_settings, reference
+from madminer_workflow.ml.observed import Observation
+from madminer_workflow.ml.problem import Problem
+
+
+def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:
+    """One member's log ratios, shape (n_thetas, n_events)."""
+    from madminer_workflow.ml import networks
+
+    x = model_inputs(events, model_settings(directory))
+    return networks.evaluate(directory, x, thetas)[0]
+
+
+def mean_log_ratios(directories: Sequence[Path], events: Events, thetas: np.ndarray) -> np.ndarray:
+    """The ensemble's log ratios: the mean of ``log_ratios``."""
+    return np.mean([log_ratios(directory, events, thetas) for directory in directories], axis=0)
+
+
+def scores(directories: Sequence[Path], events: Events, theta: np.ndarray) -> np.ndarray:
+    """Mean score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
+    from madminer_workflow.ml import networks
+
+    x = model_inputs(events, model_settings(directories[0]))
+    found = [networks.evaluate(each, x, theta[None, :], score=True)[1][0] for each in directories]
+    return np.mean(found, axis=0)
+
+
+def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+    """Log ratios of test and observed events, each (n_thetas, n_events)."""
+    return {
+        name: log_ratios(directory, events, thetas)
+        for name, events in problem.samples().items()
+        if name != "train"
+    }
+
+
+def of_events(log_p: Mapping[str, np.ndarray]) -> Density:
+    """The density of events that are cells of their own, by sample, each (n_thetas, n_events)."""
+    sizes = [each.shape[1] for each in log_p.values()]
+    ends = np.cumsum(sizes)
+    cells = {name: np.arange(end - n, end) for name, end, n in zip(log_p, ends, sizes, strict=True)}
+    return Density(np.concatenate(list(log_p.values()), axis=1), cells)
+
+
+def information(directories: Sequence[Path], problem: Problem) -> Information:
+    """Fisher information from the test events: the covariance of the score.
+
+    The mean score is 0 for a normalised density; that of a ratio vanishes when it is normalised.
+    """
+    theta = problem.fisher_theta
+    estimated = scores(directories, problem.test, theta)
+    weights = problem.test.weights_at(theta)
+    return from_scores(
+        estimated - weights @ estimated / weights.sum(),
+        problem.test,
+        theta,
+        problem.luminosity,
+        problem.everything,
+        problem.seed,
+    )
+
+
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
+    """Closure of the ratio along every axis of the prior and calibration of its score."""
+    theta1, thetas = typical_points(directories[0], problem)
+    estimated = scores(directories, problem.test, theta1)
+    return [
+        closure_check(ratios_to(theta1, directories, problem, thetas), problem.test, theta1),
+        calibration_check(estimated, problem.test, theta1),
+    ]
+
+
+def ratios_to(
+    theta1: np.ndarray, directories: Sequence[Path], problem: Problem, thetas: np.ndarray
+) -> np.ndarray:
+    """The ensemble's log r(x | thetas, theta1) of the test events, (n_thetas, n_events)."""
+    log_r = mean_log_ratios(directories, problem.test, thetas)
+    if "theta1" in model_settings(directories[0]):
+        return log_r
+    return log_r - mean_log_ratios(directories, problem.test, theta1[None, :])
+
+
+def typical_points(directory: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The reference point, and the points one standard deviation of the prior away from it."""
+    settings = model_settings(directory)
+    theta1 = problem.setup.theta(reference(settings))
+    priors = settings["theta0"]["priors"]
+    steps = np.diag([prior_spread(priors[name]) for name in problem.setup.parameters])
+    return theta1, theta1 + np.concatenate([steps, -steps])
+
+
+def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
+    """Log ratios at typical points and the score of every test event, and the events."""
+    theta1, thetas = typical_points(directories[0], problem)
+    return {
+        "theta_llr": thetas,
+        "log_likelihood_ratio": ratios_to(theta1, directories, problem, thetas),
+        "score": scores(directories, problem.test, theta1),
+        **problem.test_set(),
+    }
