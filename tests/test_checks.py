@@ -37,7 +37,7 @@ from tests.conftest import toy_sample
 SM = np.zeros(2)
 POINTS = 5.0 * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 
-KEYS = {"check", "value", "error", "expected", "passed", "meaning", "reason", "sentence"}
+KEYS = {"check", "value", "error", "expected", "passed", "meaning", "reason", "sentence", "proves"}
 
 
 def toy(setup: Setup, size: int, seed: int) -> Events:
@@ -295,10 +295,11 @@ def test_too_few_simulated_events_are_caught() -> None:
 
 
 def test_a_best_fit_far_from_the_truth_is_caught() -> None:
-    assert truth_check(0.5)["passed"]
-    assert not truth_check(4.0)["passed"]
-    assert "is 2 standard deviations" in truth_check(4.0)["sentence"]
-    assert not truth_check(float("nan"))["passed"]
+    # The truth comes last; q there is twice what the best point has more.
+    assert truth_check(np.array([-3.0, -1.0, -1.2]))["passed"]
+    far = truth_check(np.array([-3.0, -1.0, -3.0]))
+    assert not far["passed"] and "is 2 standard deviations" in far["sentence"]
+    assert not truth_check(np.array([np.nan, 0.0]))["passed"]
 
 
 def test_thinly_filled_bins_are_caught() -> None:

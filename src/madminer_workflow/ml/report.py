@@ -14,9 +14,10 @@ from markupsafe import Markup
 from scipy.stats import chi2
 
 from madminer_workflow.ml.figures import KINDS, style
-from madminer_workflow.ml.verdict import percent, rank
+from madminer_workflow.ml.verdict import check_table, percent, rank
 
 SECTIONS = {
+    "verdict": "Verdict",
     "headline": "Limits",
     "limits": "Contours",
     "fisher": "Fisher information",
@@ -51,6 +52,7 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
         "number": number,
         "signed": signed,
         "with_error": with_error,
+        "measured": measured,
         "intervals": intervals,
         "percent": percent,
         "share": share,
@@ -114,12 +116,7 @@ def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[st
             if method.get("fisher_information_profiled", {}).get("nuisance_parameters_in") == "rate"
         ],
         "entries": list(combinations_with_replacement(range(len(parameters)), 2)),
-        "meanings": {
-            check["check"]: check["meaning"]
-            for method in methods
-            for member in method["diagnostics"]
-            for check in member
-        },
+        "check_table": check_table(methods),
         "settings": compare_settings(methods),
         "cut_flows": by_process(content["cut_flow"]),
         "max_members": max((method["members"] for method in methods), default=1),
@@ -215,6 +212,11 @@ def with_error(value: float | None, error: float | None) -> str:
         return _minus(f"{value:.4g} ± {error:.2g}")
     value, error = round(value, decimals), round(error, decimals)
     return _minus(f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}")
+
+
+def measured(value: float | None, error: float | None) -> str:
+    """What a check measured: three digits without an error."""
+    return with_error(value, error) if value is not None and error else number(value, 3)
 
 
 def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:

@@ -15,43 +15,69 @@ GRID_POINTS = 4.0
 NOTABLE_GAIN = 1.05
 
 
-Diagnostics = Sequence[Sequence[dict[str, Any]]]
-"""The checks of every ensemble member."""
+Check = dict[str, Any]
+"""See ``ml.checks``."""
 
 
-def deciding(diagnostics: Diagnostics) -> Diagnostics:
+def deciding(checks: Sequence[Check]) -> list[Check]:
     """The checks that decide whether limits are believed."""
-    return [[check for check in checks if "concerns" not in check] for checks in diagnostics]
+    return [check for check in checks if "concerns" not in check]
 
 
-def failures(diagnostics: Diagnostics) -> list[str]:
-    """One phrase for every check that any ensemble member fails, as fitting after "fails"."""
-    failed: dict[str, list[dict[str, Any]]] = {}
-    for checks in diagnostics:
-        for check in checks:
-            if not check["passed"]:
-                failed.setdefault(check["check"], []).append(check)
-    members = len(diagnostics)
-    phrases = []
-    for name, checks in failed.items():
-        values = ", ".join(
-            "not a number" if check["value"] is None else f"{check['value']:.3g}".replace("-", "−")
-            for check in checks
-        )
-        who = f" in {len(checks)} of {members} members" if len(checks) < members else ""
-        phrases.append(f"“{name}”{who} ({values}; expected {checks[0]['expected']})")
-    return phrases
+def failures(checks: Sequence[Check]) -> list[Check]:
+    """The checks that fail."""
+    return [check for check in checks if not check["passed"]]
 
 
-def reason(diagnostics: Diagnostics) -> str:
-    """One sentence: why a method is, or is not, to be believed."""
-    diagnostics = deciding(diagnostics)
-    failed = failures(diagnostics)
+def believed(checks: Sequence[Check]) -> bool:
+    """Whether a method with these checks may be believed."""
+    return not failures(deciding(checks))
+
+
+def reason(checks: Sequence[Check]) -> str:
+    """Why a method is, or is not, to be believed."""
+    checks = deciding(checks)
+    failed = failures(checks)
+    n = len(checks)
     if failed:
-        return f"Fails {' and '.join(failed)}."
-    n = len(diagnostics[0]) if diagnostics else 0
-    checks = "its one check" if n == 1 else f"all {n} checks"
-    return f"Passes {checks}." if len(diagnostics) == 1 else f"All members pass {checks}."
+        of_all = "its one check" if n == 1 else f"{len(failed)} of {n} checks"
+        found = " ".join(f"{name_and_sentence(check)}" for check in failed)
+        return f"Fails {of_all}. {found}"
+    all_of_them = "its one check" if n == 1 else f"all {n} checks"
+    # What is not known proves nothing.
+    proven = [check["proves"] for check in checks if check["value"] is not None]
+    return f"Passes {all_of_them}: {listing(proven)}." if proven else f"Passes {all_of_them}."
+
+
+def name_and_sentence(check: Check) -> str:
+    """A check's name and what was found."""
+    return f"{check['check'][:1].upper()}{check['check'][1:]}: {check['sentence']}"
+
+
+def listing(items: Sequence[str]) -> str:
+    """Items as in a sentence."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def check_table(methods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every check of any method, with what each of ``methods`` has of it, None if nothing.
+
+    The checks are those of the ensembles, in the order in which methods first have them, those
+    that do not decide last.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for i, method in enumerate(methods):
+        for check in method["checks"]:
+            row = rows.setdefault(
+                check["check"],
+                {
+                    **{key: check[key] for key in ("check", "expected", "meaning", "reason")},
+                    "concerns": check.get("concerns"),
+                    "cells": [None] * len(methods),
+                },
+            )
+            row["cells"][i] = check
+    return sorted(rows.values(), key=lambda row: row["concerns"] is not None)
 
 
 def widths(limits: dict[str, Any], level: str) -> list[float]:
@@ -90,13 +116,18 @@ def remarks(
                 f"The {percent(level)} interval of {name} spans {span:.1f} steps of the grid only: "
                 "refine limits.grid."
             )
-    others = [
-        [check for check in checks if "concerns" in check] for checks in method["diagnostics"]
-    ]
+    for check in failures(method["checks"]):
+        if "concerns" in check:
+            found.append(
+                f"Its {check['concerns']} is not to be believed: it fails “{check['check']}”. "
+                f"{check['sentence']}"
+            )
     found += [
-        f"Its profiled Fisher information is not to be believed: it fails {phrase}."
-        for phrase in failures(others)
+        check["sentence"]
+        for check in deciding(method["checks"])
+        if check["passed"] and check["value"] is None
     ]
+    found += lone_members(method)
     ours, ceiling = method["fisher_information"], truth["fisher_information"]
     excess = np.diag(ours["matrix"]) - np.diag(ceiling["matrix"])
     error = np.hypot(np.diag(ours["error"]), np.diag(ceiling["error"]))
@@ -109,6 +140,23 @@ def remarks(
     return found
 
 
+def lone_members(method: dict[str, Any]) -> list[str]:
+    """What members fail that the ensemble passes."""
+    members = [deciding(checks) for checks in method["diagnostics"]]
+    if len(members) < 2:
+        return []
+    names = {check["check"] for check in failures(method["checks"])}
+    failing: dict[str, int] = {}
+    for checks in members:
+        for check in failures(checks):
+            if check["check"] not in names:
+                failing[check["check"]] = failing.get(check["check"], 0) + 1
+    return [
+        f"Taken alone, {n} of its {len(members)} members fail “{name}”, which their mean passes."
+        for name, n in failing.items()
+    ]
+
+
 def rank(methods: Sequence[dict[str, Any]], kind: str, level: str) -> list[dict[str, Any]]:
     """The methods, most sensitive first."""
     return sorted(methods, key=lambda method: interval_size(method["limits"][kind], level))
@@ -117,39 +165,37 @@ def rank(methods: Sequence[dict[str, Any]], kind: str, level: str) -> list[dict[
 def verdict(methods: Sequence[dict[str, Any]], level: str) -> dict[str, Any]:
     """The order by sensitivity, the method to use (or None) and a sentence that says why."""
     ranked = rank(methods, KIND, level)
-    believed = [method for method in ranked if method["believed"]]
+    good = [method for method in ranked if method["believed"]]
     return {
         "kind": KIND,
         "confidence_level": level,
         "order": [method["name"] for method in ranked],
-        "recommended": believed[0]["name"] if believed else None,
-        "sentence": _sentence(ranked, believed, level),
+        "recommended": good[0]["name"] if good else None,
+        "sentence": _sentence(ranked, good, level),
     }
 
 
-def _sentence(
-    ranked: Sequence[dict[str, Any]], believed: Sequence[dict[str, Any]], level: str
-) -> str:
-    if not believed:
+def _sentence(ranked: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]], level: str) -> str:
+    if not good:
         return (
             "No method passes its checks, so none of these limits should be used. Give the "
             "networks more events, samples or epochs, or the histograms fewer bins."
         )
-    best = believed[0]
+    best = good[0]
     text = (
         f"{best['name']} has the shortest {percent(level)} intervals of the "
-        f"{len(believed)} method{'s' if len(believed) > 1 else ''} that pass their checks"
-        if len(believed) < len(ranked) or len(ranked) > 1
+        f"{len(good)} method{'s' if len(good) > 1 else ''} that pass their checks"
+        if len(good) < len(ranked) or len(ranked) > 1
         else f"{best['name']} passes its checks"
     )
-    if len(believed) > 1:
-        gain = interval_size(believed[1]["limits"][KIND], level) / interval_size(
+    if len(good) > 1:
+        gain = interval_size(good[1]["limits"][KIND], level) / interval_size(
             best["limits"][KIND], level
         )
         if gain < NOTABLE_GAIN:
-            text += f", though hardly shorter than those of {believed[1]['name']}, the next"
+            text += f", though hardly shorter than those of {good[1]['name']}, the next"
         elif np.isfinite(gain):
-            text += f", {gain:.2f} times shorter than those of {believed[1]['name']}, the next"
+            text += f", {gain:.2f} times shorter than those of {good[1]['name']}, the next"
     tighter = [method["name"] for method in ranked[: ranked.index(best)]]
     text += "."
     if tighter:

@@ -6,7 +6,7 @@ Functions of plain arrays, one module an idea. What each returns, a check, is a 
 - ``value``, ``error``: what was measured and its standard error, or None;
 - ``expected``: what passes, in words; ``passed``: whether it did;
 - ``meaning``: what is measured; ``reason``: why it must pass at this threshold;
-- ``sentence``: what was found, for a reader;
+- ``sentence``: what was found, for a reader; ``proves``: what passing shows, as in a list;
 - ``concerns``, if it is about something else than the limits;
 - ``plot``, if there is something to draw: a ``kind`` and arrays.
 

@@ -38,6 +38,7 @@ def closure_check(
         "true ratio",
         reason="the ratio is divided by its mean before limits are set; where that mean is wrong "
         "by more than 10 %, its shape has errors of the same size, which no normalisation mends",
+        proves="its likelihood ratios are normalised",
         sentence=f"The likelihood ratios average to {say(value, error)}, where true ones average "
         "to 1.",
         plot={

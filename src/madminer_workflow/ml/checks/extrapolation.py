@@ -55,6 +55,7 @@ def extrapolation_check(
         f"outside of the central {CENTRAL:.0%} of the prior that the network was trained on",
         reason="outside, there was hardly an event to learn from; 5 % are corners of the region, "
         "which move no interval",
+        proves="its limits lie where it was trained",
         sentence=f"{say(100.0 * share)} % of the confidence region lie outside of where the "
         f"network was trained{where}.",
         plot={

@@ -48,6 +48,7 @@ def reliability_check(
         "deviation of the prior along every axis",
         reason="log ratios that are 10 % too steep, and make intervals 10 % too short, are wrong "
         "by 0.025 in this fraction at r = e",
+        proves="its ratios mean what they say as probabilities",
         sentence=f"Where the ratio says that {percent(predicted[worst])} of the events come from "
         f"the denominator, {percent(true[worst])} do.",
         plot={

@@ -42,6 +42,7 @@ def mean_check(scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
         "worst parameter; it is 0 for any true score",
         reason="a mean of 0.05 adds the same information as 0.25 % of the score's variance, which "
         "no limit shows; a much larger one is a sign of a training that has not converged",
+        proves="its score has no bias",
         sentence=f"The mean of the score is {say(value, error)} of its standard deviation, where "
         "that of a true score is 0.",
     )
@@ -61,6 +62,7 @@ def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         "below 1 the network claims more information than the events have, above 1 it misses some",
         reason="a slope of 0.9 makes the interval of an ellipse 10 % too short, which fakes "
         "sensitivity; one of 1.25 only widens it by 25 %, and is still honest",
+        proves="its score claims neither more nor much less than what events show",
         sentence=f"The parton-level score rises by {say(value, error)} per unit of the estimated "
         "one, where it should by 1.",
     )
@@ -89,6 +91,7 @@ def nuisance_check(
             "Fisher information depends, but no limit",
             reason="a slope outside of these bounds makes the information on the nuisance "
             "parameters, and what profiling them costs, wrong by more than 20 %",
+            proves="the score of its nuisance parameters is calibrated",
             sentence="The parton-level score of the nuisance parameters rises by "
             f"{say(value, error)} per unit of the estimated one, where it should by 1.",
             concerns="profiled Fisher information",
@@ -153,6 +156,7 @@ def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         "in the direction of the parameters where it is largest",
         reason="no observable knows more than the partons' momenta; 5 % more information would "
         "shorten intervals by 2.5 %, which is negligible",
+        proves="it claims no more information than the partons have",
         sentence=f"In the direction where it claims most, it has {say(value, error)} times the "
         "information of the parton-level truth"
         + (", which is more than there is." if not value <= 1.0 + EXCESS + few * error else "."),

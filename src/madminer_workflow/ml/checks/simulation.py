@@ -43,6 +43,7 @@ def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> dict[str, 
         "of the assumed truth and the edges of the intervals that they are reweighted to",
         reason="simulated events fluctuate as data do; their errors add in quadrature, and "
         "a quarter of the events' variance makes the error of a limit 12 % larger",
+        proves="there are enough simulated events for those expected",
         sentence=f"{say(expected)} expected events are compared with {say(sizes[worst])} "
         f"effective simulated ones at {worst}: the fluctuations of these make errors "
         f"{say(100.0 * growth)} % larger.",
@@ -55,13 +56,14 @@ def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> dict[str, 
     )
 
 
-def truth_check(preference: float) -> dict[str, Any]:
+def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
     """Whether the expected data favour another point over the one that they were drawn from.
 
-    ``preference`` is twice the log likelihood of the best point over that of the truth. The
-    expected data are simulated events, and so is what they are compared with: where there are too
-    few of them, their fluctuations look like a signal.
+    ``log_likelihood``, (n_points + 1,), has the truth as its last entry. The expected data are
+    simulated events, and so is what they are compared with: where there are too few of them, their
+    fluctuations look like a signal.
     """
+    preference = float(2.0 * (np.max(log_likelihood) - log_likelihood[-1]))
     return make(
         "expected data prefer the truth",
         preference,
@@ -72,6 +74,7 @@ def truth_check(preference: float) -> dict[str, Any]:
         "parameter point that the expected data are made at",
         reason="more than 1, a standard deviation, means that the limits reflect the fluctuations "
         "of too few simulated events, or a bias of the model",
+        proves="the expected data prefer the truth that they are made at",
         sentence=f"The best fit to the expected data is {say(np.sqrt(max(preference, 0.0)))} "
         "standard deviations from the truth that they are made at.",
     )
@@ -96,6 +99,7 @@ def bins_check(sums: np.ndarray, squares: np.ndarray) -> dict[str, Any]:
         "than a permille of the rate",
         reason="with fewer than 25 events a bin of the template fluctuates by over 20 %, which "
         "fakes sensitivity",
+        proves="its bins are well filled",
         sentence=f"The least populated of {int(counting.sum())} bins has {say(smallest)} effective "
         "simulated events.",
         plot={"kind": "bins", "size": sizes, "needed": FEWEST_PER_BIN},
