@@ -33,8 +33,11 @@ PASSED = {
     "expected": "0 within 0.05 and 3 standard errors",
     "passed": True,
     "meaning": "it is 0 for any true score",
+    "reason": "more would show",
+    "sentence": "The mean is 0.01.",
+    "proves": "its score has no bias",
 }
-FAILED = {**PASSED, "value": 0.75, "passed": False}
+FAILED = {**PASSED, "value": 0.75, "passed": False, "sentence": "The mean is 0.75."}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstwobign, norm
 
+from madminer_workflow.files import unpack
 from madminer_workflow.madminer_file import Setup, read_sample, read_setup
-from madminer_workflow.ml import checks
+from madminer_workflow.ml import checks, methods
 from madminer_workflow.ml.checks.closure import closure_check
 from madminer_workflow.ml.checks.ensemble import spread_check
 from madminer_workflow.ml.checks.extrapolation import extrapolation_check, prior_range
@@ -31,7 +32,8 @@ from madminer_workflow.ml.checks.score import (
 )
 from madminer_workflow.ml.checks.simulation import bins_check, size_check, truth_check
 from madminer_workflow.ml.events import Events, union
-from madminer_workflow.ml.summary import plain
+from madminer_workflow.ml.problem import pose_problem
+from tests import learning
 from tests.conftest import toy_sample
 
 SM = np.zeros(2)
@@ -96,7 +98,7 @@ def test_the_exact_truth_passes(events: Events) -> None:
     for check in found:
         assert check.keys() >= KEYS
         assert check["sentence"].endswith(".") and check["reason"][-1] != "."
-        json.dumps(plain(check), allow_nan=False)
+        json.dumps(check, allow_nan=False)
 
 
 @pytest.mark.parametrize("size", [50, 500])
@@ -133,6 +135,14 @@ def test_the_exact_truth_passes_with_few_events(setup: Setup, size: int) -> None
 )
 def test_wrong_ratios_are_caught(events: Events, mistake: Any, expected: list[bool]) -> None:
     assert passed(ratio_checks(events, mistake(exact_log_ratios(events.x)))) == expected
+
+
+def test_reliability_tells_bold_from_cautious(events: Events) -> None:
+    log_r = exact_log_ratios(events.x)
+    values = [ratio_checks(events, slope * log_r)[1]["value"] for slope in (1.5, 0.6)]
+    assert values[0] > 0.025 and values[1] < -0.05
+    # A little too flat a ratio is still honest, a little too steep a one is not.
+    assert ratio_checks(events, 0.85 * log_r)[1]["passed"]
 
 
 def test_noise_in_the_ratio_is_caught(events: Events) -> None:
@@ -371,3 +381,46 @@ def test_nuisance_parameters_without_a_shape_are_not_checked(events: Events) -> 
     assert nuisance_check(estimated, 0.0 * joint, weights) == []
     [check] = nuisance_check(estimated * [1.0, 9.0], joint * [1.0, 0.0], weights)
     assert check["passed"] and check["concerns"] == "profiled Fisher information"
+
+
+WIDE = {name: {"prior": "gaussian", "mean": 0.0, "std": 5.0} for name in ("CWL2", "CPWL2")}
+
+
+def trained(toy_file: Path, directory: Path, method: str, well: bool) -> dict[str, Any]:
+    """Checks by name of a model that has learned, or of one that has hardly."""
+    chosen = learning.settings(
+        method,
+        n_samples=40_000 if well else 1000,
+        network={"n_hidden": [30]},
+        training={"n_epochs": 8, "batch_size": 200, "initial_lr": 0.01, "final_lr": 3e-4}
+        if well
+        else {"n_epochs": 1},
+    )
+    if method != "sally":
+        chosen["theta0"] = {"n_thetas": 2000 if well else 100, "priors": WIDE}
+        chosen["training"]["alpha"] = 1.0
+    archive = learning.model(toy_file, chosen, directory / f"{well}")
+    model = unpack(archive, directory / f"model_{well}")
+    problem = pose_problem(learning.EVALUATION, toy_file)
+    found = methods.get(method).diagnostics([model], problem)
+    return {check["check"]: check for check in found}
+
+
+@pytest.mark.parametrize("method", ["alices", "sally"])
+def test_a_model_that_has_learned_passes(toy_file: Path, tmp_path: Path, method: str) -> None:
+    found = trained(toy_file, tmp_path, method, well=True)
+    assert [name for name, check in found.items() if not check["passed"]] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "failing"),
+    [
+        ("alices", {"closure of reweighting", "calibration of the score"}),
+        ("sally", {"calibration of the score"}),
+    ],
+)
+def test_a_model_that_has_hardly_learned_fails(
+    toy_file: Path, tmp_path: Path, method: str, failing: set[str]
+) -> None:
+    found = trained(toy_file, tmp_path, method, well=False)
+    assert failing <= {name for name, check in found.items() if not check["passed"]}

@@ -17,6 +17,7 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.madminer_file import Setup, read_sample, read_setup, write_sample
+from madminer_workflow.ml.checks.score import nuisance_check
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.events import Events, union
 from madminer_workflow.ml.information import (
@@ -29,7 +30,6 @@ from madminer_workflow.ml.information import (
     truth,
 )
 from madminer_workflow.ml.methods import histogram, score
-from madminer_workflow.ml.methods.checks import nuisance_check
 from madminer_workflow.ml.nuisance import response
 from madminer_workflow.ml.plotting import plotting
 from madminer_workflow.ml.problem import Problem
@@ -228,10 +228,10 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
 
 
 def test_calibration_of_the_nuisance_score(events: Events) -> None:
-    true = events.nuisance_scores_at(SM)
-    [right] = nuisance_check(true, events, SM)
+    true, weights = events.nuisance_scores_at(SM), events.weights_at(SM)
+    [right] = nuisance_check(true, true, weights)
     assert right["passed"] and right["value"] == pytest.approx(1.0)
-    [wrong] = nuisance_check(true * [1.0, 1.0, 2.0], events, SM)
+    [wrong] = nuisance_check(true * [1.0, 1.0, 2.0], true, weights)
     assert not wrong["passed"] and wrong["value"] == pytest.approx(0.5)
 
 

@@ -191,12 +191,29 @@ def test_data_without_the_systematics_are_refused(
         plotting(own.analysis, own.data, own.results, tmp_path)
 
 
-def test_one_failing_member_is_enough_not_to_believe() -> None:
-    assert verdict.failures([[PASSED], [PASSED]]) == []
-    [phrase] = verdict.failures([[PASSED], [FAILED]])
-    assert phrase.startswith("“mean of the score” in 1 of 2 members (0.75; expected 0 within")
-    [phrase] = verdict.failures([[{**FAILED, "value": None}]])
-    assert "not a number" in phrase
+def test_the_reason_says_what_was_found() -> None:
+    assert verdict.failures([PASSED]) == []
+    assert verdict.reason([PASSED]) == "Passes its one check: its score has no bias."
+    other = {**PASSED, "check": "closure", "proves": "its ratios are normalised"}
+    assert verdict.reason([PASSED, other]) == (
+        "Passes all 2 checks: its score has no bias and its ratios are normalised."
+    )
+    assert verdict.reason([other, FAILED]) == (
+        "Fails 1 of 2 checks. Mean of the score: The mean is 0.75."
+    )
+    # A value that is not known proves nothing, and is no failure.
+    unknown = {**other, "value": None}
+    assert verdict.reason([PASSED, unknown]) == "Passes all 2 checks: its score has no bias."
+    assert verdict.believed([PASSED, unknown]) and not verdict.believed([other, FAILED])
+
+
+def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
+    other = {**FAILED, "check": "closure"}
+    about = {**PASSED, "check": "nuisance score", "concerns": "profiled Fisher information"}
+    methods = [{"checks": [about, PASSED]}, {"checks": [PASSED, other]}]
+    table = verdict.check_table(methods)
+    assert [row["check"] for row in table] == ["mean of the score", "closure", "nuisance score"]
+    assert [row["cells"] for row in table] == [[PASSED, PASSED], [None, other], [about, None]]
 
 
 def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:
@@ -207,6 +224,7 @@ def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:
         "believed": believed,
         "limits": {"rate_and_shape": limits},
         "fisher_information": fisher,
+        "checks": [PASSED],
         "diagnostics": [[PASSED]],
     }
 
@@ -239,13 +257,24 @@ def test_remarks_on_the_grid_and_the_ceiling() -> None:
 
 def test_a_check_that_does_not_concern_the_limits() -> None:
     about = {**FAILED, "check": "nuisance score", "concerns": "profiled Fisher information"}
-    assert verdict.failures(verdict.deciding([[PASSED, about]])) == []
-    assert verdict.reason([[PASSED, about]]) == "Passes its one check."
+    assert verdict.failures(verdict.deciding([PASSED, about])) == []
+    assert verdict.reason([PASSED, about]) == "Passes its one check: its score has no bias."
     truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
     grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
-    own = {**method("m", 1.0), "diagnostics": [[PASSED, about]]}
+    own = {**method("m", 1.0), "checks": [PASSED, about]}
     [remark] = verdict.remarks(own, truth, grid, "0.95")
     assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
+
+
+def test_remarks_on_members_and_what_is_unknown() -> None:
+    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
+    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
+    own = {**method("m", 1.0), "diagnostics": [[PASSED], [FAILED], [PASSED]]}
+    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    assert remark.startswith("Taken alone, 1 of its 3 members fail “mean of the score”")
+    unknown = {**PASSED, "check": "agreement", "value": None, "sentence": "Not known."}
+    own = {**method("m", 1.0), "checks": [PASSED, unknown]}
+    assert verdict.remarks(own, truth, grid, "0.95") == ["Not known."]
 
 
 def test_the_headline_is_printed(

@@ -12,21 +12,20 @@ import numpy as np
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
+from madminer_workflow.ml.checks.limits import limit_checks
+from madminer_workflow.ml.checks.simulation import truth_check
 from madminer_workflow.ml.information import Information, Profiled
 from madminer_workflow.ml.likelihood import expected_data, observed_data
 from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, make_grid, summarise
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.ml.verdict import deciding, failures
+from madminer_workflow.ml.verdict import believed
 
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
 PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
 """What the test statistics of limits are called among the arrays."""
-
-LARGEST_PREFERENCE = 1.0
-"""One standard deviation of one parameter."""
 
 
 def evaluating(
@@ -114,6 +113,8 @@ def evaluate(
         [*method.diagnostics(each, problem), check]
         for each, check in zip(ensembles, truth_checks, strict=True)
     ]
+    expected, q = limits["limits"]["rate_and_shape"], arrays["q_rate_and_shape"]
+    checks += limit_checks(expected, q, grid, problem, settings, max(levels))
     summary = {
         "name": settings["name"],
         "settings": settings,
@@ -124,7 +125,7 @@ def evaluate(
         **summarise_information([method.information(each, problem) for each in ensembles]),
         "checks": checks,
         "diagnostics": diagnostics,
-        "believed": not failures(deciding([checks])),
+        "believed": believed(checks),
         "losses": [note["losses"] for note in notes],
     }
     if problem.observed is not None:
@@ -178,25 +179,6 @@ def summarise_ensemble(q: np.ndarray, grid: Grid, levels: Sequence[float]) -> di
             name: {level: [own[name][level] for own in every] for level in intervals}
             for name, intervals in ensemble["intervals"].items()
         },
-    }
-
-
-def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
-    """Whether the expected data favour another point over the one that they were drawn from.
-
-    ``log_likelihood``, (n_points + 1,), has the truth as its last entry. The expected data are
-    simulated events, and so is what they are compared with: where there are too few of them, their
-    fluctuations look like a signal.
-    """
-    preference = float(2.0 * (log_likelihood.max() - log_likelihood[-1]))
-    return {
-        "check": "expected data prefer the truth",
-        "value": preference,
-        "expected": f"at most {LARGEST_PREFERENCE:g}",
-        "passed": preference <= LARGEST_PREFERENCE,
-        "meaning": "2 log of the likelihood of the best point on the grid over that of the "
-        "parameter point that the expected data are made at; more than 1, a standard deviation, "
-        "means that the limits reflect the fluctuations of too few simulated events",
     }
 
 

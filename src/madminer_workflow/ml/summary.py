@@ -23,6 +23,7 @@ from madminer_workflow.ml.information import Information, standard_deviations
 from madminer_workflow.ml.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.ml.model import reference
+from madminer_workflow.ml.plain import plain
 from madminer_workflow.ml.problem import Problem
 from madminer_workflow.versions import versions
 
@@ -323,7 +324,7 @@ def summarise_method(
     return {
         **{key: summary[key] for key in copied},
         **{what: summary[what] for what in PREFIXES if what in summary},
-        "reason": verdict.reason([summary["checks"]]),
+        "reason": verdict.reason(summary["checks"]),
         **fisher,
         **curves,
         "calibration": score_calibration(summary["settings"], arrays, problem),
@@ -394,18 +395,3 @@ def mean_and_error(
     p = weights / weights.sum()
     mean = p @ true
     return float(p @ estimated), float(mean), float(np.sqrt(p**2 @ (true - mean) ** 2))
-
-
-def plain(content: Any) -> Any:
-    """``content`` with arrays as lists and None for what is not a finite number: strict JSON."""
-    if isinstance(content, dict):
-        return {str(key): plain(value) for key, value in content.items()}
-    if isinstance(content, np.ndarray):
-        return plain(content.tolist())
-    if isinstance(content, (list, tuple)):
-        return [plain(value) for value in content]
-    if isinstance(content, np.generic):
-        return plain(content.item())
-    if isinstance(content, float) and not np.isfinite(content):
-        return None
-    return content

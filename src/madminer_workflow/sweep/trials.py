@@ -109,7 +109,7 @@ def _results(
         "loss": sum(losses) / len(losses),
         "losses": losses,
         "believed": results["believed"],
-        "reason": reason([results["checks"]]),
+        "reason": reason(results["checks"]),
         "seconds_training": round(seconds, 3),
     }
 

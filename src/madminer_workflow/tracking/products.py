@@ -237,7 +237,8 @@ def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dic
     for whose, checks in [("ensemble", results["checks"]), *enumerate(results["diagnostics"])]:
         for check in checks:
             name = re.sub(r"[^\w .-]", "_", check["check"])
-            numbers[f"check/{name}/{whose}"] = check["value"]
+            if check["value"] is not None:
+                numbers[f"check/{name}/{whose}"] = check["value"]
     return numbers
 
 

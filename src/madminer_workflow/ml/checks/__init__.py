@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from madminer_workflow.ml.plain import plain
+
 CHANCE = 0.0027
 """How often a perfect model may fail a check: beyond three standard deviations of a Gaussian."""
 
@@ -67,12 +69,13 @@ def say(value: float, error: float | None = None) -> str:
 
 
 def make(name: str, value: float, error: float | None, passed: bool, **rest: Any) -> dict[str, Any]:
-    """A check; ``rest`` are the other entries. Not a number never passes."""
-    finite = np.isfinite(value)
-    return {
-        "check": name,
-        "value": float(value),
-        "error": None if error is None else float(error),
-        "passed": bool(passed and finite),
-        **rest,
-    }
+    """A check as strict JSON; ``rest`` are the other entries. Not a number never passes."""
+    return plain(
+        {
+            "check": name,
+            "value": float(value),
+            "error": None if error is None else float(error),
+            "passed": bool(passed and np.isfinite(value)),
+            **rest,
+        }
+    )

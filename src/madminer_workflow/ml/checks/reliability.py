@@ -14,7 +14,10 @@ from scipy.special import expit
 
 from madminer_workflow.ml.checks import allowance, effective_size, make, normalised, say
 
-TOLERANCE = 0.025
+OVERCONFIDENT = 0.025
+CAUTIOUS = 0.05
+"""What fakes sensitivity is less tolerable than what only loses some."""
+
 BINS = 10
 EVENTS_PER_BIN = 50.0
 
@@ -34,20 +37,24 @@ def reliability_check(
     ]
     predicted, true, errors = (np.concatenate(column) for column in zip(*curves, strict=True))
     few = allowance(len(predicted))
-    excess = np.abs(predicted - true) - few * errors
-    worst = int(np.argmax(excess))
-    value, error = predicted[worst] - true[worst], errors[worst]
+    distances = np.abs(predicted - true)
+    bold = np.abs(predicted - 0.5) > np.abs(true - 0.5)
+    tolerances = np.where(bold, OVERCONFIDENT, CAUTIOUS)
+    worst = int(np.argmax(distances - few * errors - tolerances))
+    value, error = distances[worst] * (1.0 if bold[worst] else -1.0), errors[worst]
     return make(
         "reliability of the classifier",
         value,
         error,
-        abs(value) <= TOLERANCE + few * error,
-        expected=f"0 within {TOLERANCE} and {few:.1f} standard errors",
-        meaning="predicted minus true fraction of events of the denominator, with as many events "
-        "of the numerator, in bins of the prediction 1 / (1 + r), worst bin at one standard "
-        "deviation of the prior along every axis",
-        reason="log ratios that are 10 % too steep, and make intervals 10 % too short, are wrong "
-        "by 0.025 in this fraction at r = e",
+        distances[worst] <= tolerances[worst] + few * error,
+        expected=f"−{CAUTIOUS} to {OVERCONFIDENT} within {few:.1f} standard errors",
+        meaning="difference between the predicted fraction 1 / (1 + r) of events of the "
+        "denominator, among as many of the numerator, and the true one, in bins of the prediction; "
+        "positive where the prediction is too sure of itself, negative where it is too cautious; "
+        "worst bin at one standard deviation of the prior along every axis",
+        reason="log ratios that are 10 % too steep make intervals 10 % too short, and are wrong by "
+        "0.02 in this fraction at r = e; those that are 20 % too flat are wrong by 0.04, and make "
+        "intervals longer, which is still honest",
         proves="its ratios mean what they say as probabilities",
         sentence=f"Where the ratio says that {percent(predicted[worst])} of the events come from "
         f"the denominator, {percent(true[worst])} do.",
@@ -55,7 +62,7 @@ def reliability_check(
             "kind": "reliability",
             "points": points,
             "curves": [{"predicted": own[0], "true": own[1], "error": own[2]} for own in curves],
-            "tolerance": TOLERANCE,
+            "tolerance": {"overconfident": OVERCONFIDENT, "cautious": CAUTIOUS},
         },
     )
 

@@ -16,6 +16,7 @@ from madminer_workflow.ml.binning import (
     n_bins,
     quantile_edges,
 )
+from madminer_workflow.ml.checks.simulation import bins_check
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
@@ -114,20 +115,7 @@ def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str,
     indices = bin_indices(problem.train.columns(observables), edges)
     weights = problem.train.weights_at(problem.theta_true)
     sums = fill(indices, np.column_stack([weights, weights**2]), len(template))
-    share = sums[:, 0] / sums[:, 0].sum()
-    counting = share > 1e-3
-    smallest = float(np.min(sums[counting, 0] ** 2 / sums[counting, 1]))
-    return [
-        {
-            "check": "events per bin",
-            "value": smallest,
-            "expected": "at least 25",
-            "passed": smallest >= 25.0,
-            "meaning": "effective number of simulated events in the least populated bin that "
-            "holds more than a permille of the rate; below 25 the template fluctuates by "
-            "over 20 % and fakes sensitivity",
-        }
-    ]
+    return [bins_check(*sums.T)]
 
 
 def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:

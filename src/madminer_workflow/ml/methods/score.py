@@ -23,12 +23,12 @@ from madminer_workflow.ml.binning import (
     n_bins,
     quantile_edges,
 )
+from madminer_workflow.ml.checks.families import score_checks
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.events import draw as draw_events
 from madminer_workflow.ml.information import Information, from_scores
 from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.methods.checks import calibration_check, mean_check, nuisance_check
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
@@ -239,12 +239,7 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
 def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
     """Checks of the estimated score at the reference point."""
     theta = problem.setup.theta(model_settings(directories[0])["theta"])
-    estimated, nuisance = np.hsplit(all_scores(directories, problem.test), [len(theta)])
-    checks = [
-        mean_check(estimated, problem.test, theta),
-        calibration_check(estimated, problem.test, theta),
-    ]
-    return checks + (nuisance_check(nuisance, problem.test, theta) if nuisance.size else [])
+    return score_checks(all_scores(directories, problem.test), problem.test, theta)
 
 
 def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.ml.checks.families import ratio_checks
 from madminer_workflow.ml.events import Events
 from madminer_workflow.ml.information import Information, from_scores
 from madminer_workflow.ml.likelihood import Density
-from madminer_workflow.ml.methods.checks import calibration_check, closure_check
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.model import model_inputs, model_settings, reference
 from madminer_workflow.ml.observed import Observation
@@ -80,13 +80,15 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
 
 
 def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
-    """Closure of the ratio along every axis of the prior and calibration of its score."""
+    """Checks of the ratio along every axis of the prior and of its score at the reference."""
     theta1, thetas = typical_points(directories[0], problem)
-    estimated = scores(directories, problem.test, theta1)
-    return [
-        closure_check(ratios_to(theta1, directories, problem, thetas), problem.test, theta1),
-        calibration_check(estimated, problem.test, theta1),
-    ]
+    return ratio_checks(
+        ratios_to(theta1, directories, problem, thetas),
+        scores(directories, problem.test, theta1),
+        problem.test,
+        theta1,
+        thetas,
+    )
 
 
 def ratios_to(
