@@ -198,9 +198,7 @@ def test_the_reason_says_what_was_found() -> None:
     assert verdict.reason([PASSED, other]) == (
         "Passes all 2 checks: its score has no bias and its ratios are normalised."
     )
-    assert verdict.reason([other, FAILED]) == (
-        "Fails 1 of 2 checks. Mean of the score: The mean is 0.75."
-    )
+    assert verdict.reason([other, FAILED]) == ("Fails 1 of 2 checks. The mean is 0.75.")
     # A value that is not known proves nothing, and is no failure.
     unknown = {**other, "value": None}
     assert verdict.reason([PASSED, unknown]) == "Passes all 2 checks: its score has no bias."
@@ -212,8 +210,8 @@ def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
     about = {**PASSED, "check": "nuisance score", "concerns": "profiled Fisher information"}
     methods = [{"checks": [about, PASSED]}, {"checks": [PASSED, other]}]
     table = verdict.check_table(methods)
-    assert [row["check"] for row in table] == ["mean of the score", "closure", "nuisance score"]
-    assert [row["cells"] for row in table] == [[PASSED, PASSED], [None, other], [about, None]]
+    assert [row["check"] for row in table] == ["closure", "mean of the score", "nuisance score"]
+    assert [row["cells"] for row in table] == [[None, other], [PASSED, PASSED], [about, None]]
 
 
 def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:

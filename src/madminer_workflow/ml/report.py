@@ -52,7 +52,6 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
         "number": number,
         "signed": signed,
         "with_error": with_error,
-        "measured": measured,
         "intervals": intervals,
         "percent": percent,
         "share": share,
@@ -212,11 +211,6 @@ def with_error(value: float | None, error: float | None) -> str:
         return _minus(f"{value:.4g} ± {error:.2g}")
     value, error = round(value, decimals), round(error, decimals)
     return _minus(f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}")
-
-
-def measured(value: float | None, error: float | None) -> str:
-    """What a check measured: three digits without an error."""
-    return with_error(value, error) if value is not None and error else number(value, 3)
 
 
 def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:

@@ -41,17 +41,11 @@ def reason(checks: Sequence[Check]) -> str:
     n = len(checks)
     if failed:
         of_all = "its one check" if n == 1 else f"{len(failed)} of {n} checks"
-        found = " ".join(f"{name_and_sentence(check)}" for check in failed)
-        return f"Fails {of_all}. {found}"
+        return f"Fails {of_all}. {' '.join(check['sentence'] for check in failed)}"
     all_of_them = "its one check" if n == 1 else f"all {n} checks"
     # What is not known proves nothing.
     proven = [check["proves"] for check in checks if check["value"] is not None]
     return f"Passes {all_of_them}: {listing(proven)}." if proven else f"Passes {all_of_them}."
-
-
-def name_and_sentence(check: Check) -> str:
-    """A check's name and what was found."""
-    return f"{check['check'][:1].upper()}{check['check'][1:]}: {check['sentence']}"
 
 
 def listing(items: Sequence[str]) -> str:
@@ -62,8 +56,8 @@ def listing(items: Sequence[str]) -> str:
 def check_table(methods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every check of any method, with what each of ``methods`` has of it, None if nothing.
 
-    The checks are those of the ensembles, in the order in which methods first have them, those
-    that do not decide last.
+    The checks are those of the ensembles: those that few methods have first, those that do not
+    decide last.
     """
     rows: dict[str, dict[str, Any]] = {}
     for i, method in enumerate(methods):
@@ -77,7 +71,11 @@ def check_table(methods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 },
             )
             row["cells"][i] = check
-    return sorted(rows.values(), key=lambda row: row["concerns"] is not None)
+
+    def order(row: dict[str, Any]) -> tuple[bool, int]:
+        return row["concerns"] is not None, sum(cell is not None for cell in row["cells"])
+
+    return sorted(rows.values(), key=order)
 
 
 def widths(limits: dict[str, Any], level: str) -> list[float]:

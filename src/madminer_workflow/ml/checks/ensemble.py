@@ -35,7 +35,7 @@ def spread_check(
         "standard deviation, worst edge",
         "reason": "this is by how much another training could move the edge; half a standard "
         "deviation, in quadrature, makes the error 12 % larger",
-        "proves": "the members of its ensemble agree",
+        "proves": "its members agree",
     }
     if min(len(own) for own in members.values()) < 2:
         return {

@@ -55,7 +55,7 @@ def reliability_check(
         reason="log ratios that are 10 % too steep make intervals 10 % too short, and are wrong by "
         "0.02 in this fraction at r = e; those that are 20 % too flat are wrong by 0.04, and make "
         "intervals longer, which is still honest",
-        proves="its ratios mean what they say as probabilities",
+        proves="they mean what they say as probabilities",
         sentence=f"Where the ratio says that {percent(predicted[worst])} of the events come from "
         f"the denominator, {percent(true[worst])} do.",
         plot={

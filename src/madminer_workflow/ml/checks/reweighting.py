@@ -57,7 +57,7 @@ def reweighting_check(
         "ratio, worst observable at one standard deviation of the prior along every axis",
         reason="with a thousand events, data differ by 0.03 from their own distribution by chance; "
         "a mistake as large as that looks like an effect of one standard deviation",
-        proves="its ratios reproduce every observable at other parameters",
+        proves="they reproduce every observable at other parameters",
         sentence=f"Reweighted events miss {' and '.join(bad)}: up to {100.0 * value:.2g} % of them "
         "are in the wrong place."
         if bad

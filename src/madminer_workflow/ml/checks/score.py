@@ -62,7 +62,7 @@ def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         "below 1 the network claims more information than the events have, above 1 it misses some",
         reason="a slope of 0.9 makes the interval of an ellipse 10 % too short, which fakes "
         "sensitivity; one of 1.25 only widens it by 25 %, and is still honest",
-        proves="its score claims neither more nor much less than what events show",
+        proves="its score claims neither more nor much less than the events show",
         sentence=f"The parton-level score rises by {say(value, error)} per unit of the estimated "
         "one, where it should by 1.",
     )
@@ -151,12 +151,12 @@ def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         value,
         error,
         value <= 1.0 + EXCESS + few * error,
-        expected=f"at most 1 within {EXCESS} and {few:g} standard errors",
+        expected=f"at most 1 within {EXCESS} and {few:.1f} standard errors",
         meaning="Fisher information of the estimated score over that of the parton-level truth, "
         "in the direction of the parameters where it is largest",
         reason="no observable knows more than the partons' momenta; 5 % more information would "
         "shorten intervals by 2.5 %, which is negligible",
-        proves="it claims no more information than the partons have",
+        proves="it has less information than the partons",
         sentence=f"In the direction where it claims most, it has {say(value, error)} times the "
         "information of the parton-level truth"
         + (", which is more than there is." if not value <= 1.0 + EXCESS + few * error else "."),

@@ -43,8 +43,8 @@ def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> dict[str, 
         "of the assumed truth and the edges of the intervals that they are reweighted to",
         reason="simulated events fluctuate as data do; their errors add in quadrature, and "
         "a quarter of the events' variance makes the error of a limit 12 % larger",
-        proves="there are enough simulated events for those expected",
-        sentence=f"{say(expected)} expected events are compared with {say(sizes[worst])} "
+        proves="there are enough simulated events",
+        sentence=f"{expected:.0f} expected events are compared with {sizes[worst]:.0f} "
         f"effective simulated ones at {worst}: the fluctuations of these make errors "
         f"{say(100.0 * growth)} % larger.",
         plot={
@@ -74,7 +74,7 @@ def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
         "parameter point that the expected data are made at",
         reason="more than 1, a standard deviation, means that the limits reflect the fluctuations "
         "of too few simulated events, or a bias of the model",
-        proves="the expected data prefer the truth that they are made at",
+        proves="its best fit to the expected data is the truth",
         sentence=f"The best fit to the expected data is {say(np.sqrt(max(preference, 0.0)))} "
         "standard deviations from the truth that they are made at.",
     )
@@ -100,7 +100,7 @@ def bins_check(sums: np.ndarray, squares: np.ndarray) -> dict[str, Any]:
         reason="with fewer than 25 events a bin of the template fluctuates by over 20 %, which "
         "fakes sensitivity",
         proves="its bins are well filled",
-        sentence=f"The least populated of {int(counting.sum())} bins has {say(smallest)} effective "
+        sentence=f"The least populated of {int(counting.sum())} bins has {smallest:.0f} effective "
         "simulated events.",
         plot={"kind": "bins", "size": sizes, "needed": FEWEST_PER_BIN},
     )

@@ -18,6 +18,8 @@ from madminer_workflow.ml.figures import (
     profiles,
     systematics,
     training,
+    verdict,
+    verdict_tables,
 )
 from madminer_workflow.ml.figures.tables import Table
 
@@ -73,10 +75,19 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
         yield Plot(
             "score_calibration",
             "diagnostics",
-            "Mean parton-level score against the estimated score (first member, test events in "
-            "bins of equal size). A calibrated method lies on the diagonal.",
+            "Mean parton-level score against the estimated score (of the ensemble, test events "
+            "in bins of equal size). A calibrated method lies on the diagonal.",
             partial(checks.calibration, content),
             partial(checks.calibration_tables, content),
+        )
+    for kind in verdict.kinds(content):
+        draw, caption = verdict.KINDS[kind]
+        yield Plot(
+            f"check_{kind}",
+            "diagnostics",
+            caption,
+            partial(draw, content),
+            partial(verdict_tables.tables, content, kind),
         )
     yield from fisher_plots(content)
     if content["systematics"]:
