@@ -186,9 +186,7 @@ def spans(content: dict[str, Any], kind: str) -> tuple[Figure, list[Axes], list]
     """Panels for ranges of the parameters, one row for each method."""
     own = drawn(content, kind)
     labels = style.parameter_labels(content)
-    figure, panels = style.panels(
-        len(labels), height=1.3 + 2.2 * ROW * len(own), width=6.0, sharey=True
-    )
+    figure, panels = style.panels(len(labels), height=1.3 + 2.2 * ROW * len(own), sharey=True)
     for axes, text in zip(panels, labels.values(), strict=True):
         axes.set_yticks(range(len(own)), [style.method_label(method) for method, _ in own])
         style.categories(axes, "y")
