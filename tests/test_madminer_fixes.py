@@ -129,7 +129,7 @@ def test_evaluation_gives_identical_numbers(original: None) -> None:
 
 def test_every_epoch_sees_every_row_once_in_a_new_order() -> None:
     rows = torch.arange(10.0)
-    batches = madminer_fixes.training.SlicedBatches([rows, 2.0 * rows], batch_size=4)
+    batches = madminer_fixes.trainer.SlicedBatches([rows, 2.0 * rows], batch_size=4)
     epochs = [list(batches), list(batches)]
     assert len(batches) == 3
     for epoch in epochs:

@@ -24,7 +24,7 @@ from madminer_workflow.madminer_fixes.set_up import (
     load_systematics_without_scale,
     save_systematics_without_scale,
 )
-from madminer_workflow.madminer_fixes.training import (
+from madminer_workflow.madminer_fixes.trainer import (
     keep_best_weights,
     load_batches_by_slicing,
     scale_validation_points,
