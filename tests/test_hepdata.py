@@ -15,6 +15,7 @@ from madminer_workflow.files import read_json
 from madminer_workflow.ml.figures import plots, tables
 from madminer_workflow.ml.figures.tables import Column, Table
 from madminer_workflow.ml.plotting import plotting
+from tests.figure_content import make
 from tests.reana_server import releases
 from tests.synthetic_analysis import SYSTEMATICS, write_analysis
 
@@ -82,6 +83,50 @@ def qualifier(variable: dict[str, Any], name: str) -> Any:
 def test_hepdata_takes_the_folder_as_it_is(validator: Path, output: Path) -> None:
     checked = validate(validator, output / "plots/data")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """Content with three parameters, observed data and toys, and its tables."""
+    content = make(3, observed=True, toys=50, resolution=7)
+    directory = tmp_path_factory.mktemp("made_up")
+    every = ((table, plot.name) for plot in plots(content) for table in plot.tables())
+    tables.write(every, content, directory)
+    return content, directory
+
+
+def test_hepdata_takes_observed_data_and_toys(
+    validator: Path, made_up: tuple[dict[str, Any], Path]
+) -> None:
+    checked = validate(validator, made_up[1])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_tables_tell_expected_from_observed(made_up: tuple[dict[str, Any], Path]) -> None:
+    content, directory = made_up
+    own = content["methods"][0]
+    table = yaml.safe_load((directory / "slices_shape_c1.yaml").read_text())
+    found = {
+        qualifier(each, "Data"): column(each)
+        for each in table["dependent_variables"]
+        if qualifier(each, "Method") == own["name"]
+    }
+    assert found["expected"] == own["curves"]["shape"]["slices"]["c1"]
+    assert found["observed"] == own["observed_curves"]["shape"]["slices"]["c1"]
+
+
+def test_coverage_has_its_errors(made_up: tuple[dict[str, Any], Path]) -> None:
+    content, directory = made_up
+    table = yaml.safe_load((directory / "coverage_shape.yaml").read_text())
+    keys = list(zip(*map(column, table["independent_variables"]), strict=True))
+    row = keys.index(("sally", "sm", "c2", 0.95))
+    sally = content["methods"][1]["toys"]["points"][0]["kinds"]["shape"]
+    own = sally["parameters"]["c2"]["coverage"]["0.95"]
+    [covered, *_] = table["dependent_variables"]
+    assert covered["values"][row] == {
+        "value": own["value"],
+        "errors": [{"symerror": own["error"], "label": "number of toys"}],
+    }
 
 
 def test_hepdata_would_refuse_a_table_that_lacks_a_value(

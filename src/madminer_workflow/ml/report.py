@@ -20,6 +20,7 @@ SECTIONS = {
     "verdict": "Verdict",
     "headline": "Limits",
     "limits": "Contours",
+    "toys": "Toys",
     "fisher": "Fisher information",
     "systematics": "Systematic uncertainties",
     "diagnostics": "Diagnostics",
@@ -72,6 +73,7 @@ def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[st
     parameters = content["parameters"]
     drawn = {figure.section for figure in figures}
     absent = {
+        "toys": "toys" not in drawn,
         "training": "training" not in drawn,
         "systematics": not content["systematics"],
         "cutflow": not content["cut_flow"],

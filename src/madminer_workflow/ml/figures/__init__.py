@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from madminer_workflow.ml.figures import (
     checks,
     contours,
+    corner,
     fisher,
     intervals,
     observables,
     profiles,
     systematics,
+    toys,
     training,
     verdict,
     verdict_tables,
@@ -61,6 +63,8 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             partial(checks.closure, content),
             partial(checks.closure_tables, content),
         )
+    if any("toys" in method for method in content["methods"]):
+        yield from toy_plots(content)
     for method in content["methods"]:
         if any(losses.get("training") for losses in method["losses"]):
             yield Plot(
@@ -104,23 +108,50 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
 def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
     """Intervals, contours and profiles, with and without the rate."""
     pairs = content["baselines"]["rate"]["curves"]["rate_and_shape"]["pairs"]
-    n_parameters = len(content["parameters"])
+    n = len(content["parameters"])
+    best = content["verdict"]["recommended"]
+    several = any(method["members"] > 1 for method in content["methods"])
+    both = "Expected and observed" if content["observed"] else "Expected"
+    lines = " Dashed: expected, solid: observed." if content["observed"] else ""
+    filled = f" {best}, which is recommended, is filled." if best and n > 1 else ""
     for kind, words in KINDS.items():
+        section = "headline" if kind == "rate_and_shape" else "limits"
         yield Plot(
             f"intervals_{kind}",
-            "headline" if kind == "rate_and_shape" else "limits",
-            f"Expected intervals from {words}, most sensitive method on top. Thick: "
-            "lowest, thin: highest confidence level.",
+            section,
+            f"{both} intervals from {words}{', the other parameters profiled' * (n > 1)}, most "
+            "sensitive method on top."
+            + " Boxes: expected; lines with caps and best fit: observed."
+            * bool(content["observed"])
+            + " Ticks at the ends: intervals of the ensemble members." * several,
             partial(intervals.draw, content, kind),
             partial(intervals.tables, content, kind),
         )
+        yield Plot(
+            f"corner_{kind}",
+            section,
+            f"{both} limits from {words}: the test statistic q along each parameter"
+            + (", and joint contours of each pair, all others profiled" if n > 1 else "")
+            + f".{filled} Thin lines: the other methods at the highest confidence level.{lines}",
+            partial(corner.draw, content, kind, "profiles"),
+            partial(corner.tables, content, kind, "profiles"),
+        )
+        if n > 1:
+            yield Plot(
+                f"slices_{kind}",
+                "limits",
+                f"{both} limits from {words} with all other parameters fixed at the assumed truth: "
+                f"q along each parameter and joint contours of each pair.{filled}{lines}",
+                partial(corner.draw, content, kind, "slices"),
+                partial(corner.tables, content, kind, "slices"),
+            )
         for i, pair in enumerate(pairs):
-            profiled = ", all other parameters profiled" if n_parameters > 2 else ""
+            profiled = ", all other parameters profiled" if n > 2 else ""
             yield Plot(
                 f"limits_{'_'.join(pair['parameters'])}_{kind}",
                 "limits",
-                f"Expected limit contours from {words}{profiled}. The cross marks the assumed "
-                "truth.",
+                f"{both} limit contours from {words}{profiled}. The cross marks the assumed truth."
+                f"{lines}",
                 partial(contours.draw, content, i, kind),
                 partial(contours.tables, content, i, kind),
             )
@@ -128,15 +159,42 @@ def limit_plots(content: dict[str, Any]) -> Iterator[Plot]:
             f"profiles_{kind}",
             "limits",
             f"Test statistic q from {words}"
-            + (", the other parameters profiled" if n_parameters > 1 else "")
+            + (", the other parameters profiled" if n > 1 else "")
             + ". An interval is where a curve lies below the line of its confidence level"
-            + (
-                "; bands: spread of the ensemble members."
-                if any(method["members"] > 1 for method in content["methods"])
-                else "."
-            ),
+            + ("; bands: spread of the ensemble members." if several else ".")
+            + lines,
             partial(profiles.draw, content, kind),
             partial(profiles.tables, content, kind),
+        )
+
+
+def toy_plots(content: dict[str, Any]) -> Iterator[Plot]:
+    """What toys say about the limits."""
+    for kind, words in KINDS.items():
+        yield Plot(
+            f"coverage_{kind}",
+            "toys",
+            f"How often the asymptotic limits from {words} contain the truth in toys, jointly and "
+            "for each parameter with the others profiled. Lines: the confidence levels.",
+            partial(toys.coverage, content, kind),
+            partial(toys.coverage_tables, content, kind),
+        )
+        yield Plot(
+            f"toys_{kind}",
+            "toys",
+            f"Distribution of the test statistic q from {words} at the point where the toys are "
+            "drawn, and its asymptotic form. Vertical lines: critical values. The last bin holds "
+            "all larger values.",
+            partial(toys.distributions, content, kind),
+            partial(toys.distribution_tables, content, kind),
+        )
+        yield Plot(
+            f"neyman_{kind}",
+            "toys",
+            f"Expected intervals from {words}: filled with asymptotic critical values, framed with "
+            "those of toys.",
+            partial(toys.constructed, content, kind),
+            partial(toys.constructed_tables, content, kind),
         )
 
 

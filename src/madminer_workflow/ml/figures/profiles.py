@@ -89,10 +89,10 @@ def curves(
     axes.xaxis.set_major_locator(style.few_ticks())
 
 
-def name_levels(axes: Axes, content: dict[str, Any]) -> None:
+def name_levels(axes: Axes, content: dict[str, Any], makes_room: bool = True) -> None:
     """The confidence levels beside the right end of their lines, where no curve is."""
     for level in levels_of(content):
-        axes.annotate(
+        words = axes.annotate(
             level_words(level),
             (1.02, chi2.ppf(float(level), 1)),
             xycoords=("axes fraction", "data"),
@@ -100,6 +100,7 @@ def name_levels(axes: Axes, content: dict[str, Any]) -> None:
             fontsize=9,
             annotation_clip=False,
         )
+        words.set_in_layout(makes_room)
 
 
 def smooth(x: np.ndarray, values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:

@@ -119,9 +119,9 @@ def heading(first: Axes, last: Axes, left: str, content: dict[str, Any]) -> None
     last.set_title(conditions(content), loc="right")
 
 
-def few_ticks() -> MaxNLocator:
-    """At most six labelled ticks, at round numbers: labels with exponents need room."""
-    return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+def few_ticks(n: int = 5) -> MaxNLocator:
+    """At most ``n`` + 1 labelled ticks, at round numbers."""
+    return MaxNLocator(n, steps=[1, 2, 2.5, 5, 10])
 
 
 def categories(axes: Axes, direction: Literal["x", "y"]) -> None:
@@ -156,6 +156,7 @@ def opacity(method: dict[str, Any]) -> float:
 
 def label(latex: str, name: str, unit: str = "") -> str:
     """An axis label; ``name`` where ``latex`` is not what matplotlib's mathtext understands."""
+    latex = known_to_mathtext(latex)
     text = (latex if is_mathtext(latex) else name).replace("\n", " ")
     return f"{text} [{unit}]" if unit else text
 
@@ -166,6 +167,11 @@ def parameter_labels(content: dict[str, Any]) -> dict[str, str]:
         entry["parameter_name"]: label(entry["latex"], entry["parameter_name"])
         for entry in content["setup"]["parameters"]
     }
+
+
+def known_to_mathtext(text: str) -> str:
+    """``text`` with the macro of the operator H†H □ H†H, which mathtext lacks, as a character."""
+    return text.replace(r"\Box", "□")
 
 
 def is_mathtext(text: str) -> bool:
@@ -230,6 +236,7 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
 
 def label_svg(text: str) -> str:
     """A line of mathtext as an inline SVG in the text colour and size; "" if it cannot be drawn."""
+    text = known_to_mathtext(text)
     if not is_mathtext(text):
         return ""
     with matplotlib.rc_context(RC):
