@@ -80,3 +80,12 @@ def test_the_command_refuses_before_anything_is_written(tmp_path):
     assert result.exit_code == 2
     assert "did you mean 'n_samples'?" in result.stderr
     assert not (tmp_path / "w").exists()
+
+
+def test_what_only_the_old_value_gave_a_meaning_goes_with_it():
+    sgd = ["sally.training.optimizer=sgd", "sally.training.nesterov_momentum=0.9"]
+    momentum = change_methods(ANALYSIS, sgd)
+    assert momentum["ml"]["methods"][1]["training"]["nesterov_momentum"] == 0.9
+    assert change_methods(momentum, ["sally.training.optimizer=amsgrad"]) == ANALYSIS
+    (ratio,) = change_methods(ANALYSIS, ["ratio.estimator=morphing_aware"])["ml"]["methods"][2:]
+    assert "scale_parameters" not in ratio["training"]
