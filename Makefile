@@ -12,7 +12,7 @@ STEP ?= all
 KUBERNETES = $(BIN)/python -m madminer_workflow.kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-all lint format docs benchmark images images-push \
+.PHONY: help setup run test test-local test-all lint format docs benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
@@ -52,6 +52,9 @@ docs: $(READY)  ## Generate the reference of the analysis file
 
 benchmark: $(READY)  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+benchmark-tutorial: $(READY)  ## Reproduce the tutorial's Fisher information, three times, with errors
+	@$(BIN)/python benchmarks/tutorial.py
 
 images:  ## Build the container images with docker or podman, and check them
 	@scripts/images build
