@@ -352,6 +352,9 @@ def test_a_prior_that_ends_with_the_grid_covers_it() -> None:
     assert extrapolation_check(np.ones(7, dtype=bool), thetas, [prior], ["p0"])["value"] == 0.0
 
 
+ENDS = {"p": [-9.0, 9.0]}
+
+
 def test_members_that_disagree_are_caught() -> None:
     # An interval of 2 * 1.96 sigma, with sigma = 1.
     half = norm.isf(0.025)
@@ -360,19 +363,29 @@ def test_members_that_disagree_are_caught() -> None:
     def spread(shift: float, k: int) -> dict[str, Any]:
         shifts = shift * np.resize([-1.0, 1.0], k)
         members = [[[-half + s, half + s]] for s in shifts]
-        return spread_check(ensemble, {"p": members}, 0.95)
+        return spread_check(ensemble, {"p": members}, 0.95, ENDS)
 
     # The standard error of the mean of +-s is s for two members, s / sqrt(k - 1) for k.
     assert spread(0.45, 2)["value"] == pytest.approx(0.45)
     assert spread(0.45, 2)["passed"] and not spread(0.55, 2)["passed"]
     assert spread(0.55, 10)["value"] == pytest.approx(0.55 / 3.0)
-    assert not spread_check(ensemble, {"p": [[[-1.0, 1.0]], []]}, 0.95)["passed"]
+    assert not spread_check(ensemble, {"p": [[[-1.0, 1.0]], []]}, 0.95, ENDS)["passed"]
 
 
 def test_one_member_is_no_failure_but_unknown() -> None:
-    check = spread_check({"p": [[-1.0, 1.0]]}, {"p": [[[-1.0, 1.0]]]}, 0.95)
+    check = spread_check({"p": [[-1.0, 1.0]]}, {"p": [[[-1.0, 1.0]]]}, 0.95, ENDS)
     assert check["passed"] and check["value"] is None
     assert "not known" in check["sentence"]
+
+
+def test_edges_beyond_the_grid_are_unknown() -> None:
+    def spread(*members: tuple[float, float]) -> dict[str, Any]:
+        own = [[list(each)] for each in members]
+        return spread_check({"p": [[-9.0, 9.0]]}, {"p": own}, 0.95, ENDS)
+
+    both = spread((-9.0, 9.0), (-9.0, 9.0))
+    assert both["passed"] and both["value"] is None and "grid" in both["sentence"]
+    assert spread((-9.0, 9.0), (-9.0, 1.0))["value"] > 0.5
 
 
 def test_nuisance_parameters_without_a_shape_are_not_checked(events: Events) -> None:
@@ -424,3 +437,36 @@ def test_a_model_that_has_hardly_learned_fails(
 ) -> None:
     found = trained(toy_file, tmp_path, method, well=False)
     assert failing <= {name for name, check in found.items() if not check["passed"]}
+
+
+def test_results_say_whether_to_believe_an_ensemble(toy_file: Path, tmp_path: Path) -> None:
+    chosen = learning.settings("alices", n_samples=1000, training={"n_epochs": 1})
+    chosen["theta0"] = {"n_thetas": 100, "priors": WIDE}
+    models = [learning.model(toy_file, chosen, tmp_path, i) for i in range(2)]
+    summary, _ = learning.results(toy_file, models, tmp_path / "two", luminosity=3e5)
+    found = {check["check"]: check for check in summary["checks"]}
+    assert not summary["believed"] and not found["calibration of the score"]["passed"]
+    sizes = found["effective sample size"]
+    # The truth, and two edges of two intervals.
+    assert sizes["plot"]["points"][0] == "the assumed truth"
+    assert len(sizes["plot"]["points"]) == 5
+    problem = pose_problem({**learning.EVALUATION, "luminosity": 3e5}, toy_file)
+    simulated = checks.effective_size(problem.test.weights_at(SM))
+    assert sizes["plot"]["size"][0] == pytest.approx(simulated)
+    expected = float(problem.expected_events(SM))
+    assert sizes["value"] == pytest.approx(expected / min(sizes["plot"]["size"]))
+    # The grid is well within the prior.
+    assert found["region within the prior"]["value"] == 0.0
+    # Nothing is excluded on this grid.
+    assert found["agreement of the ensemble"]["value"] is None
+    # Members are put to what can be asked of one.
+    alone = {check["check"] for check in summary["diagnostics"][1]}
+    assert found.keys() - alone == {
+        "effective sample size",
+        "agreement of the ensemble",
+        "region within the prior",
+    }
+    one, _ = learning.results(toy_file, models[:1], tmp_path / "one", luminosity=3e7)
+    found = {check["check"]: check for check in one["checks"]}
+    assert "single member" in found["agreement of the ensemble"]["sentence"]
+    assert not found["effective sample size"]["passed"]

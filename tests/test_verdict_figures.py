@@ -39,6 +39,7 @@ def ratio_checks(slope: float) -> list[dict[str, Any]]:
             {name: [[-1.0, 1.0]] for name in NAMES},
             {name: [[[-1.1, 0.9]], [[-0.9, 1.0]], []] for name in NAMES},
             0.95,
+            {name: [-2.0, 2.0] for name in NAMES},
         ),
         extrapolation_check(np.sum(thetas**2, axis=1) < 0.5, thetas, [prior] * 2, NAMES),
         size_check(100.0, {"the assumed truth": one, "p0 = 1": many[0]}),

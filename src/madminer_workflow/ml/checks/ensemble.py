@@ -20,12 +20,15 @@ def spread_check(
     ensemble: Mapping[str, Intervals],
     members: Mapping[str, Sequence[Intervals]],
     level: float,
+    ends: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     """Spread of the members' interval edges over the standard deviation of the parameter.
 
     ``ensemble`` maps each parameter to the ensemble's interval at confidence ``level``,
-    ``members`` to those of its members. That of the mean of k members is 1 / sqrt(k) of theirs. A
-    single member has no spread: passed, with a value of None.
+    ``members`` to those of its members, ``ends`` to the first and last value of the grid. The
+    spread of the mean of k members is 1 / sqrt(k) of theirs. Passed with a value of None where it
+    is not known: a single member has no spread, and where all reach the end of the grid no edge is
+    seen.
     """
     name = "agreement of the ensemble"
     words = {
@@ -37,23 +40,24 @@ def spread_check(
         "deviation, in quadrature, makes the error 12 % larger",
         "proves": "its members agree",
     }
+    unknown = {"check": name, "value": None, "error": None, "passed": True, **words}
     if min(len(own) for own in members.values()) < 2:
-        return {
-            "check": name,
-            "value": None,
-            "error": None,
-            "passed": True,
-            **words,
+        return unknown | {
             "sentence": "With a single member it is not known how much another training would "
-            "move the limits: train an ensemble with --ntrainsamples.",
+            "move the limits: train an ensemble with --ntrainsamples."
         }
-    spreads = {
-        f"the {side} edge of {parameter}": _spread(
-            [_edge(own, index) for own in members[parameter]], ensemble[parameter], level
-        )
-        for parameter in ensemble
-        for index, side in ((0, "lower"), (-1, "upper"))
-    }
+    spreads = {}
+    for parameter in ensemble:
+        for index, side in ((0, "lower"), (-1, "upper")):
+            edges = [_edge(own, index) for own in members[parameter]]
+            if any(edge != ends[parameter][index] for edge in edges):
+                spread = _spread(edges, ensemble[parameter], level)
+                spreads[f"the {side} edge of {parameter}"] = spread
+    if not spreads:
+        return unknown | {
+            "sentence": "All members' intervals reach the ends of the grid, so that it is not "
+            "known how much another training would move the limits: widen limits.grid."
+        }
     values = np.array(list(spreads.values()))
     worst = int(np.argmax(values))
     return make(

@@ -37,7 +37,9 @@ def limit_checks(
             {name: own[str(level)] for name, own in limits[key].items()}
             for key in ("intervals", "member_intervals")
         )
-        found.append(spread_check(ensemble, members, level))
+        axes = zip(grid.parameters, grid.axes, strict=True)
+        ends = {name: [float(axis[0]), float(axis[-1])] for name, axis in axes}
+        found.append(spread_check(ensemble, members, level, ends))
     if "theta0" in settings:
         priors = [settings["theta0"]["priors"][name] for name in grid.parameters]
         region = q < chi2.ppf(level, len(grid.parameters))
