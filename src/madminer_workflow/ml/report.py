@@ -54,6 +54,7 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
         "signed": signed,
         "with_error": with_error,
         "intervals": intervals,
+        "observation": observation,
         "percent": percent,
         "share": share,
         "pairs": pairs,
@@ -263,19 +264,37 @@ def _minus(digits: str) -> str:
     return digits.replace("-", "−")
 
 
+def observation(observed: Mapping[str, Any]) -> str:
+    """The observed data in words: a file of events, or pseudo-data at a point."""
+    if observed["theta"] is None:
+        return f"the {observed['events']} events in {observed['source']}"
+    return f"pseudo-data of {observed['events']} events, drawn at {observed['source']},"
+
+
 def headline_text(content: dict[str, Any]) -> str:
     """The headline for a terminal: intervals of every method, and which one to use."""
     level = content["verdict"]["confidence_level"]
-    header = ["method", "believe", *(f"{name} {percent(level)}" for name in content["parameters"])]
-    rows = [header]
+    kinds = {"expected": "limits", "observed": "observed"}
+    if content["observed"] is None:
+        del kinds["observed"]
+    columns_of = [(name, word) for name in content["parameters"] for word in kinds]
+    header = [
+        f"{name} {percent(level)}" + (f" {word}" if len(kinds) > 1 else "")
+        for name, word in columns_of
+    ]
+    rows = [["method", "believe", *header]]
     for method in rank(content["methods"], content["verdict"]["kind"], level):
-        own = method["limits"][content["verdict"]["kind"]]["intervals"]
         cells = [
-            str(intervals(own[name][level], content["grid"][name]))
-            for name in content["parameters"]
+            str(
+                intervals(
+                    method[kinds[word]][content["verdict"]["kind"]]["intervals"][name][level],
+                    content["grid"][name],
+                )
+            )
+            for name, word in columns_of
         ]
         rows.append([method["name"], "yes" if method["believed"] else "no", *cells])
-    columns = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
         for row in rows
