@@ -15,7 +15,7 @@ from PIL import Image
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.ml import summary, verdict
+from madminer_workflow.ml import distributions, summary, verdict
 from madminer_workflow.ml.figures import contours, plots, style
 from madminer_workflow.ml.limits import Grid
 from madminer_workflow.ml.plotting import plotting
@@ -412,26 +412,26 @@ def test_projections_minimise_over_the_other_parameters() -> None:
 def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:
     analysis = synthetic.analysis_content(2, ["sally"], "")
     analysis["benchmarks"]["far"] = {"p0": 1.5, "p1": 1.5}
-    assert summary.contrasting_benchmarks(analysis) == ["b0", "b1"]
+    assert distributions.contrasting_benchmarks(analysis) == ["b0", "b1"]
 
 
 def test_histogram_edges() -> None:
     weights = np.ones(1000)
     integers = np.array([0.0, 1.0, 2.0, np.nan] * 250)
     np.testing.assert_array_equal(
-        summary.histogram_edges(integers, weights, [0.0, 9.0]), [-0.5, 0.5, 1.5, 2.5]
+        distributions.histogram_edges(integers, weights, [0.0, 9.0]), [-0.5, 0.5, 1.5, 2.5]
     )
     values = np.random.default_rng(0).normal(size=1000)
-    edges = summary.histogram_edges(values, weights, None)
+    edges = distributions.histogram_edges(values, weights, None)
     assert np.mean((values > edges[0]) & (values < edges[-1])) == pytest.approx(0.99, abs=0.01)
-    assert len(summary.histogram_edges(np.full(5, np.nan), np.ones(5), None)) == 2
-    assert len(summary.histogram_edges(np.full(5, 0.5), np.ones(5), None)) > 2
+    assert len(distributions.histogram_edges(np.full(5, np.nan), np.ones(5), None)) == 2
+    assert len(distributions.histogram_edges(np.full(5, 0.5), np.ones(5), None)) > 2
 
 
 def test_normalised_histogram_integrates_to_one() -> None:
     rng = np.random.default_rng(0)
     values, weights = rng.random(500), rng.random(500)
-    density, error = summary.normalised_histogram(values, weights, np.linspace(0.0, 1.0, 5))
+    density, error = distributions.normalised_histogram(values, weights, np.linspace(0.0, 1.0, 5))
     assert np.sum(density) * 0.25 == pytest.approx(1.0)
     assert 0.02 < error[0] / density[0] < 0.2
 
