@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
 from tests import chain
+
+# Workers share the cores: threads of their own would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DATA = Path(__file__).parent / "data"
 REPOSITORY = Path(__file__).parents[1]

@@ -12,6 +12,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import Setup, read_sample
 from madminer_workflow.ml.events import Events, draw, effective_size, union
 from madminer_workflow.ml.methods import ratio, score
+from madminer_workflow.ml.methods.drawing import joint_ratio
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +116,15 @@ def test_joint_ratio_and_score_are_madminers(events: Events, setup: Setup, toy_f
         for theta0 in thetas:
             rows = (y[:, 0] == label) & np.all(np.isclose(theta, theta0), axis=1)
             chosen = find(x[rows], pool.x)
-            ours = ratio._labelled(label, pool, pool.x, chosen, theta0, theta1)
-            np.testing.assert_allclose(ours["r_xz"], r_xz[rows], rtol=2e-5)
-            np.testing.assert_allclose(ours["t_xz"], t_xz[rows], rtol=2e-4, atol=1e-5)
+            ours = joint_ratio(pool, chosen, theta0, theta1)
+            np.testing.assert_allclose(ours, r_xz[rows], rtol=2e-5)
+            scores = pool.scores_at(theta0, chosen)
+            np.testing.assert_allclose(scores, t_xz[rows], rtol=2e-4, atol=1e-5)
 
 
 def test_ratio_draw_covers_the_prior_and_labels_evenly(events: Events) -> None:
-    chosen = settings(theta0={"n_thetas": 50, "priors": PRIORS}, theta1="sm")
+    points = {"n_thetas": 50, "priors": PRIORS}
+    chosen = settings(theta0=points, theta1="sm", estimator="parameterized")
     arrays = ratio.draw(events, chosen, np.random.default_rng(1))
     assert {name: len(array) for name, array in arrays.items()} == {
         name + suffix: n

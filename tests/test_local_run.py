@@ -192,10 +192,12 @@ def check_ml(workdir: Path) -> None:
 
 
 def check_plots(plots: Path) -> None:
-    stems = {path.stem for path in plots.iterdir()}
-    assert {path.name for path in plots.iterdir()} == {
+    files = [path for path in plots.iterdir() if path.is_file()]
+    stems = {path.stem for path in files}
+    assert {path.name for path in files} == {
         f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")
     }
+    assert (plots / "data" / "submission.yaml").is_file()
     assert {"closure", "observable_pt_j1", "training_sally", "fisher_CWL2_CPWL2"} <= stems
     for stem in stems:
         pdf = (plots / f"{stem}.pdf").read_bytes()
