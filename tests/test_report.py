@@ -133,6 +133,13 @@ def test_parameters_have_pictures_of_their_labels(page: str) -> None:
     assert page.count('class="math"') >= 2
 
 
+def test_places_have_as_many_digits_as_the_grid_tells() -> None:
+    axis = [-1.0, -0.9, -0.8]
+    assert report.place(-4.4e-5, axis) == "0.000"
+    assert report.place(0.12345, axis) == "0.123"
+    assert report.place(-31.4, [0.0, 200.0]) == "−31"
+
+
 def test_systematics_have_a_section(tmp_path: Path) -> None:
     curvatures = {"histogram": 8.0, "sally": 20.0}
     own = write_analysis(tmp_path / "in", curvatures=curvatures, systematics=SYSTEMATICS)

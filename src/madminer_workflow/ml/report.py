@@ -55,6 +55,7 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
         "with_error": with_error,
         "intervals": intervals,
         "observation": observation,
+        "place": place,
         "percent": percent,
         "share": share,
         "pairs": pairs,
@@ -230,6 +231,13 @@ def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Marku
         return _minus(f"{value:.{decimals}f}{star}")
 
     return Markup(" ∪ ".join(f"[{edge(low)}, {edge(high)}]" for low, high in ranges))
+
+
+def place(value: float, axis: Sequence[float]) -> str:
+    """A coordinate to about a hundredth of a step of its ``axis``: the grid tells no more."""
+    decimals = max(0, 2 - math.floor(math.log10(axis[1] - axis[0])))
+    # Adding zero takes the sign from a zero.
+    return _minus(f"{round(value, decimals) + 0.0:.{decimals}f}")
 
 
 def share(passed: int, generated: int) -> str:
