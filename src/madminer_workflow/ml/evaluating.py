@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.verdict import believed
+
+Found = TypeVar("Found")
 
 RESULTS = "results.json"
 ARRAYS = "arrays.npz"
@@ -108,11 +111,9 @@ def evaluate(
     settings = notes[0]["settings"]
     method = methods.get(settings["method"])
     limits, arrays, truth_checks = set_limits(directories, problem, grid, levels)
-    ensembles = [directories, *([directory] for directory in directories)]
-    checks, *diagnostics = [
-        [*method.diagnostics(each, problem), check]
-        for each, check in zip(ensembles, truth_checks, strict=True)
-    ]
+    found = of_ensemble_and_members(partial(method.diagnostics, problem=problem), directories)
+    checks, *diagnostics = [[*own, check] for own, check in zip(found, truth_checks, strict=True)]
+    information = of_ensemble_and_members(partial(method.information, problem=problem), directories)
     expected, q = limits["limits"]["rate_and_shape"], arrays["q_rate_and_shape"]
     checks += limit_checks(expected, q, grid, problem, settings, max(levels))
     summary = {
@@ -122,7 +123,7 @@ def evaluate(
         "parameters": grid.parameters,
         "expected_events": float(problem.expected_events(problem.theta_true)),
         **limits,
-        **summarise_information([method.information(each, problem) for each in ensembles]),
+        **summarise_information(information),
         "checks": checks,
         "diagnostics": diagnostics,
         "believed": believed(checks),
@@ -131,6 +132,14 @@ def evaluate(
     if problem.observed is not None:
         summary["observation"] = problem.observed.summary()
     return summary, {**arrays, "thetas": grid.thetas(), **method.per_event(directories, problem)}
+
+
+def of_ensemble_and_members(
+    find: Callable[[Sequence[Path]], Found], directories: Sequence[Path]
+) -> list[Found]:
+    """What ``find`` says of an ensemble, then of each member; a lone member is its ensemble."""
+    members = [find([directory]) for directory in directories]
+    return [members[0] if len(members) == 1 else find(directories), *members]
 
 
 def set_limits(

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -112,6 +114,17 @@ def distributions(content: dict[str, Any], kind: str) -> Figure:
             label=f"critical values, {' and '.join(map(level_words, levels))}",
         ),
     ]
+    return labelled(figure, panels, handles, content, kind)
+
+
+def labelled(
+    figure: Figure,
+    panels: Sequence[Axes],
+    handles: Sequence[Artist],
+    content: dict[str, Any],
+    kind: str,
+) -> Figure:
+    """The figure with its heading above at most two panels side by side, and a legend below."""
     style.heading(
         panels[0], panels[min(1, len(panels) - 1)], kind.replace("_", " ").capitalize(), content
     )
@@ -184,11 +197,7 @@ def coverage(content: dict[str, Any], kind: str) -> Figure:
         )
         for subject in drawn
     ]
-    style.heading(
-        panels[0], panels[min(1, len(panels) - 1)], kind.replace("_", " ").capitalize(), content
-    )
-    style.legend_below(figure, handles, 2 * min(2, len(panels)))
-    return figure
+    return labelled(figure, panels, handles, content, kind)
 
 
 def constructed(content: dict[str, Any], kind: str) -> Figure:
