@@ -33,7 +33,7 @@ test: $(READY)  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
 
 test-local: $(READY)  ## Run the whole workflow with a tiny analysis under plain yadage
-	@$(BIN)/python -m pytest -q tests/test_local_run.py
+	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
 
 test-all: test  ## Run all tests, the full reference analysis included
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m slow

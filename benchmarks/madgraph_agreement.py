@@ -18,18 +18,19 @@ import matplotlib
 import numpy as np
 import yaml
 from scipy.stats import chi2
+from tests.support.paths import REPOSITORY
 
 from madminer_workflow.analysis import load_analysis
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
-from madminer_workflow.ml import information
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.figures import style
 from madminer_workflow.ml.methods import histogram
 from madminer_workflow.ml.problem import Problem, evaluation_settings, pose_problem
 from madminer_workflow.physics import programs
+from madminer_workflow.report.figures import style
+from madminer_workflow.statistics import information
+from madminer_workflow.statistics.events import Events
 
-INPUTS = Path(__file__).parents[1] / "inputs"
+INPUTS = REPOSITORY / "inputs"
 EVENTS = {"sm": 20000, "w": 4000, "neg_w": 4000, "ww": 4000, "neg_ww": 4000}
 POINTS = {"SM": (0.0, 0.0), "CWL2 = 0.5": (0.5, 0.0), "CPWL2 = 0.5": (0.0, 0.5)}
 EDGES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.madminer_file import madminer_shares, read_sample, read_setup
-from madminer_workflow.ml.events import effective_size
+from madminer_workflow.statistics.events import effective_size
 
 DEFAULT = Path("runs/wbf/physics/combine/combined_delphes.h5")
 

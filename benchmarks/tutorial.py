@@ -26,19 +26,20 @@ from typing import Any
 
 import numpy as np
 import yaml
+from tests.support.paths import REPOSITORY
 
 from madminer_workflow.analysis import load_analysis
 from madminer_workflow.files import unpack, write_json
 from madminer_workflow.madminer_file import Sample, madminer_shares
-from madminer_workflow.ml import information as fisher
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.events import union
-from madminer_workflow.ml.information import Information
 from madminer_workflow.ml.problem import Problem, evaluation_settings, problem_of, read_data
 from madminer_workflow.ml.sampling import write_member
 from madminer_workflow.ml.training import training
+from madminer_workflow.statistics import information as fisher
+from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.information import Information
 
-REFERENCE = Path(__file__).parents[1] / "inputs" / "wbf" / "input.yml"
+REFERENCE = REPOSITORY / "inputs" / "wbf" / "input.yml"
 SEEDS = (11, 12, 13)
 CORES = 2
 COMBINED = Path("physics/combine/combined_delphes.h5")

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
-from tests import chain
+from tests.support import chain
+from tests.support.paths import DATA
 
 # Workers share the cores: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-DATA = Path(__file__).parent / "data"
-REPOSITORY = Path(__file__).parents[1]
 TOY_CROSS_SECTION = 0.001
 
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from madminer_workflow.cli import files_in, main
 from madminer_workflow.files import read_json, write_json
-from tests.chain import TINY, Physics, analysis_file, with_toys
-from tests.chain import tiny as section
+from tests.support.chain import TINY, Physics, analysis_file, with_toys
+from tests.support.chain import tiny as section
 
 STEPS = ["configure", "generate", "pythia", "delphes", "combine"]
 STEPS += ["sampling", "training", "evaluating", "toys", "plotting"]

@@ -19,8 +19,7 @@ from madminer_workflow.madminer_file import (
     read_setup,
     write_sample,
 )
-
-from .conftest import DATA
+from tests.support.paths import DATA
 
 THETAS = st.lists(st.floats(-20.0, 20.0), min_size=2, max_size=2).map(np.array)
 

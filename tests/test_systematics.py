@@ -16,7 +16,7 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.systematics import Nuisance, nuisance_parameters, weight_variations
-from tests.chain import TINY_SYSTEMATICS, Physics, analysis_file, run_physics
+from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file, run_physics
 
 SCALE = {
     "systematic_name": "scale",

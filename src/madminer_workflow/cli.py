@@ -237,7 +237,7 @@ def run(
         click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
         return
     from madminer_workflow.files import read_json
-    from madminer_workflow.ml.report import headline_text
+    from madminer_workflow.report.page import headline_text
 
     plotting = workdir / "ml" / "plotting"
     click.echo(headline_text(read_json(plotting / "results.json")))
@@ -439,7 +439,7 @@ def plotting(
     RESULTS are the `Results.tar.gz` of all methods. Writes plots/*.png and *.pdf, results.json
     and report.html.
     """
-    from madminer_workflow.ml.plotting import plotting
+    from madminer_workflow.report.plotting import plotting
 
     plotting(analysis, data, results, output, toys, observed)
 

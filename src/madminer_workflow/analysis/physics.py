@@ -7,7 +7,7 @@ from typing import Any
 
 from madminer_workflow.analysis.problems import Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, known
-from madminer_workflow.observables import ExpressionError, compile_expression
+from madminer_workflow.expressions import ExpressionError, compile_expression
 
 #: Couplings (lha_block, lha_id) that the squared matrix element of a built-in process depends on.
 BUILTIN_COUPLINGS = {"wbf_haa": {("dim6", 2), ("dim6", 5)}}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.observables import nearest_name
+from madminer_workflow.expressions import nearest_name
 
 #: Where a value is: the keys and list indices that lead to it.
 KeyPath = tuple[str | int, ...]

@@ -23,7 +23,7 @@ from madminer_workflow.analysis.sound import (
     known,
     point,
 )
-from madminer_workflow.observables import EVENT_VARIABLES, PARTICLE_LISTS
+from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS
 
 #: MadMiner names the benchmarks that it adds to the morphing basis like this.
 ADDED_BENCHMARK = "morphing_basis_vector_"

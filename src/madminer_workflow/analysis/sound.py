@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
-from madminer_workflow.observables import ExpressionError, compile_expression
+from madminer_workflow.expressions import ExpressionError, compile_expression
 
 
 class Sound:

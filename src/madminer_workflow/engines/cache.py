@@ -85,13 +85,17 @@ class Cache:
     def _code_checksum(self, command: str) -> str:
         """The checksum of this package without what the step cannot import.
 
-        ``physics`` and ``ml`` do not import each other, and neither imports the engine or sweeps: a
-        correction in one does not make the other run again.
+        ``physics`` and ``ml`` do not import each other, only its step imports ``report``, and none
+        of them imports the engine or sweeps: a correction in one leaves the others as they are.
         """
         step = re.match(r"madminer-workflow (\w+) ", command)
-        foreign = {"physics": "ml", "ml": "physics"}
+        foreign = {
+            "physics": {"ml", "report", "statistics"},
+            "ml": {"physics", "report"},
+            "report": {"physics"},
+        }
         parts = [part for part in foreign if step and self._is_step(part, step[1])]
-        excluded = {"engines", "sweep", "__pycache__", *(foreign[part] for part in parts)}
+        excluded = {"engines", "sweep", "__pycache__"}.union(*(foreign[part] for part in parts))
         name = " ".join(sorted(excluded))
         if name not in self._code:
             self._code[name] = _tree_checksum(self._package, checksum, excluded)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import kubernetes
 import yaml
 from kubernetes.client import ApiException, BatchV1Api, CoreV1Api, VersionApi
 from urllib3.exceptions import HTTPError
 
+import kubernetes
 from madminer_workflow.errors import InputError, StepError
 
 PATIENCE_SECONDS = 10

@@ -13,15 +13,20 @@ import numpy as np
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.checks.limits import limit_checks
-from madminer_workflow.ml.checks.simulation import truth_check
-from madminer_workflow.ml.information import Information, Profiled
-from madminer_workflow.ml.likelihood import expected_data, observed_data
-from madminer_workflow.ml.limits import Grid, likelihood_ratio_statistic, make_grid, summarise
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.ml.verdict import believed
+from madminer_workflow.report.verdict import believed
+from madminer_workflow.statistics.checks.limits import limit_checks
+from madminer_workflow.statistics.checks.simulation import truth_check
+from madminer_workflow.statistics.information import Information, Profiled
+from madminer_workflow.statistics.likelihood import expected_data, observed_data
+from madminer_workflow.statistics.limits import (
+    Grid,
+    likelihood_ratio_statistic,
+    make_grid,
+    summarise,
+)
 
 Found = TypeVar("Found")
 

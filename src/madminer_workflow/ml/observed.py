@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.ml.events import draw
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.events import draw
 
 if TYPE_CHECKING:
     from madminer_workflow.ml.problem import Problem

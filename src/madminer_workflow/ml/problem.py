@@ -17,8 +17,8 @@ from madminer_workflow.madminer_file import (
     read_sample,
     read_setup,
 )
-from madminer_workflow.ml.events import Events, union
 from madminer_workflow.ml.observed import Observation, observe
+from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.systematics import nuisance_parameters
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")

@@ -14,9 +14,9 @@ from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.events import Events, union
 from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.events import Events, union
 
 
 def sampling(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.likelihood import DataSets, Density, log_likelihoods
 from madminer_workflow.ml.model import model_settings
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.likelihood import DataSets, Density, log_likelihoods
 
 LARGEST_ARRAY = 20_000_000
 """Numbers in an array of parameter points by events: 160 MB."""

@@ -23,13 +23,13 @@ from scipy import sparse
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_product
 from madminer_workflow.ml.evaluating import unpack_members
-from madminer_workflow.ml.events import draw
-from madminer_workflow.ml.likelihood import KINDS, DataSets
-from madminer_workflow.ml.limits import Grid, make_grid, peak, with_nodes
 from madminer_workflow.ml.model import model_settings
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.events import draw
+from madminer_workflow.statistics.likelihood import KINDS, DataSets
+from madminer_workflow.statistics.limits import Grid, make_grid, peak, with_nodes
 
 JOB_KEYS = ("job", "njobs")
 

@@ -12,7 +12,7 @@ import awkward as ak
 import numpy as np
 from particle import Particle
 
-from madminer_workflow.observables import PARTICLE_LISTS
+from madminer_workflow.expressions import PARTICLE_LISTS
 from madminer_workflow.physics.smearing import ELEMENTARY_IDS, PARTICLE_NAMES, smear
 
 

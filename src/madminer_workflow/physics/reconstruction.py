@@ -16,7 +16,7 @@ import numpy as np
 import vector
 
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.observables import Expression, compile_expression
+from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.parton_level import smeared_objects
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from madminer_workflow.files import atomic_path, write_json
-from madminer_workflow.ml.figures import style
+from madminer_workflow.report.figures import style
 from madminer_workflow.sweep.plan import Axis, Plan
 
 Record = dict[str, Any]

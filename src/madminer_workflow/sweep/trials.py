@@ -15,13 +15,13 @@ from typing import Any
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import atomic_path, member_of, unpack, write_json
 from madminer_workflow.ml.evaluating import RESULTS, evaluating
-from madminer_workflow.ml.events import union
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
 from madminer_workflow.ml.sampling import check_defined, write_member
 from madminer_workflow.ml.training import read_samples, training
 from madminer_workflow.ml.validation_loss import validation_loss
-from madminer_workflow.ml.verdict import reason
+from madminer_workflow.report.verdict import reason
+from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
 from madminer_workflow.tracking import products

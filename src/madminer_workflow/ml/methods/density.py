@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.drawing import Arrays, draw_at, draw_thetas, joined, repeated
 from madminer_workflow.ml.methods.unbinned import (
@@ -27,6 +25,8 @@ from madminer_workflow.ml.methods.unbinned import (
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.likelihood import Density
 
 __all__ = [
     "density",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.events import draw as draw_events
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import draw as draw_events
 
 Arrays = dict[str, np.ndarray]
 

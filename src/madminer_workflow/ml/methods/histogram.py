@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml import information as fisher
-from madminer_workflow.ml.binning import (
+from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics import information as fisher
+from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
     log_probabilities,
     n_bins,
     quantile_edges,
 )
-from madminer_workflow.ml.checks.simulation import bins_check
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.likelihood import Density
-from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.nuisance import response_of_counts
-from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.checks.simulation import bins_check
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.nuisance import response_of_counts
 
 MODEL = "histogram.npz"
 

@@ -14,9 +14,6 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.events import draw as draw_events
-from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.drawing import (
     Arrays,
@@ -38,6 +35,9 @@ from madminer_workflow.ml.methods.unbinned import (
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, reference
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import draw as draw_events
+from madminer_workflow.statistics.likelihood import Density
 
 __all__ = [
     "density",

@@ -16,25 +16,25 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.analysis.methods import score_axes
-from madminer_workflow.ml.binning import (
+from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.ml.methods.unbinned import of_events
+from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.model import model_inputs, model_settings
+from madminer_workflow.ml.observed import Observation
+from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
     log_probabilities,
     n_bins,
     quantile_edges,
 )
-from madminer_workflow.ml.checks.families import score_checks
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.events import draw as draw_events
-from madminer_workflow.ml.information import Information, from_scores
-from madminer_workflow.ml.likelihood import Density
-from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.methods.unbinned import of_events
-from madminer_workflow.ml.methods.validation import with_validation
-from madminer_workflow.ml.model import model_inputs, model_settings
-from madminer_workflow.ml.nuisance import response_of_counts
-from madminer_workflow.ml.observed import Observation
-from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.checks.families import score_checks
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import draw as draw_events
+from madminer_workflow.statistics.information import Information, from_scores
+from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.nuisance import response_of_counts
 
 NUISANCE_SCALES = "nuisance_scales.npy"
 ROUNDING = 1e-6

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.checks.families import ratio_checks
-from madminer_workflow.ml.events import Events
-from madminer_workflow.ml.information import Information, from_scores
-from madminer_workflow.ml.likelihood import Density
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.model import model_inputs, model_settings, reference
 from madminer_workflow.ml.observed import Observation
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.checks.families import ratio_checks
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.information import Information, from_scores
+from madminer_workflow.statistics.likelihood import Density
 
 
 def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.events import Events
+from madminer_workflow.statistics.events import Events
 
 Draw = Callable[[Events, int], dict[str, np.ndarray]]
 

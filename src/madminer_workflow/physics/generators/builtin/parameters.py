@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.observables import compile_expression
+from madminer_workflow.expressions import compile_expression
 
 
 def coefficients(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.observables import compile_expression
+from madminer_workflow.expressions import compile_expression
 
 Place = tuple[str, tuple[int, ...]]
 """A block's name in lower case ("decay" for widths) and the integers of an entry."""

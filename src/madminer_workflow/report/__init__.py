@@ -1,0 +1,1 @@
+"""The report: results, verdict, figures, tables and the page."""

@@ -1,0 +1,312 @@
+"""``report.html`` from the content of ``results.json`` and the inline figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import combinations_with_replacement
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from scipy.stats import chi2
+
+from madminer_workflow.report.figures import KINDS, style
+from madminer_workflow.report.verdict import check_table, percent, rank
+
+SECTIONS = {
+    "verdict": "Verdict",
+    "headline": "Limits",
+    "limits": "Contours",
+    "toys": "Toys",
+    "fisher": "Fisher information",
+    "systematics": "Systematic uncertainties",
+    "diagnostics": "Diagnostics",
+    "training": "Training",
+    "observables": "Observables",
+    "setup": "Set-up",
+    "cutflow": "Cut flow",
+    "closure": "Closure",
+    "reading": "How to read this",
+}
+
+
+@dataclass(frozen=True)
+class InlineFigure:
+    """A figure for the report: its file name, section, caption, SVG and files of its data."""
+
+    name: str
+    section: str
+    caption: str
+    svg: str
+    data: Sequence[str]
+
+
+def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
+    """The whole page: no scripts, nothing loaded from elsewhere, all text escaped."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": signed,
+        "with_error": with_error,
+        "intervals": intervals,
+        "observation": observation,
+        "place": place,
+        "percent": percent,
+        "share": share,
+        "pairs": pairs,
+        "sentence": sentence,
+        "size": size,
+        "change": change,
+    }
+    here = files(__package__)
+    template = environment.from_string(here.joinpath("page.html").read_text("utf-8"))
+    css = here.joinpath("page.css").read_text("utf-8")
+    return template.render(css=css, figures=figures, **context(content, figures)) + "\n"
+
+
+def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[str, Any]:
+    """The variables of the template."""
+    levels = sorted(content["confidence_levels"], key=float)
+    parameters = content["parameters"]
+    drawn = {figure.section for figure in figures}
+    absent = {
+        "toys": "toys" not in drawn,
+        "training": "training" not in drawn,
+        "systematics": not content["systematics"],
+        "cutflow": not content["cut_flow"],
+        "closure": not content["closure"]["checks"],
+    }
+    sections = {key: title for key, title in SECTIONS.items() if not absent.get(key)}
+    methods = [
+        {**method, "colour": i % len(style.METHOD_COLOURS)}
+        for i, method in enumerate(content["methods"])
+    ]
+    by_name = {method["name"]: method for method in methods}
+    baselines = [
+        {**content["baselines"]["truth"], "title": "parton-level ceiling"},
+        {**content["baselines"]["rate"], "title": "rate only"},
+    ]
+    best = content["verdict"]["recommended"]
+    setup = content["setup"]
+    return {
+        "content": content,
+        "setup": setup,
+        "sections": list(sections.items()),
+        "section_ids": list(sections),
+        "kinds": KINDS,
+        "levels": levels,
+        "levels_words": words([percent(level) for level in levels]),
+        "thresholds_words": words([f"{chi2.ppf(float(level), 1):.3g}" for level in levels]),
+        "pair_thresholds_words": words([f"{chi2.ppf(float(level), 2):.3g}" for level in levels]),
+        "parameters": parameters,
+        "labels": label_pictures(setup["parameters"]),
+        "truth_words": point_words(setup["theta_true"]["point"]),
+        "methods": methods,
+        "ranked": [by_name[name] for name in content["verdict"]["order"]],
+        "best": by_name[best] if best else None,
+        "subjects": [*methods, *[{"settings": None, "members": None, **b} for b in baselines]],
+        "remarks": [(m["name"], remark) for m in methods for remark in m["remarks"]],
+        "has_published": any("published" in m["fisher_information"] for m in methods),
+        "volume_word": {1: "", 2: "area"}.get(len(parameters), "volume"),
+        "rate_only_methods": [
+            method["name"]
+            for method in methods
+            if method.get("fisher_information_profiled", {}).get("nuisance_parameters_in") == "rate"
+        ],
+        "entries": list(combinations_with_replacement(range(len(parameters)), 2)),
+        "check_table": check_table(methods),
+        "settings": compare_settings(methods),
+        "cut_flows": by_process(content["cut_flow"]),
+        "max_members": max((method["members"] for method in methods), default=1),
+    }
+
+
+def label_pictures(parameters: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The LaTeX label of each parameter as SVG; "" where it says no more than the name."""
+    return {
+        entry["parameter_name"]: ""
+        if entry["latex"] == entry["parameter_name"]
+        else style.label_svg(entry["latex"])
+        for entry in parameters
+    }
+
+
+def point_words(point: str | Mapping[str, float]) -> str:
+    """A parameter point in words: a benchmark's name, or its values."""
+    if isinstance(point, str):
+        return f"the benchmark {point}"
+    return words([f"{name} = {value:g}" for name, value in point.items()])
+
+
+def words(items: Sequence[str]) -> str:
+    """A list as in a sentence."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def by_process(cut_flow: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The cut flows of each process, which all have the same steps."""
+    result: dict[str, list[dict[str, Any]]] = {}
+    for flow in cut_flow:
+        result.setdefault(flow["process"], []).append(flow)
+    return result
+
+
+def compare_settings(methods: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """One row for every setting of any method, empty where a method does not have it."""
+    columns = [dict(flatten(method["settings"])) for method in methods]
+    keys = dict.fromkeys(key for column in columns for key in column if key != "name")
+    return [(key, [column.get(key, "") for column in columns]) for key in keys]
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as dotted keys and text, in a fixed order."""
+    rows = []
+    for key, value in sorted(settings.items(), key=lambda item: (isinstance(item[1], dict), item)):
+        if isinstance(value, dict) and value:
+            rows += flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", text(value)))
+    return rows
+
+
+def text(value: Any) -> str:
+    """A setting as people write it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(text(each) for each in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def pairs(settings: Mapping[str, Any], without: str = "") -> str:
+    """Settings in one line, those that are zero or not set left out."""
+    return ", ".join(
+        f"{key} {text(value)}"
+        for key, value in settings.items()
+        if (value or isinstance(value, bool)) and key != without
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with few digits and a proper minus sign."""
+    return "–" if value is None else _minus(f"{value:.{digits}g}")
+
+
+def signed(value: float | None) -> str:
+    """A pull."""
+    return "–" if value is None else _minus(f"{value:+.1f}")
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """A value and its error, both to the error's second digit."""
+    if value is None or not error:
+        return number(value)
+    decimals = 1 - math.floor(math.log10(error))
+    if decimals > 6 or error >= 1e6:
+        return _minus(f"{value:.4g} ± {error:.2g}")
+    value, error = round(value, decimals), round(error, decimals)
+    return _minus(f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}")
+
+
+def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:
+    """Intervals with digits that suit their length; a star marks ends of the grid ``axis``."""
+    if not ranges:
+        return Markup("none")
+    length = ranges[-1][1] - ranges[0][0]
+    decimals = max(0, 2 - math.floor(math.log10(length))) if length > 0.0 else 3
+    if length > 0.0 and math.log10(length) < -6:
+        decimals = 2 - math.floor(math.log10(length))
+
+    def edge(value: float) -> str:
+        star = "*" if value in (axis[0], axis[-1]) else ""
+        return _minus(f"{value:.{decimals}f}{star}")
+
+    return Markup(" ∪ ".join(f"[{edge(low)}, {edge(high)}]" for low, high in ranges))
+
+
+def place(value: float, axis: Sequence[float]) -> str:
+    """A coordinate to about a hundredth of a step of its ``axis``: the grid tells no more."""
+    decimals = max(0, 2 - math.floor(math.log10(axis[1] - axis[0])))
+    # Adding zero takes the sign from a zero.
+    return _minus(f"{round(value, decimals) + 0.0:.{decimals}f}")
+
+
+def share(passed: int, generated: int) -> str:
+    """A percentage."""
+    return f"{100.0 * passed / generated:.1f} %" if generated else "–"
+
+
+def size(systematic: Mapping[str, Any]) -> str:
+    """The size of a systematic uncertainty as its entry in the analysis file gives it."""
+    if systematic["effect"] == "norm":
+        return f"cross-section {change(systematic['norm_variation'] - 1.0)}"
+    if systematic["effect"] == "scale":
+        scales = {"mu": "μR and μF", "mur": "μR", "muf": "μF"}[systematic["scale"]]
+        return f"{scales} times {text(systematic['scale_variations'])}"
+    return (
+        f"{systematic['pdf_variation']}, {systematic['pdf_members']} members "
+        f"({systematic['pdf_error_type']}, {percent(systematic['pdf_confidence_level'])})"
+    )
+
+
+def change(value: float | None) -> str:
+    """A relative change as a signed percentage."""
+    return "–" if value is None else _minus(f"{100.0 * value:+.3g} %")
+
+
+def sentence(phrase: str) -> str:
+    """A phrase with a capital and a full stop."""
+    return f"{phrase[:1].upper()}{phrase[1:]}."
+
+
+def _minus(digits: str) -> str:
+    return digits.replace("-", "−")
+
+
+def observation(observed: Mapping[str, Any]) -> str:
+    """The observed data in words: a file of events, or pseudo-data at a point."""
+    if observed["theta"] is None:
+        return f"the {observed['events']} events in {observed['source']}"
+    return f"pseudo-data of {observed['events']} events, drawn at {observed['source']},"
+
+
+def headline_text(content: dict[str, Any]) -> str:
+    """The headline for a terminal: intervals of every method, and which one to use."""
+    level = content["verdict"]["confidence_level"]
+    kinds = {"expected": "limits", "observed": "observed"}
+    if content["observed"] is None:
+        del kinds["observed"]
+    columns_of = [(name, word) for name in content["parameters"] for word in kinds]
+    header = [
+        f"{name} {percent(level)}" + (f" {word}" if len(kinds) > 1 else "")
+        for name, word in columns_of
+    ]
+    rows = [["method", "believe", *header]]
+    for method in rank(content["methods"], content["verdict"]["kind"], level):
+        cells = [
+            str(
+                intervals(
+                    method[kinds[word]][content["verdict"]["kind"]]["intervals"][name][level],
+                    content["grid"][name],
+                )
+            )
+            for name, word in columns_of
+        ]
+        rows.append([method["name"], "yes" if method["believed"] else "no", *cells])
+    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
+        for row in rows
+    ]
+    best = content["verdict"]["recommended"]
+    advice = f"Use {best}. " if best else ""
+    return "\n".join([*lines, "", advice + content["verdict"]["sentence"]])

@@ -1,0 +1,1 @@
+"""Likelihoods, limits, information, coverage and checks of plain arrays."""

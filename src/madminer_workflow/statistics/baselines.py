@@ -1,0 +1,56 @@
+"""What any method is measured against: the rate alone, and the truth of every event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from madminer_workflow.ml.problem import Problem
+from madminer_workflow.ml.scan import chunks
+from madminer_workflow.statistics.likelihood import DataSets, Density, log_likelihoods
+
+
+def truth_density(problem: Problem, thetas: np.ndarray) -> Density:
+    """The density of partons with respect to ``theta_true``, as if they were observed: a ceiling.
+
+    From the joint likelihood ratio of every test event.
+    """
+    events = problem.test
+    reference = events.weights_at(problem.theta_true)
+    ratios = problem.setup.morphing_weights(thetas) @ events.weights.T
+    ratios = np.maximum(ratios, 1e-300) / np.maximum(reference, 1e-300)
+    totals = events.cross_section(thetas) / reference.sum()
+    return Density(
+        log_p=np.log(ratios) - np.log(totals)[:, None],
+        cells={"test": np.arange(len(events))},
+        response=(events.slopes[None], events.curvatures[None]),
+        measure=reference / reference.sum(),
+    )
+
+
+def rate_density(problem: Problem, thetas: np.ndarray) -> Density:
+    """One cell for all events: only their number counts."""
+    return Density(
+        log_p=np.zeros((len(thetas), 1)),
+        cells={name: np.zeros(len(each), dtype=int) for name, each in problem.samples().items()},
+    )
+
+
+def truth_log_likelihoods(
+    problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
+) -> dict[str, np.ndarray]:
+    """The ceiling's log likelihoods by kind, (n_sets, n_thetas), of data made of test events."""
+    # Profiling makes arrays with a number per event, parameter point and nuisance parameter.
+    size = len(problem.test) * (1 + 4 * len(problem.setup.nuisance))
+    found = [
+        log_likelihoods(truth_density(problem, chunk), data, problem, chunk, profiled)
+        for chunk in chunks(thetas, size)
+    ]
+    return {kind: np.concatenate([each[kind] for each in found], axis=1) for kind in found[0]}
+
+
+def rate_log_likelihood(
+    problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
+) -> np.ndarray:
+    """Poisson log likelihood of the number of events up to a constant, (n_sets, n_thetas)."""
+    density = rate_density(problem, thetas)
+    return log_likelihoods(density, data, problem, thetas, profiled)["rate_and_shape"]

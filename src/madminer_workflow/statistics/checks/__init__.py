@@ -1,0 +1,81 @@
+"""Whether a trained model may be believed: checks that hold for any perfect estimator.
+
+Functions of plain arrays, one module an idea. What each returns, a check, is a dict with
+
+- ``check``: its name;
+- ``value``, ``error``: what was measured and its standard error, or None;
+- ``expected``: what passes, in words; ``passed``: whether it did;
+- ``meaning``: what is measured; ``reason``: why it must pass at this threshold;
+- ``sentence``: what was found, for a reader; ``proves``: what passing shows, as in a list;
+- ``concerns``, if it is about something else than the limits;
+- ``plot``, if there is something to draw: a ``kind`` and arrays.
+
+A tolerance is what leaves limits useful. Statistical fluctuations are allowed on top of it, so
+that a perfect model fails one time in several hundred, however few the events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from madminer_workflow.statistics.plain import plain
+
+CHANCE = 0.0027
+"""How often a perfect model may fail a check: beyond three standard deviations of a Gaussian."""
+
+
+def allowance(n: int) -> float:
+    """Standard errors to allow the worst of ``n`` numbers: 3 for one, more for the worst of many.
+
+    With as many, Gaussian fluctuations fail a perfect model with probability CHANCE at most
+    (Bonferroni's inequality).
+    """
+    return float(norm.isf(0.5 * CHANCE / n))
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Mean of ``values`` (n,) under ``weights`` and its standard error.
+
+    The error has the correction of a sample of effective size 1 / sum p^2: a single event that
+    outweighs all others says nothing about its own fluctuation.
+    """
+    p = weights / weights.sum()
+    mean = float(p @ values)
+    squares = np.square(p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt((squares @ np.square(values - mean)) / (1.0 - squares.sum()))
+    return mean, float(error)
+
+
+def effective_size(weights: np.ndarray) -> float:
+    """Kish's effective number of events, (sum w)^2 / sum w^2, of ``weights`` (n,)."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def normalised(weights: np.ndarray) -> np.ndarray:
+    """``weights`` (..., n) over their sums."""
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def say(value: float, error: float | None = None) -> str:
+    """A number in a sentence, with its standard error."""
+    if not np.isfinite(value):
+        return "not a number"
+    text = f"{value:.3g}" if error is None else f"{value:.3g} ± {error:.1g}"
+    return text.replace("-", "−")
+
+
+def make(name: str, value: float, error: float | None, passed: bool, **rest: Any) -> dict[str, Any]:
+    """A check as strict JSON; ``rest`` are the other entries. Not a number never passes."""
+    return plain(
+        {
+            "check": name,
+            "value": float(value),
+            "error": None if error is None else float(error),
+            "passed": bool(passed and np.isfinite(value)),
+            **rest,
+        }
+    )

@@ -1,0 +1,66 @@
+"""Whether limits are set where the prior of the training has been.
+
+A network that is a function of the parameters has learned it where the prior put parameter points.
+Elsewhere it extrapolates, and nothing says how well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from madminer_workflow.statistics.checks import make, say
+
+CENTRAL = 0.99
+LARGEST_SHARE = 0.05
+
+
+def prior_range(prior: Mapping[str, Any], central: float) -> tuple[float, float]:
+    """The central part of one parameter's prior, as in the analysis file; all of a flat one."""
+    if prior["prior"] == "gaussian":
+        half = norm.isf(0.5 * (1.0 - central)) * prior["std"]
+        return prior["mean"] - half, prior["mean"] + half
+    return prior["min"], prior["max"]
+
+
+def extrapolation_check(
+    region: np.ndarray,
+    thetas: np.ndarray,
+    priors: Sequence[Mapping[str, Any]],
+    parameters: Sequence[str],
+) -> dict[str, Any]:
+    """The share of a confidence region that lies outside of the prior.
+
+    ``region`` (n_points,) says which of the grid's ``thetas`` (n_points, n_parameters) are in the
+    widest region; ``priors`` are those of ``parameters``, one each.
+    """
+    low, high = np.transpose([prior_range(prior, CENTRAL) for prior in priors])
+    # A grid that ends where the prior does has its last points there only up to rounding.
+    margin = 1e-9 * (high - low)
+    outside = (thetas[region] < low - margin) | (thetas[region] > high + margin)
+    share = float(np.mean(outside.any(axis=1))) if region.any() else np.nan
+    beyond = [name for name, any_ in zip(parameters, outside.any(axis=0), strict=True) if any_]
+    where = f", along {' and '.join(beyond)}" if beyond else ""
+    found = thetas[region] if region.any() else np.full((1, len(low)), np.nan)
+    return make(
+        "region within the prior",
+        share,
+        None,
+        share <= LARGEST_SHARE,
+        expected=f"at most {LARGEST_SHARE}",
+        meaning="share of the widest confidence region, of all parameters together, that lies "
+        f"outside of the central {CENTRAL:.0%} of the prior that the network was trained on",
+        reason="outside, there was hardly an event to learn from; 5 % are corners of the region, "
+        "which move no interval",
+        proves="its limits lie where it was trained",
+        sentence=f"{say(100.0 * share)} % of the confidence region lie outside of where the "
+        f"network was trained{where}.",
+        plot={
+            "kind": "extrapolation",
+            "prior": np.column_stack([low, high]),
+            "region": np.column_stack([found.min(axis=0), found.max(axis=0)]),
+        },
+    )

@@ -1,0 +1,113 @@
+"""Closure of reweighting: events of theta1, weighted with r(x | theta, theta1), are those of theta.
+
+One of the diagnostics of arXiv:1506.02169 and arXiv:1805.00020: there by eye or with another
+classifier; here for every observable by the largest difference of its two cumulative
+distributions (Kolmogorov and Smirnov). Both come from the same simulated events, so that most
+fluctuations cancel in the difference, and its error is that of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.statistics.checks import CHANCE, make, normalised, say
+
+TOLERANCE = 0.03
+
+
+def reweighting_check(
+    log_ratios: np.ndarray,
+    numerators: np.ndarray,
+    denominator: np.ndarray,
+    x: np.ndarray,
+    observables: Sequence[str],
+) -> dict[str, Any]:
+    """Largest difference of the cumulative distributions, worst observable and point.
+
+    ``log_ratios`` and ``numerators``, the weights of the events at the points, are (n_points,
+    n_events); ``denominator`` (n_events,) are weights at the reference; ``x`` has shape
+    (n_events, n_observables).
+    """
+    p1 = normalised(denominator)
+    # Largest difference first, then its error: (2, n_points, n_observables).
+    rows = [
+        [largest_difference(column, reweighted(row, p1), normalised(weights)) for column in x.T]
+        for row, weights in zip(log_ratios, numerators, strict=True)
+    ]
+    found = np.moveaxis(np.array(rows), -1, 0)
+    few = supremum_allowance(found[0].size)
+    # The worst point of every observable.
+    points = np.argmax(found[0] - few * found[1], axis=0)
+    differences, errors = np.take_along_axis(found, points[None, None, :], axis=1)[:, 0]
+    allowed = TOLERANCE + few * errors
+    worst = int(np.argmax(differences - allowed))
+    bad = [name for name, d, a in zip(observables, differences, allowed, strict=True) if not d <= a]
+    value, error = differences[worst], errors[worst]
+    return make(
+        "closure of reweighting",
+        value,
+        error,
+        not bad,
+        expected=f"0 within {TOLERANCE} and {few:.1f} standard errors, for every observable",
+        meaning="largest difference between the cumulative distribution of an observable at a "
+        "parameter point and that of events of the denominator reweighted to it with the estimated "
+        "ratio, worst observable at one standard deviation of the prior along every axis",
+        reason="with a thousand events, data differ by 0.03 from their own distribution by chance; "
+        "a mistake as large as that looks like an effect of one standard deviation",
+        proves="they reproduce every observable at other parameters",
+        sentence=f"Reweighted events miss {' and '.join(bad)}: up to {100.0 * value:.2g} % of them "
+        "are in the wrong place."
+        if bad
+        else f"Reweighted events reproduce every observable, {observables[worst]} worst: "
+        f"{say(100.0 * value)} % of the events are in the wrong place.",
+        plot={
+            "kind": "reweighting",
+            "observables": list(observables),
+            "difference": differences,
+            "error": errors,
+            "allowed": allowed,
+            "tolerance": TOLERANCE,
+        },
+    )
+
+
+def reweighted(log_ratios: np.ndarray, p1: np.ndarray) -> np.ndarray:
+    """Normalised weights (n_events,) of the denominator's events times their ratio."""
+    # What is too small or large for exp cancels in the normalisation.
+    return normalised(p1 * np.exp(log_ratios - np.max(log_ratios)))
+
+
+def largest_difference(x: np.ndarray, q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+    """Largest difference of the distributions of ``x`` under ``q`` and ``p``, and its error.
+
+    All have shape (n_events,); ``q`` and ``p`` are normalised weights of the same events. The
+    error is the largest standard error of the difference at any value of ``x``: by its influence
+    function, event i moves the difference at t by q_i (1[x_i <= t] - Q(t)) - p_i (1[x_i <= t] -
+    P(t)).
+    """
+    order = np.argsort(x, kind="stable")
+    q, p, x = q[order], p[order], x[order]
+    Q, P = np.cumsum(q), np.cumsum(p)
+
+    def split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        below = np.cumsum(values)
+        return below, below[-1] - below
+
+    (qq, qq_above), (pp, pp_above), (qp, qp_above) = map(split, (q * q, p * p, q * p))
+    variance = (1 - Q) ** 2 * qq - 2 * (1 - Q) * (1 - P) * qp + (1 - P) ** 2 * pp
+    variance += Q**2 * qq_above - 2 * Q * P * qp_above + P**2 * pp_above
+    ends = np.append(x[1:] != x[:-1], True)
+    difference = np.abs(Q - P)[ends]
+    return float(difference.max()), float(np.sqrt(np.maximum(variance[ends], 0.0).max()))
+
+
+def supremum_allowance(n: int) -> float:
+    """Standard errors to allow the largest of ``n`` largest differences.
+
+    For a Brownian bridge with standard deviation s in its middle, as Kolmogorov's law has it, the
+    largest difference exceeds c s with probability 2 exp(-c^2 / 2) at most.
+    """
+    return float(np.sqrt(2.0 * np.log(2.0 * n / CHANCE)))

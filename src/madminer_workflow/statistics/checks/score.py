@@ -1,0 +1,163 @@
+"""Properties of the score: its mean, its calibration, and the information it claims.
+
+The score t(x) that is best in the mean square is the conditional mean of the joint score t(x, z)
+(arXiv:1805.00020): its mean is zero, its covariance with the joint score is its own
+covariance, and that, the Fisher information of an event, is at most that of the joint score.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from madminer_workflow.statistics.checks import allowance, make, say, weighted_mean
+
+BIAS = 0.05
+
+CALIBRATION = (0.9, 1.25)
+"""Too small a slope fakes sensitivity; too large a one only loses some."""
+
+EXCESS = 0.05
+
+DIAGONAL_BINS = 10
+
+
+def mean_check(scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """E[t_hat] = 0 for ``scores`` (n_events, n_parameters) at the point of ``weights``."""
+    scales = np.sqrt([weighted_mean(column**2, weights)[0] for column in scores.T])
+    means = np.array([weighted_mean(column, weights) for column in scores.T])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        biases = means / scales[:, None]
+    few = allowance(len(biases))
+    worst = int(np.argmax(np.abs(biases[:, 0]) - few * biases[:, 1]))
+    value, error = biases[worst]
+    return make(
+        "mean of the score",
+        value,
+        error,
+        abs(value) <= BIAS + few * error,
+        expected=f"0 within {BIAS} and {few:.1f} standard errors",
+        meaning="mean estimated score at its own point, in units of its standard deviation, "
+        "worst parameter; it is 0 for any true score",
+        reason="a mean of 0.05 adds the same information as 0.25 % of the score's variance, which "
+        "no limit shows; a much larger one is a sign of a training that has not converged",
+        proves="its score has no bias",
+        sentence=f"The mean of the score is {say(value, error)} of its standard deviation, where "
+        "that of a true score is 0.",
+    )
+
+
+def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Slope of the ``joint`` score on ``scores``, both (n_events, n_parameters), worst one."""
+    value, error, passed, few = worst_slope(scores, joint, weights)
+    low, high = CALIBRATION
+    return make(
+        "calibration of the score",
+        value,
+        error,
+        passed,
+        expected=f"{low} to {high} within {few:.1f} standard errors",
+        meaning="slope of the parton-level score on the estimated one, worst parameter; "
+        "below 1 the network claims more information than the events have, above 1 it misses some",
+        reason="a slope of 0.9 makes the interval of an ellipse 10 % too short, which fakes "
+        "sensitivity; one of 1.25 only widens it by 25 %, and is still honest",
+        proves="its score claims neither more nor much less than the events show",
+        sentence=f"The parton-level score rises by {say(value, error)} per unit of the estimated "
+        "one, where it should by 1.",
+    )
+
+
+def nuisance_check(
+    scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
+) -> list[dict[str, Any]]:
+    """As ``calibration_check`` for the score of the nuisance parameters, (n_events, n_nuisance).
+
+    Nothing for those that change no shape.
+    """
+    shaped = joint.std(axis=0) > 1e-6
+    if not shaped.any():
+        return []
+    value, error, passed, few = worst_slope(scores[:, shaped], joint[:, shaped], weights)
+    low, high = CALIBRATION
+    return [
+        make(
+            "calibration of the nuisance score",
+            value,
+            error,
+            passed,
+            expected=f"{low} to {high} within {few:.1f} standard errors",
+            meaning="the same for the score of the nuisance parameters, on which the profiled "
+            "Fisher information depends, but no limit",
+            reason="a slope outside of these bounds makes the information on the nuisance "
+            "parameters, and what profiling them costs, wrong by more than 20 %",
+            proves="the score of its nuisance parameters is calibrated",
+            sentence="The parton-level score of the nuisance parameters rises by "
+            f"{say(value, error)} per unit of the estimated one, where it should by 1.",
+            concerns="profiled Fisher information",
+        )
+    ]
+
+
+def worst_slope(
+    estimated: np.ndarray, joint: np.ndarray, weights: np.ndarray
+) -> tuple[float, float, bool, float]:
+    """The slope of ``joint`` on ``estimated`` that is farthest from 1, relative to CALIBRATION.
+
+    Both are (n_events, n_scores). Returns it, its standard error, whether it lies within
+    CALIBRATION and the allowance, and this allowance in standard errors.
+    """
+    rows = []
+    for ours, theirs in zip(estimated.T, joint.T, strict=True):
+        square = weighted_mean(ours**2, weights)[0]
+        residual, error = weighted_mean((theirs - ours) * ours, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rows.append((1.0 + np.divide(residual, square), np.divide(error, square)))
+    slopes = np.array(rows)
+    few = allowance(len(slopes))
+    low, high = CALIBRATION
+    above = slopes[:, 0] > 1.0
+    outside = np.where(above, slopes[:, 0] - high, low - slopes[:, 0]) - few * slopes[:, 1]
+    width = np.where(above, high - 1.0, 1.0 - low)
+    worst = int(np.argmax(outside / width))
+    return float(slopes[worst, 0]), float(slopes[worst, 1]), bool(outside[worst] <= 0.0), few
+
+
+def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Largest eigenvalue of I_joint^-1/2 I_hat I_joint^-1/2, which is 1 at most.
+
+    The information of an event is the covariance of its score; both scores are (n_events,
+    n_parameters). The error is that of the ratio of information in the direction of the
+    eigenvector, from the same events.
+    """
+    p = weights / weights.sum()
+    estimated, true = scores - p @ scores, joint - p @ joint
+    ours, ceiling = ((p[:, None] * each).T @ each for each in (estimated, true))
+    if not (np.all(np.isfinite(ours)) and np.all(np.isfinite(ceiling))):
+        value = error = np.nan
+    else:
+        values, vectors = np.linalg.eigh(ceiling)
+        # Directions of which not even the truth knows anything have no ratio.
+        known = values > 1e-12 * values[-1]
+        whiten = vectors[:, known] / np.sqrt(values[known])
+        ratios, directions = np.linalg.eigh(whiten.T @ ours @ whiten)
+        value = ratios[-1]
+        direction = whiten @ directions[:, -1]
+        squares, most = (estimated @ direction) ** 2, (true @ direction) ** 2
+        error = weighted_mean(squares - value * most, weights)[1] / (p @ most)
+    few = allowance(1)
+    return make(
+        "information below the truth's",
+        value,
+        error,
+        value <= 1.0 + EXCESS + few * error,
+        expected=f"at most 1 within {EXCESS} and {few:.1f} standard errors",
+        meaning="Fisher information of the estimated score over that of the parton-level truth, "
+        "in the direction of the parameters where it is largest",
+        reason="no observable knows more than the partons' momenta; 5 % more information would "
+        "shorten intervals by 2.5 %, which is negligible",
+        proves="it has less information than the partons",
+        sentence=f"In the direction where it claims most, it has {say(value, error)} times the "
+        "information of the parton-level truth"
+        + (", which is more than there is." if not value <= 1.0 + EXCESS + few * error else "."),
+    )

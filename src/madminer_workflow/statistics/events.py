@@ -1,0 +1,118 @@
+"""Weighted events of the MadMiner file, split into training and test sets, and draws from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.madminer_file import Sample, Setup
+from madminer_workflow.statistics.nuisance import response
+
+
+@dataclass(frozen=True)
+class Events:
+    """Weighted events whose weights sum to the cross-section.
+
+    ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb.
+    ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
+    parameters (a and b of ``ml.nuisance``).
+    """
+
+    setup: Setup
+    observables: list[str]
+    x: np.ndarray
+    weights: np.ndarray
+    slopes: np.ndarray
+    curvatures: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return len(self.x)
+
+    def weights_at(self, theta: np.ndarray) -> np.ndarray:
+        """Weights in pb at a parameter point, shape (n_events,), by morphing."""
+        return self.weights @ self.setup.morphing_weights(theta)
+
+    def gradients_at(self, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of the weights, shape (n_events, n_parameters), in pb per unit parameter."""
+        return self.weights @ self.setup.morphing_gradients(theta).T
+
+    def cross_section(self, theta: np.ndarray) -> np.ndarray:
+        """Cross-section in pb at one point, or at each of (n_thetas, n_parameters) points."""
+        return self.setup.morphing_weights(theta) @ self._totals
+
+    @cached_property
+    def _totals(self) -> np.ndarray:
+        """Cross-sections of the benchmarks, (n_benchmarks,)."""
+        return self.weights.sum(axis=0)
+
+    def scores_at(self, theta: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
+        """Joint score d/dtheta log p(x, z | theta), (n_events, n_parameters), of all events.
+
+        With indices ``chosen``, of these events only.
+        """
+        weights = self.weights if chosen is None else self.weights[chosen]
+        coefficients = self.setup.morphing_weights(theta)
+        gradients = self.setup.morphing_gradients(theta).T
+        totals = self._totals
+        return (weights @ gradients) / (weights @ coefficients)[:, None] - (totals @ gradients) / (
+            totals @ coefficients
+        )
+
+    def nuisance_scores_at(self, theta: np.ndarray) -> np.ndarray:
+        """Joint score d/dnu log p(x, z | theta, nu) at nu = 0, (n_events, n_nuisance)."""
+        weights = self.weights_at(theta)
+        return self.slopes - (weights @ self.slopes) / weights.sum()
+
+    def columns(self, names: list[str]) -> np.ndarray:
+        """The observables ``names`` as columns, shape (n_events, len(names))."""
+        return self.x[:, [self.observables.index(name) for name in names]]
+
+    def part(self, start: float, stop: float) -> Events:
+        """The events between two fractions of the file, reweighted to the full cross-section."""
+        n = len(self)
+        chosen = slice(round(start * n), round(stop * n))
+        size = len(range(n)[chosen])
+        if size == 0:
+            raise InputError(
+                f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
+                "generate more events or loosen the cuts"
+            )
+        return replace(
+            self,
+            x=self.x[chosen],
+            weights=self.weights[chosen] * n / size,
+            slopes=self.slopes[chosen],
+            curvatures=self.curvatures[chosen],
+        )
+
+
+def union(sample: Sample, setup: Setup) -> Events:
+    """All events of a MadMiner file, weighted as one sample."""
+    slopes, curvatures = response(sample, setup)
+    return Events(
+        setup=setup,
+        observables=sample.observables,
+        x=sample.observations,
+        weights=sample.weights * sample.shares[:, None],
+        slopes=slopes,
+        curvatures=curvatures,
+    )
+
+
+def draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of ``n`` events drawn with replacement, in proportion to ``weights``.
+
+    Negative weights, which only rounding makes, count as zero.
+    """
+    cumulative = np.cumsum(np.maximum(weights, 0.0))
+    indices = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+    return np.minimum(indices, len(weights) - 1)
+
+
+def effective_size(weights: np.ndarray) -> float:
+    """Kish's effective number of events, (sum w)^2 / sum w^2."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -1,0 +1,202 @@
+"""Fisher information, with errors from a bootstrap over events.
+
+Definitions follow arXiv:1612.05261 and MadMiner (arXiv:1907.10621, section 4.4): for n expected
+events the information is the sum of a rate and a kinematic part. It is calculated for the physics
+parameters and the nuisance parameters together, these at 0 and after them, and reported twice: with
+the nuisance parameters fixed, and profiled, with a unit Gaussian constraint on each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from scipy import sparse
+
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.nuisance import slopes_of_counts
+
+REPLICAS = 100
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """Information on the physics parameters with the nuisance parameters profiled.
+
+    ``full`` is the information on both, (n_parameters + n_nuisance,) squared, without constraints.
+    """
+
+    matrix: np.ndarray
+    error: np.ndarray
+    full: np.ndarray
+
+
+@dataclass(frozen=True)
+class Information:
+    """A Fisher information matrix and the standard errors of its entries.
+
+    The nuisance parameters are fixed; ``profiled`` is None without any.
+    """
+
+    matrix: np.ndarray
+    error: np.ndarray
+    profiled: Profiled | None = None
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """An estimate and, (n_replicas, ...), the same in Poisson bootstrap replicas of the events."""
+
+    estimate: np.ndarray
+    replicas: np.ndarray
+
+    @property
+    def error(self) -> np.ndarray:
+        """Standard errors."""
+        return np.std(self.replicas, axis=0, ddof=1)
+
+
+def bootstrapped(
+    estimate: Callable[[np.ndarray], np.ndarray], n_events: int, seed: int
+) -> Bootstrap:
+    """``estimate`` at unit event multiplicities, and for multiplicities drawn from Poisson's law.
+
+    ``estimate`` maps multiplicities, shape (n_events,), to a matrix.
+    """
+    rng = np.random.default_rng(seed)
+    replicas = [estimate(rng.poisson(1.0, n_events).astype(float)) for _ in range(REPLICAS)]
+    return Bootstrap(estimate(np.ones(n_events)), np.array(replicas))
+
+
+def information(parts: Sequence[Bootstrap], n_parameters: int) -> Information:
+    """The sum of independent parts, each (n_parameters + n_nuisance,) squared."""
+    physics = np.s_[..., :n_parameters, :n_parameters]
+    full = np.sum([part.estimate for part in parts], axis=0)
+    # Every replica is profiled on its own: the errors of the blocks are correlated.
+    replicas = profile(np.sum([part.replicas for part in parts], axis=0), n_parameters)
+    return Information(
+        full[physics],
+        reduce(np.hypot, [part.error[physics] for part in parts]),
+        Profiled(profile(full, n_parameters), np.std(replicas, axis=0, ddof=1), full)
+        if len(full) > n_parameters
+        else None,
+    )
+
+
+def profile(full: np.ndarray, n_parameters: int) -> np.ndarray:
+    """Information on the first ``n_parameters`` with the others constrained and profiled.
+
+    ``full`` has shape (..., n, n). A unit Gaussian constraint adds 1 to the information on every
+    nuisance parameter; profiling subtracts what these take away (arXiv:1612.05261, appendix A.4).
+    """
+    n_nuisance = full.shape[-1] - n_parameters
+    mixed = full[..., n_parameters:, :n_parameters]
+    nuisance = full[..., n_parameters:, n_parameters:] + np.eye(n_nuisance)
+    lost = np.swapaxes(mixed, -1, -2) @ np.linalg.solve(nuisance, mixed)
+    return full[..., :n_parameters, :n_parameters] - lost
+
+
+def standard_deviations(matrix: np.ndarray) -> list[float | None]:
+    """Cramér-Rao: sqrt((I^-1)_ii), all parameters free; None where I cannot tell."""
+    if np.linalg.cond(matrix) > 1e12:
+        return [None] * len(matrix)
+    return [float(np.sqrt(v)) if v > 0.0 else None for v in np.diag(np.linalg.inv(matrix))]
+
+
+def of_counts(rates: np.ndarray, gradients: np.ndarray, luminosity: float) -> np.ndarray:
+    """Information of independent Poisson counts.
+
+    ``rates`` are cross-sections, shape (n_bins,), ``gradients`` their derivatives (n_bins,
+    n_parameters). Empty bins carry no information.
+    """
+    filled = rates > 0.0
+    scaled = gradients[filled] / rates[filled, None]
+    return luminosity * scaled.T @ gradients[filled]
+
+
+def histogram(
+    events: Events,
+    indices: np.ndarray,
+    n_bins: int,
+    theta: np.ndarray,
+    luminosity: float,
+    seed: int,
+) -> Bootstrap:
+    """Information in the numbers of events in bins; ``indices`` (n_events,) are those of events."""
+    weights = events.weights_at(theta)[:, None]
+    n_parameters, n_nuisance = len(events.setup.parameters), len(events.setup.nuisance)
+    columns = np.column_stack(
+        [
+            weights,
+            events.gradients_at(theta),
+            weights * np.exp(events.curvatures + events.slopes),
+            weights * np.exp(events.curvatures - events.slopes),
+        ]
+    )
+    ends = np.cumsum([1, n_parameters, n_nuisance])
+    one_per_event = np.arange(len(events) + 1)
+
+    def estimate(n: np.ndarray) -> np.ndarray:
+        # Row i of the matrix has the multiplicities of the events in bin i.
+        sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
+        nominal, gradients, up, down = np.split(sums, ends, axis=1)
+        slopes = slopes_of_counts(nominal[:, 0], up, down, events.setup)
+        everything = np.column_stack([gradients, nominal * slopes])
+        return of_counts(nominal[:, 0], everything, luminosity)
+
+    return bootstrapped(estimate, len(events), seed)
+
+
+def rate(events: Events, theta: np.ndarray, luminosity: float) -> Information:
+    """Information in the total number of events."""
+    return information([_rate(events, theta, luminosity)], len(events.setup.parameters))
+
+
+def _rate(events: Events, theta: np.ndarray, luminosity: float) -> Bootstrap:
+    return histogram(events, np.zeros(len(events), dtype=int), 1, theta, luminosity, seed=1)
+
+
+def truth(events: Events, theta: np.ndarray, luminosity: float) -> Information:
+    """Information in the parton-level truth of every event: the ceiling for any method."""
+    weights, gradients = events.weights_at(theta), events.gradients_at(theta)
+    positive = weights > 0.0
+    scores = np.column_stack(
+        [gradients[positive] / weights[positive, None], events.slopes[positive]]
+    )
+    weighted = weights[positive, None] * scores
+
+    def estimate(n: np.ndarray) -> np.ndarray:
+        return luminosity * scores.T @ (n[positive, None] * weighted)
+
+    return information([bootstrapped(estimate, len(events), seed=2)], gradients.shape[1])
+
+
+def from_scores(
+    scores: np.ndarray,
+    events: Events,
+    theta: np.ndarray,
+    luminosity: float,
+    everything: Events,
+    seed: int,
+) -> Information:
+    """Rate information plus the covariance of estimated scores, (n_events, n_scores).
+
+    As MadMiner's ``FisherInformation.full_information``: the rate comes from ``everything``,
+    the kinematics from ``events``, normalised to the same number of expected events. Scores are
+    those of the physics parameters, and of the nuisance parameters if the method estimates them:
+    otherwise these are taken to change the rate only.
+    """
+    weights = events.weights_at(theta)
+    expected = luminosity * everything.cross_section(theta)
+    missing = len(events.setup.parameters) + len(events.setup.nuisance) - scores.shape[1]
+    complete = np.pad(scores, ((0, 0), (0, missing)))
+
+    def estimate(n: np.ndarray) -> np.ndarray:
+        normalised = n * weights / (n @ weights)
+        return expected * complete.T @ (normalised[:, None] * complete)
+
+    kinematic = bootstrapped(estimate, len(events), seed)
+    rate_part = _rate(everything, theta, luminosity)
+    return information([rate_part, kinematic], len(events.setup.parameters))

@@ -1,0 +1,190 @@
+"""Likelihoods of data sets: expected, observed or toys, with nuisance parameters profiled.
+
+A method says how probable the cells of its observation are at parameter points (``Density``); cells
+are the bins of a histogram, or single events. With n_c events in cell c, mu the expected number of
+events and p_c their distribution, the logarithms of the likelihoods are, up to constants,
+
+    shape             sum_c n_c log p_c
+    rate and shape    sum_c n_c log p_c + n log mu - mu
+
+(arXiv:1007.1727). Nuisance parameters nu multiply rates by exp(a nu + b nu^2) (``ml.nuisance``) and
+have a unit Gaussian constraint around their auxiliary measurements, 0 in real and expected data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics import nuisance
+
+KINDS = ("shape", "rate_and_shape")
+
+STEPS = 50
+LARGEST_STEP = 1.0
+PRECISION = 1e-6
+
+
+@dataclass(frozen=True)
+class Density:
+    """How probable cells are at parameter points.
+
+    ``log_p``, (n_thetas, n_cells), is the logarithm of the density of cells with respect to
+    ``measure``, (n_cells,); ``cells`` maps the name of a sample of events to the cell of each.
+    ``response``, (a, b) of every cell, (n_thetas or 1, n_cells, n_nuisance), is None where a method
+    does not know how nuisance parameters change its distributions.
+    """
+
+    log_p: np.ndarray
+    cells: Mapping[str, np.ndarray]
+    response: tuple[np.ndarray, np.ndarray] | None = None
+    measure: np.ndarray | None = None
+
+    def probabilities(self) -> np.ndarray:
+        """Probability of every cell, (n_thetas, n_cells)."""
+        p = np.exp(self.log_p)
+        return p if self.measure is None else p * self.measure
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Data sets made of the events of one sample.
+
+    ``multiplicities``, (n_sets, n_events), says how often each event occurs in each, and
+    ``auxiliary``, (n_sets, n_nuisance), what measured the nuisance parameters.
+    """
+
+    sample: str
+    multiplicities: sparse.csr_array
+    auxiliary: np.ndarray
+
+    def counts(self, density: Density) -> sparse.csr_array:
+        """Numbers of events in the cells of a density, (n_sets, n_cells)."""
+        cells = density.cells[self.sample]
+        n = len(cells)
+        shape = (n, density.log_p.shape[1])
+        return self.multiplicities @ sparse.csr_array((np.ones(n), (np.arange(n), cells)), shape)
+
+
+def expected_data(problem: Problem) -> DataSets:
+    """The Asimov data set at ``theta_true``: test events weighted to the expected number."""
+    weights = problem.test.weights_at(problem.theta_true)
+    expected = problem.expected_events(problem.theta_true)
+    row = sparse.csr_array((weights * expected / weights.sum())[None, :])
+    return DataSets("test", row, np.zeros((1, len(problem.setup.nuisance))))
+
+
+def observed_data(problem: Problem) -> DataSets:
+    """The observed events as one data set, with nuisance parameters measured to be 0."""
+    row = sparse.csr_array(np.ones((1, len(problem.observed or ()))))
+    return DataSets("observed", row, np.zeros((1, len(problem.setup.nuisance))))
+
+
+def log_likelihoods(
+    density: Density,
+    data: DataSets,
+    problem: Problem,
+    thetas: np.ndarray,
+    profiled: bool = True,
+) -> dict[str, np.ndarray]:
+    """Log likelihood of every data set at every parameter point, (n_sets, n_thetas), by kind.
+
+    With nuisance parameters profiled, or fixed at 0.
+    """
+    counts = data.counts(density)
+    expected = problem.expected_events(thetas)
+    total = counts.sum(axis=1)
+    shape = counts @ density.log_p.T
+    both = shape + total[:, None] * np.log(expected) - expected
+    if not (profiled and problem.setup.nuisance):
+        return {"shape": shape, "rate_and_shape": both}
+    if density.response is None:
+        # The number of events is the only cell that knows about nuisance parameters.
+        response = rate_response(problem, thetas)
+        constant = -0.5 * np.square(data.auxiliary).sum(axis=1)
+        gains = _gains(total[:, None], expected[:, None], response, data.auxiliary, True)
+        return {"shape": shape, "rate_and_shape": both + gains - constant[:, None]}
+    rates = expected[:, None] * density.probabilities()
+    n = counts.toarray()
+    return {
+        "shape": shape + _gains(n, rates, density.response, data.auxiliary, False),
+        "rate_and_shape": both + _gains(n, rates, density.response, data.auxiliary, True),
+    }
+
+
+def rate_response(problem: Problem, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The response (a, b) of the expected number of events, each (n_thetas, 1, n_nuisance)."""
+    events = problem.everything
+    everywhere = np.zeros(len(events), dtype=int)
+    return nuisance.response_of_counts(events, everywhere, 1, thetas)
+
+
+def _gains(
+    counts: np.ndarray,
+    rates: np.ndarray,
+    response: tuple[np.ndarray, np.ndarray],
+    auxiliary: np.ndarray,
+    with_rate: bool,
+) -> np.ndarray:
+    """What profiling adds to the log likelihood of every data set, (n_sets, n_thetas)."""
+    return np.array(
+        [
+            profiling_gain(n, rates, response, measured, with_rate)
+            for n, measured in zip(counts, auxiliary, strict=True)
+        ]
+    )
+
+
+def profiling_gain(
+    counts: np.ndarray,
+    rates: np.ndarray,
+    response: tuple[np.ndarray, np.ndarray],
+    auxiliary: np.ndarray,
+    with_rate: bool,
+) -> np.ndarray:
+    """Highest log likelihood over nu, constraint included, minus that at nu = 0 without it.
+
+    ``counts`` (n_cells,) are observed, ``rates`` (n_thetas, n_cells) expected at nu = 0; without
+    rate, only their distribution counts. The maximum is found by Fisher scoring: Newton's method
+    with the expected second derivatives, which always points uphill.
+    """
+    a, b = response
+    n = counts.sum()
+    nu = np.tile(auxiliary, (len(rates), 1))
+    for _ in range(STEPS):
+        slopes = a + 2.0 * b * nu[:, None, :]
+        varied = _varied(rates, a, b, nu)
+        if not with_rate:
+            varied *= n / varied.sum(axis=1, keepdims=True)
+        weighted = varied[:, :, None] * slopes
+        gradient = _summed(counts[None, :] - varied, slopes) - (nu - auxiliary)
+        curvature = np.swapaxes(weighted, 1, 2) @ np.broadcast_to(slopes, weighted.shape)
+        if not with_rate:
+            means = weighted.sum(axis=1)
+            curvature -= means[:, :, None] * means[:, None, :] / max(n, 1e-300)
+        step = np.linalg.solve(curvature + np.eye(len(auxiliary)), gradient[:, :, None])[:, :, 0]
+        nu = nu + np.clip(step, -LARGEST_STEP, LARGEST_STEP)
+        if np.abs(step).max() < PRECISION:
+            break
+    exponents = _exponents(a, b, nu)
+    varied, nominal = (rates * np.exp(exponents)).sum(axis=1), rates.sum(axis=1)
+    lost = varied - nominal if with_rate else n * np.log(varied / nominal)
+    return exponents @ counts - lost - 0.5 * np.square(nu - auxiliary).sum(axis=1)
+
+
+def _summed(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Sums over cells of values (n_thetas, n_cells) times slopes, (n_thetas, n_nuisance)."""
+    return (values[:, None, :] @ slopes)[:, 0, :]
+
+
+def _varied(rates: np.ndarray, a: np.ndarray, b: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    return rates * np.exp(_exponents(a, b, nu))
+
+
+def _exponents(a: np.ndarray, b: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """The logarithm of the change of every cell's rate, (n_thetas, n_cells)."""
+    return ((a + b * nu[:, None, :]) @ nu[:, :, None])[:, :, 0]

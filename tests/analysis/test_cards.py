@@ -1,0 +1,257 @@
+"""Analyses with cards: what the file says of processes, systematics and detector, and its cards."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from madminer_workflow.analysis import load_analysis, problems, split
+from madminer_workflow.analysis.cards import inline, mentioned_files
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, unpack
+from madminer_workflow.physics.configure import configure, pack_models
+from tests.support.chain import set_up
+from tests.support.paths import DATA, REPOSITORY
+
+INPUTS = REPOSITORY / "inputs" / "wbf-madgraph"
+TINY = DATA / "tiny" / "input.yml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return shutil.copytree(INPUTS, tmp_path / "analysis")
+
+
+def change(folder: Path, *changes: tuple[str, str]) -> list[str]:
+    """All problems after changes of the text, without folder and line."""
+    file = folder / "input.yml"
+    text = file.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    file.write_text(text)
+    lines = [str(problem).replace(f"{folder}/", "") for problem in problems(file)]
+    return [line.split(": ", 1)[1] for line in lines]
+
+
+@pytest.mark.parametrize("name", ["input.yml", "background-only.yml"])
+def test_the_analysis_is_valid(name):
+    load_analysis(INPUTS / name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "    pythia8_card: cards/pythia8_card.dat\n",
+            "",
+            "processes[signal]: process 'signal' needs a pythia8_card: Delphes sees hadrons",
+        ),
+        (
+            "  delphes_card: delphes_card_CMS.tcl\n",
+            "",
+            "processes[signal].pythia8_card: showered events need a detector.delphes_card; "
+            "without one, leave this out",
+        ),
+        (
+            "  acceptance:",
+            "  met_noise: {abs_: 1.0}\n  acceptance:",
+            "detector.met_noise: not used with delphes_card",
+        ),
+        (
+            "    proc_card: cards/proc_card_signal.dat\n",
+            "",
+            "processes[signal]: missing key 'proc_card' (File with MadGraph's commands that define "
+            "the process (`import model`, `define`, `generate`, `add process`); without `output` "
+            "and `launch`)",
+        ),
+        (
+            "    proc_card: cards/proc_card_signal.dat\n",
+            "    proc_card: cards/proc_card_signal.dat\n    process: wbf_haa\n",
+            "processes[signal].process: not used by generator 'madgraph' (only by builtin)",
+        ),
+        (
+            "cards/run_card_signal.dat",
+            "cards/run_card.dat",
+            "processes[signal].run_card: cannot read cards/run_card.dat: No such file or directory",
+        ),
+        (
+            "delphes_card_CMS.tcl",
+            "cards/mine.tcl",
+            "detector.delphes_card: cannot read cards/mine.tcl: No such file or directory",
+        ),
+        (
+            "    systematics: [luminosity]",
+            "    systematics: [luminosty]",
+            "processes[signal].systematics[0]: unknown systematic uncertainty 'luminosty' "
+            "(expected one of luminosity, background_rate); did you mean 'luminosity'?",
+        ),
+        (
+            "norm_variation: 1.02",
+            "norm_variation: 1.0",
+            "systematics[0].norm_variation: 1 is no variation; e.g. 1.05 for 5 %",
+        ),
+        (
+            "effect: norm, norm_variation: 1.02",
+            "effect: norm, scale: mu, norm_variation: 1.02",
+            "systematics[0].scale: not used by effect 'norm' (only by scale)",
+        ),
+        (
+            "effect: norm, norm_variation: 1.02",
+            "effect: scale, scale_variations: [0.5, 1, 2, 4]",
+            "systematics[0].scale_variations: expected one or two factors other than 1, got 3",
+        ),
+        (
+            "effect: norm, norm_variation: 1.02",
+            "effect: pdf, pdf_variation: CT18NLO, pdf_members: 57, pdf_error_type: hessian",
+            "systematics[0].pdf_members: the members of type hessian come in pairs: expected an "
+            "even number",
+        ),
+        (
+            "definition: pt_j1 > 20.0",
+            "definition: 'v[0].pt > 20.0'",
+            "cuts[2].definition: 'v' exists at parton level only, not after Delphes",
+        ),
+        (
+            "  neg_ww: {CWL2: 0.4",
+            "  a_nuisance_param_0: {CWL2: 0.4",
+            "benchmarks.a_nuisance_param_0: names with '_nuisance_param_' are kept for systematic "
+            "uncertainties; rename it",
+        ),
+    ],
+)
+def test_each_mistake_is_told(folder, old, new, told):
+    assert told in change(folder, (old, new))
+
+
+def test_a_systematic_uncertainty_that_affects_nothing(folder):
+    told = change(folder, ("    is_background: true\n", "    systematics: []\n"))
+    assert "systematics[1].systematic_name: affects no process; leave it out" in told
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("effect: scale, scale: mur", "does not depend on the renormalisation scale"),
+        (
+            "effect: pdf, pdf_variation: A, pdf_members: 2, pdf_error_type: hessian",
+            "has one set of parton densities only",
+        ),
+    ],
+)
+def test_systematics_of_built_in_processes(tmp_path, entry, told):
+    file = tmp_path / "input.yml"
+    text = TINY.read_text()
+    file.write_text(f"{text}\nsystematics: [{{systematic_name: s, {entry}}}]\n")
+    assert any(told in str(problem) for problem in problems(file))
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        ("import model sm\n", "the card has no `generate` command"),
+        ("generate p p > j j\noutput here\n", "has the command `output`, which is done for you"),
+        ("generate p p > j j\nlaunch\n", "has the command `launch`, which is done for you"),
+    ],
+)
+def test_a_process_card_defines_a_process_and_nothing_else(folder, card, told):
+    (folder / "cards/proc_card_signal.dat").write_text(card)
+    assert any(told in line for line in change(folder))
+
+
+def test_a_card_must_be_text(folder):
+    (folder / "cards/pythia8_card.dat").write_bytes(b"\xff\xfe\x00")
+    assert any("not a text file" in line for line in change(folder))
+
+
+def test_cards_are_inlined_and_split(folder):
+    (folder / "mine.tcl").write_text("set ExecutionPath {}\n")
+    change(folder, ("delphes_card_CMS.tcl", "mine.tcl"))
+    analysis = load_analysis(folder / "input.yml")
+    generation, reconstruction = split(inline(analysis, folder))
+    signal = generation["processes"][0]
+    assert signal["proc_card"] == (folder / "cards/proc_card_signal.dat").read_text()
+    assert signal["ufo_model"] is None
+    assert signal["systematics"] == ["luminosity"]
+    assert generation["processes"][1]["systematics"] == ["luminosity", "background_rate"]
+    card = {"name": "mine.tcl", "text": "set ExecutionPath {}\n"}
+    assert reconstruction["detector"]["delphes_card"] == card
+    shipped = inline(load_analysis(INPUTS / "input.yml"), INPUTS)["detector"]["delphes_card"]
+    assert shipped == {"name": "delphes_card_CMS.tcl", "text": None}
+
+
+def test_a_wrong_card_of_the_shower_is_told_before_anything_is_integrated(folder, tmp_path):
+    (folder / "cards/pythia8_card.dat").write_text("PartonLevel:MPII = off\n")
+    with pytest.raises(InputError, match=r"processes\.signal\.pythia8_card: line 1: .*know"):
+        set_up(folder / "input.yml", tmp_path / "run")
+
+
+def test_learning_needs_no_cards(folder):
+    shutil.rmtree(folder / "cards")
+    with pytest.raises(InputError, match="cannot read"):
+        load_analysis(folder / "input.yml")
+    load_analysis(folder / "input.yml", cards=False)
+
+
+def test_mentioned_files(folder):
+    names = [path.name for path in mentioned_files(folder / "input.yml")]
+    assert names == [
+        "proc_card_signal.dat",
+        "run_card_signal.dat",
+        "param_card_signal.dat",
+        "pythia8_card.dat",
+        "proc_card_background.dat",
+        "run_card_background.dat",
+    ]
+    (folder / "other.yml").write_text("stages: [a, b]\n")
+    assert mentioned_files(folder / "other.yml") == []
+    (folder / "broken.yml").write_text("{")
+    assert mentioned_files(folder / "broken.yml") == []
+
+
+def model(folder: Path, name: str) -> Path:
+    place = folder / name
+    place.mkdir(parents=True)
+    for file in ("__init__.py", "particles.py"):
+        (place / file).write_text(f"# {file} of {name}\n")
+    (place / "__pycache__").mkdir()
+    (place / "__pycache__/particles.pyc").write_bytes(b"\0")
+    return place
+
+
+def test_models_travel_with_the_analysis(folder, tmp_path):
+    model(folder, "models/Mine_UFO")
+    card = "    proc_card: cards/proc_card_signal.dat\n"
+    assert change(folder, (card, f"{card}    ufo_model: models/Mine_UFO\n")) == []
+    configure(folder / "input.yml", tmp_path / "out")
+    generation = read_json(tmp_path / "out/generation.json")
+    assert generation["processes"][0]["ufo_model"] == "Mine_UFO"
+    models = unpack(tmp_path / "out/Models.tar.gz", tmp_path / "models")
+    files = sorted(path.name for path in models.rglob("*") if path.is_file())
+    assert files == ["__init__.py", "particles.py"]
+    assert folder / "models/Mine_UFO" in mentioned_files(folder / "input.yml")
+
+
+def test_no_model_there(folder):
+    card = "    proc_card: cards/proc_card_signal.dat\n"
+    (folder / "empty").mkdir()
+    told = change(folder, (card, f"{card}    ufo_model: empty\n"))
+    assert told == [
+        "processes[signal].ufo_model: empty is no UFO model: it has no __init__.py and no "
+        "particles.py"
+    ]
+    told = change(folder, ("ufo_model: empty", "ufo_model: nowhere"))
+    assert told == [
+        "processes[signal].ufo_model: there is no folder nowhere; expected that of a UFO model"
+    ]
+
+
+def test_two_models_of_one_name(folder, tmp_path):
+    processes = [
+        {"name": name, "ufo_model": model(folder, f"{name}/UFO").relative_to(folder).as_posix()}
+        for name in ("a", "b")
+    ]
+    with pytest.raises(InputError, match="have the same name"):
+        pack_models({"processes": processes}, folder, tmp_path / "Models.tar.gz")

@@ -1,0 +1,294 @@
+"""The laptop engine on a toy workflow: order, resume, failures, locks, interruption."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from madminer_workflow.engines.run import run_workflow, run_yadage
+from madminer_workflow.errors import InputError, StepError
+from tests.support.paths import DATA, REPOSITORY
+
+TOY = DATA / "toy_workflow"
+WBF = REPOSITORY / "inputs" / "wbf"
+
+
+class Toy:
+    """One work directory of the toy workflow with its two inputs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.workdir = directory / "workdir"
+        self.letters = directory / "letters.txt"
+        self.suffix = directory / "suffix.txt"
+        self.letters.write_text("a b c")
+        self.suffix.write_text("end\n")
+        self.output = io.StringIO()
+
+    def parameters(self, delay: float) -> dict[str, object]:
+        return {"letters": str(self.letters), "suffix": str(self.suffix), "delay": delay}
+
+    def run(self, delay: float = 0, workers: int = 2, fresh: bool = False) -> dict[str, str]:
+        self.output = io.StringIO()
+        console = Console(file=self.output, width=120)
+        jobs = run_yadage(
+            "workflow.yml", TOY, self.parameters(delay), self.workdir, workers, fresh, console
+        )
+        return {job.name.removeprefix("part/"): job.status for job in jobs}
+
+    @property
+    def joined(self) -> str:
+        return (self.workdir / "part/join/joined.txt").read_text().replace("\n", "")
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return Toy(tmp_path)
+
+
+def ran(statuses: dict[str, str]) -> set[str]:
+    return {name for name, status in statuses.items() if status != "reused"}
+
+
+def test_map_and_reduce_and_resume(toy: Toy):
+    everything = {"split", "double_0", "double_1", "double_2", "join"}
+    assert ran(toy.run()) == everything
+    assert toy.joined == "aabbccend"
+    assert ran(toy.run()) == set()
+    toy.suffix.write_text("END\n")
+    assert ran(toy.run()) == {"join"}
+    assert toy.joined == "aabbccEND"
+    # One new job, and the others get other numbers: only the new one is computed.
+    toy.letters.write_text("a aa b c")
+    assert ran(toy.run()) == {"split", "double_1", "join"}
+    assert toy.joined == "aaaaaabbccEND"
+    assert ran(toy.run(fresh=True)) == everything | {"double_3"}
+
+
+def test_a_change_that_changes_no_product_stops_there(toy: Toy):
+    toy.run()
+    toy.letters.write_text("a  b  c\n")
+    assert ran(toy.run()) == {"split"}
+
+
+def test_deleted_and_changed_products_are_restored(toy: Toy):
+    toy.run()
+    (toy.workdir / "part/double_1/doubled.txt").unlink()
+    (toy.workdir / "part/join/joined.txt").unlink()
+    (toy.workdir / "part/join/joined.txt").write_text("wrong")
+    assert ran(toy.run()) == set()
+    assert toy.joined == "aabbccend"
+
+
+def test_fewer_jobs_leave_no_folders_and_no_cache_behind(toy: Toy):
+    toy.run()
+    toy.letters.write_text("a")
+    toy.run()
+    folders = {path.name for path in (toy.workdir / "part").iterdir()}
+    assert folders == {"split", "double_0", "join"}
+    assert len(list((toy.workdir / "_cache").iterdir())) == 3
+    assert toy.joined == "aaend"
+
+
+@pytest.mark.parametrize(("workers", "together"), [(1, 1), (2, 2), (8, 3)])
+def test_as_many_steps_at_a_time_as_workers(toy: Toy, workers: int, together: int):
+    console = Console(file=io.StringIO())
+    jobs = run_yadage(
+        "workflow.yml", TOY, toy.parameters(0.3), toy.workdir, workers, console=console
+    )
+    doubles = [job for job in jobs if job.stage == "double"]
+    overlaps = [sum(b.started <= a.started < b.ended for b in doubles) for a in doubles]
+    assert max(overlaps) == together
+
+
+def test_failure_names_the_step_and_shows_its_log(toy: Toy):
+    toy.run()
+    toy.letters.write_text("a bad c")
+    with pytest.raises(StepError) as failure:
+        toy.run()
+    message = str(failure.value)
+    log = toy.workdir / "part/double_1/_packtivity/double_1.run.log"
+    assert "step part/double_1 failed with exit code 1" in message
+    assert "  | doubling" in message
+    assert str(log) in message
+    assert log.read_text().endswith("doubling\n")
+    assert "double FAILED" in toy.output.getvalue()
+    # What was there before is still there, and what was done meanwhile is not done again.
+    assert toy.joined == "aabbccend"
+    toy.letters.write_text("a c d")
+    assert ran(toy.run()) == {"split", "double_2", "join"}
+    assert toy.joined == "aaccddend"
+
+
+def test_what_a_failed_step_wrote_is_where_its_log_says(toy: Toy):
+    text = (TOY / "steps.yml").read_text()
+    broken = text.replace(
+        "mkdir -p {output}/jobs &&",
+        "echo no > {output}/why.txt && echo see {output}/why.txt && false &&",
+    )
+    for name, content in [
+        ("workflow.yml", (TOY / "workflow.yml").read_text()),
+        ("steps.yml", broken),
+    ]:
+        (toy.directory / name).write_text(content)
+
+    def run() -> None:
+        run_yadage("workflow.yml", toy.directory, toy.parameters(0), toy.workdir, 1)
+
+    kept = toy.workdir / "part/split/_packtivity/failed"
+    with pytest.raises(StepError, match=f"see {kept}/why.txt"):
+        run()
+    assert (kept / "why.txt").read_text() == "no\n"
+    assert [path.name for path in (toy.workdir / "part/split").iterdir()] == ["_packtivity"]
+    (toy.directory / "steps.yml").write_text(text)
+    run()
+    assert not kept.exists()
+
+
+def test_after_a_failure_waiting_steps_do_not_start(toy: Toy):
+    toy.letters.write_text("bad c d e")
+    with pytest.raises(StepError):
+        toy.run(workers=1, delay=0.2)
+    assert toy.output.getvalue().count("double started") == 1
+
+
+def test_a_step_that_refuses_its_input_makes_the_run_refuse(toy: Toy):
+    toy.letters.write_text("a")
+    toy.suffix.unlink()
+    # grep, used by the step, has exit code 2 for a file that is not there.
+    toy.letters.unlink()
+    text = (TOY / "steps.yml").read_text()
+    steps = text.replace("mkdir -p {output}/jobs &&", "grep x {letters} &&")
+    for name, text in [("workflow.yml", (TOY / "workflow.yml").read_text()), ("steps.yml", steps)]:
+        (toy.directory / name).write_text(text)
+    with pytest.raises(InputError, match=r"part/split failed with exit code 2"):
+        run_yadage("workflow.yml", toy.directory, toy.parameters(0), toy.workdir, 1)
+
+
+def test_a_promised_file_that_is_missing_is_a_failure(toy: Toy):
+    toy.letters.write_text("")
+    with pytest.raises(StepError, match=r"part/split ended well but did not publish jobs/\*.txt"):
+        toy.run()
+
+
+def test_lines_of_a_log_count_and_tell_what_was_unchanged(toy: Toy):
+    toy.run()
+    lines = toy.output.getvalue()
+    for text in ("split done in", "double 1/3 done in", "double 3/3 done in", "join done in"):
+        assert text in lines
+    toy.run()
+    assert "double 3/3 unchanged" in toy.output.getvalue()
+    assert "started" not in toy.output.getvalue()
+
+
+def test_table_on_a_terminal(toy: Toy):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    run_yadage("workflow.yml", TOY, toy.parameters(0.3), toy.workdir, 2, console=console)
+    text = screen.getvalue()
+    for part in ("split", "double", "3/3", "join", "elapsed", "part/double_0"):
+        assert part in text
+
+
+def start(toy: Toy, delay: float) -> subprocess.Popen[str]:
+    script = f"""
+        from pathlib import Path
+        from madminer_workflow.engines.run import run_yadage
+        run_yadage(
+            "workflow.yml", Path({str(TOY)!r}), {toy.parameters(delay)!r},
+            Path({str(toy.workdir)!r}), 2,
+        )
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "nothing happened in time"
+        time.sleep(0.05)
+
+
+def sleeping(delay: float) -> list[int]:
+    commands = Path("/proc").glob("[0-9]*/cmdline")
+    found = []
+    for file in commands:
+        try:
+            if f"sleep\0{delay}\0" in file.read_text():
+                found.append(int(file.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_running_and_resumes(toy: Toy, number: int):
+    delay = 60.0 + os.getpid() / 1e6
+    engine = start(toy, delay)
+    wait_for(lambda: len(sleeping(delay)) == 2)
+    engine.send_signal(number)
+    _, errors = engine.communicate(timeout=30)
+    assert engine.returncode != 0
+    assert "Run the same command again to go on" in errors
+    assert sleeping(delay) == []
+    assert not (toy.workdir / "part/double_0/doubled.txt").exists()
+    assert toy.run()["split"] == "reused"
+    assert toy.joined == "aabbccend"
+
+
+def test_two_runs_do_not_share_a_work_directory(toy: Toy):
+    delay = 60.0 + os.getpid() / 1e6
+    engine = start(toy, delay)
+    try:
+        wait_for(lambda: len(sleeping(delay)) == 2)
+        with pytest.raises(InputError, match="another run is using this directory"):
+            toy.run()
+    finally:
+        engine.send_signal(signal.SIGTERM)
+        engine.communicate(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"njobs": 0}, "njobs = 0: expected a whole number, 1 or more"),
+        ({"ntrainsamples": -1}, "ntrainsamples = -1"),
+        ({"workers": 0}, "workers = 0"),
+        ({"part": "plots"}, "expected one of all, physics, ml"),
+        ({"analysis": Path("nowhere/input.yml")}, "nowhere/input.yml: no such file"),
+        ({"part": "ml"}, "combined_delphes.h5: no such file"),
+        ({"part": "ml", "data": Path("no.h5")}, "no.h5: no such file"),
+        ({"part": "all", "data": Path("some.h5")}, "only the part ml reads events"),
+    ],
+)
+def test_bad_arguments_write_nothing(tmp_path: Path, changes: dict, message: str):
+    arguments = {"analysis": WBF, "workdir": tmp_path / "workdir"} | changes
+    with pytest.raises(InputError, match=message):
+        run_workflow(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_analysis_writes_nothing(tmp_path: Path):
+    (tmp_path / "input.yml").write_text("version: 1\nnonsense: 2\n")
+    with pytest.raises(InputError, match="nonsense"):
+        run_workflow(tmp_path, tmp_path / "workdir")
+    assert not (tmp_path / "workdir").exists()
+
+
+def test_paths_that_a_shell_would_split_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="without blanks"):
+        run_workflow(WBF, tmp_path / "my results")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        run_workflow(WBF, tmp_path / "file")

@@ -1,0 +1,219 @@
+"""Toys: drawn, fitted, joined, and what they say about coverage."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import write_json
+from madminer_workflow.ml.methods import histogram
+from madminer_workflow.ml.model import write_model
+from madminer_workflow.ml.problem import Problem, pose_problem
+from madminer_workflow.ml.sampling import toy_jobs
+from madminer_workflow.ml.scan import scan
+from madminer_workflow.ml.toys import draw_toys, read_toys, statistics, toy_points, toys
+from madminer_workflow.statistics.coverage import (
+    coverage,
+    critical_value,
+    neyman_intervals,
+    summarise_toys,
+)
+from madminer_workflow.statistics.limits import Grid, make_grid
+from tests.support import learning
+
+AXIS = {"range": [-2.0, 2.0], "resolution": 25}
+LIMITS = {
+    **learning.EVALUATION["limits"],
+    "grid": {"CWL2": AXIS, "CPWL2": AXIS},
+    "toys": {"n_toys": 400, "points": [{"CWL2": 0.21, "CPWL2": -0.1}], "resolution": 5, "njobs": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def problem(toy_file: Path) -> Problem:
+    return pose_problem(learning.EVALUATION, toy_file)
+
+
+@pytest.fixture(scope="module")
+def files(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two jobs with toys of a histogram."""
+    directory = tmp_path_factory.mktemp("toys")
+    settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
+    model = learning.model(toy_file, settings, directory)
+    # With more events, fluctuations of the few simulated ones would count, too.
+    evaluation = {**learning.EVALUATION, "limits": LIMITS, "luminosity": 3e5}
+    write_json(directory / "evaluation.json", evaluation)
+    paths = []
+    for job in toy_jobs(LIMITS["toys"]):
+        write_json(directory / "job.json", job)
+        output = directory / str(job["job"])
+        toys(directory / "evaluation.json", toy_file, directory / "job.json", [model], output)
+        paths.append(output / "Toys.npz")
+    return paths
+
+
+def test_jobs_share_the_toys() -> None:
+    assert toy_jobs({"n_toys": 0, "njobs": 4}) == []
+    assert toy_jobs({"n_toys": 3, "njobs": 4}) == [{"job": i, "njobs": 3} for i in range(3)]
+
+
+def test_toys_follow_the_expectation(problem: Problem) -> None:
+    theta = np.array([0.3, -0.2])
+    drawn = draw_toys(problem, theta, 300, np.random.default_rng(1))
+    sizes = drawn.multiplicities.sum(axis=1)
+    expected = problem.expected_events(theta)
+    assert sizes.mean() == pytest.approx(expected, abs=5.0 * np.sqrt(expected / 300))
+    assert sizes.std() == pytest.approx(np.sqrt(expected), rel=0.2)
+    weights = problem.test.weights_at(theta)
+    mean = weights @ problem.test.x[:, 0] / weights.sum()
+    found = drawn.multiplicities.sum(axis=0) @ problem.test.x[:, 0] / sizes.sum()
+    assert found == pytest.approx(mean, abs=5.0 * problem.test.x[:, 0].std() / np.sqrt(sizes.sum()))
+    again = draw_toys(problem, theta, 300, np.random.default_rng(1))
+    assert (again.multiplicities != drawn.multiplicities).nnz == 0
+
+
+def test_points_are_nodes_along_every_parameter(problem: Problem) -> None:
+    grid = make_grid(LIMITS["grid"], problem.setup.parameters)
+    points = toy_points(LIMITS, problem, grid)
+    assert [point.name for point in points if point.axis is None] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
+    along = [point.theta.tolist() for point in points if point.axis == "CPWL2"]
+    np.testing.assert_allclose(along, [[0.0, value] for value in (-2.0, -1.0, 0.0, 1.0, 2.0)])
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
+def test_statistics_of_gaussian_likelihoods(dimensions: int) -> None:
+    """q of all parameters and of each is a sum, and a single, of squared pulls."""
+    grid = Grid([f"p{i}" for i in range(dimensions)], [np.linspace(-2.0, 2.0, 9)] * dimensions)
+    best = np.random.default_rng(2).uniform(-1.0, 1.0, (20, dimensions))
+    steps = grid.thetas()[None, :, :] - best[:, None, :]
+    theta = np.full(dimensions, 0.5)
+    joint, each = statistics(-0.5 * np.sum(steps**2, axis=2), grid, theta)
+    np.testing.assert_allclose(joint, np.sum((theta - best) ** 2, axis=1), atol=1e-9)
+    np.testing.assert_allclose(each.T, (theta - best) ** 2, atol=1e-9)
+
+
+def covered(problem: Problem, directory: Path) -> dict[str, np.ndarray]:
+    """Coverage at 68 and 95 %, (2 levels, all and each of 2 parameters), by kind, of 1500 toys."""
+    settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
+    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
+    histogram.train(arrays, settings, directory, seed=1)
+    write_model(directory, {"settings": settings})
+    grid = make_grid(LIMITS["grid"], problem.setup.parameters)
+    drawn = draw_toys(problem, problem.theta_true, 1500, np.random.default_rng(3))
+    [found] = scan([directory], problem, grid.thetas(), [drawn])
+    result = {}
+    for kind, rows in found.items():
+        joint, each = statistics(rows[0], grid, problem.theta_true)
+        result[kind] = np.array(
+            [
+                [
+                    coverage(q, float(chi2.ppf(level, dof)))[0]
+                    for q, dof in ((joint, 2), (each[0], 1), (each[1], 1))
+                ]
+                for level in (0.6827, 0.95)
+            ]
+        )
+    return result
+
+
+def test_coverage_is_nominal_with_a_perfect_model(problem: Problem, tmp_path: Path) -> None:
+    """Toys from the very events that templates are made of follow Wilks' theorem."""
+    everything = problem.everything
+    perfect = replace(problem, train=everything, test=everything, luminosity=3e5)
+    for rows in covered(perfect, tmp_path).values():
+        np.testing.assert_allclose(rows[0], 0.6827, atol=4.0 * 0.012)
+        np.testing.assert_allclose(rows[1], 0.95, atol=4.0 * 0.0057)
+
+
+def test_too_few_simulated_events_cost_coverage(problem: Problem, tmp_path: Path) -> None:
+    """Ten times as many expected events as simulated ones make the limits fluctuations."""
+    for rows in covered(problem, tmp_path).values():
+        assert np.all(rows[0, 0] < 0.5)
+
+
+def test_summary_of_toys(files: list[Path]) -> None:
+    found = read_toys(files)["histogram"]
+    assert found["q_shape"].shape == (12, 400)
+    assert found["q_shape_each"].shape == (12, 2, 400)
+    assert np.all(found["q_shape"] >= 0.0)
+    grid = make_grid(LIMITS["grid"], ["CWL2", "CPWL2"])
+    parabola = np.sum((grid.thetas() / 0.2) ** 2, axis=1)
+    q = {"limits": {"shape": parabola, "rate_and_shape": parabola}}
+    summary = summarise_toys(found, {**q, "observed": q["limits"]}, grid, [0.6827, 0.95])
+    assert summary["n_toys"] == 400
+    assert [point["name"] for point in summary["points"]] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
+    for i, point in enumerate(summary["points"]):
+        own = point["kinds"]["rate_and_shape"]
+        joint = found["q_rate_and_shape"][i]
+        assert own["q"].sum() == 400
+        assert own["coverage"]["0.95"]["value"] == np.mean(joint <= chi2.ppf(0.95, 2))
+        assert own["critical"]["0.95"]["value"] == pytest.approx(np.quantile(joint, 0.95))
+        second = found["q_rate_and_shape_each"][i, 1]
+        each = own["parameters"]["CPWL2"]
+        assert each["coverage"]["0.6827"]["value"] == np.mean(second <= chi2.ppf(0.6827, 1))
+    assert summary["observed_intervals"] == summary["intervals"]
+
+
+def test_neymans_intervals_use_the_thresholds_of_toys() -> None:
+    """Twice the threshold makes a parabola's interval wider by the root of two."""
+    grid = Grid(["p"], [np.linspace(-1.0, 1.0, 81)])
+    q = (grid.axes[0] / 0.2) ** 2
+    level, wilks = 0.95, chi2.ppf(0.95, 1)
+    normal = chi2.ppf((np.arange(4000) + 0.5) / 4000, 1)
+    for scale in (1.0, 2.0):
+        points = [{"axis": "p", "theta": [value]} for value in (-1.0, 1.0)]
+        each = np.tile(scale * normal, (2, 1, 1))
+        [[low, high]] = neyman_intervals(
+            {"points": points, "q_shape_each": each}, "shape", q, grid, [level]
+        )["p"][str(level)]
+        assert high == pytest.approx(0.2 * np.sqrt(scale * wilks), rel=0.02) == -low
+
+
+def test_all_jobs_are_needed_once(files: list[Path], tmp_path: Path) -> None:
+    joined = read_toys(files)["histogram"]
+    np.testing.assert_array_equal(read_toys(files[::-1])["histogram"]["q_shape"], joined["q_shape"])
+    with pytest.raises(InputError, match=r"is one of 2 jobs with toys of histogram, of which 1"):
+        read_toys(files[:1])
+    with pytest.raises(InputError, match="holds the toys of job 0 of histogram, and so does"):
+        read_toys([files[0], files[0]])
+    (tmp_path / "no.npz").write_text("nothing")
+    with pytest.raises(InputError, match=r"no.npz: holds no toys from the step toys"):
+        read_toys([tmp_path / "no.npz"])
+
+
+def test_toys_of_other_models(files: list[Path], tmp_path: Path) -> None:
+    with np.load(files[1]) as file:
+        arrays = dict(file)
+    content: dict[str, Any] = json.loads(str(arrays.pop("content")))
+    content["settings"]["bins"] = {"x0": 3, "x1": 3}
+    np.savez(tmp_path / "other.npz", content=np.array(json.dumps(content)), **arrays)
+    with pytest.raises(InputError, match="its toys of histogram are for other models than"):
+        read_toys([files[0], tmp_path / "other.npz"])
+
+
+@given(st.integers(1, 500), st.floats(0.05, 0.99))
+def test_coverage_and_critical_values_agree(n: int, level: float) -> None:
+    q = np.random.default_rng(n).chisquare(1, n)
+    value, error = critical_value(q, level)
+    assert q.min() <= value <= q.max() and error >= 0.0
+    covered, spread = coverage(q, value)
+    assert covered == pytest.approx(level, abs=1.5 / n)
+    assert 0.0 < spread <= 0.5
+
+
+def test_errors_of_critical_values() -> None:
+    """The spread of quantiles over repetitions is what the ranks of one say."""
+    rng = np.random.default_rng(4)
+    many = [critical_value(rng.chisquare(1, 500), 0.95) for _ in range(200)]
+    values, errors = np.array(many).T
+    assert errors.mean() == pytest.approx(values.std(), rel=0.2)
+    assert values.mean() == pytest.approx(chi2.ppf(0.95, 1), rel=0.03)

@@ -1,0 +1,224 @@
+"""The report: well-formed, self-contained, escaped, and true to results.json."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from madminer_workflow.files import read_json
+from madminer_workflow.report import page as report
+from madminer_workflow.report.figures import style
+from madminer_workflow.report.plotting import plotting
+from tests.support.synthetic_analysis import REPORT, SYSTEMATICS, write_analysis
+
+EVIL = '<script>alert("1")</script> & --> $x$'
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("report")
+    notes = {**REPORT, "cut_flow": [{**REPORT["cut_flow"][0], "process": EVIL}]}
+    own = write_analysis(directory / "in", failing=("sally",), title=EVIL, report=notes)
+    plotting(own.analysis, own.data, own.results, directory / "out")
+    return directory / "out"
+
+
+@pytest.fixture(scope="module")
+def page(output: Path) -> str:
+    return (output / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def content(output: Path) -> dict[str, Any]:
+    return read_json(output / "results.json")
+
+
+class Collector(HTMLParser):
+    """Ids, attributes and visible text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for key, value in attrs:
+            if key == "id":
+                self.ids.append(value or "")
+            if key in ("src", "href"):
+                self.links.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> Collector:
+    collector = Collector()
+    collector.feed(page)
+    return collector
+
+
+def test_it_is_well_formed(page: str) -> None:
+    body = page[page.index("<html") :]
+    root = ET.fromstring(re.sub(r"<style>.*?</style>", "", body, count=1, flags=re.DOTALL))
+    assert root.tag == "html"
+
+
+def test_it_loads_nothing(page: str, parsed: Collector, output: Path) -> None:
+    others = [link for link in parsed.links if not link.startswith("#")]
+    assert all((output / link).is_file() for link in others)
+    assert {f"plots/{path.name}" for path in (output / "plots").glob("*.p*")} <= set(others)
+    assert not {"script", "link", "iframe", "object", "img"} & parsed.tags
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "@import" not in page
+    assert len(page) < 5e6
+
+
+def test_ids_are_unique_and_every_link_has_its_target(parsed: Collector) -> None:
+    assert len(parsed.ids) == len(set(parsed.ids))
+    inner = {link[1:] for link in parsed.links if link.startswith("#")}
+    assert inner <= set(parsed.ids)
+
+
+def test_text_of_the_user_is_escaped(page: str, parsed: Collector) -> None:
+    assert "<script" not in page
+    assert "script" not in parsed.tags
+    assert "".join(parsed.text).count(EVIL) >= 3
+
+
+def test_every_figure_is_there_with_its_caption(page: str, output: Path) -> None:
+    for path in (output / "plots").glob("*.png"):
+        assert f'id="figure-{path.stem}"' in page
+    assert page.count('role="img"') == len(list((output / "plots").glob("*.png")))
+
+
+def test_figures_follow_the_colours_of_the_page(page: str) -> None:
+    assert "currentColor" in page
+    assert style.INK not in page.split("</style>", 1)[1]
+    for name in {f"--c{i}" for i in range(len(style.METHOD_COLOURS))}:
+        assert len(re.findall(rf"{name}: #", page)) == 2, "one for light, one for dark"
+
+
+def test_it_opens_with_the_method_to_use(parsed: Collector) -> None:
+    words = " ".join("".join(parsed.text).split())
+    assert words.index("Use this: histogram") < words.index("Limit contours")
+    assert "sally looks more sensitive but cannot be believed" in words
+
+
+def test_numbers_are_those_of_results_json(content: dict[str, Any], parsed: Collector) -> None:
+    words = "".join(parsed.text)
+    for method in content["methods"]:
+        own = method["limits"]["rate_and_shape"]["intervals"]
+        for name, axis in content["grid"].items():
+            for level in content["confidence_levels"]:
+                assert str(report.intervals(own[name][level], axis)) in words
+        fisher = method["fisher_information"]
+        assert report.with_error(fisher["matrix"][0][0], fisher["error"][0][0]) in words
+        assert method["reason"] in words
+    assert content["version"] in words
+    assert "0.75 ± 0.02" in words or "0.750 ± 0.020" in words
+
+
+def test_parameters_have_pictures_of_their_labels(page: str) -> None:
+    assert page.count('class="math"') >= 2
+
+
+def test_places_have_as_many_digits_as_the_grid_tells() -> None:
+    axis = [-1.0, -0.9, -0.8]
+    assert report.place(-4.4e-5, axis) == "0.000"
+    assert report.place(0.12345, axis) == "0.123"
+    assert report.place(-31.4, [0.0, 200.0]) == "−31"
+
+
+def test_systematics_have_a_section(tmp_path: Path) -> None:
+    curvatures = {"histogram": 8.0, "sally": 20.0}
+    own = write_analysis(tmp_path / "in", curvatures=curvatures, systematics=SYSTEMATICS)
+    plotting(own.analysis, own.data, own.results, tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    collector = Collector()
+    collector.feed(page)
+    words = " ".join("".join(collector.text).split())
+    assert "systematics" in collector.ids and "figure-systematics" in collector.ids
+    assert "profile the nuisance parameters" in words
+    assert "cross-section +5 %" in words and "μF times 0.5, 1, 2" in words
+    assert "+41.4 %" in words
+
+
+@pytest.mark.parametrize(
+    ("systematic", "words"),
+    [
+        ({"effect": "norm", "norm_variation": 0.9}, "cross-section −10 %"),
+        (
+            {"effect": "scale", "scale": "mu", "scale_variations": [0.5, 2.0]},
+            "μR and μF times 0.5, 2",
+        ),
+        (
+            {
+                "effect": "pdf",
+                "pdf_variation": "CT18LO",
+                "pdf_members": 58,
+                "pdf_error_type": "hessian",
+                "pdf_confidence_level": 0.9,
+            },
+            "CT18LO, 58 members (hessian, 90 %)",
+        ),
+    ],
+)
+def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:
+    assert report.size(systematic) == words
+
+
+def test_no_method_to_use(tmp_path: Path) -> None:
+    own = write_analysis(tmp_path / "in", 1, failing=("histogram", "sally"))
+    plotting(own.analysis, own.data, own.results, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "Use none of these limits yet" in page
+    assert "Use this" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [
+        (154.234, 3.14, "154.2 ± 3.1"),
+        (-0.0123, 0.00456, "−0.0123 ± 0.0046"),
+        (12345.0, 678.0, "12340 ± 680"),
+        (1e-9, 2e-11, "1e−09 ± 2e−11"),
+        (2.5, None, "2.5"),
+        (None, 1.0, "–"),
+    ],
+)
+def test_values_with_errors(value: float | None, error: float | None, expected: str) -> None:
+    assert report.with_error(value, error) == expected
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([[-0.21234, 0.17896]], "[−0.212, 0.179]"),
+        ([[-1.0, 0.5]], "[−1.00*, 0.50]"),
+        ([[-0.5, -0.25], [0.25, 0.5]], "[−0.50, −0.25] ∪ [0.25, 0.50]"),
+        ([[-1e-8, 1e-8]], "[−0.0000000100, 0.0000000100]"),
+        ([], "none"),
+    ],
+)
+def test_intervals(ranges: list[list[float]], expected: str) -> None:
+    assert report.intervals(ranges, [-1.0, 0.0, 1.0]) == expected
+
+
+def test_settings_are_compared_side_by_side() -> None:
+    methods = [
+        {"settings": {"name": "a", "training": {"alpha": 10.0}, "bins": [1.0, 2.5]}},
+        {"settings": {"name": "b", "training": {"alpha": None}}},
+    ]
+    rows = dict(report.compare_settings(methods))
+    assert rows == {"bins": ["1, 2.5", ""], "training.alpha": ["10", "–"]}

@@ -1,0 +1,475 @@
+"""Plotting: figures, results.json, verdict and refusals, on synthetic results."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, write_json
+from madminer_workflow.report import distributions, summary, verdict
+from madminer_workflow.report.figures import contours, plots, style
+from madminer_workflow.report.plotting import plotting
+from madminer_workflow.statistics.limits import Grid
+from tests.support import synthetic_analysis as synthetic
+from tests.support.synthetic_analysis import FAILED, PASSED, write_analysis
+
+
+def run(own: synthetic.Analysis, output: Path) -> dict[str, Any]:
+    plotting(own.analysis, own.data, own.results, output)
+    return read_json(output / "results.json")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[synthetic.Analysis, Path]:
+    directory = tmp_path_factory.mktemp("two")
+    own = write_analysis(directory / "in", failing=("sally",))
+    run(own, directory / "out")
+    return own, directory / "out"
+
+
+EXPECTED_PLOTS = {
+    1: ["fisher_p0"],
+    2: [
+        "fisher_p0_p1",
+        "limits_p0_p1_shape",
+        "limits_p0_p1_rate_and_shape",
+        "intervals_shape",
+        "intervals_rate_and_shape",
+        "profiles_shape",
+        "profiles_rate_and_shape",
+        "corner_shape",
+        "corner_rate_and_shape",
+        "slices_shape",
+        "slices_rate_and_shape",
+        "observable_x",
+        "observable_count",
+        "closure",
+        "training_sally",
+        "score_calibration",
+    ],
+    3: [f"limits_{pair}_shape" for pair in ("p0_p1", "p0_p2", "p1_p2")],
+}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_any_number_of_parameters_and_one_member(tmp_path: Path, n: int) -> None:
+    own = write_analysis(tmp_path / "in", n, members=1)
+    content = run(own, tmp_path / "out")
+    drawn = {path.stem for path in (tmp_path / "out/plots").glob("*.png")}
+    assert set(EXPECTED_PLOTS[n]) <= drawn
+    assert any(name.startswith("limits_") for name in drawn) == (n > 1)
+    assert len(content["methods"][0]["curves"]["shape"]["pairs"]) == n * (n - 1) // 2
+
+
+def test_every_plot_exists_as_png_and_pdf(two: tuple[synthetic.Analysis, Path]) -> None:
+    _, output = two
+    for name in EXPECTED_PLOTS[2]:
+        with Image.open(output / "plots" / f"{name}.png") as image:
+            assert 500 < image.width < 4000
+            assert image.getbbox() is not None
+            assert len(image.convert("L").getcolors()) > 10, "the picture is empty"
+        assert (output / "plots" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    pictures = [path for path in (output / "plots").iterdir() if path.is_file()]
+    assert len(pictures) == 2 * len(EXPECTED_PLOTS[2])
+
+
+def test_the_same_inputs_give_the_same_bytes_in_any_order(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, output = two
+    plotting(own.analysis, own.data, own.results[::-1], tmp_path)
+    first = {p.relative_to(output): p.read_bytes() for p in output.rglob("*") if p.is_file()}
+    again = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert first.keys() == again.keys()
+    assert [path for path in first if first[path] != again[path]] == []
+
+
+def test_results_json_is_strict_and_holds_what_it_should(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    _, output = two
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    content = json.loads((output / "results.json").read_text(), parse_constant=refuse)
+    histogram, sally = content["methods"]
+    assert histogram["name"] == "histogram"
+    # q = 8 theta^2 passes 3.84 at theta = 0.693, on the linear edges of a coarse grid.
+    [[low, high]] = histogram["limits"]["shape"]["intervals"]["p0"]["0.95"]
+    assert high == pytest.approx(math.sqrt(3.84146 / 8.0), rel=1e-3) == -low
+    fisher = histogram["fisher_information"]
+    assert fisher["published"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert fisher["ratio"][0] == [8.0, None]
+    assert fisher["sigma"] == pytest.approx([1.0 / math.sqrt(8.0)] * 2)
+    assert sally["fisher_information"]["error"][0][0] == pytest.approx(
+        math.hypot(0.5, 0.1 / math.sqrt(2.0))
+    )
+    assert content["cut_flow"] == synthetic.REPORT["cut_flow"]
+    assert content["baselines"]["rate"]["fisher_information"]["sigma"] == [None, None]
+    assert content["expected_events"] == pytest.approx(1e5 * N_PB, rel=1e-6)
+    reference = content["benchmarks"][0]
+    assert reference["expected_events"] == pytest.approx(content["expected_events"])
+    assert content["setup"]["luminosity_fb"] == 100.0
+
+
+N_PB = 1e-6 * synthetic.N_EVENTS
+"""Cross-section of the synthetic events at sm."""
+
+
+def test_truth_is_at_least_as_informative_as_the_rate(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    content = read_json(two[1] / "results.json")
+    truth, rate = (
+        np.array(content["baselines"][name]["fisher_information"]["matrix"])
+        for name in ("truth", "rate")
+    )
+    assert np.linalg.eigvalsh(truth - rate).min() > 0.0
+    # Amplitude 1 + theta.z / 2: the score is z, so that I = L sigma <z^2>.
+    assert truth[0, 0] == pytest.approx(1e5 * N_PB, rel=0.2)
+
+
+def test_the_verdict_prefers_a_believed_method_to_a_more_sensitive_one(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    content = read_json(two[1] / "results.json")
+    assert content["verdict"]["order"] == ["sally", "histogram"]
+    assert content["verdict"]["recommended"] == "histogram"
+    assert "sally looks more sensitive but cannot be believed" in content["verdict"]["sentence"]
+    assert [method["believed"] for method in content["methods"]] == [True, False]
+    assert "0.75" in content["methods"][1]["reason"]
+
+
+def test_systematics_are_listed_with_what_they_cost(tmp_path: Path) -> None:
+    own = write_analysis(tmp_path / "in", 2, members=1, systematics=synthetic.SYSTEMATICS)
+    content = run(own, tmp_path / "out")
+    lumi, scale = content["systematics"]
+    assert lumi["processes"] == ["signal"]
+    assert lumi["nuisance_parameters"] == ["lumi_nuisance_param_0"]
+    assert lumi["rate_change"] == pytest.approx([1.0 / 1.05 - 1.0, 0.05])
+    assert scale["rate_change"][0] == pytest.approx(0.0, abs=0.02)
+    histogram = content["methods"][0]
+    profiled, fixed = histogram["fisher_information_profiled"], histogram["fisher_information"]
+    assert fixed["matrix"] == [[8.0, 0.0], [0.0, 8.0]]
+    # I - I_mixed^2 / (I_nuisance + 1) = 8 - 4^2 / (1 + 2 + 1).
+    assert profiled["matrix"][0] == pytest.approx([4.0, 0.0])
+    assert profiled["impact"]["all"] == pytest.approx([math.sqrt(2.0) - 1.0, 0.0])
+    assert profiled["impact"]["single"]["lumi"] == pytest.approx([math.sqrt(2.0) - 1.0, 0.0])
+    assert profiled["impact"]["single"]["scale"] == pytest.approx([0.0, 0.0])
+    assert profiled["full_parameters"][2:] == ["lumi_nuisance_param_0", "scale_nuisance_param_0"]
+    assert (tmp_path / "out/plots/systematics.png").exists()
+    for name in ("rate", "truth"):
+        baseline = content["baselines"][name]
+        lost = np.diag(baseline["fisher_information"]["matrix"]) - np.diag(
+            baseline["fisher_information_profiled"]["matrix"]
+        )
+        assert np.all(lost >= -1e-12)
+
+
+def test_results_without_systematics_do_not_mention_them(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    content = read_json(two[1] / "results.json")
+    assert content["systematics"] == []
+    for subject in [*content["methods"], *content["baselines"].values()]:
+        assert "fisher_information_profiled" not in subject
+    assert "ystematic" not in (two[1] / "report.html").read_text()
+
+
+def test_data_without_the_systematics_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own = synthetic.edited_analysis(two[0], systematics=synthetic.SYSTEMATICS)
+    message = r"its systematic uncertainties are none; expected lumi, scale"
+    with pytest.raises(InputError, match=message):
+        plotting(own.analysis, own.data, own.results, tmp_path)
+
+
+def test_the_reason_says_what_was_found() -> None:
+    assert verdict.failures([PASSED]) == []
+    assert verdict.reason([PASSED]) == "Passes its one check: its score has no bias."
+    other = {**PASSED, "check": "closure", "proves": "its ratios are normalised"}
+    assert verdict.reason([PASSED, other]) == (
+        "Passes all 2 checks: its score has no bias and its ratios are normalised."
+    )
+    assert verdict.reason([other, FAILED]) == ("Fails 1 of 2 checks. The mean is 0.75.")
+    # A value that is not known proves nothing, and is no failure.
+    unknown = {**other, "value": None}
+    assert verdict.reason([PASSED, unknown]) == "Passes all 2 checks: its score has no bias."
+    assert verdict.believed([PASSED, unknown]) and not verdict.believed([other, FAILED])
+
+
+def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
+    other = {**FAILED, "check": "closure"}
+    about = {**PASSED, "check": "nuisance score", "concerns": "profiled Fisher information"}
+    methods = [{"checks": [about, PASSED]}, {"checks": [PASSED, other]}]
+    table = verdict.check_table(methods)
+    assert [row["check"] for row in table] == ["closure", "mean of the score", "nuisance score"]
+    assert [row["cells"] for row in table] == [[None, other], [PASSED, PASSED], [about, None]]
+
+
+def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:
+    limits = {"intervals": {"p": {"0.95": [[0.0, size]] if size else []}}}
+    fisher = {"matrix": [[1.0]], "error": [[0.1]]}
+    return {
+        "name": name,
+        "believed": believed,
+        "limits": {"rate_and_shape": limits},
+        "fisher_information": fisher,
+        "checks": [PASSED],
+        "diagnostics": [[PASSED]],
+    }
+
+
+def test_verdict_without_a_believed_method() -> None:
+    own = verdict.verdict([method("a", 1.0, False), method("b", 0.5, False)], "0.95")
+    assert own["recommended"] is None
+    assert own["order"] == ["b", "a"]
+    assert own["sentence"].startswith("No method passes its checks")
+
+
+def test_a_method_without_an_interval_ranks_last() -> None:
+    own = verdict.verdict([method("none", 0.0), method("some", 3.0)], "0.95")
+    assert own["recommended"] == "some"
+    assert "inf" not in own["sentence"]
+
+
+def test_remarks_on_the_grid_and_the_ceiling() -> None:
+    def remarks(size: float, information: float = 1.0) -> list[str]:
+        truth = {"fisher_information": {"matrix": [[information]], "error": [[0.1]]}}
+        grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
+        return verdict.remarks(method("m", size), truth, grid, "0.95")
+
+    assert remarks(1.0) == []
+    assert "reaches the end of the grid" in remarks(2.0)[0]
+    assert "spans 1.0 steps" in remarks(0.1)[0]
+    assert "No 95 % interval" in remarks(0.0)[0]
+    assert "exceeds the parton-level ceiling" in remarks(1.0, information=0.5)[0]
+
+
+def test_a_check_that_does_not_concern_the_limits() -> None:
+    about = {**FAILED, "check": "nuisance score", "concerns": "profiled Fisher information"}
+    assert verdict.failures(verdict.deciding([PASSED, about])) == []
+    assert verdict.reason([PASSED, about]) == "Passes its one check: its score has no bias."
+    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
+    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
+    own = {**method("m", 1.0), "checks": [PASSED, about]}
+    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
+
+
+def test_remarks_on_members_and_what_is_unknown() -> None:
+    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
+    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
+    own = {**method("m", 1.0), "diagnostics": [[PASSED], [FAILED], [PASSED]]}
+    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    assert remark.startswith("Taken alone, 1 of its 3 members fail “mean of the score”")
+    unknown = {**PASSED, "check": "agreement", "value": None, "sentence": "Not known."}
+    own = {**method("m", 1.0), "checks": [PASSED, unknown]}
+    assert verdict.remarks(own, truth, grid, "0.95") == ["Not known."]
+
+
+def test_the_headline_is_printed(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, _ = two
+    run(own, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["method", "believe", "p0", "95", "%", "p1", "95", "%"]
+    assert lines[1].split()[:2] == ["sally", "no"]
+    assert lines[2].split()[:2] == ["histogram", "yes"]
+    assert lines[-1].startswith("Use histogram. ")
+
+
+def test_results_given_twice_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, _ = two
+    with pytest.raises(InputError, match="results of the method sally, and so does"):
+        plotting(own.analysis, own.data, [*own.results, own.results[1]], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "other"}, "there is no method other; expected one of histogram, sally"),
+        ({"settings": {"name": "sally"}}, "the method sally has other settings now"),
+        ({"expected_events": 1.0}, "evaluated for 1 expected events"),
+        ({"limits": {"shape": {"intervals": {"q": {}}}}}, "its parameters are q, not p0, p1"),
+    ],
+)
+def test_results_of_another_analysis_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    own, _ = two
+    edited = synthetic.edited_result(own.results[1], **changes)
+    with pytest.raises(InputError, match="belongs to another analysis") as caught:
+        plotting(own.analysis, own.data, [edited], tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_method_that_was_trained_otherwise_is_told(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, _ = two
+    settings = next(m for m in read_json(own.analysis)["ml"]["methods"] if m["name"] == "sally")
+    trained = {**settings, "training": {**settings["training"], "n_epochs": 77}}
+    edited = synthetic.edited_result(own.results[1], settings=trained)
+    plotting(own.analysis, own.data, [own.results[0], edited], tmp_path)
+    results = {m["name"]: m for m in read_json(tmp_path / "results.json")["methods"]}
+    usual = settings["training"]["n_epochs"]
+    said = f"Trained with training.n_epochs = 77; the analysis file says {usual}."
+    assert results["sally"]["remarks"][0] == said
+    assert said in (tmp_path / "report.html").read_text()
+    assert not any("Trained with" in remark for remark in results["histogram"]["remarks"])
+
+
+def test_data_of_another_analysis_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, _ = two
+    other = write_analysis(tmp_path, 1)
+    with pytest.raises(InputError, match="another analysis: its parameters are p0;"):
+        plotting(own.analysis, other.data, own.results, tmp_path / "out")
+
+
+def test_a_grid_that_changed_is_noticed(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path
+) -> None:
+    own, _ = two
+    ml = read_json(own.analysis)["ml"]
+    ml["limits"]["grid"]["p0"]["range"] = [-1.0, 2.0]
+    edited = synthetic.edited_analysis(own, ml=ml)
+    with pytest.raises(InputError, match="the limits grid is another one now"):
+        plotting(edited.analysis, own.data, own.results, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive"])
+def test_broken_results_are_refused(
+    two: tuple[synthetic.Analysis, Path], tmp_path: Path, content: bytes
+) -> None:
+    own, _ = two
+    broken = tmp_path / "Results.tar.gz"
+    broken.write_bytes(content)
+    with pytest.raises(InputError, match=r"Results\.tar\.gz"):
+        plotting(own.analysis, own.data, [broken], tmp_path)
+
+
+def test_a_model_is_not_a_result(two: tuple[synthetic.Analysis, Path], tmp_path: Path) -> None:
+    own, _ = two
+    write_json(tmp_path / "content" / "method.json", {})
+    synthetic.pack(tmp_path / "content", tmp_path / "Model.tar.gz")
+    with pytest.raises(InputError, match=r"Model\.tar\.gz: holds no results of a method"):
+        plotting(own.analysis, own.data, [tmp_path / "Model.tar.gz"], tmp_path)
+
+
+def test_notes_and_methods_may_be_missing(tmp_path: Path) -> None:
+    own = write_analysis(tmp_path / "in", 1, report={})
+    plotting(own.analysis, own.data, own.results[:1], tmp_path / "out")
+    content = read_json(tmp_path / "out/results.json")
+    assert content["missing"] == ["sally"]
+    assert not (tmp_path / "out/plots/closure.png").exists()
+    assert not (tmp_path / "out/plots/training_sally.png").exists()
+
+
+def test_numbers_that_are_none_do_not_break_figures(
+    two: tuple[synthetic.Analysis, Path],
+) -> None:
+    content = read_json(two[1] / "results.json")
+    curves = content["methods"][1]["curves"]["shape"]
+    curves["pairs"][0]["q"] = [[None] * 9] * 9
+    curves["profiles"]["p0"] = [None] * 9
+    content["methods"][1]["losses"][0]["validation"][1] = None
+    for plot in plots(content):
+        plot.draw()
+        plot.tables()
+
+
+def test_projections_minimise_over_the_other_parameters() -> None:
+    grid = Grid(["a", "b", "c"], [np.arange(2.0), np.arange(3.0), np.arange(4.0)])
+    q = np.random.default_rng(0).random(24)
+    found = summary.projections(q, grid, np.array([0.2, 1.9, 3.0]))
+    cube = q.reshape(2, 3, 4)
+    np.testing.assert_allclose(found["profiles"]["b"], cube.min(axis=(0, 2)), rtol=1e-5)
+    assert [pair["parameters"] for pair in found["pairs"]] == [["a", "b"], ["a", "c"], ["b", "c"]]
+    np.testing.assert_allclose(found["pairs"][1]["q"], cube.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found["slices"]["b"], cube[0, :, 3], rtol=1e-5)
+    assert found["slice_pairs"][1]["parameters"] == ["a", "c"]
+    np.testing.assert_allclose(found["slice_pairs"][1]["q"], cube[:, 2, :], rtol=1e-5)
+
+
+def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:
+    analysis = synthetic.analysis_content(2, ["sally"], "")
+    analysis["benchmarks"]["far"] = {"p0": 1.5, "p1": 1.5}
+    assert distributions.contrasting_benchmarks(analysis) == ["b0", "b1"]
+
+
+def test_histogram_edges() -> None:
+    weights = np.ones(1000)
+    integers = np.array([0.0, 1.0, 2.0, np.nan] * 250)
+    np.testing.assert_array_equal(
+        distributions.histogram_edges(integers, weights, [0.0, 9.0]), [-0.5, 0.5, 1.5, 2.5]
+    )
+    values = np.random.default_rng(0).normal(size=1000)
+    edges = distributions.histogram_edges(values, weights, None)
+    assert np.mean((values > edges[0]) & (values < edges[-1])) == pytest.approx(0.99, abs=0.01)
+    assert len(distributions.histogram_edges(np.full(5, np.nan), np.ones(5), None)) == 2
+    assert len(distributions.histogram_edges(np.full(5, 0.5), np.ones(5), None)) > 2
+
+
+def test_normalised_histogram_integrates_to_one() -> None:
+    rng = np.random.default_rng(0)
+    values, weights = rng.random(500), rng.random(500)
+    density, error = distributions.normalised_histogram(values, weights, np.linspace(0.0, 1.0, 5))
+    assert np.sum(density) * 0.25 == pytest.approx(1.0)
+    assert 0.02 < error[0] / density[0] < 0.2
+
+
+def test_a_true_score_is_calibrated(two: tuple[synthetic.Analysis, Path]) -> None:
+    content = read_json(two[1] / "results.json")
+    own = content["methods"][1]["calibration"][0]
+    assert own["parameter"] == "p0"
+    np.testing.assert_allclose(own["true"], own["estimated"], atol=1e-5)
+
+
+def test_finer_follows_a_parabola() -> None:
+    x = np.linspace(-1.0, 1.0, 7)
+    fine_x, fine_y, fine = contours.finer(x, x, (x[:, None] ** 2 + 2.0 * x**2).tolist())
+    np.testing.assert_allclose(fine, fine_x[:, None] ** 2 + 2.0 * fine_y**2, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [("$p_T$", "$p_T$ [GeV]"), (r"$\nosuchmacro$", "pt [GeV]"), ("100 %", "100 % [GeV]")],
+)
+def test_labels_fall_back_on_the_name(latex: str, expected: str) -> None:
+    assert style.label(latex, "pt", "GeV") == expected
+
+
+def test_plotting_imports_neither_torch_nor_madminer() -> None:
+    code = "import sys, madminer_workflow.report.plotting; print([m for m in sys.modules])"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "'torch'" not in modules
+    assert "'madminer.ml" not in modules
+    assert "'numpy'" in modules
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1.02, "hardly shorter than those of b"), (2.0, "2.00 times shorter")]
+)
+def test_the_sentence_says_how_much_is_gained(size: float, words: str) -> None:
+    own = verdict.verdict([method("b", size), method("a", 1.0)], "0.95")
+    assert words in own["sentence"]

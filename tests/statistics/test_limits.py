@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from madminer.limits import AsymptoticLimits
+from madminer.utils import histo
+
+from madminer_workflow.madminer_file import Setup, read_sample
+from madminer_workflow.ml.methods import histogram
+from madminer_workflow.ml.model import write_model
+from madminer_workflow.ml.problem import Problem
+from madminer_workflow.ml.scan import scan
+from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
+from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.likelihood import expected_data
+from madminer_workflow.statistics.limits import (
+    Grid,
+    below,
+    likelihood_ratio_statistic,
+    make_grid,
+    peak,
+    summarise,
+)
+
+RANGES = {
+    "CWL2": {"range": [-2.0, 2.0], "resolution": 9},
+    "CPWL2": {"range": [-1.0, 1.0], "resolution": 7},
+}
+LUMINOSITY = 3e7
+
+
+@pytest.fixture(scope="module")
+def problem(setup: Setup, toy_file: Path) -> Problem:
+    everything = union(read_sample(toy_file), setup)
+    theta = setup.theta("sm")
+    train, test = everything.part(0.0, 0.8), everything.part(0.8, 1.0)
+    return Problem(setup, everything, train, test, theta, theta, theta, LUMINOSITY, seed=1)
+
+
+def as_madminer_splits(problem: Problem) -> Problem:
+    """The problem with MadMiner's test events: it skips one, and takes rates from them."""
+    x, weights = problem.everything.x[8001:], 5.0 * problem.everything.weights[8001:]
+    test = replace(problem.everything, x=x, weights=weights)
+    return replace(problem, test=test, everything=test)
+
+
+@pytest.fixture
+def madminer(toy_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsymptoticLimits:
+    """MadMiner's limits; it calls numpy.histogramdd with an argument that numpy removed."""
+    histogramdd = np.histogramdd
+
+    def with_normed(*args: object, normed: bool = False, **kwargs: object) -> object:
+        return histogramdd(*args, density=normed, **kwargs)
+
+    monkeypatch.setattr(histo.np, "histogramdd", with_normed)
+    return AsymptoticLimits(str(toy_file))
+
+
+def test_grid_has_madminers_order(problem: Problem, madminer: AsymptoticLimits) -> None:
+    theirs, _ = madminer._make_theta_grid([(-2.0, 2.0), (-1.0, 1.0)], [9, 7])
+    ours = make_grid(RANGES, problem.setup.parameters)
+    np.testing.assert_array_equal(ours.thetas(), theirs)
+    assert ours.shape == (9, 7)
+
+
+def test_rate_limits_are_madminers(problem: Problem, madminer: AsymptoticLimits) -> None:
+    thetas = make_grid(RANGES, problem.setup.parameters).thetas()
+    _, _, _, _, theirs, _ = madminer.expected_limits(
+        mode="rate",
+        theta_true=[0.0, 0.0],
+        grid_ranges=[(-2.0, 2.0), (-1.0, 1.0)],
+        grid_resolutions=[9, 7],
+        luminosity=LUMINOSITY,
+        test_split=0.2,
+    )
+    problem = as_madminer_splits(problem)
+    [ours] = rate_log_likelihood(problem, thetas, expected_data(problem))
+    assert likelihood_ratio_statistic(theirs).max() > 4.0
+    # MadMiner rounds the observed number of events to an integer.
+    np.testing.assert_allclose(ours - ours.max(), theirs - theirs.max(), rtol=1e-3, atol=0.01)
+
+
+def train_histogram(problem: Problem, directory: Path, bins: dict[str, Any]) -> None:
+    settings = {"method": "histogram", "observables": list(bins), "bins": bins, "theta": "sm"}
+    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
+    histogram.train(arrays, settings, directory, seed=1)
+    write_model(directory, {"settings": settings})
+
+
+def expected_shape(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """The log likelihood of the shape of expected data, (n_thetas,)."""
+    [found] = scan([directory], problem, thetas, [expected_data(problem)])
+    return found["shape"][0, 0]
+
+
+def test_histogram_limits_are_madminers(
+    problem: Problem, madminer: AsymptoticLimits, tmp_path: Path
+) -> None:
+    edges = [-1.0, 0.0, 1.0]
+    train_histogram(problem, tmp_path, {"x0": edges})
+    thetas = make_grid(RANGES, problem.setup.parameters).thetas()
+    ours = expected_shape(tmp_path, as_madminer_splits(problem), thetas)
+    _, _, _, theirs, _, _ = madminer.expected_limits(
+        mode="histo",
+        hist_vars=["x0"],
+        hist_bins=[np.array([-20.0, *edges, 20.0])],
+        include_xsec=False,
+        theta_true=[0.0, 0.0],
+        grid_ranges=[(-2.0, 2.0), (-1.0, 1.0)],
+        grid_resolutions=[9, 7],
+        luminosity=LUMINOSITY,
+        sample_only_from_closest_benchmark=False,
+        n_histo_toys=None,
+        histo_theta_batchsize=1000,
+    )
+    ours_q, theirs_q = likelihood_ratio_statistic(ours), likelihood_ratio_statistic(theirs)
+    assert theirs_q.max() > 4.0
+    np.testing.assert_allclose(ours_q, theirs_q, rtol=1e-5, atol=1e-3)
+
+
+def test_no_histogram_beats_the_truth(problem: Problem, tmp_path: Path) -> None:
+    """Merging events into bins cannot add information, if templates and data are the same."""
+    problem = replace(problem, train=problem.everything, test=problem.everything)
+    thetas = make_grid(RANGES, problem.setup.parameters).thetas()
+    found = truth_log_likelihoods(problem, thetas, expected_data(problem))
+    truth = likelihood_ratio_statistic(found["shape"][0])
+    assert thetas[np.argmin(truth)] == pytest.approx([0.0, 0.0])
+    train_histogram(problem, tmp_path, {"x0": 5, "x1": 5})
+    binned = likelihood_ratio_statistic(expected_shape(tmp_path, problem, thetas))
+    elsewhere = np.any(thetas != 0.0, axis=1)
+    assert np.all(truth[elsewhere] > binned[elsewhere])
+
+
+@given(
+    center=st.floats(-0.5, 0.5),
+    width=st.floats(0.1, 0.4),
+    threshold=st.sampled_from([1.0, 3.84]),
+)
+def test_intervals_of_a_parabola(center: float, width: float, threshold: float) -> None:
+    axis = np.linspace(-2.0, 2.0, 201)
+    ((low, high),) = below(axis, ((axis - center) / width) ** 2, threshold)
+    assert low == pytest.approx(center - width * np.sqrt(threshold), abs=0.003)
+    assert high == pytest.approx(center + width * np.sqrt(threshold), abs=0.003)
+
+
+def test_intervals_that_are_split_or_open() -> None:
+    axis = np.linspace(-2.0, 2.0, 401)
+    two = below(axis, 9.0 * (np.abs(axis) - 1.0) ** 2, 1.0)
+    np.testing.assert_allclose(two, [[-4 / 3, -2 / 3], [2 / 3, 4 / 3]], atol=0.01)
+    assert below(axis, np.zeros_like(axis), 1.0) == [[-2.0, 2.0]]
+    assert below(axis, np.full_like(axis, 5.0), 1.0) == []
+
+
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_peaks_of_paraboloids_lie_between_nodes(dimensions: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    axes = [np.sort(rng.uniform(-2.0, 2.0, 4)) for _ in range(dimensions)]
+    axes = [np.unique(np.concatenate([[-2.5, 2.5], axis])) for axis in axes]
+    root = rng.normal(size=(dimensions, dimensions)) * 0.3
+    curvature = root @ root.T + 0.5 * np.eye(dimensions)
+    centre = rng.uniform(-1.0, 1.0, dimensions)
+    steps = Grid([], axes).thetas() - centre
+    values = 7.0 - 0.5 * np.einsum("ni,ij,nj->n", steps, curvature, steps)
+    [height], [place] = peak(values[None, :], axes)
+    # Where the paraboloid is not used, the highest node stands.
+    found = np.allclose([height, *place], [7.0, *centre])
+    assert found or height == values.max()
+    assert values.max() <= height < 7.0 + 1e-9
+
+
+def test_peaks_that_are_nodes() -> None:
+    axis = np.linspace(-1.0, 1.0, 5)
+    edge = peak(axis[None, :] ** 2 + axis, [axis])
+    np.testing.assert_allclose([edge[0][0], edge[1][0, 0]], [2.0, 1.0])
+    steep = -200.0 * (axis - 0.1) ** 2
+    assert peak(steep[None, :], [axis])[0][0] == steep.max(), "too steep to be told from nodes"
+    gentle = -2.0 * (axis - 0.1) ** 2
+    assert peak(gentle[None, :], [axis])[1][0, 0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
+def test_gaussian_limits_in_any_dimension(dimensions: int) -> None:
+    names = [f"p{i}" for i in range(dimensions)]
+    grid = Grid(names, [np.linspace(-1.0, 1.0, 15)] * dimensions)
+    q = np.sum((grid.thetas() / 0.3) ** 2, axis=1)
+    summary = summarise(q, grid, [0.6827, 0.95])
+    assert summary["best_fit"] == pytest.approx([0.0] * dimensions)
+    for name in names:
+        ((low, high),) = summary["intervals"][name]["0.6827"]
+        assert (low, high) == pytest.approx((-0.3, 0.3), abs=0.01)
+    assert (
+        summary["allowed_volume"]["0.6827"] < summary["allowed_volume"]["0.95"] <= 2.0**dimensions
+    )

@@ -1,0 +1,188 @@
+"""Made-up content of results.json for figures: any number of parameters, data, toys, members."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.stats import chi2
+
+from madminer_workflow.report import verdict
+from madminer_workflow.report.summary import plain, projections
+from madminer_workflow.statistics.coverage import threshold_summary
+from madminer_workflow.statistics.limits import Grid, summarise
+
+LEVELS = ["0.6827", "0.95"]
+KINDS = ("rate_and_shape", "shape")
+LABELS = [r"$c_{HW}$", r"$c_{H\Box}$", r"$c_{Hq}^{(3)}$", r"$c_{H\tilde{W}}$"]
+METHODS = {"histogram": 1.0, "sally": 1.6, "alices": 1.8, "scandal": 2.2}
+"""How much each knows, relative to the histogram."""
+
+TRUTH = 2.6
+
+
+def likelihood(
+    grid: Grid, strength: float, best: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """q of correlated parameters with a cubic term, and the matrix of the quadratic one."""
+    n = len(grid.parameters)
+    half = rng.normal(size=(n, n))
+    matrix = 12.0 * strength * (np.eye(n) + 0.25 * (half + half.T) / np.sqrt(n))
+    shift = grid.thetas() - best
+    q = np.einsum("ki,ij,kj->k", shift, matrix, shift) * (1.0 + 0.25 * np.tanh(shift.sum(axis=1)))
+    return q - q.min(), matrix
+
+
+def make(
+    n: int,
+    methods: tuple[str, ...] = ("histogram", "sally", "alices"),
+    members: int = 3,
+    observed: bool = False,
+    toys: int = 0,
+    failing: tuple[str, ...] = (),
+    resolution: int = 15,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Everything that figures read, for ``n`` parameters."""
+    rng = np.random.default_rng(seed)
+    names = [f"c{i}" for i in range(n)]
+    grid = Grid(names, [np.linspace(-1.2, 1.2, resolution)] * n)
+    truth, far = np.zeros(n), rng.normal(0.0, 0.15, n)
+
+    def limits(strength: float, best: np.ndarray, several: int) -> tuple[Any, Any, Any]:
+        state = np.random.default_rng(seed)
+        own, matrix = likelihood(grid, strength, best, state)
+        each = [
+            likelihood(
+                grid,
+                strength * rng.uniform(0.85, 1.15),
+                best + rng.normal(0.0, 0.01, n),
+                np.random.default_rng(seed),
+            )
+            for _ in range(several)
+        ]
+        levels = [float(level) for level in LEVELS]
+        summary = summarise(own, grid, levels)
+        every = [summarise(q, grid, levels)["intervals"] for q, _ in each]
+        summary["member_intervals"] = {
+            name: {level: [e[name][level] for e in every] for level in LEVELS} for name in names
+        }
+        curves = projections(own, grid, truth)
+        profiles = [projections(q, grid, truth)["profiles"] for q, _ in each]
+        curves["member_profiles"] = {name: [p[name] for p in profiles] for name in names}
+        return summary, curves, [matrix, *(m for _, m in each)]
+
+    def subject(name: str, strength: float, several: int, seen: bool) -> dict[str, Any]:
+        own: dict[str, Any] = {"name": name, "limits": {}, "curves": {}}
+        for kind in KINDS:
+            factor = strength * (1.0 if kind == "rate_and_shape" else 0.7)
+            own["limits"][kind], own["curves"][kind], matrices = limits(factor, truth, several)
+            if seen:
+                data = limits(factor, far, several)
+                own.setdefault("observed", {})[kind] = data[0]
+                own.setdefault("observed_curves", {})[kind] = data[1]
+        matrix, *each = matrices
+        own["fisher_information"] = {
+            "matrix": matrix,
+            "error": 0.06 * np.abs(matrix),
+            "sigma": np.sqrt(np.diag(np.linalg.inv(matrix))),
+            "members": each,
+        }
+        return own
+
+    def toy(own: dict[str, Any]) -> dict[str, Any]:
+        points = []
+        for name, theta in (("sm", truth), (None, truth + 0.3)):
+            kinds = {}
+            for kind in KINDS:
+                joint = chi2.rvs(n, size=toys, random_state=rng) * 1.1
+                each = chi2.rvs(1, size=(n, toys), random_state=rng) * 1.1
+                edges = np.linspace(0.0, 12.0, 25)
+                levels = [float(level) for level in LEVELS]
+                kinds[kind] = {
+                    **threshold_summary(joint, n, levels),
+                    "edges": edges,
+                    "q": np.histogram(np.minimum(joint, 12.0), edges)[0],
+                    "parameters": {
+                        p: threshold_summary(row, 1, levels)
+                        for p, row in zip(names, each, strict=True)
+                    },
+                }
+            points.append({"name": name, "theta": theta, "kinds": kinds})
+
+        def wider(part: str) -> dict[str, Any]:
+            return {
+                kind: {
+                    p: {
+                        level: [[1.06 * low, 1.04 * high] for low, high in ranges]
+                        for level, ranges in each.items()
+                    }
+                    for p, each in own[part][kind]["intervals"].items()
+                }
+                for kind in KINDS
+            }
+
+        found = {"n_toys": toys, "points": points, "intervals": wider("limits")}
+        return found | ({"observed_intervals": wider("observed")} if observed else {})
+
+    found = []
+    for name in methods:
+        several = 1 if name == "histogram" else members
+        own = subject(name, METHODS[name], several, observed)
+        passed = name not in failing
+        check = {
+            "check": "mean of the score",
+            "value": 0.01,
+            "expected": "0",
+            "passed": passed,
+            "meaning": "",
+        }
+        own |= {
+            "members": several,
+            "believed": passed,
+            "settings": {"name": name},
+            "checks": [check],
+            "diagnostics": [[check]] * several,
+            "losses": [{}] * several,
+            "calibration": None,
+            "remarks": [],
+        }
+        if toys:
+            own["toys"] = toy(own)
+        found.append(own)
+    rate = subject("rate", 0.05, 0, observed)
+    rate["limits"] = {"rate_and_shape": rate["limits"]["rate_and_shape"]}
+    rate["curves"] = {"rate_and_shape": rate["curves"]["rate_and_shape"]}
+    content = {
+        "version": "1.0",
+        "analysis": {"name": "made-up", "title": "Made-up results", "seed": 1},
+        "setup": {
+            "parameters": [
+                {"parameter_name": name, "latex": LABELS[i % len(LABELS)]}
+                for i, name in enumerate(names)
+            ],
+            "processes": [{"name": "signal", "run": {"ebeam1": 6500.0, "ebeam2": 6500.0}}],
+            "luminosity_fb": 300.0,
+            "theta_true": {"point": "sm", "theta": truth},
+            "fisher_theta": {"benchmark": "sm", "theta": truth},
+        },
+        "parameters": names,
+        "grid": dict(zip(names, grid.axes, strict=True)),
+        "confidence_levels": LEVELS,
+        "benchmarks": [],
+        "observables": [],
+        "closure": {"checks": []},
+        "systematics": [],
+        "observed": {"source": "sm", "events": 300, "theta": None, "description": ""}
+        if observed
+        else None,
+        "baselines": {"rate": rate, "truth": subject("truth", TRUTH, 0, False)},
+        "methods": found,
+    }
+    content = plain(content)
+    content["verdict"] = verdict.verdict(content["methods"], LEVELS[-1])
+    assert len(list(combinations(names, 2))) == len(
+        content["methods"][0]["curves"]["shape"]["pairs"]
+    )
+    return content

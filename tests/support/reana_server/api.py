@@ -1,0 +1,342 @@
+"""The REST interface: routes, checks and answers of the operations that reana-client uses."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import pprint
+import re
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bravado_core.request import IncomingRequest, unmarshal_request
+from bravado_core.response import OutgoingResponse, get_response_spec, validate_response
+from bravado_core.spec import Spec
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from tests.support.reana_server.job import now
+from tests.support.reana_server.runs import Run
+
+USER = "00000000-0000-0000-0000-000000000000"
+BACKENDS = ["kubernetes", "htcondorcern", "slurmcern"]
+DESCRIPTION = "openapi_specifications/reana_server.json"
+
+
+class RefusedError(Exception):
+    """An answer other than 200: its status code and message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+class Incoming(IncomingRequest):
+    """A request as bravado-core wants to see it."""
+
+    def __init__(self, request: Request, path: dict[str, str]) -> None:
+        self.request, self.path = request, path
+        self.query, self.headers = request.args.to_dict(), request.headers
+        self.form: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+
+    def json(self, **_: Any) -> Any:
+        if self.request.mimetype == "application/octet-stream":
+            return "a file, which is read as a stream"
+        return json.loads(self.request.get_data())
+
+
+class Outgoing(OutgoingResponse):
+    """A JSON answer as bravado-core wants to see it."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.content_type, self.headers, self.answer = "application/json", {}, answer
+        self.text = json.dumps(answer)
+        self.raw_bytes = self.text.encode()
+
+    def json(self, **_: Any) -> Any:
+        return self.answer
+
+
+class ReanaServer:
+    """The application. ``problems`` collects everything that breaks the official description."""
+
+    def __init__(self, directory: Path, token: str, python_path: str = "") -> None:
+        """Keep workspaces in ``directory``; engines find packages in ``python_path`` first."""
+        self.directory, self.token, self.python_path = directory, token, python_path
+        self.runs: list[Run] = []
+        self.problems: list[str] = []
+        description = json.loads((files("reana_commons") / DESCRIPTION).read_text())
+        self.description = Spec.from_dict(description, config={"use_models": False})
+        self.routes = Map(
+            [
+                Rule(_route(path), methods=[method.upper()], endpoint=(method, path))
+                for path, methods in description["paths"].items()
+                for method, operation in methods.items()
+                if hasattr(self, operation["operationId"])
+            ]
+        )
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        request = Request(environ)
+        try:
+            (method, path), values = self.routes.bind_to_environ(environ).match()
+        except HTTPException as error:
+            self.problems.append(f"{request.method} {request.path}: {error}")
+            return error(environ, start_response)
+        operation = self.description.get_op_for_request(method, path)
+        return self.answer(operation, request, values)(environ, start_response)
+
+    def answer(self, operation: Any, request: Request, values: dict[str, str]) -> Response:
+        """Check the request, do what it asks, check the answer."""
+        try:
+            arguments = unmarshal_request(Incoming(request, values), operation)
+            if arguments.pop("access_token", None) != self.token:
+                raise RefusedError(403, "Token not valid.")
+            if operation.operation_id == "upload_file":
+                arguments["file"] = request.stream
+            answer = getattr(self, operation.operation_id)(**arguments)
+            if isinstance(answer, Response):
+                return answer
+            code = 201 if operation.operation_id == "create_workflow" else 200
+        except RefusedError as refused:
+            code, answer = refused.code, {"message": refused.message}
+        except Exception as error:
+            self.problems.append(f"{operation.operation_id}: {error!r}")
+            code, answer = 500, {"message": repr(error)}
+        try:
+            validate_response(get_response_spec(code, operation), operation, Outgoing(answer))
+        except Exception as error:
+            self.problems.append(f"{operation.operation_id} answers {code}: {error!r}")
+        return Response(json.dumps(answer), code, content_type="application/json")
+
+    def run(self, workflow_id_or_name: str) -> Run:
+        """The run of that name, the latest of that name without number, or of that identifier."""
+        for run in reversed(self.runs):
+            if workflow_id_or_name in (run.identifier, run.full_name, run.name):
+                return run
+        raise RefusedError(404, f"{workflow_id_or_name} does not exist.")
+
+    def workspace_file(self, workflow_id_or_name: str, name: str) -> Path:
+        """The file of that name; the client writes names from the workspace with a slash."""
+        return self.run(workflow_id_or_name).workspace / name.lstrip("/")
+
+    # The operations, by their names in the official description.
+
+    def get_you(self) -> dict[str, Any]:
+        return {"email": "user@example.org", "full_name": "A User", "reana_server_version": "0.9"}
+
+    def info(self) -> dict[str, Any]:
+        return {
+            "compute_backends": {"title": "Compute backends", "value": BACKENDS},
+            "workspaces_available": {"title": "Workspaces", "value": [str(self.directory)]},
+        }
+
+    def create_workflow(
+        self, workflow_name: str, reana_specification: dict[str, Any], spec: str | None
+    ) -> dict[str, Any]:
+        number = str(1 + sum(run.name == workflow_name for run in self.runs))
+        name = f"{workflow_name}.{number}"
+        workspace, notes = self.directory / name, self.directory / "notes" / name
+        workspace.mkdir()
+        # Group 0 owns and may write everything, as on REANA.
+        workspace.chmod(0o775)
+        self.runs.append(Run(workflow_name, number, reana_specification, workspace, notes))
+        return self._about(self.runs[-1]) | {"message": "Created."}
+
+    def upload_file(
+        self, workflow_id_or_name: str, file: Any, file_name: str, preview: Any
+    ) -> dict[str, Any]:
+        path = self.workspace_file(workflow_id_or_name, file_name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as output:
+            shutil.copyfileobj(file, output)
+        return {"message": f"{file_name} has been successfully uploaded."}
+
+    def get_workflow_specification(self, workflow_id_or_name: str) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        return {"specification": run.specification, "parameters": run.parameters}
+
+    def get_workflow_parameters(self, workflow_id_or_name: str) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        own = run.parameters or run.specification.get("inputs", {}).get("parameters", {})
+        kind = run.specification["workflow"]["type"]
+        return {"id": run.identifier, "name": run.full_name, "type": kind, "parameters": own}
+
+    def start_workflow(
+        self, workflow_id_or_name: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        if parameters.get("restart"):
+            run = self._restarted(run, parameters.get("reana_specification"))
+        elif run.status != "created":
+            raise RefusedError(409, f"Workflow {run.full_name} is already {run.status}.")
+        options = parameters.get("operational_options", {})
+        run.start(parameters.get("input_parameters", {}), options, self.python_path)
+        return self._about(run) | {
+            "workflow_name": run.name,
+            "run_number": run.number,
+            "message": "Workflow submitted.",
+            "status": "queued",
+            "user": USER,
+        }
+
+    def get_workflow_status(self, workflow_id_or_name: str) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        status = run.status
+        return {
+            "id": run.identifier,
+            "name": run.full_name,
+            "created": run.created,
+            "status": status,
+            "progress": run.progress(),
+            "user": USER,
+        }
+
+    def set_workflow_status(
+        self, workflow_id_or_name: str, status: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        if status != "deleted" or run.status == "running":
+            raise RefusedError(409, f"Workflow {run.full_name} is {run.status}.")
+        everything = parameters.get("all_runs")
+        for each in [other for other in self.runs if other.name == run.name]:
+            if each is run or everything:
+                each.deleted = True
+                shutil.rmtree(each.workspace, ignore_errors=True)
+        return self._about(run) | {"message": "Deleted.", "status": "deleted", "user": USER}
+
+    def get_workflow_logs(
+        self, workflow_id_or_name: str, steps: list[str] | None, page: Any, size: Any
+    ) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        return self._about(run) | {"logs": json.dumps(run.logs(steps)), "user": USER}
+
+    def get_files(
+        self, workflow_id_or_name: str, file_name: str | None, page: Any, size: Any, search: Any
+    ) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        listing = [entry for entry in self._listing(run) if _matches(entry["name"], file_name)]
+        return {"items": listing, "total": len(listing)}
+
+    def get_workflow_disk_usage(
+        self, workflow_id_or_name: str, parameters: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        listing = [{"name": f"/{e['name']}", "size": e["size"]} for e in self._listing(run)]
+        return self._about(run) | {"disk_usage_info": listing, "user": USER}
+
+    def get_workflow_retention_rules(self, workflow_id_or_name: str) -> dict[str, Any]:
+        run = self.run(workflow_id_or_name)
+        days = run.specification.get("workspace", {}).get("retention_days", {})
+        rules = [
+            {"workspace_files": files, "retention_days": n, "status": "created", "apply_on": None}
+            for files, n in days.items()
+        ]
+        return self._about(run) | {"retention_rules": rules}
+
+    def download_file(self, workflow_id_or_name: str, file_name: str) -> Response:
+        path = self.workspace_file(workflow_id_or_name, file_name)
+        if path.is_file():
+            name, content, kind = file_name, path.read_bytes(), "application/octet-stream"
+        elif path.is_dir():
+            name, content, kind = f"{path.name}.zip", _zipped(path), "application/zip"
+        else:
+            raise RefusedError(404, f"{file_name} does not exist.")
+        disposition = {"Content-Disposition": f"attachment; filename={name}"}
+        return Response(content, 200, disposition, content_type=kind)
+
+    def get_workflow_diff(
+        self, workflow_id_or_name_a: str, workflow_id_or_name_b: str, brief: Any, context_lines: Any
+    ) -> dict[str, Any]:
+        runs = [self.run(workflow_id_or_name_a), self.run(workflow_id_or_name_b)]
+        specifications = [_effective_specification(run) for run in runs]
+        sections = {
+            section: _difference(*(_pretty(one.get(section)) for one in specifications))
+            for section in specifications[0]
+        }
+        names = [
+            [path.relative_to(run.workspace).as_posix() for path in run.files()] for run in runs
+        ]
+        return {
+            "reana_specification": json.dumps(sections),
+            "workspace_listing": json.dumps("\n".join(_difference(*names))),
+        }
+
+    def _about(self, run: Run) -> dict[str, Any]:
+        return {"workflow_id": run.identifier, "workflow_name": run.full_name}
+
+    def _restarted(self, run: Run, specification: dict[str, Any] | None) -> Run:
+        """A new run in the same workspace."""
+        if run.status not in ("finished", "failed"):
+            raise RefusedError(409, "Only finished or failed workflows can be restarted.")
+        first = run.number.split(".")[0]
+        count = sum(each.workspace == run.workspace for each in self.runs)
+        notes = self.directory / "notes" / f"{run.name}.{first}.{count}"
+        new = specification or run.specification
+        self.runs.append(Run(run.name, f"{first}.{count}", new, run.workspace, notes))
+        return self.runs[-1]
+
+    def _listing(self, run: Run) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": path.relative_to(run.workspace).as_posix(),
+                "last-modified": now(),
+                "size": {"raw": size, "human_readable": f"{size / 1024:.1f} KiB"},
+            }
+            for path in run.files()
+            for size in [path.stat().st_size]
+        ]
+
+
+@contextmanager
+def serving(server: ReanaServer) -> Iterator[str]:
+    """Serve on a free port of this machine; the value is the address. Ends running engines."""
+    listener = make_server("127.0.0.1", 0, server, threaded=True)
+    thread = threading.Thread(target=listener.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.server_port}"
+    finally:
+        listener.shutdown()
+        thread.join()
+        for run in server.runs:
+            run.stop()
+
+
+def _route(path: str) -> str:
+    return re.sub(r"{(\w+)}", r"<\1>", path).replace("<file_name>", "<path:file_name>")
+
+
+def _matches(name: str, pattern: str | None) -> bool:
+    return pattern is None or PurePosixPath(name).match(pattern) or name.startswith(f"{pattern}/")
+
+
+def _zipped(directory: Path) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(directory.rglob("*")):
+            archive.write(path, path.relative_to(directory.parent))
+    return content.getvalue()
+
+
+def _effective_specification(run: Run) -> dict[str, Any]:
+    inputs = run.specification.get("inputs", {}) | {"parameters": run.parameters}
+    return run.specification | {"inputs": inputs}
+
+
+def _pretty(value: Any) -> list[str]:
+    return pprint.pformat(value).splitlines()
+
+
+def _difference(a: list[str], b: list[str]) -> list[str]:
+    return list(difflib.unified_diff(a, b, lineterm=""))[2:]
