@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from madminer_workflow.analysis import schema, semantics
-from madminer_workflow.analysis.cards import check_files
+from madminer_workflow.analysis.cards import check_files, inline
+from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.inheritance import inherit
 from madminer_workflow.analysis.problems import AnalysisError, Problem
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
+from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
 
-__all__ = ["AnalysisError", "Problem", "examine", "load_analysis", "problems", "split"]
+__all__ = [
+    "Analysis",
+    "AnalysisError",
+    "Problem",
+    "examine",
+    "load_analysis",
+    "parts",
+    "problems",
+    "read_analysis",
+    "split",
+]
 
 _PLOT_KEYS = ("latex", "unit", "range")
 
@@ -30,6 +45,27 @@ def load_analysis(path: str | Path, cards: bool = True) -> dict[str, Any]:
     if errors:
         raise AnalysisError(errors)
     return analysis
+
+
+def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] = ()) -> Analysis:
+    """Read an analysis file, check it, fill in all defaults, and apply ``changes``.
+
+    Its cards and models must exist, too, unless ``cards`` is false. ``changes`` of methods look
+    like ``sally.training.n_epochs=20``. Raises AnalysisError, which lists all problems, if the file
+    is wrong, and InputError for changes that make no sense; warnings do not count (see
+    ``problems``).
+    """
+    return Analysis.from_dict(change_methods(load_analysis(path, cards), changes))
+
+
+def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]:
+    """What the generation of events depends on, and what their reconstruction depends on.
+
+    Labels are in neither, so that a change of plots or methods leaves the physics untouched; cards,
+    which lie in ``folder``, are there with their text.
+    """
+    generation, reconstruction = split(inline(msgspec.to_builtins(analysis), folder))
+    return msgspec.convert(generation, Generation), msgspec.convert(reconstruction, Reconstruction)
 
 
 def problems(path: str | Path) -> list[Problem]:

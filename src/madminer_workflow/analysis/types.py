@@ -1,0 +1,632 @@
+"""The parts of a complete analysis file, as types: its keys are the names of their fields.
+
+``schema.json`` says what the keys mean, which values they may have and which are there for which
+choice; a test holds these types to it. ``msgspec.convert`` makes plain data such a type, and
+``msgspec.to_builtins`` the type plain data.
+
+A choice among kinds is a choice among classes: of a ``Method`` by its ``method``, a ``Process`` by
+its ``generator``, a ``Systematic`` by its ``effect``, a ``Prior`` by its ``prior``. What code asks
+of a method is an attribute that every method has (``family``, ``trainable``, ``knows_nuisance``,
+``reference``, ``members``, ``inputs``), or the class that has the setting (``Trained``,
+``Parameterized``, ``Ratio``): never the presence of a key. A new method is one class and one row of
+``Method``.
+
+Settings that exist for some choices only are None where they do not (``nesterov_momentum``, which
+may be null where it exists, is UNSET); all others are always given: defaults are the schema's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+Point = str | dict[str, float]
+"""A parameter point: the name of a benchmark, or one value per parameter."""
+
+Bins = int | tuple[float, ...]
+"""Of one axis of a histogram the number of bins of equal cross-section, or the edges."""
+
+Interval = tuple[float, float]
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A mapping of the file. A field with a default is a key that need not exist."""
+
+
+# --- Theory ---------------------------------------------------------------------------------------
+
+
+class Parameter(Part, frozen=True, kw_only=True):
+    """A theory parameter, as the generation of events knows it."""
+
+    parameter_name: str
+    lha_block: str
+    lha_id: int
+    morphing_max_power: int
+    param_card_transform: str
+    parameter_range: Interval
+
+
+class LabelledParameter(Parameter, frozen=True, kw_only=True):
+    """A theory parameter and its label in plots."""
+
+    latex: str
+
+
+class Morphing(Part, frozen=True, kw_only=True):
+    """The interpolation between benchmarks."""
+
+    max_overall_power: int
+    n_trials: int
+    n_test_thetas: int
+
+
+# --- Systematic uncertainties ---------------------------------------------------------------------
+
+
+class _Uncertainty(Part, frozen=True, kw_only=True, tag_field="effect"):
+    systematic_name: str
+
+    @property
+    def effect(self) -> str:
+        """What varies."""
+        return _tag(self)
+
+
+class NormVariation(_Uncertainty, frozen=True, kw_only=True, tag="norm"):
+    """An uncertain normalisation."""
+
+    norm_variation: float
+
+
+class ScaleVariation(_Uncertainty, frozen=True, kw_only=True, tag="scale"):
+    """Uncertain renormalisation and factorisation scales."""
+
+    scale: str
+    scale_variations: tuple[float, ...]
+
+
+class PDFVariation(_Uncertainty, frozen=True, kw_only=True, tag="pdf"):
+    """Uncertain parton densities."""
+
+    pdf_variation: str
+    pdf_members: int
+    pdf_error_type: str
+    pdf_confidence_level: float
+
+
+Systematic = NormVariation | ScaleVariation | PDFVariation
+
+
+# --- Processes ------------------------------------------------------------------------------------
+
+
+class RunSettings(Part, frozen=True, kw_only=True):
+    """Beams, generation cuts and scale of the built-in generator."""
+
+    ebeam1: float
+    ebeam2: float
+    ptj: float
+    etaj: float
+    drjj: float
+    mmjj: float
+    deltaeta: float
+    fixed_fac_scale: bool
+    scale: float
+
+
+class _Process(Part, frozen=True, kw_only=True, tag_field="generator"):
+    name: str
+    pythia8_card: str | None
+    systematics: tuple[str, ...]
+    is_background: bool
+    k_factor: float
+    events: dict[str, int]
+
+    @property
+    def generator(self) -> str:
+        """What generates the events."""
+        return _tag(self)
+
+    @property
+    def n_events(self) -> int:
+        """The number of events from all benchmarks."""
+        return sum(self.events.values())
+
+
+class BuiltinProcess(_Process, frozen=True, kw_only=True, tag="builtin"):
+    """A process of the built-in library."""
+
+    process: str
+    run: RunSettings
+
+
+class MadGraphProcess(_Process, frozen=True, kw_only=True, tag="madgraph"):
+    """A process for MadGraph; cards are names of files, or their text after ``cards.inline``."""
+
+    proc_card: str
+    run_card: str | None
+    param_card: str | None
+    ufo_model: str | None
+
+
+Process = BuiltinProcess | MadGraphProcess
+
+
+# --- Detector -------------------------------------------------------------------------------------
+
+
+class Acceptance(Part, frozen=True, kw_only=True):
+    """What counts as an object after Delphes."""
+
+    pt_min_e: float | None
+    pt_min_mu: float | None
+    pt_min_a: float | None
+    pt_min_j: float | None
+    eta_max_e: float | None
+    eta_max_mu: float | None
+    eta_max_a: float | None
+    eta_max_j: float | None
+
+
+class Smearing(Part, frozen=True, kw_only=True):
+    """Gaussian resolutions of some particles."""
+
+    particles: tuple[str | int, ...] | None
+    energy_resolution_abs: float | None
+    energy_resolution_rel: float | None
+    pt_resolution_abs: float | None
+    pt_resolution_rel: float | None
+    eta_resolution_abs: float
+    eta_resolution_rel: float
+    phi_resolution_abs: float
+    phi_resolution_rel: float
+
+
+class METNoise(Part, frozen=True, kw_only=True):
+    """Gaussian noise on the missing transverse momentum."""
+
+    abs_: float
+    rel: float
+
+
+class _Response(Part, frozen=True, kw_only=True):
+    use_generator_truth: bool
+    acceptance: Acceptance
+    smearing: tuple[Smearing, ...]
+    met_noise: METNoise
+
+
+class Detector(_Response, frozen=True, kw_only=True):
+    """The detector; ``delphes_card`` is the name of a file, or of a card that Delphes ships."""
+
+    delphes_card: str | None
+
+
+class DelphesCard(Part, frozen=True, kw_only=True):
+    """A card of Delphes; ``text`` is None for one that Delphes ships."""
+
+    name: str
+    text: str | None
+
+
+class DetectorWithCard(_Response, frozen=True, kw_only=True):
+    """The detector with the text of its card."""
+
+    delphes_card: DelphesCard | None
+
+
+# --- Observables ----------------------------------------------------------------------------------
+
+
+class Observable(Part, frozen=True, kw_only=True):
+    """An observable, as the analysis of events knows it."""
+
+    name: str
+    definition: str
+    required: bool
+    default: float | None
+
+
+class LabelledObservable(Observable, frozen=True, kw_only=True):
+    """An observable and how it is plotted."""
+
+    latex: str
+    unit: str
+    range: Interval | None
+
+
+class Cut(Part, frozen=True, kw_only=True):
+    """A condition that events have to pass."""
+
+    definition: str
+    required: bool
+
+
+class Efficiency(Part, frozen=True, kw_only=True):
+    """A probability that multiplies the weights of events."""
+
+    definition: str
+    default: float
+
+
+# --- Methods --------------------------------------------------------------------------------------
+
+
+class GaussianPrior(Part, frozen=True, kw_only=True, tag_field="prior", tag="gaussian"):
+    """A normal distribution."""
+
+    mean: float
+    std: float
+
+
+class FlatPrior(Part, frozen=True, kw_only=True, tag_field="prior", tag="flat"):
+    """A uniform distribution."""
+
+    min: float
+    max: float
+
+
+Prior = GaussianPrior | FlatPrior
+
+
+class Thetas(Part, frozen=True, kw_only=True):
+    """Parameter points drawn at random, each parameter from its prior."""
+
+    n_thetas: int
+    priors: dict[str, Prior]
+
+
+class Network(Part, frozen=True, kw_only=True):
+    """A neural network."""
+
+    n_hidden: tuple[int, ...]
+    activation: str
+
+
+class DenseNetwork(Network, frozen=True, kw_only=True):
+    """A fully connected network."""
+
+    dropout_prob: float
+
+
+class FlowNetwork(Network, frozen=True, kw_only=True):
+    """A normalising flow."""
+
+    n_mades: int
+    n_components: int
+    batch_norm: float | None
+
+
+class Training(Part, frozen=True, kw_only=True):
+    """How a network is trained; the keys are arguments of MadMiner's ``train``."""
+
+    optimizer: str
+    nesterov_momentum: float | UnsetType | None = UNSET
+    n_epochs: int
+    batch_size: int
+    initial_lr: float
+    final_lr: float
+    validation_split: float | None
+    early_stopping: bool
+    early_stopping_patience: int | None
+    alpha: float | None = None
+    scale_inputs: bool
+    scale_parameters: bool | None = None
+    limit_samplesize: int | None
+    clip_gradient: float | None
+
+
+class Binning(Part, frozen=True, kw_only=True):
+    """The histogram of an estimated score; only ``sally`` has a choice of its ``kind``."""
+
+    kind: str | None = None
+    bins: int | dict[str, Bins] | None
+
+
+class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
+    """What all methods have; ``Method`` is any one of them.
+
+    ``family`` names the module of ``ml.methods``; a method is ``trainable`` if members of an
+    ensemble differ, and ``knows_nuisance`` if nuisance parameters enter the shape it learns.
+    """
+
+    family: ClassVar[str]
+    trainable: ClassVar[bool] = True
+    knows_nuisance: ClassVar[bool] = False
+
+    name: str
+
+    @property
+    def method(self) -> str:
+        """The name of the method itself; ``name`` is that of the entry in the file."""
+        return _tag(self)
+
+    def members(self, ntrainsamples: int) -> int:
+        """The size of the ensemble: 1 where nothing is random."""
+        return ntrainsamples if self.trainable else 1
+
+    def inputs(self, observables: Sequence[str]) -> list[str]:
+        """Those of an analysis's ``observables`` that the method uses."""
+        raise NotImplementedError
+
+    @property
+    def reference(self) -> str:
+        """The benchmark that the method is about: a denominator, or where it is learned."""
+        raise NotImplementedError
+
+
+class Histogram(Settings, frozen=True, kw_only=True, tag="histogram"):
+    """A histogram of observables."""
+
+    family = "histogram"
+    trainable = False
+    knows_nuisance = True
+
+    observables: tuple[str, ...]
+    bins: dict[str, Bins]
+    theta: str
+
+    def inputs(self, observables: Sequence[str]) -> list[str]:
+        """The axes of the histogram."""
+        return list(self.observables)
+
+    @property
+    def reference(self) -> str:
+        """Where bins have equal cross-section."""
+        return self.theta
+
+
+class Trained(Settings, frozen=True, kw_only=True):
+    """A method with a neural network."""
+
+    n_samples: int
+    features: tuple[str, ...] | None
+    network: Network
+    training: Training
+
+    def inputs(self, observables: Sequence[str]) -> list[str]:
+        """What the network sees: the features, or all ``observables``."""
+        return list(observables if self.features is None else self.features)
+
+
+class Score(Trained, frozen=True, kw_only=True):
+    """A network for the score at ``theta``."""
+
+    family = "score"
+
+    network: DenseNetwork
+    binning: Binning
+    theta: str
+
+    @property
+    def reference(self) -> str:
+        """Where the score is learned."""
+        return self.theta
+
+    def axes(self, parameters: Sequence[str]) -> list[str]:
+        """The axes of the histogram of the score, as its ``binning`` names them."""
+        if self.binning.kind is None:
+            return ["along"]
+        if self.binning.kind == "fixed":
+            return list(parameters)
+        # Of two components, the one across is all that is left beside the one along.
+        return ["along", *({1: [], 2: ["across"]}.get(len(parameters), parameters))]
+
+
+class Sally(Score, frozen=True, kw_only=True, tag="sally"):
+    """The score, binned."""
+
+    knows_nuisance = True
+
+
+class Sallino(Score, frozen=True, kw_only=True, tag="sallino"):
+    """The score along the direction from the reference, binned."""
+
+
+class Parameterized(Trained, frozen=True, kw_only=True):
+    """A network that knows parameter points; ``theta0`` are those it learns from."""
+
+    learns_score: ClassVar[bool] = False
+    """Whether the joint score enters the loss, with the weight ``training.alpha``."""
+
+    theta0: Thetas
+
+
+class Ratio(Parameterized, frozen=True, kw_only=True):
+    """A network for the likelihood ratio of theta0 to ``theta1``."""
+
+    family = "ratio"
+
+    network: DenseNetwork
+    estimator: str
+    theta1: str | Thetas
+    theta: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """The denominator in evaluation."""
+        if isinstance(self.theta1, str):
+            return self.theta1
+        assert self.theta is not None, "theta is there where theta1 is drawn"
+        return self.theta
+
+    @property
+    def doubly_parameterized(self) -> bool:
+        """Whether the network knows the denominator, too."""
+        return self.estimator == "doubly_parameterized"
+
+
+class Alice(Ratio, frozen=True, kw_only=True, tag="alice"):
+    """The cross-entropy of the joint ratio."""
+
+
+class Alices(Ratio, frozen=True, kw_only=True, tag="alices"):
+    """The cross-entropy of the joint ratio, and the joint score."""
+
+    learns_score = True
+
+
+class Carl(Ratio, frozen=True, kw_only=True, tag="carl"):
+    """A classifier."""
+
+
+class Rolr(Ratio, frozen=True, kw_only=True, tag="rolr"):
+    """A regression of the joint ratio."""
+
+
+class Cascal(Ratio, frozen=True, kw_only=True, tag="cascal"):
+    """A classifier, and the joint score."""
+
+    learns_score = True
+
+
+class Rascal(Ratio, frozen=True, kw_only=True, tag="rascal"):
+    """A regression of the joint ratio, and the joint score."""
+
+    learns_score = True
+
+
+class Density(Parameterized, frozen=True, kw_only=True):
+    """A normalising flow for the density at theta0."""
+
+    family = "density"
+
+    network: FlowNetwork
+    theta: str
+
+    @property
+    def reference(self) -> str:
+        """Where the density is checked."""
+        return self.theta
+
+
+class Scandal(Density, frozen=True, kw_only=True, tag="scandal"):
+    """The likelihood, and the joint score."""
+
+    learns_score = True
+
+
+class Nde(Density, frozen=True, kw_only=True, tag="nde"):
+    """The likelihood alone."""
+
+
+Method = (
+    Histogram | Sally | Sallino | Alice | Alices | Carl | Rolr | Cascal | Rascal | Scandal | Nde
+)
+"""An entry of ``ml.methods``; a product that holds one can name this as the type of its field."""
+
+
+# --- Inference ------------------------------------------------------------------------------------
+
+
+class GridAxis(Part, frozen=True, kw_only=True):
+    """The points of one parameter at which the likelihood is computed."""
+
+    range: Interval
+    resolution: int
+
+
+class ToySettings(Part, frozen=True, kw_only=True):
+    """Pseudo-experiments."""
+
+    n_toys: int
+    points: tuple[Point, ...]
+    resolution: int
+    njobs: int
+
+
+class LimitSettings(Part, frozen=True, kw_only=True):
+    """How limits are set."""
+
+    theta_true: Point
+    grid: dict[str, GridAxis]
+    confidence_levels: tuple[float, ...]
+    toys: ToySettings
+
+
+class FisherSettings(Part, frozen=True, kw_only=True):
+    """Where the Fisher information is computed, and what it is compared with."""
+
+    theta: str
+    published: dict[str, tuple[tuple[float, ...], ...]]
+    published_source: str
+
+
+class Learning(Part, frozen=True, kw_only=True):
+    """Inference: the methods, their training, and the results wanted."""
+
+    luminosity: float
+    theta_ref: str
+    test_split: float
+    methods: tuple[Method, ...]
+    limits: LimitSettings
+    fisher: FisherSettings
+
+    @property
+    def by_name(self) -> dict[str, Method]:
+        """The methods by name, in the order of the file."""
+        return {method.name: method for method in self.methods}
+
+
+class Analysis(Part, frozen=True, kw_only=True):
+    """A complete analysis file. ``benchmarks`` are in its order: the first is the reference."""
+
+    version: int
+    name: str
+    title: str
+    seed: int
+    parameters: tuple[LabelledParameter, ...]
+    benchmarks: dict[str, dict[str, float]]
+    morphing: Morphing
+    systematics: tuple[Systematic, ...]
+    processes: tuple[Process, ...]
+    detector: Detector
+    observables: tuple[LabelledObservable, ...]
+    cuts: tuple[Cut, ...]
+    efficiencies: tuple[Efficiency, ...]
+    ml: Learning
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Analysis:
+        """The analysis of plain data that has been checked and completed."""
+        return msgspec.convert(data, cls)
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """The names of the parameters, in their order."""
+        return [parameter.parameter_name for parameter in self.parameters]
+
+    @property
+    def observable_names(self) -> list[str]:
+        """The names of the observables, in their order."""
+        return [observable.name for observable in self.observables]
+
+
+class Generation(Part, frozen=True, kw_only=True):
+    """What the generation of events depends on."""
+
+    version: int
+    seed: int
+    parameters: tuple[Parameter, ...]
+    benchmarks: dict[str, dict[str, float]]
+    morphing: Morphing
+    systematics: tuple[Systematic, ...]
+    processes: tuple[Process, ...]
+
+
+class Reconstruction(Part, frozen=True, kw_only=True):
+    """What the reconstruction of events depends on."""
+
+    seed: int
+    detector: DetectorWithCard
+    observables: tuple[Observable, ...]
+    cuts: tuple[Cut, ...]
+    efficiencies: tuple[Efficiency, ...]
+
+
+def _tag(part: Struct) -> str:
+    return str(part.__struct_config__.tag)

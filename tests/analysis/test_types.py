@@ -1,0 +1,153 @@
+"""The types of an analysis have the keys of the schema, and lose nothing of a file."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from madminer_workflow.analysis import load_analysis, parts, read_analysis, split
+from madminer_workflow.analysis.cards import inline
+from madminer_workflow.analysis.schema import schema
+from madminer_workflow.analysis.types import (
+    Analysis,
+    Method,
+    Parameterized,
+    Part,
+    Ratio,
+    Score,
+    Trained,
+)
+from madminer_workflow.ml.methods import FAMILIES
+from tests.support.paths import DATA, REPOSITORY
+
+FILES = sorted(
+    [
+        *REPOSITORY.glob("inputs/*/input.yml"),
+        REPOSITORY / "inputs/wbf-madgraph/background-only.yml",
+        *DATA.glob("*/input.yml"),
+    ]
+)
+EVERY_METHOD = typing.get_args(Method)
+
+
+def text(data: Any) -> str:
+    return json.dumps(msgspec.to_builtins(data), sort_keys=True)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_types_hold_all_of_a_file(path: Path) -> None:
+    analysis = read_analysis(path, cards=False)
+    data = load_analysis(path, cards=False)
+    assert text(analysis) == text(data)
+    assert list(analysis.benchmarks) == list(data["benchmarks"])
+    assert Analysis.from_dict(json.loads(text(analysis))) == analysis
+
+
+def variants() -> list[dict[str, Any]]:
+    """Every method with every value of the settings that decide which others there are."""
+    path = {"priors": {"CWL2": {"prior": "flat", "min": -1, "max": 1}}}
+    entries: list[dict[str, Any]] = []
+    for method in EVERY_METHOD:
+        name = method.__struct_config__.tag
+        entry: dict[str, Any] = {"method": name}
+        if name == "histogram":
+            entry |= {"observables": ["pt_j1"], "bins": {"pt_j1": [1, 2.5]}}
+        if issubclass(method, Parameterized):
+            entry["theta0"] = {"priors": {"CWL2": {"prior": "gaussian", "mean": 0, "std": 1}}}
+        entries.append(entry)
+        if issubclass(method, Ratio):
+            estimators = schema_of("estimator")["enum"]
+            entries += [{**entry, "estimator": estimator} for estimator in estimators]
+            drawn = {**path, "n_thetas": 7}
+            entries.append({**entry, "estimator": "doubly_parameterized", "theta1": drawn})
+        if issubclass(method, Score):
+            axis = "CWL2" if name == "sally" else "along"
+            entries.append({**entry, "binning": {"bins": {axis: [0, 1]}}})
+        if name != "histogram":
+            sgd = {"optimizer": "sgd", "nesterov_momentum": None}
+            entries.append({**entry, "features": ["deta_jj"], "training": sgd})
+    return [{**entry, "name": f"m{i}"} for i, entry in enumerate(entries)]
+
+
+def schema_of(key: str) -> dict[str, Any]:
+    return schema()["properties"]["ml"]["properties"]["methods"]["items"]["properties"][key]
+
+
+def test_types_hold_all_settings_of_every_method(tmp_path: Path) -> None:
+    data = json.loads(text(load_analysis(DATA / "tiny1" / "input.yml")))
+    data["ml"]["methods"] = variants()
+    file = tmp_path / "input.yml"
+    file.write_text(json.dumps(data))
+    analysis = read_analysis(file)
+    assert text(analysis) == text(load_analysis(file))
+    for method in analysis.ml.methods:
+        assert method.method in FAMILIES[method.family]
+        assert method.reference in analysis.benchmarks
+        assert method.members(3) == (3 if method.trainable else 1)
+        assert set(method.inputs(analysis.observable_names)) <= set(analysis.observable_names)
+        if isinstance(method, Parameterized):
+            assert method.learns_score == (method.training.alpha is not None)
+
+
+def test_types_are_those_of_the_schema() -> None:
+    compare(schema(), Analysis, "", {})
+
+
+def compare(part: dict[str, Any], kind: Any, path: str, chosen: dict[str, str]) -> None:
+    """Check a part of the schema against a type: its keys, and the types of their values."""
+    if isinstance(kind, types.UnionType):
+        kinds = [one for one in typing.get_args(kind) if one is not types.NoneType]
+        for one in kinds if len(kinds) == 1 else filter(is_part, kinds):
+            tag = one.__struct_config__ if is_part(one) else None
+            choice = {tag.tag_field: tag.tag} if tag and tag.tag_field else {}
+            compare(part, one, path, {**chosen, **choice})
+    elif is_part(kind):
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        required = {name for name, field in fields.items() if field.required}
+        keys = {
+            key: child
+            for key, child in part["properties"].items()
+            if possible(child, chosen) and key not in (kind.__struct_config__.tag_field, "defaults")
+        }
+        assert required <= keys.keys() <= fields.keys(), path
+        for key, child in keys.items():
+            compare(child, fields[key].type, f"{path}.{key}", chosen)
+    elif typing.get_origin(kind) is tuple:
+        compare(part["items"], typing.get_args(kind)[0], f"{path}[]", chosen)
+    elif typing.get_origin(kind) is dict:
+        compare(part["additionalProperties"], typing.get_args(kind)[1], f"{path}.*", chosen)
+    else:
+        name = {int: "integer", float: "number", str: "string", bool: "boolean"}[kind]
+        assert name in part["type"], path
+
+
+def is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Part)
+
+
+def possible(child: dict[str, Any], chosen: dict[str, str]) -> bool:
+    """Whether a key exists for some of the choices that are still open."""
+    conditions = child.get("x-when", {}).items()
+    return all(chosen.get(key, values[0]) in values for key, values in conditions)
+
+
+def test_physics_gets_what_it_depends_on() -> None:
+    for name in ("wbf", "wbf-madgraph"):
+        file = REPOSITORY / "inputs" / name / "input.yml"
+        generation, reconstruction = parts(read_analysis(file), file.parent)
+        expected = split(inline(load_analysis(file), file.parent))
+        assert text([generation, reconstruction]) == text(expected)
+
+
+def test_changes_count() -> None:
+    file = DATA / "tiny" / "input.yml"
+    analysis = read_analysis(file, changes=["sally.training.n_epochs=7"])
+    sally = analysis.ml.by_name["sally"]
+    assert isinstance(sally, Trained) and sally.training.n_epochs == 7
+    assert msgspec.convert(json.loads(text(sally)), Method) == sally
