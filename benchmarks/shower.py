@@ -2,9 +2,8 @@
 
     python benchmarks/shower.py [--events N] [--card delphes_card_CMS.tcl]
 
-The events are those of tests/data (WBF Higgs to two photons). Needs Delphes (DELPHES_DIR); shows
-MadGraph's interface to Pythia where it is installed (MG5_DIR). CPU seconds include those of the
-programs that are run.
+The events are those of tests/data (WBF Higgs to two photons). Needs Delphes (DELPHES_DIR). CPU
+seconds include those of the programs that are run.
 """
 
 import argparse
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 
 from madminer_workflow.files import pack
-from madminer_workflow.physics import programs, shower
+from madminer_workflow.physics import shower
 from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.reconstruction import reconstruct_delphes
 from madminer_workflow.physics.shower.card import read_card
@@ -87,14 +86,11 @@ def main():
     parser.add_argument("--card", default="delphes_card_CMS.tcl")
     options = parser.parse_args()
     print("| what | interactions | wall [s] | CPU [s] | product [MB] |\n|---|---|---|---|---|")
-    installed = programs.pythia_interface()
     with tempfile.TemporaryDirectory() as scratch:
         lhe = lhe_file(Path(scratch) / "events.lhe", options.events)
-        for interface in (None, installed) if installed else (None,):
-            programs.pythia_interface = lambda interface=interface: interface
-            for interactions in (True, False):
-                directory = Path(scratch) / f"{interface is None}{interactions}"
-                measure(lhe, options.events, interactions, options.card, directory)
+        for interactions in (True, False):
+            directory = Path(scratch) / f"interactions_{interactions}"
+            measure(lhe, options.events, interactions, options.card, directory)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -40,6 +41,25 @@ def test_pack_depends_on_content_only(tmp_path: Path) -> None:
     assert (unpacked / "sub" / "x").read_text() == "x"
 
 
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_archives_keep_modes_and_nothing_else(tmp_path: Path, suffix: str) -> None:
+    for folder in ("a", "b"):
+        root = tmp_path / folder
+        (root / "bin").mkdir(parents=True)
+        (root / "bin" / "run").write_text("program")
+        (root / "bin" / "run").chmod(0o755)
+        (root / "data").write_text("data")
+        (root / "other").write_text(folder)
+        os.utime(root / "data", (1, hash(folder) % 1000))
+        pack(root, tmp_path / f"{folder}{suffix}", [root / "data", root / "bin" / "run"])
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    unpack(tmp_path / f"a{suffix}", tmp_path / "c")
+    assert os.access(tmp_path / "c" / "bin" / "run", os.X_OK)
+    assert not os.access(tmp_path / "c" / "data", os.X_OK)
+    assert (tmp_path / "c" / "data").read_text() == "data"
+    assert not (tmp_path / "c" / "other").exists()
+
+
 def archive_of(path: Path, name: str) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         info = tarfile.TarInfo(name)
@@ -69,6 +89,8 @@ def test_unpack_refuses_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="cannot be unpacked"):
         unpack(tmp_path / "x.tar.gz", tmp_path / "out")
+    with pytest.raises(InputError, match=r"none.tar: cannot be unpacked \(.*No such file"):
+        unpack(tmp_path / "none.tar", tmp_path / "out")
 
 
 def test_json(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -97,30 +97,42 @@ def checksum(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def pack(directory: str | Path, archive: str | Path) -> None:
-    """Pack the content of ``directory`` into a ``.tar.gz`` whose bytes depend on the content only.
+def pack(directory: str | Path, archive: str | Path, files: Iterable[Path] | None = None) -> None:
+    """Pack ``files`` inside ``directory``, or all that it holds, into a ``.tar.gz`` or ``.tar``.
 
-    Names are sorted, and owners, times and modes are dropped but for whether a file can be
-    executed, so that a content checksum of the archive is equal whenever the files in it are.
+    The archive's bytes depend on what the files hold only: names are sorted, and owners, times and
+    modes are dropped but for whether a file can be executed, so that a checksum of the archive is
+    equal whenever the files in it are.
     """
     directory = Path(directory)
+    chosen = directory.rglob("*") if files is None else files
     with (
         atomic_path(archive) as product,
-        product.open("wb") as raw,
-        # Level 1: these archives are dominated by digits, which higher levels hardly shrink.
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        _written(product) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for file in sorted(p for p in directory.rglob("*") if p.is_file()):
-            info = tarfile.TarInfo(file.relative_to(directory).as_posix())
-            info.size = file.stat().st_size
-            info.mode = 0o755 if os.access(file, os.X_OK) else 0o644
-            with file.open("rb") as content:
-                tar.addfile(info, content)
+        for path in sorted(path for path in chosen if path.is_file()):
+            info = tarfile.TarInfo(path.relative_to(directory).as_posix())
+            info.size = path.stat().st_size
+            info.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+            with path.open("rb") as data:
+                tar.addfile(info, data)
+
+
+@contextmanager
+def _written(archive: Path) -> Iterator[IO[bytes]]:
+    """The file of an archive, compressed if its name says so."""
+    with archive.open("wb") as raw:
+        if archive.suffix != ".gz":
+            yield raw
+            return
+        # Level 1: these archives are dominated by digits, which higher levels hardly shrink.
+        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped:
+            yield cast(IO[bytes], zipped)
 
 
 def unpack(archive: str | Path, directory: str | Path, expected: str | None = None) -> Path:
-    """Unpack a ``.tar.gz`` of regular files into ``directory`` and return it.
+    """Unpack a ``.tar.gz`` or ``.tar`` of regular files into ``directory`` and return it.
 
     Raises InputError for anything that is not a readable and complete archive, for members that
     would land outside ``directory`` or are not regular files or directories, and if the archive
@@ -128,17 +140,18 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    opened = gzip.open if Path(archive).suffix == ".gz" else open
     try:
         with (
-            gzip.open(archive) as zipped,
-            tarfile.open(fileobj=cast(IO[bytes], zipped), mode="r:") as tar,
+            opened(archive, "rb") as file,
+            tarfile.open(fileobj=cast(IO[bytes], file), mode="r:") as tar,
         ):
             for member in tar:
                 _extract(tar, member, directory.resolve())
-            # Only at its end does gzip notice that content is missing or damaged.
-            while zipped.read(1 << 20):
+            # Only at its end does gzip notice that something is missing or damaged.
+            while file.read(1 << 20):
                 pass
-    except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError, FileNotFoundError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error})") from None
     if expected and not (directory / expected).is_file():
         raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")

@@ -118,18 +118,15 @@ def test_cards_that_delphes_ships(tmp_path, monkeypatch, folder):
 
 def test_optional_programs(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    assert programs.pythia_interface() is None
     assert programs.lhapdf_config() is None
     on_path = install(tmp_path / "path" / "lhapdf-config")
     assert programs.lhapdf_config() == on_path
     tools = tmp_path / "MG5_aMC" / "HEPTools"
-    interface = install(tools / "MG5aMC_PY8_interface" / "MG5aMC_PY8_interface")
     install(tools / "lhapdf6_source" / "bin" / "lhapdf-config")
     config = install(tools / "lhapdf6_py3" / "bin" / "lhapdf-config")
     install(tools / "lhapdf6_py3" / "lib" / "libLHAPDF.so")
     for variable, directory in (("MG5_DIR", tmp_path / "MG5_aMC"), ("SOFTWARE_DIR", tmp_path)):
         monkeypatch.setenv(variable, str(directory))
-        assert programs.pythia_interface() == interface
         assert programs.lhapdf_config() == config
         monkeypatch.delenv(variable)
 

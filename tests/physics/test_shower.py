@@ -1,4 +1,4 @@
-"""The shower: cards, numbering, HepMC text against Pythia's own converter, both programs."""
+"""The shower: cards, numbering, HepMC text against Pythia's own converter."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.physics import programs, shower
+from madminer_workflow.physics import shower
 from madminer_workflow.physics.readers.lhe import read_lhe
-from madminer_workflow.physics.shower import card, check_space, hepmc, interface, partons, wheel
+from madminer_workflow.physics.shower import card, check_space, hepmc, partons, wheel
 from tests.support.paths import DATA
 
 LHE = DATA / "wbf_madgraph_1000.lhe.gz"
@@ -32,12 +32,6 @@ SysCalc:fullCutVariation = off
 
 !partonlevel:mpi = off
 """
-
-
-@pytest.fixture(autouse=True)
-def no_interface(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shower with the wheel, whatever is installed."""
-    monkeypatch.setattr(programs, "pythia_interface", lambda: None)
 
 
 def first_events(path: Path, n: int) -> Path:
@@ -168,82 +162,6 @@ def test_a_shower_that_fails_shows_its_log(tmp_path: Path) -> None:
         shower.shower(lhe, QUICK, 1, tmp_path / "out.hepmc")
 
 
-@pytest.mark.skipif(programs.pythia_interface() is None, reason="needs MadGraph's interface")
-def test_both_programs_give_the_same_events(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lhe = broken(first_events(tmp_path / "events.lhe", 120), [1])
-    shower.shower(lhe, QUICK, 7, tmp_path / "wheel.hepmc")
-    monkeypatch.undo()
-    report = shower.shower(lhe, QUICK, 7, tmp_path / "interface.hepmc")
-    assert report["program"] == "MG5aMC_PY8_interface" and report["showered"] == 119
-    texts = [(tmp_path / f"{name}.hepmc").read_text() for name in ("wheel", "interface")]
-    if report["version"] != "8.317":
-        pytest.skip(f"the interface was built with Pythia {report['version']}")
-    assert_same_events(*texts)
-
-
-def interface_that(directory: Path, script: str) -> Path:
-    """A stand-in for MadGraph's interface; ours.hepmc is what the wheel made of the same events."""
-    executable = directory / "MG5aMC_PY8_interface"
-    executable.write_text(f"#!/bin/sh\necho This is PYTHIA version 8.300\n{script}\n")
-    executable.chmod(0o755)
-    return executable
-
-
-RENUMBERED = "sed 's/^E [0-9]*/E 7/' {0}/ours.hepmc > raw.hepmc"
-
-
-def test_the_interfaces_own_numbers_do_not_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether it writes all events, or Pythia drops one."""
-    whole = first_events(tmp_path / "whole.lhe", 12)
-    broken(shutil.copy(whole, tmp_path / "broken.lhe"), [4])
-    for name in ("whole", "broken"):
-        lhe = tmp_path / f"{name}.lhe"
-        shower.shower(lhe, QUICK, 1, tmp_path / "ours.hepmc")
-        executable = interface_that(tmp_path, RENUMBERED.format(tmp_path))
-        monkeypatch.setattr(programs, "pythia_interface", lambda found=executable: found)
-        report = shower.shower(lhe, QUICK, 1, tmp_path / "theirs.hepmc")
-        monkeypatch.setattr(programs, "pythia_interface", lambda: None)
-        numbers = [i for i in range(12) if name == "whole" or i != 4]
-        assert report["showered"] == len(numbers) and report["version"] == "8.300"
-        assert numbers_of(tmp_path / "theirs.hepmc") == numbers
-        assert (tmp_path / "theirs.hepmc").read_text() == (tmp_path / "ours.hepmc").read_text()
-
-
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("exit 3", "MG5aMC_PY8_interface failed with exit code 3; .*PYTHIA version"),
-        ("true", "MG5aMC_PY8_interface wrote no events; .*PYTHIA version"),
-        ("touch raw.hepmc", "showered 0 of 3 generated events; .*PYTHIA version"),
-        ("sleep 60", "did not end within 1 seconds; .*PYTHIA version"),
-        (
-            "echo PYTHIA Error: input string not found in settings:; echo '  New:one = 1'",
-            "refuses the setting 'New:one = 1', which Pythia's wheel accepts",
-        ),
-        (
-            f"zcat {DATA / 'pythia_interface_2.hepmc.gz'} | tail -n +4 > more; "
-            "cat more more > raw.hepmc",
-            "showered 4 of 3 generated events",
-        ),
-    ],
-)
-def test_failures_of_the_interface_are_loud(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
-) -> None:
-    lhe = first_events(tmp_path / "events.lhe", 3)
-    executable = interface_that(tmp_path, script)
-    monkeypatch.setattr(programs, "pythia_interface", lambda: executable)
-    monkeypatch.setattr(interface, "_START_SECONDS", 1.0)
-    monkeypatch.setattr(interface, "_SECONDS_PER_EVENT", 0.0)
-    with pytest.raises(StepError, match=f"(?s){message}"):
-        shower.shower(lhe, QUICK, 1, tmp_path / "out.hepmc")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [executable.name, "events.lhe"]
-
-
 def test_madgraphs_own_card_says_nothing() -> None:
     assert card.read_card(MADGRAPHS_CARD) == card.Card((), True)
 
@@ -284,7 +202,7 @@ def test_cards_are_refused_with_the_line(line: str, problem: str) -> None:
 
 def test_pythia_gets_unweighted_events_without_weights(tmp_path: Path) -> None:
     source = first_events(tmp_path / "events.lhe", 3)
-    prepared = partons.prepare(source, tmp_path / "copy.lhe")
+    scales = partons.prepare(source, tmp_path / "copy.lhe")
     text = (tmp_path / "copy.lhe").read_text()
     assert "wgt" not in text
     assert "247000 247000 3 1\n" in text
@@ -292,10 +210,7 @@ def test_pythia_gets_unweighted_events_without_weights(tmp_path: Path) -> None:
     assert copy.event_weight.tolist() == [1.0, 1.0, 1.0]
     assert copy.particles.to_list() == original.particles.to_list()
     assert copy.variables["scale"].tolist() == original.variables["scale"].tolist()
-    assert prepared.scales.tolist() == original.variables["scale"].tolist()
-    np.testing.assert_allclose(
-        prepared.incoming.sum(axis=1), [sum(p.e for p in event) for event in original.particles]
-    )
+    assert scales.tolist() == original.variables["scale"].tolist()
 
 
 def massless_pairs(path: Path, pdgid: int, n: int) -> Path:
@@ -336,15 +251,6 @@ def test_what_is_not_an_lhe_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.lhe").write_text("nothing\n")
     with pytest.raises(InputError, match=r"no\.lhe: is not an LHE file"):
         partons.prepare(tmp_path / "no.lhe", tmp_path / "copy.lhe")
-
-
-def test_events_that_were_not_generated_are_an_error() -> None:
-    generated = np.array([[100.0, 200.0], [300.0, 400.0], [500.0, 600.0]])
-    energies = np.array([300.0001, 400.0])
-    assert partons.origin(energies, generated, 0) == 1
-    for start, wrong in ((2, energies), (0, energies[::-1]), (0, energies + 0.01)):
-        with pytest.raises(StepError, match=r"is none of the \d generated events that are left"):
-            partons.origin(wrong, generated, start)
 
 
 def test_disk_space_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,14 @@ import difflib
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from madminer_workflow.errors import InputError, StepError
 
@@ -76,17 +77,10 @@ def delphes_card(name: str) -> Path:
     return shipped[name]
 
 
-def pythia_interface() -> Path | None:
-    """MadGraph's Pythia 8 interface, or None where it is not installed."""
-    folders = ("", "MG5aMC_PY8_interface/", "HEPTools/MG5aMC_PY8_interface/")
-    found = _optional([f"{folder}MG5aMC_PY8_interface" for folder in folders])
-    return next(found, None)
-
-
 def lhapdf_config() -> Path | None:
     """LHAPDF's ``lhapdf-config``, or None where it is not installed."""
     folders = ("lhapdf*/", "LHAPDF*/", "HEPTools/lhapdf6*/", "")
-    for path in _optional([f"{folder}bin/lhapdf-config" for folder in folders]):
+    for path in _inside([f"{folder}bin/lhapdf-config" for folder in folders]):
         # A source directory has the program, but not the library.
         if any(path.parents[1].glob("lib*/libLHAPDF*")):
             return path
@@ -116,15 +110,13 @@ def run_program(
     log: Path,
     environment: Mapping[str, str] | None = None,
     name: str | None = None,
-    limit: float | None = None,
 ) -> None:
     """Run ``command`` in ``cwd``, without input, and append its output to ``log``.
 
     ``environment`` is added to this process' own; ``name`` is what errors call the program, if not
-    by its file. Raises StepError, with the end of the log, if the program cannot be started, its
-    exit code is not zero, or it takes longer than ``limit`` seconds. Stays in the process group, so
-    that whoever ends this process' group ends the program too, and ends the program with all its
-    children when interrupted.
+    by its file. Raises StepError, with the end of the log, if the program cannot be started or its
+    exit code is not zero. Stays in the process group, so that whoever ends this process' group ends
+    the program too, and ends the program with all its children when interrupted.
     """
     name = name or Path(command[0]).name
     with log.open("ab") as output:
@@ -140,13 +132,7 @@ def run_program(
         except OSError as error:
             raise StepError(f"{name}: cannot be started ({error.strerror}): {command[0]}") from None
         try:
-            code = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise StepError(
-                f"{name} did not end within {limit:.0f} seconds; the end of its log:\n"
-                f"{log_end(log)}"
-            ) from None
+            code = process.wait()
         except BaseException:
             _end(process)
             raise
@@ -198,7 +184,8 @@ def _software(folders: Sequence[str]) -> list[Path]:
     return [path for f in folders for path in sorted(Path(software).glob(f), reverse=True)]
 
 
-def _optional(patterns: Sequence[str]) -> Iterator[Path]:
+def _inside(patterns: Sequence[str]) -> Iterator[Path]:
+    """Files that match in the directories of MadGraph and ``SOFTWARE_DIR``."""
     roots = [Path(os.environ[v]) for v in ("MG5_DIR", "SOFTWARE_DIR") if os.environ.get(v)]
     roots += _software(("MG5_aMC*",))
     for root in roots:
@@ -220,21 +207,10 @@ def _version(directory: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for pid in [*_descendants(process.pid), process.pid]:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    """End a program with all its children and theirs."""
+    with suppress(psutil.NoSuchProcess):
+        program = psutil.Process(process.pid)
+        for child in [*program.children(recursive=True), program]:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                child.kill()
     process.wait()
-
-
-def _descendants(pid: int) -> list[int]:
-    """All children of a process and theirs, by the kernel's process table (Linux only)."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            # The program's name is in parentheses and may hold anything.
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-    found, generation = [], {pid}
-    while generation:
-        generation = {child for child, parent in parents.items() if parent in generation}
-        found += sorted(generation)
-    return found

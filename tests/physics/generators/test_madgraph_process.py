@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import pack, unpack
 from madminer_workflow.physics.generators import Request, madgraph
-from madminer_workflow.physics.generators.madgraph import building, integrated, packing, workplace
+from madminer_workflow.physics.generators.madgraph import building, drawing, integrated, workplace
 from madminer_workflow.physics.generators.madgraph.drawing import madgraph_seed
 from madminer_workflow.physics.generators.madgraph.inside import survey
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
+from madminer_workflow.physics.generators.madgraph.packing import pack_process
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from tests.support.madgraph_stand_in import install_stand_in
 
@@ -134,27 +136,13 @@ def test_channel_that_crashes(channels):
         survey.improve(0.02, 1)
 
 
-def test_archives_keep_modes_and_nothing_else(tmp_path):
-    for folder in ("a", "b"):
-        root = tmp_path / folder
-        (root / "bin").mkdir(parents=True)
-        (root / "bin" / "run").write_text("program")
-        (root / "bin" / "run").chmod(0o755)
-        (root / "data").write_text("data")
-        os.utime(root / "data", (1, hash(folder) % 1000))
-        packing.pack(root, [root / "data", root / "bin" / "run"], tmp_path / f"{folder}.tar")
-    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
-    packing.unpack(tmp_path / "a.tar", tmp_path / "c")
-    assert os.access(tmp_path / "c" / "bin" / "run", os.X_OK)
-    assert not os.access(tmp_path / "c" / "data", os.X_OK)
-    assert (tmp_path / "c" / "data").read_text() == "data"
-
-
-def test_archives_that_are_damaged_or_missing(tmp_path):
+@pytest.mark.parametrize("name", ["a.tar", "b.tar"])
+def test_archives_that_are_damaged_or_missing(tmp_path, monkeypatch, name):
     (tmp_path / "a.tar").write_bytes(b"x" * 100)
-    for name in ("a.tar", "b.tar"):
-        with pytest.raises(InputError, match=r"cannot be unpacked .*run the generate step again"):
-            packing.unpack(tmp_path / name, tmp_path / "c")
+    install(tmp_path, monkeypatch)
+    place = Workplace.create(tmp_path / "place")
+    with pytest.raises(InputError, match=r"cannot be unpacked .*run the generate step again"):
+        drawing.prepare(place, [tmp_path / name], tmp_path / "c")
 
 
 def test_packed_process_is_small_and_relocatable(tmp_path):
@@ -178,8 +166,8 @@ def test_packed_process_is_small_and_relocatable(tmp_path):
     for name, text in {**kept, **dropped}.items():
         (process / name).parent.mkdir(parents=True, exist_ok=True)
         (process / name).write_text(text)
-    packing.pack_process(process, "nn23lo1", tmp_path / "process.tar")
-    packing.unpack(tmp_path / "process.tar", tmp_path / "there")
+    pack_process(process, "nn23lo1", tmp_path / "process.tar")
+    unpack(tmp_path / "process.tar", tmp_path / "there")
     there = tmp_path / "there"
     found = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
     assert found == set(kept)
@@ -284,7 +272,7 @@ def GridPackCmd(me_dir, nb_event, seed, gran):
         integrated.process_archive(directory),
         integrated.point_archive(directory, "sm"),
     ):
-        packing.pack(tmp_path / "empty", [card], archive)
+        pack(tmp_path / "empty", archive)
     save(directory)
     return directory
 

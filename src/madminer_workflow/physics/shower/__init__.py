@@ -1,12 +1,10 @@
 """Parton shower and hadronisation: from an LHE file to HepMC, by Pythia 8.
 
-Two programs do the same: MadGraph's interface to Pythia, used where it is installed, and Pythia's
-Python wheel, which always is. Both take the settings of the process' card, both write HepMC 2, and
-with the same version of Pythia and the same seed they write the same events.
+Pythia's Python wheel takes the settings of the process' card and writes HepMC 2: the same events,
+with the same version of Pythia and the same seed, as MadGraph's interface to Pythia.
 
-Pythia may drop an event, and its interface numbers those that it writes as it likes. What a program
-writes is therefore numbered anew: an event's number is the place of the event in the LHE file that
-it was showered from. Its weights are those of the LHE file; the HepMC file has none.
+Pythia may drop an event: an event's number is the place of the event in the LHE file that it was
+showered from. Its weights are those of the LHE file; the HepMC file has none.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from typing import Any
 
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics import programs
-from madminer_workflow.physics.shower import interface, partons, wheel
+from madminer_workflow.physics.shower import partons, wheel
 from madminer_workflow.physics.shower.card import Card
 
 TOLERATED_LOSS = 0.01
@@ -38,17 +36,15 @@ def shower(lhe: Path, card: Card, seed: int, output: Path) -> dict[str, Any]:
     Returns the number of ``showered`` events, the ``program`` and the ``version`` of Pythia. Raises
     StepError with the end of the program's log if it fails or drops too many events.
     """
-    installed = programs.pythia_interface()
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         directory = Path(scratch)
-        generated = partons.prepare(lhe, directory / "partons.lhe")
-        arguments = (directory, card.lines, 1 + seed % _SEEDS, generated)
-        report = interface.run(installed, *arguments) if installed else wheel.run(*arguments)
-        lost = len(generated) - report["showered"]
-        if not 0 <= lost <= max(1, TOLERATED_LOSS * len(generated)):
+        scales = partons.prepare(lhe, directory / "partons.lhe")
+        report = wheel.run(directory, card.lines, 1 + seed % _SEEDS, scales)
+        lost = len(scales) - report["showered"]
+        if not 0 <= lost <= max(1, TOLERATED_LOSS * len(scales)):
             raise StepError(
                 f"{lhe.name}: {report['program']} showered {report['showered']} of "
-                f"{len(generated)} generated events; the end of its log:\n"
+                f"{len(scales)} generated events; the end of its log:\n"
                 f"{programs.log_end(directory / 'pythia.log')}"
             )
         (directory / "showered.hepmc").rename(output)

@@ -18,7 +18,6 @@ from madminer_workflow.errors import StepError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.shower import hepmc
-from madminer_workflow.physics.shower.partons import Partons
 
 PROGRAM = "pythia8mc"
 _BATCH = 100
@@ -26,12 +25,13 @@ _HARD_INCOMING = 3
 """Where the first incoming parton is in Pythia's record."""
 
 
-def run(directory: Path, lines: Sequence[str], seed: int, generated: Partons) -> dict[str, Any]:
+def run(directory: Path, lines: Sequence[str], seed: int, scales: np.ndarray) -> dict[str, Any]:
     """Shower ``partons.lhe`` of `directory` into ``showered.hepmc``, with settings `lines`.
 
-    Returns program, version and number of showered events. Raises StepError if Pythia fails.
+    `scales` (n_events,) are those of the file's events [GeV]. Returns program, version and
+    number of showered events. Raises StepError if Pythia fails.
     """
-    settings = {"lines": list(lines), "seed": seed, "scales": generated.scales.tolist()}
+    settings = {"lines": list(lines), "seed": seed, "scales": scales.tolist()}
     write_json(directory / "settings.json", settings)
     command = [sys.executable, "-m", __name__, str(directory)]
     programs.run_program(command, directory, directory / "pythia.log", name="Pythia")

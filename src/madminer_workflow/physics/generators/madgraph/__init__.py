@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.errors import StepError
+from madminer_workflow.files import pack, unpack
 from madminer_workflow.physics.generators import Request, check_draw
-from madminer_workflow.physics.generators.madgraph import integrated, packing
+from madminer_workflow.physics.generators.madgraph import integrated
 from madminer_workflow.physics.generators.madgraph.building import (
     compile_weights,
     read_parameters_at_run_time,
@@ -29,6 +30,7 @@ from madminer_workflow.physics.generators.madgraph.drawing import draw, madgraph
 from madminer_workflow.physics.generators.madgraph.events import DrawnEvents, Header, write_events
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
+from madminer_workflow.physics.generators.madgraph.packing import pack_process
 from madminer_workflow.physics.generators.madgraph.param_card import (
     completed,
     entries,
@@ -128,15 +130,12 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
     if not single:
         read_parameters_at_run_time(generator)
         code = compile_weights(workplace)
-        packing.pack(code, code.iterdir(), integrated.weights_archive(output))
+        pack(code, integrated.weights_archive(output))
     cross_sections = _survey(workplace, generator, request, integrated_points, cards)
     strip(workplace, generator.glob("SubProcesses/P*/madevent"))
-    packing.pack_process(generator, values["pdlabel"], integrated.process_archive(output))
+    pack_process(generator, values["pdlabel"], integrated.process_archive(output))
     for name in process["events"]:
-        state = scratch / "points" / name
-        files = [path for path in state.rglob("*") if path.is_file()]
-        integrated.point_archive(output, name).parent.mkdir(exist_ok=True)
-        packing.pack(state, files, integrated.point_archive(output, name))
+        pack(scratch / "points" / name, integrated.point_archive(output, name))
     for name in request.benchmarks:
         target = integrated.param_card(output, name)
         target.parent.mkdir(exist_ok=True)
@@ -295,7 +294,7 @@ def _ratios(
     if len(process.benchmarks) == 1:
         return np.ones((len(events), 1))
     code = workplace.directory / "matrix_elements"
-    packing.unpack(integrated.weights_archive(directory), code)
+    unpack(integrated.weights_archive(directory), code)
     points = {
         name: entries(integrated.param_card(directory, name).read_text(), name)
         for name, _ in process.benchmarks

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import unpack
 from madminer_workflow.physics.generators.madgraph.events import (
     DrawnEvents,
     concatenate,
     read_drawn,
 )
-from madminer_workflow.physics.generators.madgraph.packing import unpack
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from madminer_workflow.seeds import derive_seed
 
@@ -30,9 +31,12 @@ def madgraph_seed(seed: int, *names: str | int) -> int:
 
 
 def prepare(workplace: Workplace, archives: list[Path], target: Path) -> None:
-    """Unpack an integrated point and make it run here."""
+    """Unpack an integrated point and make it run here; InputError if it is damaged."""
     for archive in archives:
-        unpack(archive, target)
+        try:
+            unpack(archive, target)
+        except InputError as error:
+            raise InputError(f"{error}; run the generate step again") from None
     for folder in ("Events", "HTML"):
         (target / folder).mkdir(exist_ok=True)
     for grid in target.glob("SubProcesses/P*/G*/ftn26"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import shutil
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from madminer_workflow.errors import InputError
+from madminer_workflow.files import pack
 
 _NEEDED = (
     "Cards/*_card.dat",
@@ -45,37 +42,7 @@ def pack_process(process: Path, pdlabel: str, archive: Path) -> None:
     history.write_text(history.read_text().replace(str(process.parent), "."))
     found = set(_matching(process, _NEEDED)) - set(_matching(process, _PER_POINT))
     unused = set(_NNPDF.values()) - {_NNPDF.get(pdlabel, "")}
-    pack(process, (path for path in found if path.name not in unused), archive)
-
-
-def pack(root: Path, files: Iterable[Path], archive: Path) -> None:
-    """Write ``files`` inside ``root`` to a tar archive: sorted, without times and owners."""
-    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(files):
-            info = tarfile.TarInfo(path.relative_to(root).as_posix())
-            content = path.read_bytes()
-            info.size = len(content)
-            info.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-            tar.addfile(info, io.BytesIO(content))
-
-
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack one of our archives; InputError if it is not there or damaged."""
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            for member in tar:
-                path = target / member.name
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None or not path.resolve().is_relative_to(target.resolve()):
-                    raise tarfile.TarError(f"unexpected member {member.name}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with content, path.open("wb") as file:
-                    shutil.copyfileobj(content, file)
-                path.chmod(member.mode)
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(
-            f"{archive}: cannot be unpacked ({error}); run the generate step again"
-        ) from None
+    pack(process, archive, (path for path in found if path.name not in unused))
 
 
 def _matching(root: Path, patterns: Iterable[str]) -> Iterator[Path]:
