@@ -22,6 +22,9 @@ def test_a_module_comes_without_the_rest(module: str, spared: set[str]):
     assert not spared & set(run(script).split())
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="MadMiner alone cannot be imported from Python 3.12 on"
+)
 def test_asked_for_a_name_it_is_the_plain_package():
     names = "import madminer; from madminer import LHEReader; print(sorted(vars(madminer)))"
     assert run(f"import madminer_workflow, madminer.ml; {names}") == run(names)
@@ -58,3 +61,16 @@ def test_a_package_that_is_already_there_stays():
     script = "import sys, types; before = sys.modules['madminer'] = types.ModuleType('madminer'); "
     check = "import madminer_workflow; print(sys.modules['madminer'] is before)"
     assert run(script + check) == "True"
+
+
+def test_the_reader_of_delphes_can_be_imported_without_find_module():
+    script = """
+from importlib.machinery import FileFinder
+if hasattr(FileFinder, "find_module"):
+    del FileFinder.find_module
+import madminer_workflow, madminer, uproot3_methods.classes
+assert madminer.DelphesReader is madminer.delphes.DelphesReader
+assert uproot3_methods.classes.hasmethods("TLorentzVector")
+print(hasattr(FileFinder, "find_module"))
+"""
+    assert run(script) == "False"
