@@ -56,15 +56,19 @@ class Setup:
         return monomials @ self.morphing_matrix.T
 
     def morphing_gradients(self, theta: np.ndarray) -> np.ndarray:
-        """Derivatives of ``morphing_weights`` at one point, shape (n_parameters, n_benchmarks)."""
+        """Derivatives of ``morphing_weights``, shape (..., n_parameters, n_benchmarks).
+
+        ``theta`` has shape (..., n_parameters): one point, or many.
+        """
         theta = np.asarray(theta, dtype=float)
         gradients = []
         for i in range(len(self.parameters)):
             powers = self.components.copy()
             factor = powers[:, i].astype(float)
             powers[:, i] = np.maximum(powers[:, i] - 1, 0)
-            gradients.append((factor * np.prod(theta**powers, axis=-1)) @ self.morphing_matrix.T)
-        return np.array(gradients)
+            monomials = np.prod(theta[..., None, :] ** powers, axis=-1)
+            gradients.append((factor * monomials) @ self.morphing_matrix.T)
+        return np.stack(gradients, axis=-2)
 
     def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
         """The parameter point, shape (n_parameters,), of a benchmark name or of named values.

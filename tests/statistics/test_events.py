@@ -11,7 +11,7 @@ from madminer.sampling import SampleAugmenter, benchmark, morphing_points
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import Setup, read_sample
 from madminer_workflow.ml.methods import ratio, score
-from madminer_workflow.ml.methods.drawing import joint_ratio
+from madminer_workflow.ml.methods.drawing import joint_ratios, joint_scores
 from madminer_workflow.statistics.events import Events, draw, effective_size, union
 
 
@@ -116,9 +116,9 @@ def test_joint_ratio_and_score_are_madminers(events: Events, setup: Setup, toy_f
         for theta0 in thetas:
             rows = (y[:, 0] == label) & np.all(np.isclose(theta, theta0), axis=1)
             chosen = find(x[rows], pool.x)
-            ours = joint_ratio(pool, chosen, theta0, theta1)
+            ours = joint_ratios(pool, chosen, theta0[None, :], theta1[None, :])
             np.testing.assert_allclose(ours, r_xz[rows], rtol=2e-5)
-            scores = pool.scores_at(theta0, chosen)
+            scores = joint_scores(pool, chosen, np.tile(theta0, (len(chosen), 1)))
             np.testing.assert_allclose(scores, t_xz[rows], rtol=2e-4, atol=1e-5)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom, chi2
 
 from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.limits import Grid, below
+from madminer_workflow.statistics.quantiles import chi2_quantile
 
 Q_BINS = 24
 LARGEST_Q = 12.0
@@ -68,7 +68,7 @@ def threshold_summary(q: np.ndarray, dof: int, levels: Sequence[float]) -> dict[
     """Coverage of the asymptotic threshold and the true threshold, by level, for toys' ``q``."""
     return {
         "coverage": {
-            str(level): _with_error(*coverage(q, float(chi2.ppf(level, dof)))) for level in levels
+            str(level): _with_error(*coverage(q, chi2_quantile(level, dof))) for level in levels
         },
         "critical": {str(level): _with_error(*critical_value(q, level)) for level in levels},
     }
@@ -91,6 +91,9 @@ def coverage(q: np.ndarray, threshold: float) -> tuple[float, float]:
 
 def critical_value(q: np.ndarray, level: float) -> tuple[float, float]:
     """The quantile of q at a confidence level, and its error from the ranks beside it."""
+    # Few need it, and it takes half a second.
+    from scipy.stats import binom
+
     n = len(q)
     ranks = np.clip(binom.ppf([0.1587, 0.8413], n, level), 0, n - 1).astype(int)
     low, high = np.sort(q)[ranks]

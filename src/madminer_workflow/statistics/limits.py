@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+
+from madminer_workflow.statistics.quantiles import chi2_quantile
 
 RESOLVED = 4.5
 """Three standard deviations: a step of the grid must not change the log likelihood by more."""
@@ -156,7 +157,7 @@ def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> 
         others = tuple(j for j in range(cube.ndim) if j != i)
         profile = cube.min(axis=others) if others else cube
         intervals[name] = {
-            str(level): below(grid.axes[i], profile, chi2.ppf(level, 1))
+            str(level): below(grid.axes[i], profile, chi2_quantile(level, 1))
             for level in confidence_levels
         }
     dof = len(grid.parameters)
@@ -164,7 +165,7 @@ def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> 
         "best_fit": peak(-q[None, :], grid.axes)[1][0].tolist(),
         "intervals": intervals,
         "allowed_volume": {
-            str(level): float(np.mean(q < chi2.ppf(level, dof)) * volume)
+            str(level): float(np.mean(q < chi2_quantile(level, dof)) * volume)
             for level in confidence_levels
         },
     }

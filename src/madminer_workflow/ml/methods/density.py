@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.methods.drawing import Arrays, draw_at, draw_thetas, joined, repeated
+from madminer_workflow.ml.methods.drawing import (
+    Arrays,
+    blocks,
+    draw_at,
+    draw_thetas,
+    joined,
+    joint_scores,
+)
 from madminer_workflow.ml.methods.unbinned import (
     diagnostics,
     information,
@@ -49,13 +56,14 @@ def draw(events: Events, settings: dict[str, Any], rng: np.random.Generator) -> 
     def draw_from(part: Events, n: int) -> Arrays:
         inputs = model_inputs(part, settings)
         thetas = draw_thetas(settings["theta0"], part.setup.parameters, n, rng)
-        chunks = []
-        for theta, chosen in zip(thetas, draw_at(part, thetas, n, rng), strict=True):
-            chunk = {"theta": repeated(theta, len(chosen)), "x": inputs[chosen]}
+        indices, points = draw_at(part, thetas, n, rng)
+        parts = []
+        for chosen, theta in zip(blocks(indices), blocks(thetas[points]), strict=True):
+            arrays = {"theta": theta, "x": inputs[chosen]}
             if settings["method"] == "scandal":
-                chunk["t_xz"] = part.scores_at(theta, chosen)
-            chunks.append(chunk)
-        return joined(chunks)
+                arrays["t_xz"] = joint_scores(part, chosen, theta)
+            parts.append(arrays)
+        return joined(parts)
 
     return with_validation(draw_from, events, settings)
 

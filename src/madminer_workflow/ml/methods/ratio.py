@@ -17,11 +17,12 @@ from scipy.special import logsumexp
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.drawing import (
     Arrays,
+    blocks,
     draw_at,
     draw_thetas,
     joined,
-    joint_ratio,
-    repeated,
+    joint_ratios,
+    joint_scores,
     shares,
 )
 from madminer_workflow.ml.methods.unbinned import (
@@ -78,7 +79,7 @@ def draw(
             pairs = max(len(theta0s), len(theta1s))
             # All pairs get as many events; the shorter list begins again, as in MadMiner.
             theta0s, theta1s = (
-                np.resize(each, (pairs, each.shape[1])) for each in (theta0s, theta1s)
+                np.resize(points, (pairs, points.shape[1])) for points in (theta0s, theta1s)
             )
             return joined(list(_of_pairs(part, inputs, theta0s, theta1s, n, rng)))
         return joined(list(_of_numerators(part, inputs, theta0s, setup.theta(theta1), n, rng)))
@@ -100,23 +101,19 @@ def _of_numerators(
     rng: np.random.Generator,
 ) -> Iterator[Arrays]:
     """``n`` events for numerators ``theta0s`` and one denominator."""
-
-    def labelled(y: int, theta0: np.ndarray, chosen: np.ndarray) -> Arrays:
-        return {
-            "theta": repeated(theta0, len(chosen)),
-            "x": inputs[chosen],
-            "y": np.full((len(chosen), 1), y),
-            "r_xz": joint_ratio(events, chosen, theta0, theta1),
-            "t_xz": events.scores_at(theta0, chosen),
-        }
-
-    for theta0, chosen in zip(theta0s, draw_at(events, theta0s, n - n // 2, rng), strict=True):
-        yield labelled(0, theta0, chosen)
+    drawn = [draw_at(events, theta0s, n - n // 2, rng)]
     # One draw is enough for all of them: they have their denominator in common.
     chosen = draw_events(events.weights_at(theta1), n // 2, rng)
-    ends = np.cumsum(shares(n // 2, len(theta0s)))[:-1]
-    for theta0, own in zip(theta0s, np.split(chosen, ends), strict=True):
-        yield labelled(1, theta0, own)
+    drawn.append((chosen, np.repeat(np.arange(len(theta0s)), shares(n // 2, len(theta0s)))))
+    for y, (indices, points) in enumerate(drawn):
+        for chosen, thetas in zip(blocks(indices), blocks(theta0s[points]), strict=True):
+            yield {
+                "theta": thetas,
+                "x": inputs[chosen],
+                "y": np.full((len(chosen), 1), y),
+                "r_xz": joint_ratios(events, chosen, thetas, theta1[None, :]),
+                "t_xz": joint_scores(events, chosen, thetas),
+            }
 
 
 def _of_pairs(
@@ -128,17 +125,18 @@ def _of_pairs(
     rng: np.random.Generator,
 ) -> Iterator[Arrays]:
     """``n`` events for pairs of a numerator and a denominator, half from each of the two."""
-    for y, points, size in ((0, theta0s, n - n // 2), (1, theta1s, n // 2)):
-        drawn = draw_at(events, points, size, rng)
-        for theta0, theta1, chosen in zip(theta0s, theta1s, drawn, strict=True):
+    for y, thetas, size in ((0, theta0s, n - n // 2), (1, theta1s, n // 2)):
+        indices, pairs = draw_at(events, thetas, size, rng)
+        for chosen, pair in zip(blocks(indices), blocks(pairs), strict=True):
+            theta0, theta1 = theta0s[pair], theta1s[pair]
             yield {
-                "theta0": repeated(theta0, len(chosen)),
-                "theta1": repeated(theta1, len(chosen)),
+                "theta0": theta0,
+                "theta1": theta1,
                 "x": inputs[chosen],
                 "y": np.full((len(chosen), 1), y),
-                "r_xz": joint_ratio(events, chosen, theta0, theta1),
-                "t_xz0": events.scores_at(theta0, chosen),
-                "t_xz1": events.scores_at(theta1, chosen),
+                "r_xz": joint_ratios(events, chosen, theta0, theta1),
+                "t_xz0": joint_scores(events, chosen, theta0),
+                "t_xz1": joint_scores(events, chosen, theta1),
             }
 
 

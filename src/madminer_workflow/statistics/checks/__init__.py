@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.quantiles import gaussian_deviations
 
 CHANCE = 0.0027
 """How often a perfect model may fail a check: beyond three standard deviations of a Gaussian."""
@@ -33,7 +33,7 @@ def allowance(n: int) -> float:
     With as many, Gaussian fluctuations fail a perfect model with probability CHANCE at most
     (Bonferroni's inequality).
     """
-    return float(norm.isf(0.5 * CHANCE / n))
+    return gaussian_deviations(0.5 * CHANCE / n)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from madminer_workflow.statistics.checks import make, say
+from madminer_workflow.statistics.quantiles import gaussian_deviations
 
 LARGEST_SPREAD = 0.5
 
@@ -91,6 +91,6 @@ def _spread(edges: Sequence[float], ensemble: Intervals, level: float) -> float:
     An interval of a Gaussian has 2 z(level) of these; NaN where there is no interval.
     """
     length = sum(high - low for low, high in ensemble)
-    sigma = length / (2.0 * norm.isf(0.5 * (1.0 - level)))
+    sigma = length / (2.0 * gaussian_deviations(0.5 * (1.0 - level)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.std(edges, ddof=1) / np.sqrt(len(edges)) / np.float64(sigma))

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from madminer_workflow.statistics.checks import make, say
+from madminer_workflow.statistics.quantiles import gaussian_deviations
 
 CENTRAL = 0.99
 LARGEST_SHARE = 0.05
@@ -21,7 +21,7 @@ LARGEST_SHARE = 0.05
 def prior_range(prior: Mapping[str, Any], central: float) -> tuple[float, float]:
     """The central part of one parameter's prior, as in the analysis file; all of a flat one."""
     if prior["prior"] == "gaussian":
-        half = norm.isf(0.5 * (1.0 - central)) * prior["std"]
+        half = gaussian_deviations(0.5 * (1.0 - central)) * prior["std"]
         return prior["mean"] - half, prior["mean"] + half
     return prior["min"], prior["max"]
 

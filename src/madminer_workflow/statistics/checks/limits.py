@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
 
 from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check
 from madminer_workflow.statistics.checks.simulation import size_check
 from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.quantiles import chi2_quantile
 
 TRUTH = "the assumed truth"
 
@@ -42,7 +42,7 @@ def limit_checks(
         found.append(spread_check(ensemble, members, level, ends))
     if "theta0" in settings:
         priors = [settings["theta0"]["priors"][name] for name in grid.parameters]
-        region = q < chi2.ppf(level, len(grid.parameters))
+        region = q < chi2_quantile(level, len(grid.parameters))
         found.append(extrapolation_check(region, grid.thetas(), priors, grid.parameters))
     return found
 
