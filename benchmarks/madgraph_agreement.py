@@ -20,7 +20,7 @@ import yaml
 from scipy.stats import chi2
 from tests.support.paths import REPOSITORY
 
-from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.methods import histogram

@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 from tests.support.paths import REPOSITORY
 
-from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.files import unpack, write_json
 from madminer_workflow.madminer_file import Sample, madminer_shares
 from madminer_workflow.ml import methods

@@ -148,7 +148,7 @@ def validate(file: Path) -> None:
 
     Nothing is run or written.
     """
-    from madminer_workflow.analysis import load_analysis, problems
+    from madminer_workflow.analysis.file import load_analysis, problems
 
     analysis = load_analysis(file)
     for warning in problems(file):
@@ -249,7 +249,7 @@ def warn_of_missing_programs(file: Path) -> None:
 
     A warning only: what was computed before may be all that is needed of it.
     """
-    from madminer_workflow.analysis import load_analysis
+    from madminer_workflow.analysis.file import load_analysis
     from madminer_workflow.physics.programs import missing
 
     if file.is_file():

@@ -17,9 +17,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
-from madminer_workflow.systematics import Nuisance
 
 REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"

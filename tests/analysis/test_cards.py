@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.analysis import load_analysis, problems, split
 from madminer_workflow.analysis.cards import inline, mentioned_files
+from madminer_workflow.analysis.file import load_analysis, problems, split
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.physics.configure import configure, pack_models

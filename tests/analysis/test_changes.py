@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from madminer_workflow.analysis import load_analysis
 from madminer_workflow.analysis.changes import change_methods, change_training, split_changes
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError
 from tests.support.chain import TINY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.analysis import load_analysis, split
+from madminer_workflow.analysis.file import load_analysis, split
 from madminer_workflow.analysis.reference import page
 from madminer_workflow.analysis.schema import schema
 from madminer_workflow.analysis.semantics import morphing_components

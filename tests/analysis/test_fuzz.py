@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from madminer_workflow.analysis import AnalysisError, examine, load_analysis
+from madminer_workflow.analysis.file import examine, load_analysis
+from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.analysis.reading import Document
 from tests.support.paths import DATA
 

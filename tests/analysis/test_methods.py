@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from madminer_workflow.analysis import load_analysis, problems
+from madminer_workflow.analysis.file import load_analysis, problems
 from tests.support.paths import DATA
 
 FULL = DATA / "analysis" / "input.yml"

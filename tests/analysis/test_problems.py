@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.analysis import AnalysisError, load_analysis, problems
+from madminer_workflow.analysis.file import load_analysis, problems
+from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.errors import InputError
 from tests.support.paths import DATA
 
@@ -116,7 +117,7 @@ def test_missing_file_and_directory(tmp_path):
 
 def test_checking_imports_nothing_heavy():
     code = (
-        "import sys; from madminer_workflow.analysis import load_analysis;"
+        "import sys; from madminer_workflow.analysis.file import load_analysis;"
         f"load_analysis({str(FOLDER / 'input.yml')!r});"
         "print(sorted({'torch', 'madminer', 'awkward', 'h5py', 'matplotlib'} & set(sys.modules)))"
     )

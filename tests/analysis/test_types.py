@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from madminer_workflow.analysis import load_analysis, parts, read_analysis, split
 from madminer_workflow.analysis.cards import inline
+from madminer_workflow.analysis.file import load_analysis, parts, read_analysis, split
 from madminer_workflow.analysis.schema import schema
 from madminer_workflow.analysis.types import (
     Analysis,

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 from werkzeug.test import Client
 
-from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.engines.folder import STEPS
 from madminer_workflow.errors import InputError
 from madminer_workflow.kubernetes import __main__ as command

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import (
     Sample,
@@ -22,7 +23,6 @@ from madminer_workflow.ml.evaluating import summarise_ensemble
 from madminer_workflow.ml.problem import evaluation_settings, pose_problem
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import likelihood_ratio_statistic, make_grid
-from madminer_workflow.systematics import nuisance_parameters
 
 N_EVENTS = 400
 LEVELS = [0.6827, 0.95]

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 import yaml
 
-from madminer_workflow.analysis import load_analysis
 from madminer_workflow.analysis.changes import change_methods
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, unpack, write_json
 from madminer_workflow.ml.training import read_samples

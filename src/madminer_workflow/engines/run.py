@@ -19,8 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
-from madminer_workflow.analysis import load_analysis
 from madminer_workflow.analysis.changes import change_methods
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked

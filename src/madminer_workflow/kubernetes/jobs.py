@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 from mlflow import MlflowClient
 
-from madminer_workflow.analysis import load_analysis
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.engines.folder import STEPS
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import (
     Sample,
@@ -19,7 +20,6 @@ from madminer_workflow.madminer_file import (
 )
 from madminer_workflow.ml.observed import Observation, observe
 from madminer_workflow.statistics.events import Events, union
-from madminer_workflow.systematics import nuisance_parameters
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
 EVALUATION_KEYS = (*SHARED_KEYS, "analysis", "fisher_theta", "seed")

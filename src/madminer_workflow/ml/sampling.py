@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis import load_analysis
 from madminer_workflow.analysis.changes import change_methods
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis import load_analysis, split
 from madminer_workflow.analysis.cards import inline
+from madminer_workflow.analysis.file import load_analysis, split
+from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.systematics import nuisance_parameters
 
 
 def configure(input_file: Path, output: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from madminer_workflow.analysis.systematics import nuisance_parameters, weight_variations
 from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import Setup
-from madminer_workflow.systematics import nuisance_parameters, weight_variations
 
 LARGEST_FRACTION_FLIPPED = 0.01
 """Of events whose varied weight has another sign; learning ignores the variation of these."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from madminer_workflow.analysis import load_analysis, schema, semantics
+from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.changes import change_setting
+from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath, show, unknown
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.files import read_json

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from madminer_workflow.analysis.systematics import Variation, weight_variations
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.generators import Request, madgraph
@@ -14,7 +15,6 @@ from madminer_workflow.physics.generators.madgraph import varying
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from madminer_workflow.physics.readers.lhe import read_lhe
-from madminer_workflow.systematics import Variation, weight_variations
 from tests.support.madgraph_stand_in import install_stand_in
 
 SCALE = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from madminer_workflow.analysis import load_analysis, problems
+from madminer_workflow.analysis.file import load_analysis, problems
 from madminer_workflow.files import read_json
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.configure import configure

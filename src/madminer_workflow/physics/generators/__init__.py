@@ -11,7 +11,7 @@ A generator is a module with two functions:
     writes exactly ``n_events`` events drawn from one benchmark into the LHE file ``output``. Their
     weights add up to the integrated cross-section; ``<rwgt>`` holds one weight for each benchmark
     of the request, under its name, and for each nuisance benchmark of its scale and PDF
-    uncertainties (see ``madminer_workflow.systematics``). The report is JSON-able and holds at
+    uncertainties (see ``analysis.systematics``). The report is JSON-able and holds at
     least ``n_events``.
 """
 

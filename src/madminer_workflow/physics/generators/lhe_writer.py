@@ -14,8 +14,8 @@ from typing import TextIO
 import numpy as np
 
 from madminer_workflow import __version__
+from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.files import atomic_path
-from madminer_workflow.systematics import Variation
 
 CHUNK = 2000
 """Events formatted at once: enough to amortise the template, small enough for the cache."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.systematics import Variation, weight_variations
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.builtin import wbf_haa
@@ -31,7 +32,6 @@ from madminer_workflow.physics.generators.builtin.sampling import (
     unweight,
 )
 from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
-from madminer_workflow.systematics import Variation, weight_variations
 
 PROCESSES = {"wbf_haa": wbf_haa}
 

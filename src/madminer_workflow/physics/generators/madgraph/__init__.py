@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.systematics import weight_variations
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import pack, unpack
 from madminer_workflow.physics.generators import Request, check_draw
@@ -58,7 +59,6 @@ from madminer_workflow.physics.generators.madgraph.workplace import (
     available_cores,
     check_compilers,
 )
-from madminer_workflow.systematics import weight_variations
 
 ACCURACY = 0.005
 """Relative error of the integrated cross-sections, and so of every sample's normalisation."""

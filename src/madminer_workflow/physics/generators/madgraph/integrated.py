@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
-from madminer_workflow.systematics import Variation
 
 _FILE = "madgraph.json"
 

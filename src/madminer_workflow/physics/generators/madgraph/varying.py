@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from madminer_workflow.physics.programs import lhapdf_config
-from madminer_workflow.systematics import Variation
 
 
 def require_lhapdf(variations: Sequence[Variation], where: str) -> None:

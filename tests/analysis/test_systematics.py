@@ -13,9 +13,9 @@ from madminer.core import MadMiner
 from madminer.utils.interfaces.lhe import extract_nuisance_parameters_from_lhe_file, parse_lhe_file
 
 from madminer_workflow import madminer_fixes
+from madminer_workflow.analysis.systematics import Nuisance, nuisance_parameters, weight_variations
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
-from madminer_workflow.systematics import Nuisance, nuisance_parameters, weight_variations
 from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file, run_physics
 
 SCALE = {

@@ -8,12 +8,12 @@ perhaps at nu = -1, its negative benchmark. Names are MadMiner's (``madminer.uti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Systematic = Mapping[str, Any]
-"""An entry of ``systematics`` in the analysis file."""
+import msgspec
+
+from madminer_workflow.analysis.types import NormVariation, ScaleVariation, Systematic
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Variation:
     pdf_member: int = 0
 
 
-def nuisance_parameters(systematics: Sequence[Systematic]) -> list[Nuisance]:
+def nuisance_parameters(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Nuisance]:
     """The nuisance parameters of all uncertainties, in their order.
 
     A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
@@ -59,15 +59,15 @@ def nuisance_parameters(systematics: Sequence[Systematic]) -> list[Nuisance]:
     of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member.
     """
     result = []
-    for systematic in systematics:
+    for systematic in _typed(systematics):
         for i, sides in enumerate(_sides(systematic)):
-            name = f"{systematic['systematic_name']}_nuisance_param_{i}"
+            name = f"{systematic.systematic_name}_nuisance_param_{i}"
             names = [f"{name}_benchmark_{k}" for k in range(sides)]
             result.append(
                 Nuisance(
                     name=name,
-                    systematic=systematic["systematic_name"],
-                    effect=systematic["effect"],
+                    systematic=systematic.systematic_name,
+                    effect=systematic.effect,
                     positive=names[0],
                     negative=names[1] if sides == 2 else None,
                 )
@@ -75,7 +75,7 @@ def nuisance_parameters(systematics: Sequence[Systematic]) -> list[Nuisance]:
     return result
 
 
-def weight_variations(systematics: Sequence[Systematic]) -> list[Variation]:
+def weight_variations(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Variation]:
     """The weights that a generator must provide: those of scale and parton density uncertainties.
 
     The weight is to be that at the reference benchmark (a background's own) times the ratio of the
@@ -83,34 +83,37 @@ def weight_variations(systematics: Sequence[Systematic]) -> list[Variation]:
     it, not from the densities that the events were generated with.
     """
     result = []
-    for systematic in systematics:
+    for systematic in _typed(systematics):
         benchmarks = [
             b for nuisance in nuisance_parameters([systematic]) for b in nuisance.benchmarks
         ]
-        if systematic["effect"] == "scale":
+        if isinstance(systematic, ScaleVariation):
             for benchmark, factor in zip(benchmarks, scale_factors(systematic), strict=True):
-                mur = factor if systematic["scale"] in ("mu", "mur") else 1.0
-                muf = factor if systematic["scale"] in ("mu", "muf") else 1.0
+                mur = factor if systematic.scale in ("mu", "mur") else 1.0
+                muf = factor if systematic.scale in ("mu", "muf") else 1.0
                 result.append(Variation(benchmark, mur=mur, muf=muf))
-        elif systematic["effect"] == "pdf":
-            name = systematic["pdf_variation"]
-            central = f"{systematic['systematic_name']}_nuisance_central"
+        elif not isinstance(systematic, NormVariation):
+            central = f"{systematic.systematic_name}_nuisance_central"
             for member, benchmark in enumerate([central, *benchmarks]):
+                name = systematic.pdf_variation
                 result.append(Variation(benchmark, pdf_set=name, pdf_member=member))
     return result
 
 
-def scale_factors(systematic: Systematic) -> list[float]:
+def scale_factors(systematic: ScaleVariation) -> list[float]:
     """The factors on the scale at +1 and, if there is one, at -1."""
-    return [float(factor) for factor in systematic["scale_variations"] if factor != 1.0][::-1]
+    return [factor for factor in systematic.scale_variations if factor != 1.0][::-1]
 
 
 def _sides(systematic: Systematic) -> list[int]:
     """For each nuisance parameter of an uncertainty whether one or both sides are known."""
-    if systematic["effect"] == "scale":
+    if isinstance(systematic, ScaleVariation):
         return [len(scale_factors(systematic))]
-    if systematic["effect"] == "pdf":
-        members = systematic["pdf_members"]
-        hessian = systematic["pdf_error_type"] == "hessian"
-        return [2] * (members // 2) if hessian else [1] * members
-    return [1]
+    if isinstance(systematic, NormVariation):
+        return [1]
+    members = systematic.pdf_members
+    return [2] * (members // 2) if systematic.pdf_error_type == "hessian" else [1] * members
+
+
+def _typed(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Systematic]:
+    return msgspec.convert(list(systematics), list[Systematic])

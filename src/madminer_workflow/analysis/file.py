@@ -1,0 +1,155 @@
+"""Analysis files: read, checked in two passes, and completed with their defaults."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from madminer_workflow.analysis import schema, semantics
+from madminer_workflow.analysis.cards import check_files, inline
+from madminer_workflow.analysis.changes import change_methods
+from madminer_workflow.analysis.inheritance import inherit
+from madminer_workflow.analysis.problems import AnalysisError, Problem
+from madminer_workflow.analysis.reading import Document, read
+from madminer_workflow.analysis.sound import Sound
+from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
+
+_PLOT_KEYS = ("latex", "unit", "range")
+
+
+def load_analysis(path: str | Path, cards: bool = True) -> dict[str, Any]:
+    """Read an analysis file, check it, and fill in all defaults.
+
+    The result can be written as JSON and has the structure of the file. Its cards and models must
+    exist, too, unless ``cards`` is false. Raises AnalysisError, which lists all problems, if the
+    file is wrong; warnings do not count (see ``problems``).
+    """
+    analysis, found = examine(read(path), Path(path).parent if cards else None)
+    errors = [problem for problem in found if not problem.warning]
+    if errors:
+        raise AnalysisError(errors)
+    return analysis
+
+
+def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] = ()) -> Analysis:
+    """Read an analysis file, check it, fill in all defaults, and apply ``changes``.
+
+    Its cards and models must exist, too, unless ``cards`` is false. ``changes`` of methods look
+    like ``sally.training.n_epochs=20``. Raises AnalysisError, which lists all problems, if the file
+    is wrong, and InputError for changes that make no sense; warnings do not count (see
+    ``problems``).
+    """
+    return Analysis.from_dict(change_methods(load_analysis(path, cards), changes))
+
+
+def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]:
+    """What the generation of events depends on, and what their reconstruction depends on.
+
+    Labels are in neither, so that a change of plots or methods leaves the physics untouched; cards,
+    which lie in ``folder``, are there with their text.
+    """
+    generation, reconstruction = split(inline(msgspec.to_builtins(analysis), folder))
+    return msgspec.convert(generation, Generation), msgspec.convert(reconstruction, Reconstruction)
+
+
+def problems(path: str | Path) -> list[Problem]:
+    """Return all problems of an analysis file in the order of its lines, warnings included."""
+    try:
+        return examine(read(path), Path(path).parent)[1]
+    except AnalysisError as error:
+        return error.problems
+
+
+def examine(document: Document, folder: Path | None = None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the content of a document with its defaults, and all its problems.
+
+    Cards and models are looked for in ``folder``, if given.
+    """
+    inherited = inherit(document.data)
+    structure = [*document.findings, *schema.check(inherited.data)]
+    analysis = _name_defaults(schema.fill(inherited.data))
+    meaning = semantics.check(analysis, structure)
+    if folder is not None:
+        meaning += check_files(Sound(analysis, structure), folder)
+    # A value that could not be read has no type to complain about.
+    unread = {finding.path for finding in document.findings if not finding.harmless}
+    placed = [*inherited.findings, *map(inherited.place, [*structure, *meaning])]
+    told = [f for f in placed if f.path not in unread or f in document.findings]
+    # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
+    found = list(dict.fromkeys(document.problem(finding) for finding in told))
+    return analysis, sorted(found, key=lambda problem: problem.line or 0)
+
+
+def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the generation of events depends on, and what their reconstruction depends on.
+
+    Labels are in neither, so that a change of plots or methods leaves the physics untouched.
+    """
+    keys = ("version", "seed", "benchmarks", "morphing", "systematics")
+    generation = {key: analysis[key] for key in keys}
+    generation["parameters"] = [_without_labels(entry) for entry in analysis["parameters"]]
+    generation["processes"] = analysis["processes"]
+    reconstruction = {key: analysis[key] for key in ("seed", "detector", "cuts", "efficiencies")}
+    reconstruction["observables"] = [_without_labels(entry) for entry in analysis["observables"]]
+    return generation, reconstruction
+
+
+def _without_labels(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in _PLOT_KEYS}
+
+
+def _name_defaults(analysis: Any) -> Any:
+    """Fill in the defaults that are names given elsewhere, wherever the structure allows it."""
+    if not isinstance(analysis, dict):
+        return analysis
+    _copy_default(analysis, "title", analysis, "name")
+    systematics = [entry.get("systematic_name") for entry in _mappings(analysis.get("systematics"))]
+    for process in _mappings(analysis.get("processes")):
+        process.setdefault("systematics", [name for name in systematics if isinstance(name, str)])
+    for section, name in (("parameters", "parameter_name"), ("observables", "name")):
+        for entry in _mappings(analysis.get(section)):
+            _copy_default(entry, "latex", entry, name)
+    ml = analysis.get("ml")
+    if isinstance(ml, dict):
+        benchmarks = analysis.get("benchmarks")
+        if isinstance(benchmarks, dict) and benchmarks:
+            ml.setdefault("theta_ref", next(iter(benchmarks)))
+        _reference_defaults(ml)
+    return analysis
+
+
+def _reference_defaults(ml: dict[str, Any]) -> None:
+    for key, section in (("theta_true", ml.get("limits")), ("theta", ml.get("fisher"))):
+        if isinstance(section, dict):
+            _copy_default(section, key, ml, "theta_ref")
+    for entry in _mappings(ml.get("methods")):
+        _copy_default(entry, "name", entry, "method")
+        if entry.get("estimator") == "doubly_parameterized" and "theta0" in entry:
+            entry.setdefault("theta1", copy.deepcopy(entry["theta0"]))
+        for key in ("theta", "theta1"):
+            if schema.method_has(key, entry):
+                _copy_default(entry, key, ml, "theta_ref")
+        axes = entry.get("observables")
+        if entry.get("method") == "histogram" and isinstance(axes, list):
+            given = entry.setdefault("bins", {})
+            if isinstance(given, dict):
+                given.update({axis: 10 for axis in axes if _is_new_name(axis, given)})
+
+
+def _is_new_name(axis: Any, given: dict[str, Any]) -> bool:
+    return isinstance(axis, str) and axis not in given
+
+
+def _mappings(entries: Any) -> list[dict[str, Any]]:
+    return (
+        [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+
+
+def _copy_default(target: dict[str, Any], key: str, source: dict[str, Any], name: str) -> None:
+    if key not in target and name in source:
+        target[key] = source[name]
