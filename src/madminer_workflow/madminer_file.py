@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
@@ -44,6 +45,16 @@ class Setup:
     reference: str
     nuisance: list[Nuisance] = field(default_factory=list)
     nuisance_benchmarks: list[str] = field(default_factory=list)
+
+    def fingerprint(self, observables: Sequence[str] | None = None) -> Fingerprint:
+        """What makes events with this set-up, and with ``observables``, belong to an analysis."""
+        points = map(tuple, self.benchmarks.tolist())
+        return Fingerprint(
+            parameters=tuple(self.parameters),
+            benchmarks=dict(zip(self.benchmark_names, points, strict=True)),
+            nuisance=tuple(self.nuisance),
+            observables=None if observables is None else tuple(observables),
+        )
 
     def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
