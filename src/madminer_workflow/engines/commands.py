@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from madminer_workflow import cores
+
 GRACE_SECONDS = 5.0
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What decides how many threads numerical libraries start."""
@@ -79,8 +81,9 @@ def environment() -> dict[str, str]:
 
     ``madminer-workflow`` comes from the engine's own installation. Steps run side by side, one a
     core, so that each gets one thread; a fixed number also keeps sums, and results, identical.
+    A step that comes alone, after all others, may use more processes: ``cores.step_cores``.
     """
-    variables = dict(os.environ)
+    variables = {cores.CORES: str(cores.step_cores()), **os.environ}
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for name in THREADS:
         variables.setdefault(name, "1")

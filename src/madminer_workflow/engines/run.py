@@ -21,6 +21,7 @@ from rich.console import Console
 
 from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.cores import CORES
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
@@ -107,7 +108,7 @@ def run_workflow(
         )
     console = console or Console(stderr=True)
     with followed(workdir, parameters, tracking_uri, console.print) as record:
-        variables = step_environment(record)
+        variables = {CORES: str(workers), **step_environment(record)}
         jobs = run_yadage(
             file, ROOT / toplevel, parameters, workdir, workers, fresh, console, variables
         )

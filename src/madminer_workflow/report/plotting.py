@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from madminer_workflow.analysis.changes import TRAINING
+from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_report
@@ -25,11 +25,9 @@ from madminer_workflow.ml.problem import (
 )
 from madminer_workflow.ml.toys import read_toys
 from madminer_workflow.report import page as report
-from madminer_workflow.report.figures import plots, style, tables
+from madminer_workflow.report.drawing import draw_all
 from madminer_workflow.report.summary import Result, summarise_all
 from madminer_workflow.statistics.limits import Grid, make_grid
-
-DATA = "data"
 
 
 def plotting(
@@ -57,7 +55,7 @@ def plotting(
     content = summarise_all(analysis, problem, grid, read, pseudo, read_report(data))
     with atomic_path(output / "plots") as directory:
         directory.mkdir()
-        figures = draw_all(content, directory)
+        figures = draw_all(content, directory, step_cores())
     write_json(output / "results.json", content)
     with atomic_path(output / "report.html") as product:
         product.write_text(report.render(content, figures), encoding="utf-8")
@@ -145,23 +143,3 @@ def check_toys(toys: dict[str, dict[str, Any]], results: Sequence[Result]) -> No
 def sampled_with(settings: dict[str, Any]) -> dict[str, Any]:
     """What a training cannot change: see ``change_training``."""
     return {key: value for key, value in settings.items() if key not in TRAINING}
-
-
-def draw_all(content: dict[str, Any], directory: Path) -> list[report.InlineFigure]:
-    """Write every figure and, below ``data``, its numbers; return the figures for the report."""
-    drawn = []
-    with matplotlib.rc_context(style.RC):
-        every = list(plots(content))
-        files = tables.write(
-            ((table, plot.name) for plot in every for table in plot.tables()),
-            content,
-            directory / DATA,
-        )
-        for plot in every:
-            figure = plot.draw()
-            style.settle(figure)
-            style.save(figure, directory / plot.name)
-            svg = style.inline_svg(figure, plot.name, plot.caption)
-            own = files.get(plot.name, [])
-            drawn.append(report.InlineFigure(plot.name, plot.section, plot.caption, svg, own))
-    return drawn

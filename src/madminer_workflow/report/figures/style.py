@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -174,6 +175,7 @@ def known_to_mathtext(text: str) -> str:
     return text.replace(r"\Box", "□")
 
 
+@cache
 def is_mathtext(text: str) -> bool:
     """Whether matplotlib can draw ``text``."""
     try:
@@ -199,7 +201,8 @@ def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> Non
 def settle(figure: Figure) -> None:
     """Arrange the figure once for all formats: the layout takes most of the time of a draw."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # Not "none", which keeps a place for the engine and lays out at every draw.
+    figure.set_layout_engine(None)
 
 
 def save(figure: Figure, stem: FilePath) -> None:

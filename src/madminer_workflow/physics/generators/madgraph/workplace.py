@@ -12,12 +12,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from madminer_workflow import cores
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import write_json
 from madminer_workflow.physics.programs import MadGraph, log_end, madgraph, run_program
@@ -160,15 +160,5 @@ def check_compilers() -> None:
 
 
 def available_cores() -> int:
-    """Cores to compile and integrate on: those that this process may use, but no more than eight.
-
-    A container on a large node sees all of its cores, and has memory for a few programs.
-    """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        # No control groups, or "max": no limit.
-        pass
-    return min(cores, _MOST_CORES)
+    """Cores to compile and integrate on, no more than eight: memory is for a few programs."""
+    return min(cores.available_cores(), _MOST_CORES)

@@ -1,0 +1,94 @@
+"""All figures of a report with their data, drawn in as many processes as there are cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import current_process, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from madminer_workflow.errors import StepError
+from madminer_workflow.report.figures import Plot, plots, style, tables
+from madminer_workflow.report.page import InlineFigure
+
+DATA = "data"
+
+
+def draw_all(content: dict[str, Any], directory: Path, processes: int = 1) -> list[InlineFigure]:
+    """Write every figure and, below ``data``, its numbers; return the figures for the report.
+
+    The files and their order are the same for any number of ``processes``. Raises StepError if
+    one of them ends before its work is done.
+    """
+    every = list(plots(content))
+    files = tables.write(
+        ((table, plot.name) for plot in every for table in plot.tables()),
+        content,
+        directory / DATA,
+    )
+    # A process that is itself a helper may have none.
+    if processes > 1 and not current_process().daemon:
+        pictures = _draw_in_processes(content, directory, len(every), processes)
+    else:
+        pictures = (draw(plot, directory) for plot in every)
+    return [
+        InlineFigure(plot.name, plot.section, plot.caption, svg, files.get(plot.name, []))
+        for plot, svg in zip(every, pictures, strict=True)
+    ]
+
+
+def draw(plot: Plot, directory: Path) -> str:
+    """Write one figure as PNG and PDF; return it as SVG for the report."""
+    with matplotlib.rc_context(style.RC):
+        figure = plot.draw()
+        style.settle(figure)
+        style.save(figure, directory / plot.name)
+        return style.inline_svg(figure, plot.name, plot.caption)
+
+
+def _draw_in_processes(
+    content: dict[str, Any], directory: Path, figures: int, processes: int
+) -> Iterator[str]:
+    # Not forked from this process, whose threads, if there are any, would not survive it.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    arguments = content, directory
+    try:
+        with ProcessPoolExecutor(
+            min(processes, figures), context, _Worker.start, arguments
+        ) as pool:
+            yield from pool.map(_Worker.draw, range(figures))
+    except BrokenProcessPool:
+        raise StepError(
+            "a process that draws figures ended unexpectedly (most often: the machine ran out of "
+            "memory)"
+        ) from None
+
+
+class _Worker:
+    """What a process keeps, so that it gets the results once and then only numbers of figures."""
+
+    plots: list[Plot]
+    directory: Path
+
+    @classmethod
+    def start(cls, content: dict[str, Any], directory: Path) -> None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        cls.plots, cls.directory = list(plots(content)), directory
+
+    @classmethod
+    def draw(cls, number: int) -> str:
+        return draw(cls.plots[number], cls.directory)
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for work for ever.
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
