@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,6 +221,37 @@ def test_early_stopping_restores_the_best_epoch(
     assert best_of_three() == 2.0, "MadMiner keeps the best weights itself: drop the fix"
     madminer_fixes.keep_best_weights()
     assert best_of_three() == 0.0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "amsgrad", "sgd"])
+def test_optimizers_step_as_ever(original: None, optimizer: str) -> None:
+    def weights() -> dict[str, torch.Tensor]:
+        estimator = trained(ScoreEstimator, t_xz=T, optimizer=optimizer)
+        return estimator.model.state_dict()
+
+    before = weights()
+    madminer_fixes.spare_the_compiler()
+    for name, tensor in weights().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    script = """
+import sys, torch
+from madminer_workflow import madminer_fixes
+madminer_fixes.apply()
+from madminer.ml import score
+weight = torch.nn.Parameter(torch.ones(2))
+kind, settings = score.get_optimizer("amsgrad", None)
+optimizer = kind([weight], lr=0.1, **settings)
+for _ in range(2):
+    optimizer.zero_grad()
+    (weight ** 2).sum().backward()
+    optimizer.step()
+assert weight[0] < 1.0
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def set_up(*effects: str) -> MadMiner:

@@ -28,6 +28,7 @@ from madminer_workflow.madminer_fixes.trainer import (
     keep_best_weights,
     load_batches_by_slicing,
     scale_validation_points,
+    spare_the_compiler,
     use_nesterov_momentum,
 )
 
@@ -42,6 +43,7 @@ def apply() -> None:
     keep_best_weights()
     scale_validation_points()
     use_nesterov_momentum()
+    spare_the_compiler()
     leave_inputs_unscaled()
     scale_evaluation_points()
     evaluate_in_one_tensor()
