@@ -18,7 +18,6 @@ import matplotlib
 import numpy as np
 import yaml
 from scipy.stats import chi2
-from tests.support.paths import REPOSITORY
 
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.engines.run import run_workflow
@@ -30,7 +29,7 @@ from madminer_workflow.report.figures import style
 from madminer_workflow.statistics import information
 from madminer_workflow.statistics.events import Events
 
-INPUTS = REPOSITORY / "inputs"
+INPUTS = Path(__file__).parents[1] / "inputs"
 EVENTS = {"sm": 20000, "w": 4000, "neg_w": 4000, "ww": 4000, "neg_ww": 4000}
 POINTS = {"SM": (0.0, 0.0), "CWL2 = 0.5": (0.5, 0.0), "CPWL2 = 0.5": (0.0, 0.5)}
 EDGES = {

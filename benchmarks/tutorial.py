@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from tests.support.paths import REPOSITORY
 
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.files import unpack, write_json
@@ -39,7 +38,7 @@ from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.information import Information
 
-REFERENCE = REPOSITORY / "inputs" / "wbf" / "input.yml"
+REFERENCE = Path(__file__).parents[1] / "inputs" / "wbf" / "input.yml"
 SEEDS = (11, 12, 13)
 CORES = 2
 COMBINED = Path("physics/combine/combined_delphes.h5")

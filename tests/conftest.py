@@ -11,9 +11,11 @@ import pytest
 from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
 from tests.support import chain
 from tests.support.paths import DATA
+from tests.support.properties import load_profile
 
 # Workers share the cores: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+load_profile()
 
 TOY_CROSS_SECTION = 0.001
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from madminer_workflow.analysis.file import examine, load_analysis
 from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.analysis.reading import Document
 from tests.support.paths import DATA
+from tests.support.properties import examples
 
 FILE = DATA / "analysis" / "input.yml"
 VALID = yaml.safe_load(FILE.read_text())
@@ -90,16 +91,14 @@ def file(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz") / "input.yml"
 
 
-@seed(1)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=mutated())
 def test_any_mutation_loads_or_is_explained(file, data):
     file.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
     check(file)
 
 
-@seed(1)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_any_damage_to_the_text_loads_or_is_explained(file, data):
     text = FILE.read_text()

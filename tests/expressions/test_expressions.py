@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from madminer_workflow.errors import InputError
@@ -20,6 +20,7 @@ from madminer_workflow.expressions import (
 from madminer_workflow.physics.parton_level import build_objects
 from madminer_workflow.physics.smearing import smear
 from tests.support.madminer_events import NO_NOISE, as_particles, madminer_objects, random_events
+from tests.support.properties import examples
 
 MADMINER_UNDEFINED = (IndexError, TypeError, ZeroDivisionError, ValueError, OverflowError)
 
@@ -135,7 +136,7 @@ def expressions(draw, depth=3):
     return template.format(*parts)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 @given(text=expressions())
 def test_means_what_madminer_means(text, ours, theirs):
     assert_same(text, ours, theirs)
@@ -349,7 +350,7 @@ FRAGMENTS = [
 ]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@examples(400)
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8).map("".join))
 def test_nothing_but_the_language_gets_through(text):
     try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from madminer.lhe import LHEReader
 from scipy.stats import ks_2samp
@@ -16,6 +16,7 @@ from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
 from tests.support.madminer_events import NO_NOISE, as_particles, random_events
 from tests.support.paths import DATA
+from tests.support.properties import examples
 
 LHE = DATA / "wbf_madgraph_1000.lhe.gz"
 CUTS = ["(a[0] + a[1]).m > 122.0", "(a[0] + a[1]).m < 128.0", "pt_j1 > 20.0"]
@@ -223,7 +224,7 @@ PARTS = {
 MIXED = as_particles(random_events(30, seed=6))
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@examples(10)
 @given(order=st.permutations(range(30)))
 def test_events_are_independent_of_their_order(order):
     straight, mixed = run(MIXED, **PARTS), run(MIXED[list(order)], **PARTS)
@@ -241,7 +242,7 @@ texts = st.builds(
 )
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@examples(10)
 @given(st.lists(st.builds(cut, texts, st.booleans()), max_size=5))
 def test_cut_flow_only_falls_and_ends_at_what_passed(cuts):
     ours = run(MIXED, observables=PARTS["observables"], cuts=cuts)

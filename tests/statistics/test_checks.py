@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstwobign, norm
 
@@ -36,6 +36,7 @@ from madminer_workflow.statistics.checks.simulation import bins_check, size_chec
 from madminer_workflow.statistics.events import Events, union
 from tests.conftest import toy_sample
 from tests.support import learning
+from tests.support.properties import examples
 
 SM = np.zeros(2)
 POINTS = 5.0 * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
@@ -186,7 +187,7 @@ def test_an_unknown_direction_has_no_ratio(events: Events) -> None:
     assert information_check(joint, joint, weights)["value"] == pytest.approx(1.0)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.lists(st.floats(-2.0, 2.0), min_size=4, max_size=4).filter(
         lambda m: abs(np.linalg.det(np.reshape(m, (2, 2)))) > 0.1
@@ -204,7 +205,7 @@ def test_the_information_ratio_knows_no_coordinates(entries: list[float], seed: 
     assert other["error"] == pytest.approx(one["error"], rel=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**31), st.floats(1e-6, 1e6))
 def test_units_and_order_of_weights_do_not_matter(seed: int, unit: float) -> None:
     rng = np.random.default_rng(seed)
@@ -226,7 +227,7 @@ def test_units_and_order_of_weights_do_not_matter(seed: int, unit: float) -> Non
         )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**31))
 def test_the_largest_difference_is_that_of_the_distributions(seed: int) -> None:
     rng = np.random.default_rng(seed)

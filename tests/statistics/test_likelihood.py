@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
@@ -29,6 +29,7 @@ from madminer_workflow.statistics.likelihood import (
 )
 from madminer_workflow.statistics.limits import likelihood_ratio_statistic
 from madminer_workflow.statistics.nuisance import response_of_counts
+from tests.support.properties import examples
 
 THETAS = np.array([[0.0, 0.0], [0.4, -0.3], [-1.0, 0.5]])
 
@@ -76,7 +77,7 @@ def log_likelihood_at(
     return float(counts @ np.log(varied / varied.sum()) + constraint)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     seed=st.integers(0, 10_000),
     cells=st.integers(1, 5),

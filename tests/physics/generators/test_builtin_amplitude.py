@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators.builtin import wbf_haa
 from tests.support.lhe_arrays import read_arrays
 from tests.support.paths import DATA
+from tests.support.properties import examples
 
 METRIC = np.array([1.0, -1.0, -1.0, -1.0])
 seeds = st.integers(0, 2**32 - 1)
@@ -79,7 +80,7 @@ def _current(out: np.ndarray, incoming: np.ndarray) -> np.ndarray:
     return np.einsum("in,mij,jn->mn", _spinor(out).conj(), sigma_bar, _spinor(incoming))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seeds, st.floats(-300, 300), st.floats(-300, 300))
 def test_closed_form_equals_feynman_rules(seed, c, c_tilde):
     """The invariants against spinors, currents and the Levi-Civita tensor."""
@@ -105,7 +106,7 @@ def test_closed_form_equals_feynman_rules(seed, c, c_tilde):
     assert np.all(np.abs(closed_form - 0.25 * np.abs(amplitude) ** 2) < 1e-8 * scale)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seeds)
 def test_squared_amplitude_is_lorentz_invariant(seed):
     quarks = random_quarks(seed)
@@ -119,7 +120,7 @@ def test_squared_amplitude_is_lorentz_invariant(seed):
     assert np.all(np.abs(found - expected) < 1e-8 * size)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seeds)
 def test_reflection_flips_the_cp_odd_parameter(seed):
     quarks = random_quarks(seed)
@@ -130,7 +131,7 @@ def test_reflection_flips_the_cp_odd_parameter(seed):
     )
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seeds, st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))
 def test_squared_amplitude_is_not_negative(seed, c, c_tilde):
     coefficients = wbf_haa.squared_amplitude(*random_quarks(seed))
@@ -138,7 +139,7 @@ def test_squared_amplitude_is_not_negative(seed, c, c_tilde):
     assert np.all(monomials @ coefficients >= -1e-12 * (np.abs(monomials) @ np.abs(coefficients)))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seeds)
 def test_determinant(seed):
     vectors = np.random.default_rng(seed).normal(size=(4, 4, 10))

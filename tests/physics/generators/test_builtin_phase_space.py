@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vegas
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from madminer_workflow.errors import InputError
@@ -19,6 +19,7 @@ from madminer_workflow.physics.generators.builtin.run_settings import (
     RunSettings,
     read_run_settings,
 )
+from tests.support.properties import examples
 
 run_settings = st.builds(
     RunSettings,
@@ -37,7 +38,7 @@ def mass2(p: np.ndarray) -> np.ndarray:
     return p[0] ** 2 - p[1] ** 2 - p[2] ** 2 - p[3] ** 2
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(run_settings, seeds)
 def test_final_states_conserve_momentum_lie_on_shell_and_pass_the_cuts(run, seed):
     rng = np.random.default_rng(seed)
@@ -120,7 +121,7 @@ def test_mass_and_branching_ratio_follow_the_breit_wigner():
     assert inside == pytest.approx(0.5, abs=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seeds)
 def test_photons_are_massless_and_add_up(seed):
     rng = np.random.default_rng(seed)
