@@ -35,7 +35,7 @@ HEADER = f"{'':<58}{'wall s':>8}{'CPU s':>8}{'MB':>8}"
 def cost_of(
     command: Sequence[str], directory: Path, variables: Mapping[str, str] | None = None
 ) -> Cost:
-    """Run ``command`` quietly in ``directory``; CalledProcessError, with its output, if it fails."""
+    """Run ``command`` quietly in ``directory``; print its output and raise if it fails."""
     before, start = os.times(), time.perf_counter()
     process = subprocess.Popen(
         command,

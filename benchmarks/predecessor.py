@@ -70,7 +70,7 @@ def analysis(folder: Path) -> Path:
 
 
 def stock(step: str, data: str, folder: Path) -> None:
-    """One of the predecessor's scripts: ``sample``, ``train NAME``, ``evaluate NAME`` or ``plot``."""
+    """One of its scripts: ``sample``, ``train NAME``, ``evaluate NAME`` or ``plot``."""
     keep_normed_histograms()
     words = step.split()
     {"sample": sample, "train": train, "evaluate": evaluate, "plot": plot}[words[0]](
@@ -245,7 +245,7 @@ def main() -> None:
         ]
         costs = [
             cost_of([sys.executable, __file__, "--stock", step, str(data), str(folder)], folder)
-            for step in [*steps, "plot"]
+            for step in steps
         ]
         theirs = Cost(
             sum(cost.wall for cost in costs),

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from madminer_workflow.report.figures import check_tables as verdict_tables
-from madminer_workflow.report.figures import checks as verdict
-from madminer_workflow.report.figures import style
+from madminer_workflow.report.figures import check_tables, checks, style
 from madminer_workflow.statistics.checks.closure import closure_check
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check
@@ -66,7 +64,7 @@ def content() -> dict[str, Any]:
 
 def draw(content: dict[str, Any], kind: str) -> Figure:
     with matplotlib.rc_context(style.RC):
-        figure = verdict.KINDS[kind][0](content)
+        figure = checks.KINDS[kind][0](content)
         style.settle(figure)
     return figure
 
@@ -78,10 +76,10 @@ def points(figure: Figure) -> np.ndarray:
 
 
 def test_every_kind_is_there(content: dict[str, Any]) -> None:
-    assert verdict.kinds(content) == KINDS
-    assert set(verdict.KINDS) == set(verdict_tables.KINDS)
+    assert checks.kinds(content) == KINDS
+    assert set(checks.KINDS) == set(check_tables.KINDS)
     without = {**content, "methods": content["methods"][2:]}
-    assert verdict.kinds(without) == ["bins"]
+    assert checks.kinds(without) == ["bins"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,7 +95,7 @@ def test_figures_show_the_numbers_of_the_checks(content: dict[str, Any], kind: s
         "sizes": lambda plot: plot["size"],
         "bins": lambda plot: plot["size"],
     }[kind]
-    for _, plot in verdict.drawn(content, kind):
+    for _, plot in checks.drawn(content, kind):
         for value in expected(plot):
             assert np.isclose(shown, value).any()
     words = " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
@@ -107,8 +105,8 @@ def test_figures_show_the_numbers_of_the_checks(content: dict[str, Any], kind: s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tables_have_columns_of_one_length(content: dict[str, Any], kind: str) -> None:
-    tables = verdict_tables.tables(content, kind)
-    assert len(tables) == len(verdict.drawn(content, kind))
+    tables = check_tables.tables(content, kind)
+    assert len(tables) == len(checks.drawn(content, kind))
     for table in tables:
         columns = [*table.independent, *table.dependent]
         assert len({len(column.values) for column in columns}) == 1

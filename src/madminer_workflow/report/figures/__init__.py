@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from madminer_workflow.report.figures import check_tables as verdict_tables
-from madminer_workflow.report.figures import checks as verdict
-from madminer_workflow.report.figures import closure as checks
 from madminer_workflow.report.figures import (
+    check_tables,
+    checks,
+    closure,
     contours,
     corner,
     fisher,
@@ -60,8 +60,8 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "closure",
             "closure",
             "Pull of every closure check: predicted minus direct cross-section in standard errors.",
-            partial(checks.closure, content),
-            partial(checks.closure_tables, content),
+            partial(closure.closure, content),
+            partial(closure.closure_tables, content),
         )
     if any("toys" in method for method in content["methods"]):
         yield from toy_plots(content)
@@ -81,17 +81,17 @@ def plots(content: dict[str, Any]) -> Iterator[Plot]:
             "diagnostics",
             "Mean parton-level score against the estimated score (of the ensemble, test events "
             "in bins of equal size). A calibrated method lies on the diagonal.",
-            partial(checks.calibration, content),
-            partial(checks.calibration_tables, content),
+            partial(closure.calibration, content),
+            partial(closure.calibration_tables, content),
         )
-    for kind in verdict.kinds(content):
-        draw, caption = verdict.KINDS[kind]
+    for kind in checks.kinds(content):
+        draw, caption = checks.KINDS[kind]
         yield Plot(
             f"check_{kind}",
             "diagnostics",
             caption,
             partial(draw, content),
-            partial(verdict_tables.tables, content, kind),
+            partial(check_tables.tables, content, kind),
         )
     yield from fisher_plots(content)
     if content["systematics"]:
