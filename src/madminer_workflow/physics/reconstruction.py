@@ -13,10 +13,10 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import vector
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
+from madminer_workflow.physics.momenta import register_momenta
 from madminer_workflow.physics.parton_level import smeared_objects
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 
@@ -48,7 +48,7 @@ def reconstruct(
     `event_variables` (n,) are further numbers that expressions may use. Raises InputError for
     expressions or resolutions that make no sense.
     """
-    vector.register_awkward()
+    register_momenta()
     measurement = Measurement.compile(settings)
     variables = smeared_objects(particles, settings["detector"], rng, measurement.names)
     return measurement.measure(variables | dict(event_variables or {}), len(particles))

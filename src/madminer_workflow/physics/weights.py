@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from madminer_workflow.analysis.systematics import nuisance_parameters, weight_variations
 from madminer_workflow.errors import StepError
@@ -95,8 +94,10 @@ def deviation_factor(systematic: Mapping[str, Any]) -> float:
     """
     if systematic["pdf_error_type"] == "replicas":
         return float((systematic["pdf_members"] - 1) ** -0.5)
+    from scipy.special import ndtri
+
     level = systematic["pdf_confidence_level"]
-    return float(norm.ppf(0.5 + 0.5 * ONE_SIGMA) / norm.ppf(0.5 + 0.5 * level))
+    return float(ndtri(0.5 + 0.5 * ONE_SIGMA) / ndtri(0.5 + 0.5 * level))
 
 
 def balanced_shares(

@@ -23,10 +23,9 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
-import vector
 
 from madminer_workflow.errors import InputError
+from madminer_workflow.physics.momenta import register_momenta
 
 LISTS = ("e", "mu", "a", "j")
 """The lists of particles that the file has; ``l`` joins the first two."""
@@ -67,7 +66,9 @@ def read_delphes(
     pt_min_e, eta_max_e and so on for mu, a and j; None is no limit. Raises InputError if the file
     cannot be read, or lacks a branch that is needed.
     """
-    vector.register_awkward()
+    import uproot
+
+    register_momenta()
     with _reading(path):
         file = uproot.open(path)
     with file:

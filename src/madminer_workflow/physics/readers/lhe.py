@@ -1,10 +1,7 @@
-"""Les Houches event files (hep-ph/0609017, LHE 3.0) as arrays.
+"""Les Houches event files as arrays.
 
-One pass over the text, without an XML tree per event: an event is one line of six numbers, one line
-of thirteen for each particle, and named weights in ``<rwgt>``. Comments (``#``, with them the
-``#aMCatNLO`` lines) and other tags are skipped. Weights are normalised as in MadMiner: with
-``event_norm = average`` in the run card they are divided by the run card's ``nevents``, otherwise
-they are taken to sum to the cross-section.
+Weights are normalised as in MadMiner: with ``event_norm = average`` in the run card they are
+divided by the run card's ``nevents``, otherwise they are taken to sum to the cross-section.
 """
 
 from __future__ import annotations
@@ -12,23 +9,28 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import vector
 
 from madminer_workflow.errors import InputError
+from madminer_workflow.physics.momenta import register_momenta
+from madminer_workflow.physics.readers.lhe_text import (
+    EVENT_LINE,
+    FINAL,
+    PARTICLE_LINE,
+    EventError,
+    LHEText,
+    read_numbers,
+    split_events,
+    without_comments,
+)
 
 _WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
-_EVENT = re.compile(rb"\s*<event[\s>]")
-_EVENT_LINE_NUMBERS = 6
-_PARTICLE_NUMBERS = 13
-_FINAL_STATE = 1
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,39 @@ def read_lhe(
     malformed, if events differ in their weights, if a number is not finite, or if a benchmark has
     no weight.
     """
+    data = read_bytes(path)
     try:
-        with path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            text = _read(path, gzip.GzipFile(fileobj=raw) if compressed else raw)
+        text = split_events(data)
+    except EventError:
+        line = 1 + data.count(b"\n", 0, data.rfind(b"<event"))
+        raise InputError(
+            f"{path}: truncated: the event that starts at line {line} does not end"
+        ) from None
+    if b"</LesHouchesEvents>" not in text.after:
+        raise InputError(
+            f"{path}: truncated, or not an LHE file: it does not end with </LesHouchesEvents>"
+        )
+    if not text.events:
+        raise InputError(f"{path}: no events in this file")
+    try:
+        events = _read_events(path, text)
+    except EventError as error:
+        line = 1 + data.count(b"\n", 0, text.starts[error.number - 1])
+        raise InputError(f"{path}: event {error.number} (line {line}): {error}") from None
+    return events if benchmarks is None else _choose(events, benchmarks, sampling_benchmark)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, uncompressed; InputError if it is missing or damaged."""
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{path}: truncated or damaged gzip file ({error}); make it again"
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror})") from None
-    events = _assemble(path, text)
-    return events if benchmarks is None else _choose(events, benchmarks, sampling_benchmark)
 
 
 def _choose(
@@ -99,88 +121,65 @@ def _choose(
     return replace(events, weights=weights, weight_names=tuple(benchmarks))
 
 
-@dataclass
-class _Text:
-    """The numbers of a file, flat, with where each event starts."""
+def _read_events(path: Path, text: LHEText) -> LHEEvents:
+    """Check the numbers and arrange them by particle and by event."""
+    bodies = list(map(without_comments, text.events))
+    lines, table = read_numbers(bodies)
+    weights, ids = _read_weights(bodies)
+    _need_finite(np.isfinite(lines).all(axis=1), "event line")
+    _need_finite(np.isfinite(weights).all(axis=1), "weights")
+    event = np.repeat(np.arange(len(lines)), lines[:, 0].astype(int))
+    final = table[:, PARTICLE_LINE.index("status")] == FINAL
+    table, event = table[final], event[final]
+    bad = np.bincount(event[~np.isfinite(table).all(axis=1)], minlength=len(lines))
+    _need_finite(bad == 0, "particles")
 
-    factor: float = 1.0
-    numbers: array[float] = field(default_factory=lambda: array("d"))
-    sizes: list[int] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    weights: array[float] = field(default_factory=lambda: array("d"))
-    weight_ids: list[bytes] = field(default_factory=list)
+    columns = dict(zip(PARTICLE_LINE, table.T, strict=True))
+    fields = {name: np.ascontiguousarray(columns[name]) for name in ("px", "py", "pz", "e", "spin")}
+    fields["pdgid"] = columns["pdgid"].astype(np.int64)
+    register_momenta()
+    sizes = np.bincount(event, minlength=len(lines))
+    factor = _normalisation(path, text.before)
+    variables = dict(zip(EVENT_LINE, lines.T, strict=True))
+    return LHEEvents(
+        path=path,
+        particles=ak.unflatten(ak.zip(fields, with_name="Momentum4D"), sizes),
+        weights=weights * factor,
+        weight_names=tuple(name.decode(errors="replace") for name in ids),
+        event_weight=variables["weight"] * factor,
+        variables={
+            name: variables[name] for name in ("n_particles", "scale", "alpha_qed", "alpha_qcd")
+        },
+    )
 
 
-def _read(path: Path, file: Iterable[bytes]) -> _Text:
-    """Collect the numbers of all events."""
-    text, header = _Text(), []
-    for line, body in _sections(path, file):
-        if line == 0:
-            header.append(body)
-            continue
-        number = len(text.sizes) + 1
+def _read_weights(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
+    """The named weights (n_events, n_names) of all events, and their names."""
+    values: list[float] = []
+    names: list[bytes] | None = None
+    for number, event in enumerate(events, 1):
+        tags = _WEIGHT.findall(event)
+        ids = [single or double for single, double, _ in tags]
+        if len(tags) != event.count(b"<wgt"):
+            raise EventError(number, "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt>")
+        if names is None:
+            names = ids
+            if len(set(ids)) != len(ids):
+                raise EventError(number, "two weights have the same id")
+        elif ids != names:
+            raise EventError(
+                number,
+                f"{len(ids)} weights ({_listed(ids)}) where the first event has "
+                f"{len(names)} ({_listed(names)})",
+            )
         try:
-            _read_event(text, body)
+            values.extend([float(value) for _, _, value in tags])
         except ValueError as error:
-            raise InputError(f"{path}: event {number} (line {line}): {error}") from None
-        text.lines.append(line)
-    text.factor = _normalisation(path, b"".join(header))
-    return text
+            raise EventError(number, str(error)) from None
+    return np.reshape(values, (len(events), len(names or ()))), names or []
 
 
-def _sections(path: Path, file: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of the header, with 0, then each event's text with its first line."""
-    body: list[bytes] | None = None
-    start, closed = 0, False
-    for number, line in enumerate(file, 1):
-        if body is None:
-            if _EVENT.match(line):
-                start, body = number, []
-            elif start == 0:
-                yield 0, line
-            closed = b"</LesHouchesEvents>" in line
-        elif line.lstrip().startswith(b"</event>"):
-            yield start, b"".join(body)
-            body = None
-        else:
-            body.append(line.split(b"#", 1)[0] + b"\n" if b"#" in line else line)
-    if body is not None:
-        raise InputError(f"{path}: truncated: the event that starts at line {start} does not end")
-    if not closed:
-        raise InputError(
-            f"{path}: truncated, or not an LHE file: it does not end with </LesHouchesEvents>"
-        )
-
-
-def _read_event(text: _Text, body: bytes) -> None:
-    """Append one event's numbers; ValueError says what is wrong with it."""
-    end = body.find(b"<")
-    size = len(text.numbers)
-    text.numbers.extend(map(float, body[:end].split() if end >= 0 else body.split()))
-    size = len(text.numbers) - size
-    expected = _EVENT_LINE_NUMBERS
-    if size >= expected:
-        expected += _PARTICLE_NUMBERS * int(text.numbers[len(text.numbers) - size])
-    if size != expected:
-        raise ValueError(f"{size} numbers where {expected} were announced")
-    found = _WEIGHT.findall(body, end) if end >= 0 else []
-    if len(found) != body.count(b"<wgt"):
-        raise ValueError("unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt>")
-    ids = [single or double for single, double, _ in found]
-    if not text.sizes:
-        if len(set(ids)) != len(ids):
-            raise ValueError("two weights have the same id")
-        text.weight_ids = ids
-    elif ids != text.weight_ids:
-        raise ValueError(
-            f"{len(ids)} weights ({_names(ids)}) where the first event has "
-            f"{len(text.weight_ids)} ({_names(text.weight_ids)})"
-        )
-    text.weights.extend(float(value) for _, _, value in found)
-    text.sizes.append(size)
-
-
-def _names(ids: list[bytes]) -> str:
+def _listed(ids: list[bytes]) -> str:
     return ", ".join(name.decode(errors="replace") for name in ids) or "none"
 
 
@@ -203,48 +202,8 @@ def _normalisation(path: Path, header: bytes) -> float:
         ) from None
 
 
-def _assemble(path: Path, text: _Text) -> LHEEvents:
-    """Check the numbers and arrange them by particle and by event."""
-    if not text.sizes:
-        raise InputError(f"{path}: no events in this file")
-    numbers, sizes = np.array(text.numbers), np.array(text.sizes)
-    starts = np.cumsum(sizes) - sizes
-    weights = np.array(text.weights).reshape(len(sizes), len(text.weight_ids))
-    headers = starts[:, np.newaxis] + np.arange(_EVENT_LINE_NUMBERS)
-    event_lines = numbers[headers]
-    _need_finite(path, text, np.isfinite(event_lines).all(axis=1), "event line")
-    _need_finite(path, text, np.isfinite(weights).all(axis=1), "weights")
-
-    table = np.delete(numbers, headers.ravel()).reshape(-1, _PARTICLE_NUMBERS)
-    event = np.repeat(np.arange(len(sizes)), event_lines[:, 0].astype(int))
-    final = table[:, 1] == _FINAL_STATE
-    table, event = table[final], event[final]
-    finite = np.bincount(event[~np.isfinite(table).all(axis=1)], minlength=len(sizes)) == 0
-    _need_finite(path, text, finite, "particles")
-    columns = {"px": 6, "py": 7, "pz": 8, "e": 9, "spin": 12}
-    fields = {name: np.ascontiguousarray(table[:, column]) for name, column in columns.items()}
-    fields["pdgid"] = table[:, 0].astype(np.int64)
-    vector.register_awkward()
-    particles = ak.unflatten(
-        ak.zip(fields, with_name="Momentum4D"), np.bincount(event, minlength=len(sizes))
-    )
-    names = ("n_particles", "scale", "alpha_qed", "alpha_qcd")
-    return LHEEvents(
-        path=path,
-        particles=particles,
-        weights=weights * text.factor,
-        weight_names=tuple(name.decode(errors="replace") for name in text.weight_ids),
-        event_weight=event_lines[:, 2] * text.factor,
-        variables={
-            name: event_lines[:, column] for name, column in zip(names, (0, 3, 4, 5), strict=True)
-        },
-    )
-
-
-def _need_finite(path: Path, text: _Text, finite: np.ndarray, what: str) -> None:
+def _need_finite(finite: np.ndarray, what: str) -> None:
     if not finite.all():
-        first = int(np.argmin(finite))
-        raise InputError(
-            f"{path}: event {first + 1} (line {text.lines[first]}): {what} with NaN or infinity"
-            + (f"; {np.sum(~finite)} such events in all" if np.sum(~finite) > 1 else "")
-        )
+        bad = int(np.sum(~finite))
+        more = f"; {bad} such events in all" if bad > 1 else ""
+        raise EventError(int(np.argmin(finite)) + 1, f"{what} with NaN or infinity{more}")
