@@ -138,6 +138,7 @@ SECOND = LINE + GOOD.count("\n")
         (lhe(GOOD.replace("other one", "w")), "two weights have the same id"),
         (lhe(GOOD.replace("<wgt id='w'>", "<wgt>")), "unreadable <wgt>"),
         (lhe(GOOD, GOOD.replace(" 3  1", " 4  1")), "event 2 .*45 numbers where 58"),
+        (lhe(GOOD, GOOD.replace("1.3e+01", "13 GeV")), r"event 2 .*could not convert .*b'GeV'"),
         (lhe("<event>\n</event>\n"), "0 numbers where 6"),
         (gzip.compress(lhe(GOOD).encode())[:-20], "truncated or damaged gzip"),
     ],

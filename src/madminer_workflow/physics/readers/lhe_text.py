@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,12 +96,13 @@ def read_numbers(events: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _converted(texts: Sequence[bytes], size: int) -> np.ndarray:
-    with warnings.catch_warnings():
-        # What is no number ends the conversion, with a warning: the size tells.
+    """All numbers of some texts, (size,)."""
+    with warnings.catch_warnings(), suppress(ValueError):
+        # What is no number ends the conversion, in old versions of numpy with a warning only.
         warnings.simplefilter("ignore", DeprecationWarning)
         numbers = np.fromstring(b" ".join(texts), sep=" ")
-    if len(numbers) == size:
-        return numbers
+        if len(numbers) == size:
+            return numbers
     for number, text in enumerate(texts, 1):
         try:
             list(map(float, text.split()))

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.errors import InputError
+from madminer_workflow.physics.readers.lhe_text import EVENT_LINE, split_events
 
-_INIT = re.compile(r"(<init>\s*\n\s*)([^\n]*)")
-_EVENT = re.compile(r"<event[^>]*>\s*\n(.*?)</event>", re.DOTALL)
-_WEIGHTS = re.compile(r"<initrwgt>.*?</initrwgt>", re.DOTALL)
+_INIT = re.compile(rb"(<init>\s*\n\s*)([^\n]*)")
+_WEIGHTS = re.compile(rb"<initrwgt>.*?</initrwgt>", re.DOTALL)
 _STRATEGY = 8
-_WEIGHT, _SCALE = 2, 3
+_WEIGHT, _SCALE = EVENT_LINE.index("weight"), EVENT_LINE.index("scale")
 
 
 def prepare(source: Path, target: Path) -> np.ndarray:
@@ -22,25 +22,22 @@ def prepare(source: Path, target: Path) -> np.ndarray:
     Every event has weight 1 and the file says so (IDWTUP = 3): otherwise Pythia would pick events
     by their weights, and drop the others. Raises InputError for what is not an LHE file.
     """
-    text = source.read_text()
-    events = list(_EVENT.finditer(text))
-    head = text[: events[0].start()] if events else text
-    if not _INIT.search(head):
+    text = split_events(source.read_bytes())
+    if not _INIT.search(text.before):
         raise InputError(f"{source}: is not an LHE file: there is no <init>")
-    copies, scales = [], []
-    for event in events:
-        lines = [line for line in event[1].splitlines() if line.strip()]
+    pieces, scales = [_INIT.sub(_weight_one, _WEIGHTS.sub(b"", text.before), count=1)], []
+    for event in text.events:
+        lines = [line for line in event.splitlines() if line.strip()]
         numbers = lines[0].split()
         particles = lines[1 : 1 + int(numbers[0])]
-        numbers[_WEIGHT] = "1.0"
-        copies.append("\n".join(["<event>", " ".join(numbers), *particles, "</event>\n"]))
+        numbers[_WEIGHT] = b"1.0"
+        pieces.append(b"\n".join([b"<event>", b" ".join(numbers), *particles, b"</event>\n"]))
         scales.append(float(numbers[_SCALE]))
-    head = _INIT.sub(_weight_one, _WEIGHTS.sub("", head), count=1)
-    target.write_text(f"{head}{''.join(copies)}</LesHouchesEvents>\n")
+    target.write_bytes(b"".join([*pieces, b"</LesHouchesEvents>\n"]))
     return np.array(scales)
 
 
-def _weight_one(init: re.Match[str]) -> str:
+def _weight_one(init: re.Match[bytes]) -> bytes:
     numbers = init[2].split()
-    numbers[_STRATEGY] = "3"
-    return init[1] + " ".join(numbers)
+    numbers[_STRATEGY] = b"3"
+    return init[1] + b" ".join(numbers)

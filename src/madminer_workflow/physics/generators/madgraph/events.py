@@ -19,8 +19,14 @@ import numpy as np
 from madminer_workflow import __version__
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import atomic_path
-
-_INCOMING, _FINAL = -1, 1
+from madminer_workflow.physics.readers.lhe_text import (
+    FINAL,
+    INCOMING,
+    PARTICLE_LINE,
+    EventError,
+    read_numbers,
+    split_events,
+)
 
 
 @dataclass(frozen=True)
@@ -83,49 +89,49 @@ def concatenate(parts: list[DrawnEvents]) -> DrawnEvents:
 def read_drawn(path: Path) -> DrawnEvents:
     """Read MadGraph's file, without variations; StepError if damaged or not finite."""
     try:
-        with gzip.open(path, "rt") as file:
-            text = file.read()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
         raise StepError(f"{path.name}: MadGraph's event file is damaged ({error})") from None
-    init = re.search(r"<init>\s*\n([^\n]*)\n", text)
-    if init is None or "</LesHouchesEvents>" not in text[-100:]:
-        raise StepError(f"{path.name}: MadGraph's event file is truncated")
-    texts, headers, sizes, external = [], [], [], []
-    for number, body in enumerate(re.findall(r"<event>\n(.*?)</event>", text, re.DOTALL), 1):
-        try:
-            lines = body.split("\n")
-            header = [float(word) for word in lines[0].split()]
-            n_particles = int(header[0])
-            particles = [line.split() for line in lines[1 : n_particles + 1]]
-            if len(header) != 6 or any(len(words) != 13 for words in particles):
-                raise ValueError
-            rows = [
-                (int(words[0]), int(words[1]), *map(float, (words[9], *words[6:9])))
-                for words in particles
-                if int(words[1]) in (_INCOMING, _FINAL)
-            ]
-        except ValueError:
-            raise StepError(f"{path.name}: event {number} cannot be read") from None
-        # Merging of jet multiplicities needs the scales of the clustering.
-        scales = [line for line in lines[n_particles + 1 :] if line.startswith("<scales")]
-        texts.append("\n".join([*lines[1 : n_particles + 1], *scales]))
-        headers.append(header)
-        sizes.append(len(rows))
-        external.extend(rows)
-    numbers = np.array(external, dtype=float).reshape(-1, 6)
-    events = DrawnEvents(
-        beams=" ".join(init.group(1).split()[:8]),
-        texts=texts,
-        headers=np.array(headers, dtype=float).reshape(-1, 6),
-        sizes=np.array(sizes, dtype=int),
-        pdgid=numbers[:, 0].astype(int),
-        incoming=numbers[:, 1] == _INCOMING,
-        momenta=numbers[:, 2:],
-        variations=np.zeros((len(texts), 0)),
-    )
-    if not (np.isfinite(events.headers).all() and np.isfinite(events.momenta).all()):
+    try:
+        text = split_events(data)
+        init = re.search(rb"<init>\s*\n([^\n]*)\n", text.before)
+        if init is None or b"</LesHouchesEvents>" not in text.after:
+            raise StepError(f"{path.name}: MadGraph's event file is truncated")
+        lines, particles = read_numbers([_announced(event) for event in text.events])
+    except EventError as error:
+        raise StepError(f"{path.name}: event {error.number} cannot be read: {error}") from None
+    if not (np.isfinite(lines).all() and np.isfinite(particles).all()):
         raise StepError(f"{path.name}: has events with NaN or infinity")
-    return events
+    counts = lines[:, 0].astype(int)
+    columns = dict(zip(PARTICLE_LINE, particles.T, strict=True))
+    external = np.isin(columns["status"], (INCOMING, FINAL))
+    event = np.repeat(np.arange(len(counts)), counts)
+    return DrawnEvents(
+        beams=" ".join(init.group(1).decode().split()[:8]),
+        texts=[_particle_lines(*pair) for pair in zip(text.events, counts, strict=True)],
+        headers=lines,
+        sizes=np.bincount(event[external], minlength=len(counts)),
+        pdgid=columns["pdgid"][external].astype(int),
+        incoming=columns["status"][external] == INCOMING,
+        momenta=np.stack([columns[name] for name in ("e", "px", "py", "pz")], axis=1)[external],
+        variations=np.zeros((len(counts), 0)),
+    )
+
+
+def _announced(event: bytes) -> bytes:
+    """The line of an event and those of as many particles as it announces."""
+    lines = event.split(b"\n")
+    n_particles = lines[0].split()[:1]
+    if n_particles and n_particles[0].isdigit():
+        lines = lines[: int(n_particles[0]) + 1]
+    return b"\n".join(lines)
+
+
+def _particle_lines(event: bytes, n_particles: int) -> str:
+    """The lines of an event's particles, and of the scales that merging needs."""
+    lines = event.decode().split("\n")
+    scales = [line for line in lines[n_particles + 1 :] if line.startswith("<scales")]
+    return "\n".join([*lines[1 : n_particles + 1], *scales])
 
 
 @dataclass(frozen=True)
