@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARALLEL ?= 1
 STEP ?= all
-KUBERNETES = $(BIN)/python -m madminer_workflow.kubernetes
+KUBERNETES = $(BIN)/madminer-workflow kubernetes
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-local test-all lint format docs benchmark benchmark-tutorial images images-push \

@@ -20,6 +20,7 @@ import yaml
 from scipy.stats import chi2
 
 from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.methods import histogram
@@ -61,7 +62,7 @@ def write_analysis(folder: Path, generator: str) -> Path:
 def events_of(generator: str, workdir: Path) -> tuple[dict[str, Any], Problem]:
     """The analysis and its events."""
     file = write_analysis(workdir / generator / "analysis", generator)
-    run_workflow(file, workdir / generator / "run", njobs=4, ntrainsamples=1, part="physics")
+    run_workflow(Order(file, workdir / generator / "run", njobs=4, part="physics"))
     analysis = load_analysis(file)
     data = workdir / generator / "run/physics/combine/combined_delphes.h5"
     return analysis, pose_problem(evaluation_settings(analysis), data)

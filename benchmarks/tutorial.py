@@ -156,9 +156,10 @@ def write_analysis(place: Path, analysis: dict[str, Any]) -> None:
 
 def make_events(place: Path) -> None:
     """Run the physics steps; those of an earlier run are used again if nothing changed."""
+    from madminer_workflow.engines.order import Order
     from madminer_workflow.engines.run import run_workflow
 
-    run_workflow(place / "input.yml", place, njobs=2 * CORES, part="physics", workers=CORES)
+    run_workflow(Order(place, place, njobs=2 * CORES, part="physics", workers=CORES))
 
 
 def problem_in(place: Path) -> tuple[dict[str, Any], Problem, Sample]:

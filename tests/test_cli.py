@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from madminer_workflow.cli import files_in, main
+from madminer_workflow.cli import main
+from madminer_workflow.cli.steps import files_in
 from madminer_workflow.files import read_json, write_json
 from tests.support.chain import TINY, Physics, analysis_file, with_toys
 from tests.support.chain import tiny as section

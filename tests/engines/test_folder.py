@@ -10,18 +10,20 @@ import pytest
 from click.testing import CliRunner
 
 from madminer_workflow.cli import main
-from madminer_workflow.engines.folder import STEPS, Order, commands
+from madminer_workflow.engines.folder import Selection, commands
+from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
+from madminer_workflow.graph import STEPS
 from madminer_workflow.ml.training import read_samples
-from tests.support.chain import with_toys
+from tests.support.chain import TINY, with_toys
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``run`` leaves of the tiny analysis, with toys in two jobs and observed data."""
     directory = tmp_path_factory.mktemp("run")
-    run_workflow(with_toys(directory), directory, **NUMBERS, observed=OBSERVED, workers=2)
+    run_workflow(Order(with_toys(directory), directory, **NUMBERS, observed=OBSERVED, workers=2))
     return directory
 
 
@@ -56,7 +58,7 @@ def as_the_engine_ran_it(output: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def order(workdir: Path) -> Order:
-    return Order(analysis=workdir / "input.yml", **NUMBERS, observed=OBSERVED)
+    return Order(workdir / "input.yml", workdir, **NUMBERS, observed=OBSERVED)
 
 
 TIMES = {"pythia": 2, "delphes": 2, "training": 5, "evaluating": 3, "toys": 6}
@@ -64,7 +66,7 @@ TIMES = {"pythia": 2, "delphes": 2, "training": 5, "evaluating": 3, "toys": 6}
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_is_what_the_engine_ran(workdir: Path, order: Order, step: str):
-    own = commands(step, workdir, order)
+    own = commands(step, order)
     assert len(own) == TIMES.get(step, 1)
     for command in own:
         output = Path(command[command.index("--output") + 1])
@@ -73,21 +75,23 @@ def test_every_step_is_what_the_engine_ran(workdir: Path, order: Order, step: st
 
 
 def test_one_of_several(workdir: Path):
-    order = Order()
-    assert commands("pythia", workdir, Order(index="1")) == [commands("pythia", workdir, order)[1]]
-    [evaluating] = commands("evaluating", workdir, Order(method="sally"))
-    assert evaluating in commands("evaluating", workdir, order)
-    [toys] = commands("toys", workdir, Order(method="sally", index="1"))
-    assert toys in commands("toys", workdir, order)
+    order = Order(TINY, workdir)
+    assert commands("pythia", order, Selection(index="1")) == [commands("pythia", order)[1]]
+    [evaluating] = commands("evaluating", order, Selection(method="sally"))
+    assert evaluating in commands("evaluating", order)
+    [toys] = commands("toys", order, Selection(method="sally", index="1"))
+    assert toys in commands("toys", order)
     assert "sally/toys_1.json" in str(toys)
-    [training] = commands("training", workdir, Order(method="sally", member="1"))
+    [training] = commands("training", order, Selection(method="sally", member="1"))
     assert "Samples_sally_1.npz" in str(training)
 
 
 def test_settings_go_where_they_belong(workdir: Path):
     changes = ("training.alpha=0.5 network.n_hidden=[4]", "training.n_epochs=nan")
     found = {}
-    for command in commands("training", workdir, Order(member="0", changes=changes)):
+    for command in commands(
+        "training", Order(TINY, workdir, changes=changes), Selection(member="0")
+    ):
         method = Path(command[command.index("--samples") + 1]).parent.name
         found[method] = [word for word in command if "=" in word]
     assert found == {
@@ -98,27 +102,34 @@ def test_settings_go_where_they_belong(workdir: Path):
 
 
 @pytest.mark.parametrize(
-    ("step", "order", "problem"),
+    ("step", "selection", "changes", "problem"),
     [
-        ("pythia", Order(index="2"), "--index 2: expected all, or one of 0, 1"),
-        ("toys", Order(index="2"), "--index 2: expected all, or one of 0, 1"),
-        ("training", Order(method="none"), "--method none: expected all, or one of counts, ratio"),
-        ("training", Order(member="7"), "--member 7: expected all, or one of 0"),
-        ("training", Order(changes=["training.alfa=1"]), "training.alfa=1: no method"),
-        ("training", Order(method="sally", changes=["training.alpha=1"]), "alpha=1: no method"),
+        ("pythia", Selection(index="2"), [], "--index 2: expected all, or one of 0, 1"),
+        ("toys", Selection(index="2"), [], "--index 2: expected all, or one of 0, 1"),
+        (
+            "training",
+            Selection(method="none"),
+            [],
+            "--method none: expected all, or one of counts, ratio",
+        ),
+        ("training", Selection(member="7"), [], "--member 7: expected all, or one of 0"),
+        ("training", Selection(), ["training.alfa=1"], "training.alfa=1: no method"),
+        ("training", Selection(method="sally"), ["training.alpha=1"], "alpha=1: no method"),
     ],
 )
-def test_what_is_not_there(workdir: Path, step: str, order: Order, problem: str):
+def test_what_is_not_there(
+    workdir: Path, step: str, selection: Selection, changes: list[str], problem: str
+):
     with pytest.raises(InputError, match=problem):
-        commands(step, workdir, order)
+        commands(step, Order(TINY, workdir, changes=changes), selection)
 
 
 def test_no_toys(copy: Path):
     for file in copy.glob("ml/sampling/methods/*/toys_*.json"):
         file.unlink()
     with pytest.raises(InputError, match="no toys are to be made"):
-        commands("toys", copy, Order())
-    [command] = commands("plotting", copy, Order())
+        commands("toys", Order(TINY, copy))
+    [command] = commands("plotting", Order(TINY, copy))
     assert "--toys" not in command
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow, run_yadage
 from madminer_workflow.errors import InputError, StepError
 from tests.support.paths import DATA, REPOSITORY
@@ -275,20 +276,20 @@ def test_two_runs_do_not_share_a_work_directory(toy: Toy):
 def test_bad_arguments_write_nothing(tmp_path: Path, changes: dict, message: str):
     arguments = {"analysis": WBF, "workdir": tmp_path / "workdir"} | changes
     with pytest.raises(InputError, match=message):
-        run_workflow(**arguments)
+        run_workflow(Order(**arguments))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_analysis_writes_nothing(tmp_path: Path):
     (tmp_path / "input.yml").write_text("version: 1\nnonsense: 2\n")
     with pytest.raises(InputError, match="nonsense"):
-        run_workflow(tmp_path, tmp_path / "workdir")
+        run_workflow(Order(tmp_path, tmp_path / "workdir"))
     assert not (tmp_path / "workdir").exists()
 
 
 def test_paths_that_a_shell_would_split_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="without blanks"):
-        run_workflow(WBF, tmp_path / "my results")
+        run_workflow(Order(WBF, tmp_path / "my results"))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        run_workflow(WBF, tmp_path / "file")
+        run_workflow(Order(WBF, tmp_path / "file"))

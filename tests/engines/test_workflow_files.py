@@ -18,6 +18,7 @@ from rich.console import Console
 import madminer_workflow
 from madminer_workflow.cli import main
 from madminer_workflow.engines import commands
+from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from tests.support.chain import observed_events
@@ -111,7 +112,7 @@ def run(workdir: Path, **arguments) -> int:
     """The number of steps that really ran."""
     console = Console(file=io.StringIO())
     analysis = ROOT / "inputs" / "wbf"
-    return run_workflow(analysis, workdir, workers=2, console=console, **arguments).ran
+    return run_workflow(Order(analysis, workdir, workers=2, **arguments), console).ran
 
 
 def published(workdir: Path, folders: dict[str, list[str]]) -> dict[str, list[str]]:

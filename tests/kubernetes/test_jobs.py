@@ -77,9 +77,9 @@ class Session:
         return self.cluster.node / "srv/madminer-workflow"
 
     def run(self, *arguments: str, expected: int = 0, **variables: str) -> str:
-        """What ``python -m madminer_workflow.kubernetes`` says."""
+        """What ``madminer-workflow kubernetes`` says."""
         finished = subprocess.run(
-            [sys.executable, "-m", "madminer_workflow.kubernetes", *arguments],
+            [Path(sys.executable).with_name("madminer-workflow"), "kubernetes", *arguments],
             cwd=self.repository,
             env=self.environment | variables,
             text=True,

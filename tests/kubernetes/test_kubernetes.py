@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from werkzeug.test import Client
 
 from madminer_workflow.analysis.file import load_analysis
-from madminer_workflow.engines.folder import STEPS
+from madminer_workflow.cli import main
+from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
-from madminer_workflow.kubernetes import __main__ as command
+from madminer_workflow.graph import STEPS
 from madminer_workflow.kubernetes.config_map import config_map, items, write
-from madminer_workflow.kubernetes.jobs import Submission, stages
+from madminer_workflow.kubernetes.jobs import stages
 from madminer_workflow.kubernetes.project import LABEL, write_project
 from tests.support.chain import with_toys
 from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
@@ -96,7 +97,7 @@ def resources(project: Path) -> dict:
 
 def test_toys_are_jobs_beside_evaluating(tmp_path: Path):
     with_toys(tmp_path, njobs=2)
-    *_, last, plotting = stages(Submission(tmp_path, "/data/x", "registry"))
+    *_, last, plotting = stages(Order(tmp_path, Path("/data/x")))
     assert [job.step for job in plotting] == ["plotting"]
     assert {job.name for job in last if job.step == "evaluating"} == {
         f"evaluating_{name}" for name in ("counts", "sally", "ratio")
@@ -104,7 +105,7 @@ def test_toys_are_jobs_beside_evaluating(tmp_path: Path):
     own = {job.name: job.parameters for job in last if job.step == "toys"}
     assert len(own) == 6 and own["toys_sally_1"] == {"method": "sally", "index": 1}
     with_toys(tmp_path, n_toys=0)
-    *_, last, _ = stages(Submission(tmp_path, "/data/x", "registry"))
+    *_, last, _ = stages(Order(tmp_path, Path("/data/x")))
     assert {job.step for job in last} == {"evaluating"}
 
 
@@ -251,7 +252,7 @@ def test_the_cluster_of_the_tests_refuses_what_would_not_run(tmp_path: Path, cha
 def test_the_command_line_says_what_is_missing(arguments: list[str], problem: str, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("KUBECONFIG", "/none")
-    finished = CliRunner().invoke(command.main, arguments)
+    finished = CliRunner().invoke(main, ["kubernetes", *arguments])
     assert finished.exit_code == 2 and problem in finished.output, finished.output
 
 
@@ -268,15 +269,15 @@ def test_jobs_need_a_server_to_report_to(tmp_path: Path, monkeypatch, variables,
         for name, value in (variables | {"KUBECONFIG": str(tmp_path / "config")}).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(REPOSITORY)
-        finished = CliRunner().invoke(command.main, ["run", "combine"])
+        finished = CliRunner().invoke(main, ["kubernetes", "run", "combine"])
         assert finished.exit_code in (1, 2) and problem in finished.output, finished.output
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        finished = CliRunner().invoke(command.main, ["run", "combine"])
+        finished = CliRunner().invoke(main, ["kubernetes", "run", "combine"])
         assert finished.exit_code == 2 and "REGISTRY is not set" in finished.output
 
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch):
     write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    finished = CliRunner().invoke(command.main, ["apply"])
+    finished = CliRunner().invoke(main, ["kubernetes", "apply"])
     assert finished.exit_code == 1 and "the Kubernetes cluster does not answer" in finished.output

@@ -15,7 +15,8 @@ from mlflow.projects.kubernetes import _get_run_command
 from mlflow.projects.utils import load_project
 
 from madminer_workflow.cli import main
-from madminer_workflow.engines.folder import STEPS, UNCHANGED
+from madminer_workflow.engines.folder import UNCHANGED
+from madminer_workflow.graph import STEPS
 from tests.support.paths import DATA, REPOSITORY
 
 PROJECT = load_project(str(REPOSITORY / "mlflow"))

@@ -538,6 +538,11 @@ class ToySettings(Part, frozen=True, kw_only=True):
     resolution: int
     njobs: int
 
+    @property
+    def jobs(self) -> int:
+        """The number of jobs that share the toys of a method; 0 if no toys are wanted."""
+        return min(self.njobs, self.n_toys)
+
 
 class LimitSettings(Part, frozen=True, kw_only=True):
     """How limits are set."""

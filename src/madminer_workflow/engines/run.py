@@ -23,6 +23,7 @@ from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.cores import CORES
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
+from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
 from madminer_workflow.ml.observed import check_argument
@@ -50,55 +51,24 @@ class Summary:
     seconds: float
 
 
-def run_workflow(
-    analysis: Path,
-    workdir: Path,
-    njobs: int = 6,
-    ntrainsamples: int = 2,
-    part: str = "all",
-    data: Path | None = None,
-    workers: int | None = None,
-    fresh: bool = False,
-    console: Console | None = None,
-    changes: Sequence[str] = (),
-    observed: str = "",
-    tracking_uri: str | None = None,
-) -> Summary:
-    """Run an analysis, or a part of it, into ``workdir``, reusing all that has not changed.
+def run_workflow(order: Order, console: Console | None = None) -> Summary:
+    """Run an analysis, or a part of it, into its work directory, reusing what has not changed.
 
-    ``analysis`` is an analysis file or the directory of its ``input.yml``; ``part`` is "all",
-    "physics" or "ml", the last from the events in ``data`` (by default those in ``workdir``).
-    ``workers`` steps run at a time, by default one per core; ``fresh`` reuses nothing.
-    ``changes`` of methods' settings look like ``sally.training.n_epochs=20``; ``observed`` data are
-    what ``ml.observed`` takes; ``tracking_uri`` says where to track, and by default the environment
-    does.
-
-    Raises InputError, before anything is written, for arguments that make no sense, and later if
+    Raises InputError, before anything is written, for an order that makes no sense, and later if
     a step refuses its input; StepError if a step fails. A KeyboardInterrupt ends all steps and is
     passed on.
     """
     started = time.monotonic()
-    cores = len(os.sched_getaffinity(0))
-    workers = cores if workers is None else workers
-    for name, number in [("njobs", njobs), ("ntrainsamples", ntrainsamples), ("workers", workers)]:
+    workers = len(os.sched_getaffinity(0)) if order.workers is None else order.workers
+    numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
+    for name, number in numbers.items():
         if number < 1:
             raise InputError(f"{name} = {number}: expected a whole number, 1 or more")
-    if part not in PARTS:
-        raise InputError(f"part = {part}: expected one of {', '.join(PARTS)}")
-    file, toplevel = PARTS[part]
-    inputfile, content = _analysis_file(analysis, part, changes)
-    # What the steps record is uploaded by this process, not by themselves.
-    parameters: dict[str, Any] = {"inputfile": str(inputfile), "tracking_uri": ""}
-    if part != "ml":
-        parameters["njobs"] = njobs
-    if part == "physics" and observed.strip():
-        raise InputError(f"observed = {observed}: the part physics ends before data are needed")
-    if part != "physics":
-        parameters["ntrainsamples"] = ntrainsamples
-        parameters["settings"] = _safe_settings(changes)
-        parameters["observed"] = _observed_data(observed, content)
-    workdir = _work_directory(workdir)
-    events = _data_file(data, part, workdir)
+    if order.part not in PARTS:
+        raise InputError(f"part = {order.part}: expected one of {', '.join(PARTS)}")
+    parameters, workdir = _parameters(order), _work_directory(order.workdir)
+    file, toplevel = PARTS[order.part]
+    events = _data_file(order.data, order.part, workdir)
     if events:
         parameters["data"] = str(events)
     if not (ROOT / "workflow.yml").is_file():
@@ -107,10 +77,10 @@ def run_workflow(
             "install the package from a clone of it (pip install -e .)"
         )
     console = console or Console(stderr=True)
-    with followed(workdir, parameters, tracking_uri, console.print) as record:
+    with followed(workdir, parameters, order.tracking_uri, console.print) as record:
         variables = {CORES: str(workers), **step_environment(record)}
         jobs = run_yadage(
-            file, ROOT / toplevel, parameters, workdir, workers, fresh, console, variables
+            file, ROOT / toplevel, parameters, workdir, workers, order.fresh, console, variables
         )
         ran = sum(job.status == "done" for job in jobs)
         if record:
@@ -118,10 +88,28 @@ def run_workflow(
     return Summary(workdir, ran, len(jobs) - ran, time.monotonic() - started)
 
 
+def _parameters(order: Order) -> dict[str, str | int]:
+    """The parameters of the workflow that the part needs, but for the data."""
+    inputfile, content = _analysis_file(order.analysis, order.part, order.changes)
+    # What the steps record is uploaded by this process, not by themselves.
+    parameters: dict[str, str | int] = {"inputfile": str(inputfile), "tracking_uri": ""}
+    if order.part != "ml":
+        parameters["njobs"] = order.njobs
+    if order.part == "physics" and order.observed.strip():
+        raise InputError(
+            f"observed = {order.observed}: the part physics ends before data are needed"
+        )
+    if order.part != "physics":
+        parameters["ntrainsamples"] = order.ntrainsamples
+        parameters["settings"] = _safe_settings(order.changes)
+        parameters["observed"] = _observed_data(order.observed, content)
+    return parameters
+
+
 def run_yadage(
     workflow: str,
     toplevel: Path,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
     workdir: Path,
     workers: int,
     fresh: bool = False,
@@ -157,7 +145,7 @@ def run_yadage(
                 dataarg=str(workdir),
                 workflow=workflow,
                 toplevel=str(toplevel),
-                initdata=parameters,
+                initdata=dict(parameters),
                 backend=backend,
                 accept_metadir=True,
                 visualize=False,

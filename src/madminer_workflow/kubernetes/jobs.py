@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import docker
 from mlflow import MlflowClient
 
-from madminer_workflow.analysis.file import load_analysis
-from madminer_workflow.engines.folder import STEPS
+from madminer_workflow import graph
+from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster
 from madminer_workflow.kubernetes.project import (
@@ -25,7 +25,6 @@ from madminer_workflow.kubernetes.project import (
     image_in,
     write_project,
 )
-from madminer_workflow.ml.sampling import toy_jobs
 from madminer_workflow.tracking.upload import EXPERIMENT, probe
 
 Parameters = Mapping[str, str | int]
@@ -35,16 +34,13 @@ MOUNTED = "/analysis"
 
 @dataclass(frozen=True)
 class Submission:
-    """How steps are submitted: ``workdir`` is on the volume, ``parameters`` those of MLproject.
+    """How steps are submitted: the work directory is on the volume, ``parameters`` of MLproject.
 
     Images are taken from ``registry`` as they are, or with ``build`` get the project on top.
     """
 
-    analysis: Path
-    workdir: str
+    order: Order
     registry: str
-    njobs: int = 6
-    ntrainsamples: int = 1
     parameters: Parameters = field(default_factory=dict)
     build: bool = False
     parallel: int = 1
@@ -59,74 +55,66 @@ class Job:
     parameters: Parameters = field(default_factory=dict)
 
 
-def stages(order: Submission) -> Iterator[list[Job]]:
+def stages(order: Order) -> Iterator[list[Job]]:
     """The Jobs of the whole workflow; those of one stage do not depend on each other."""
-    ml = load_analysis(order.analysis / "input.yml", cards=False)["ml"]
-    # A histogram is the same for every member.
-    members = {
-        m["name"]: 1 if m["method"] == "histogram" else order.ntrainsamples for m in ml["methods"]
-    }
-    toys = toy_jobs(ml["limits"]["toys"])
-    yield [Job("configure", "configure")]
-    yield [Job("generate", "generate")]
-    for step in ("pythia", "delphes"):
-        yield [Job(step, f"{step}_{i}", {"index": i}) for i in range(order.njobs)]
-    yield [Job("combine", "combine")]
-    yield [Job("sampling", "sampling")]
-    yield [
-        Job("training", f"training_{name}_{i}", {"method": name, "member": i})
-        for name, n in members.items()
-        for i in range(n)
-    ]
-    yield [
-        *(Job("evaluating", f"evaluating_{name}", {"method": name}) for name in members),
-        *(
-            Job("toys", f"toys_{name}_{i}", {"method": name, "index": i})
-            for name in members
-            for i in range(len(toys))
-        ),
-    ]
-    yield [Job("plotting", "plotting")]
+    ml = read_analysis(order.analysis / "input.yml", cards=False).ml
+    methods = {method.name: method for method in ml.methods}
+
+    def values(index: str, given: graph.Key) -> Sequence[str | int]:
+        if index == "method":
+            return list(methods)
+        if index == "member":
+            return range(methods[str(given["method"])].members(order.ntrainsamples))
+        return range({"job": order.njobs, "toys": ml.limits.toys.jobs}[index])
+
+    for steps in graph.groups():
+        yield [
+            Job(step.name, step.title(key), {graph.SELECTORS[i]: key[i] for i in step.each})
+            for step in steps
+            for key in graph.keys(step.each, values)
+        ]
 
 
-def run_step(step: str, order: Submission) -> None:
+def run_step(step: str, submission: Submission) -> None:
     """Run one step as one Job; StepError if it fails."""
-    _check(order, [step])
-    submit(Job(step, step), order)
+    _check(submission, [step])
+    submit(Job(step, step), submission)
 
 
-def run_all(order: Submission) -> None:
+def run_all(submission: Submission) -> None:
     """Run all steps, ``parallel`` Jobs at a time, in runs nested in one; StepError if one fails."""
-    _check(order, STEPS)
+    _check(submission, graph.STEPS)
     client = MlflowClient()
-    parent = client.create_run(_experiment(client), run_name=Path(order.workdir).name).info.run_id
+    parent = client.create_run(
+        _experiment(client), run_name=submission.order.workdir.name
+    ).info.run_id
     status = "FAILED"
     try:
-        with ThreadPoolExecutor(order.parallel) as pool:
-            for stage in stages(order):
-                list(pool.map(lambda job: submit(job, order, parent), stage))
+        with ThreadPoolExecutor(submission.parallel) as pool:
+            for stage in stages(submission.order):
+                list(pool.map(lambda job: submit(job, submission, parent), stage))
         status = "FINISHED"
     finally:
         client.set_terminated(parent, status)
 
 
-def submit(job: Job, order: Submission, parent: str | None = None) -> None:
+def submit(job: Job, submission: Submission, parent: str | None = None) -> None:
     """Have MLflow run one Job and wait for it, and keep its log; StepError if it failed."""
-    submission = f"{job.step}-{uuid.uuid4().hex}"
-    analysis = None if "analysis" in order.parameters else order.analysis
-    project = write_project(job.step, analysis, order.registry, submission)
-    if not order.build:
-        check_image(image_in(order.registry, environment(job.step).image))
+    label = f"{job.step}-{uuid.uuid4().hex}"
+    analysis = None if "analysis" in submission.parameters else submission.order.analysis
+    project = write_project(job.step, analysis, submission.registry, label)
+    if not submission.build:
+        check_image(image_in(submission.registry, environment(job.step).image))
     command = [
         *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", job.step),
         *("--backend", "kubernetes", "--backend-config", str(project / "kubernetes_config.json")),
         *("--experiment-name", EXPERIMENT, "--run-name", job.name),
-        *(["--build-image"] if order.build else []),
+        *(["--build-image"] if submission.build else []),
     ]
-    for name, value in parameters(job, order).items():
+    for name, value in parameters(job, submission).items():
         command += ["--param-list", f"{name}={value}"]
     finished = subprocess.run(command)
-    runs = keep_logs(f"{LABEL}={submission}")
+    runs = keep_logs(f"{LABEL}={label}")
     for run_id in runs:
         if parent:
             MlflowClient().set_tag(run_id, "mlflow.parentRunId", parent)
@@ -135,14 +123,15 @@ def submit(job: Job, order: Submission, parent: str | None = None) -> None:
         raise StepError(f"{job.name} failed on Kubernetes; {where}")
 
 
-def parameters(job: Job, order: Submission) -> dict[str, str | int]:
+def parameters(job: Job, submission: Submission) -> dict[str, str | int]:
     """The parameters of a Job: what its entry point has of those of the submission."""
+    order = submission.order
     common = {
-        "workdir": order.workdir,
+        "workdir": str(order.workdir),
         "analysis": MOUNTED,
         "njobs": order.njobs,
         "ntrainsamples": order.ntrainsamples,
-        **order.parameters,
+        **submission.parameters,
     }
     known = entry_point(job.step)["parameters"]
     return {name: common[name] for name in known if name in common} | dict(job.parameters)
@@ -170,10 +159,10 @@ def check_image(image: str) -> None:
         )
 
 
-def _check(order: Submission, steps: Iterable[str]) -> None:
+def _check(submission: Submission, steps: Iterable[str]) -> None:
     """Raise InputError if something is missing or wrong, StepError if a server does not answer."""
     known = {name for step in steps for name in entry_point(step)["parameters"]}
-    unknown = sorted(set(order.parameters) - known)
+    unknown = sorted(set(submission.parameters) - known)
     if unknown:
         raise InputError(
             f"PARAMETERS: unknown {', '.join(unknown)}; expected {', '.join(sorted(known))}"

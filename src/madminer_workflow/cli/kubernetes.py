@@ -1,4 +1,4 @@
-"""The command line of ``make kube-…`` and ``make mlflow-kubernetes``, in the repository's root."""
+"""``kubernetes``: what ``make kube-…`` and ``make mlflow-kubernetes`` do, in the repository."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from madminer_workflow.cli import Commands
-from madminer_workflow.engines.folder import ALL, STEPS
+from madminer_workflow.cli.commands import njobs_option, ntrainsamples_option
+from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
-from madminer_workflow.kubernetes import config_map
+from madminer_workflow.graph import ALL, STEPS
 
 MANIFESTS = [Path("kube") / name for name in ("pv.yml", "pvc.yml", "input_configmap.yml")]
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -19,20 +19,22 @@ analysis_option = click.option(
 )
 
 
-@click.group(cls=Commands)
-def main() -> None:
+@click.group()
+def kubernetes() -> None:
     """Steps on Kubernetes, submitted by MLflow: docs/kubernetes.md."""
 
 
-@main.command("input")
+@kubernetes.command("input")
 @analysis_option
 def input_(analysis: Path) -> None:
     """Write kube/input_configmap.yml from the folder of an analysis."""
+    from madminer_workflow.kubernetes import config_map
+
     config_map.write(analysis, MANIFESTS[-1])
     click.echo(f"{MANIFESTS[-1]}: {analysis}")
 
 
-@main.command()
+@kubernetes.command()
 def apply() -> None:
     """Make the volume and the ConfigMap known to the cluster."""
     from madminer_workflow.kubernetes import cluster
@@ -42,13 +44,13 @@ def apply() -> None:
         click.echo(line)
 
 
-@main.command()
+@kubernetes.command()
 @click.argument("step", type=click.Choice([ALL, *STEPS]))
 @analysis_option
 @click.option("--workdir", help="On the volume.  [default: /data/<name of the analysis folder>]")
 @click.option("--registry", default="", help="Where the cluster finds the images.")
-@click.option("--njobs", type=int, default=6, show_default=True)
-@click.option("--ntrainsamples", type=int, default=1, show_default=True)
+@njobs_option
+@ntrainsamples_option
 @click.option("--parameters", default="", help="More of them, as in mlflow/MLproject: NAME=VALUE …")
 @click.option("--build", is_flag=True, help="Build an image with the project in it.")
 @click.option("--parallel", type=int, default=1, show_default=True, help="Jobs at a time.")
@@ -66,23 +68,21 @@ def run(
     """Run STEP as a Job, or all steps one after another."""
     from madminer_workflow.kubernetes.jobs import Submission, run_all, run_step
 
-    order = Submission(
-        analysis,
-        workdir or f"/data/{analysis.resolve().name}",
+    place = Path(workdir or f"/data/{analysis.resolve().name}")
+    submission = Submission(
+        Order(analysis, place, njobs, ntrainsamples),
         registry,
-        njobs,
-        ntrainsamples,
         dict(_pair(text) for text in parameters.split()),
         build,
         parallel,
     )
     if step == ALL:
-        run_all(order)
+        run_all(submission)
     else:
-        run_step(step, order)
+        run_step(step, submission)
 
 
-@main.command()
+@kubernetes.command()
 def logs() -> None:
     """Keep the logs of all Jobs as artifacts of their runs."""
     from madminer_workflow.kubernetes import cluster
@@ -97,7 +97,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise InputError(f"--parameters: {text}: expected NAME=VALUE")
     return name, value
-
-
-if __name__ == "__main__":
-    main()

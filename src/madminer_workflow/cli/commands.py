@@ -1,0 +1,76 @@
+"""What all commands share: their order, how they fail, and the options of several of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.graph import OBSERVED_HELP
+
+TRACKING_HELP = (
+    "MLflow server or database to track with; after # the name of the run that all steps of a "
+    "workflow are part of.  [default: MLFLOW_TRACKING_URI, or no tracking]"
+)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+njobs_option = click.option(
+    "--njobs", type=int, default=NJOBS, show_default=True, help="Jobs that share the events."
+)
+ntrainsamples_option = click.option(
+    "--ntrainsamples",
+    type=int,
+    default=NTRAINSAMPLES,
+    show_default=True,
+    help="Ensemble members per method.",
+)
+observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
+
+
+class Commands(click.Group):
+    """Lists commands in the order of the workflow and reports failures in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which they were added."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; exit with 2 for bad input and 1 for a failed step."""
+        try:
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}))
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
+        except click.ClickException as error:
+            fail(usage(error), 2)
+        except InputError as error:
+            fail(str(error), 2)
+        except StepError as error:
+            fail(str(error), 1)
+        except OSError as error:
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        except click.Abort:
+            sys.exit(130)
+
+
+def warn(message: str) -> None:
+    """Say what does not keep anything from being done."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong, one problem a line, and exit."""
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+    sys.exit(code)
+
+
+def usage(error: click.ClickException) -> str:
+    """What click has to say about the arguments, in one line."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message}; see {context.command_path} --help" if context else message

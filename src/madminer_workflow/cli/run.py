@@ -1,0 +1,178 @@
+"""``validate``; ``run``, the whole workflow here; and ``step``, one step in its work directory."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from madminer_workflow.cli.commands import (
+    DIRECTORY,
+    FILE,
+    TRACKING_HELP,
+    njobs_option,
+    ntrainsamples_option,
+    observed_option,
+    warn,
+)
+from madminer_workflow.cli.steps import StepCommand
+from madminer_workflow.engines.order import Order
+from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def validate(file: Path) -> None:
+    """Check the analysis FILE and list all its problems.
+
+    Nothing is run or written.
+    """
+    from madminer_workflow.analysis.file import load_analysis, problems
+
+    analysis = load_analysis(file)
+    for warning in problems(file):
+        warn(str(warning))
+    parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
+    methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
+    processes = [
+        f"{p['name']} ({p['generator']}, {sum(p['events'].values())} events)"
+        for p in analysis["processes"]
+    ]
+    systematics = [entry["systematic_name"] for entry in analysis["systematics"]]
+    click.echo(f"{file}: valid")
+    click.echo(f"  parameters:  {parameters}")
+    click.echo(f"  processes:   {', '.join(processes)}")
+    if systematics:
+        click.echo(f"  systematics: {', '.join(systematics)}")
+    click.echo(f"  methods:     {methods}")
+
+
+@click.command()
+@click.argument("analysis", type=click.Path(path_type=Path))
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    help="Directory for results and cache.  [default: runs/<name of the analysis folder>]",
+)
+@njobs_option
+@ntrainsamples_option
+@click.option(
+    "--part",
+    type=click.Choice(["all", "physics", "ml"]),
+    default="all",
+    show_default=True,
+    help="Which half of the workflow to run.",
+)
+@click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
+@click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
+@click.option("--fresh", is_flag=True, help="Compute everything anew.")
+@click.option("--set", "changes", multiple=True, help=SETTINGS_HELP)
+@observed_option
+@click.option("--tracking-uri", help=TRACKING_HELP)
+def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **options: Any) -> None:
+    """Run the whole workflow on this machine.
+
+    ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
+    last run in the same work directory is not computed again.
+    """
+    from madminer_workflow.analysis.changes import split_changes
+    from madminer_workflow.engines.run import run_workflow
+
+    place = analysis.resolve()
+    workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
+    order = Order(analysis, workdir, changes=split_changes(changes), **options)
+    if order.part != "ml":
+        warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
+    try:
+        run_workflow(order)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if order.part == "physics":
+        click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
+        return
+    from madminer_workflow.files import read_json
+    from madminer_workflow.report.page import headline_text
+
+    plotting = workdir / "ml" / "plotting"
+    click.echo(headline_text(read_json(plotting / "results.json")))
+    click.echo(f"Report: {plotting / 'report.html'}")
+
+
+def warn_of_missing_programs(file: Path) -> None:
+    """Say what a step will miss, before the first one starts.
+
+    A warning only: what was computed before may be all that is needed of it.
+    """
+    from madminer_workflow.analysis.file import load_analysis
+    from madminer_workflow.physics.programs import missing
+
+    if file.is_file():
+        for message in missing(load_analysis(file)):
+            warn(message)
+
+
+def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Texts without the quotes that MLflow puts around them for a shell.
+
+    On Kubernetes there is none, and they would stay.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(unquote, value))
+    return unquote(value)
+
+
+def unquote(text: str) -> str:
+    """What a shell makes of a text in quotes; any other text as it is."""
+    return "".join(shlex.split(text)) if text.startswith("'") else text
+
+
+@click.command()
+@click.argument("name", metavar="STEP", type=click.Choice(list(STEPS)))
+@click.option("--workdir", required=True, callback=unquoted, help="Work directory, as of run.")
+@click.option(
+    "--analysis",
+    default="inputs/wbf",
+    show_default=True,
+    callback=unquoted,
+    help="An analysis file or a folder with an input.yml.",
+)
+@njobs_option
+@ntrainsamples_option
+@click.option(
+    "--index", default=ALL, show_default=True, help="Job of pythia, delphes, toys, from 0."
+)
+@click.option("--method", default=ALL, show_default=True, help="Method to train, evaluate.")
+@click.option("--member", default=ALL, show_default=True, help="Ensemble member, from 0.")
+@click.option("--set", "changes", multiple=True, callback=unquoted, help=SETTINGS_HELP)
+@click.option("--observed", default="", callback=unquoted, help=OBSERVED_HELP)
+def step(
+    name: str,
+    workdir: str,
+    analysis: str,
+    index: str,
+    method: str,
+    member: str,
+    **options: Any,
+) -> None:
+    """Run one STEP in a work directory, where its inputs are found and its products go.
+
+    The folders are those of `run`. A step that is done for every job, method or member of an
+    ensemble is done for all of them, or for the one that is named. A change of a setting to nan is
+    none.
+    """
+    from madminer_workflow import tracking
+    from madminer_workflow.engines.folder import Selection, commands
+
+    order = Order(Path(analysis), Path(workdir), **options)
+    lines = commands(name, order, Selection(index, method, member))
+    several = tracking.followed(order.workdir, {"step": name}, None, warn, whole=False)
+    with several if len(lines) > 1 else nullcontext() as record:
+        os.environ.update(tracking.step_environment(record))
+        for _, *arguments in lines:
+            command = StepCommand(STEPS[name])
+            command.main(arguments, prog_name=name, standalone_mode=False)

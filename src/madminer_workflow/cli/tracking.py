@@ -1,0 +1,67 @@
+"""What MLflow is for: ``track`` uploads records, ``sweep`` searches settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, warn
+
+
+@click.command()
+@click.option(
+    "--sync", "place", type=DIRECTORY, required=True, help="A work directory, or a step's."
+)
+@click.option("--tracking-uri", help=TRACKING_HELP)
+def track(place: Path, tracking_uri: str | None) -> None:
+    """Upload the records of runs that their tracking server has not got yet.
+
+    Finds them anywhere below the directory; what was uploaded before is not uploaded again.
+    """
+    from madminer_workflow.tracking import target
+    from madminer_workflow.tracking.sync import sync
+
+    wanted = target(tracking_uri)
+    if wanted is None:
+        raise click.UsageError("where to? Give --tracking-uri or set MLFLOW_TRACKING_URI")
+    complete, pending = sync(place, wanted.uri)
+    click.echo(f"{complete} runs uploaded to {wanted.uri}")
+    if pending:
+        click.echo(f"{pending} runs have not ended: what they have is uploaded")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--data", type=FILE, required=True, help="MadMiner data file `combined_delphes.h5`.")
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    help="Directory for trials and results.  [default: runs/<folder of FILE>-<name of FILE>]",
+)
+@click.option("--fresh", is_flag=True, help="Forget all trials and start anew.")
+@click.option("--tracking-uri", help=TRACKING_HELP)
+def sweep(
+    file: Path, data: Path, workdir: Path | None, fresh: bool, tracking_uri: str | None
+) -> None:
+    """Search settings of a method, as the sweep FILE says.
+
+    Every trial draws samples if its settings need others, trains an ensemble and evaluates it;
+    events are never generated. The best trial is that of the lowest validation loss among those
+    whose diagnostics pass. The same command goes on with a sweep that was interrupted. Writes
+    best.json, trials.csv and plots/.
+    """
+    from madminer_workflow.sweep import run_sweep
+
+    workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
+    try:
+        best = run_sweep(file, data, workdir, fresh, tracking_uri)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if not best["believed"]:
+        warn(f"no trial passes its diagnostics; the best of them all: {best['reason']}")
+    click.echo(f"Best: trial {best['trial']}, validation loss {best['validation_loss']:.6g}")
+    changes = " ".join(best["set"])
+    click.echo(f"Use it: madminer-workflow run {best['analysis']} --set '{changes}'")
+    click.echo(f"Settings and more: {workdir / 'best.json'}, trials.csv, plots")
