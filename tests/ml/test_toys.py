@@ -22,6 +22,8 @@ from madminer_workflow.ml.sampling import toy_jobs
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.toys import draw_toys, read_toys, statistics, toy_points, toys
 from madminer_workflow.statistics.coverage import (
+    ToyPoint,
+    Toys,
     coverage,
     critical_value,
     neyman_intervals,
@@ -141,26 +143,26 @@ def test_too_few_simulated_events_cost_coverage(problem: Problem, tmp_path: Path
 
 
 def test_summary_of_toys(files: list[Path]) -> None:
-    found = read_toys(files)["histogram"]
-    assert found["q_shape"].shape == (12, 400)
-    assert found["q_shape_each"].shape == (12, 2, 400)
-    assert np.all(found["q_shape"] >= 0.0)
+    found = read_toys(files)["histogram"].toys
+    assert found.q["shape"].shape == (12, 400)
+    assert found.q_profiled["shape"].shape == (12, 2, 400)
+    assert np.all(found.q["shape"] >= 0.0)
     grid = make_grid(LIMITS["grid"], ["CWL2", "CPWL2"])
     parabola = np.sum((grid.thetas() / 0.2) ** 2, axis=1)
-    q = {"limits": {"shape": parabola, "rate_and_shape": parabola}}
-    summary = summarise_toys(found, {**q, "observed": q["limits"]}, grid, [0.6827, 0.95])
-    assert summary["n_toys"] == 400
-    assert [point["name"] for point in summary["points"]] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
-    for i, point in enumerate(summary["points"]):
-        own = point["kinds"]["rate_and_shape"]
-        joint = found["q_rate_and_shape"][i]
-        assert own["q"].sum() == 400
-        assert own["coverage"]["0.95"]["value"] == np.mean(joint <= chi2.ppf(0.95, 2))
-        assert own["critical"]["0.95"]["value"] == pytest.approx(np.quantile(joint, 0.95))
-        second = found["q_rate_and_shape_each"][i, 1]
-        each = own["parameters"]["CPWL2"]
-        assert each["coverage"]["0.6827"]["value"] == np.mean(second <= chi2.ppf(0.6827, 1))
-    assert summary["observed_intervals"] == summary["intervals"]
+    q = {"shape": parabola, "rate_and_shape": parabola}
+    summary = summarise_toys(found, q, q, grid, [0.6827, 0.95])
+    assert summary.n_toys == 400
+    assert [point.name for point in summary.points] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
+    for i, point in enumerate(summary.points):
+        own = point.kinds["rate_and_shape"]
+        joint = found.q["rate_and_shape"][i]
+        assert sum(own.q) == 400
+        assert own.coverage["0.95"].value == np.mean(joint <= chi2.ppf(0.95, 2))
+        assert own.critical["0.95"].value == pytest.approx(np.quantile(joint, 0.95))
+        second = found.q_profiled["rate_and_shape"][i, 1]
+        each = own.parameters["CPWL2"]
+        assert each.coverage["0.6827"].value == np.mean(second <= chi2.ppf(0.6827, 1))
+    assert summary.observed_intervals == summary.intervals
 
 
 def test_neymans_intervals_use_the_thresholds_of_toys() -> None:
@@ -170,17 +172,18 @@ def test_neymans_intervals_use_the_thresholds_of_toys() -> None:
     level, wilks = 0.95, chi2.ppf(0.95, 1)
     normal = chi2.ppf((np.arange(4000) + 0.5) / 4000, 1)
     for scale in (1.0, 2.0):
-        points = [{"axis": "p", "theta": [value]} for value in (-1.0, 1.0)]
+        points = [ToyPoint("", np.array([value]), "p") for value in (-1.0, 1.0)]
         each = np.tile(scale * normal, (2, 1, 1))
         [[low, high]] = neyman_intervals(
-            {"points": points, "q_shape_each": each}, "shape", q, grid, [level]
+            Toys(points, {}, {"shape": each}), "shape", q, grid, [level]
         )["p"][str(level)]
         assert high == pytest.approx(0.2 * np.sqrt(scale * wilks), rel=0.02) == -low
 
 
 def test_all_jobs_are_needed_once(files: list[Path], tmp_path: Path) -> None:
-    joined = read_toys(files)["histogram"]
-    np.testing.assert_array_equal(read_toys(files[::-1])["histogram"]["q_shape"], joined["q_shape"])
+    joined = read_toys(files)["histogram"].toys
+    again = read_toys(files[::-1])["histogram"].toys
+    np.testing.assert_array_equal(again.q["shape"], joined.q["shape"])
     with pytest.raises(InputError, match=r"is one of 2 jobs with toys of histogram, of which 1"):
         read_toys(files[:1])
     with pytest.raises(InputError, match="holds the toys of job 0 of histogram, and so does"):

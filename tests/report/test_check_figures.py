@@ -17,13 +17,15 @@ from madminer_workflow.statistics.checks.reliability import reliability_check
 from madminer_workflow.statistics.checks.reweighting import reweighting_check
 from madminer_workflow.statistics.checks.score import mean_check
 from madminer_workflow.statistics.checks.simulation import bins_check, size_check
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import Check
 
 NAMES = ["p0", "p1"]
 POINTS = np.array([[0.5, 0.0], [0.0, -0.5]])
 KINDS = ["closure", "reliability", "reweighting", "ensemble", "extrapolation", "sizes", "bins"]
 
 
-def ratio_checks(slope: float) -> list[dict[str, Any]]:
+def ratio_checks(slope: float) -> list[Check]:
     """Checks of a ratio that is ``slope`` too steep, with three members."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2000, 2))
@@ -36,8 +38,8 @@ def ratio_checks(slope: float) -> list[dict[str, Any]]:
         reliability_check(slope * log_r, many, one, POINTS),
         reweighting_check(slope * log_r, many, one, x, ["a", "b"]),
         spread_check(
-            {name: [[-1.0, 1.0]] for name in NAMES},
-            {name: [[[-1.1, 0.9]], [[-0.9, 1.0]], []] for name in NAMES},
+            {name: [(-1.0, 1.0)] for name in NAMES},
+            {name: [[(-1.1, 0.9)], [(-0.9, 1.0)], []] for name in NAMES},
             0.95,
             {name: [-2.0, 2.0] for name in NAMES},
         ),
@@ -56,7 +58,7 @@ def content() -> dict[str, Any]:
         "setup": {"parameters": [{"parameter_name": name, "latex": name} for name in NAMES]},
         "observables": [{"name": name, "latex": f"${name}$"} for name in "ab"],
         "methods": [
-            {"name": name, "believed": name != "steep", "checks": checks}
+            {"name": name, "believed": name != "steep", "checks": plain(checks)}
             for name, checks in own.items()
         ],
     }

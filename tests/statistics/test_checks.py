@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ from madminer_workflow.statistics.checks.score import (
 )
 from madminer_workflow.statistics.checks.simulation import bins_check, size_check, truth_check
 from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.statistics.results import Check
 from tests.conftest import toy_sample
 from tests.support import learning
 from tests.support.properties import examples
@@ -68,7 +70,7 @@ def exact_scores(x: np.ndarray) -> np.ndarray:
     return 0.2 * x / 1.25
 
 
-def ratio_checks(events: Events, log_ratios: np.ndarray) -> list[dict[str, Any]]:
+def ratio_checks(events: Events, log_ratios: np.ndarray) -> list[Check]:
     denominator = events.weights_at(SM)
     numerators = np.array([events.weights_at(theta) for theta in POINTS])
     return [
@@ -78,7 +80,7 @@ def ratio_checks(events: Events, log_ratios: np.ndarray) -> list[dict[str, Any]]
     ]
 
 
-def score_checks(events: Events, scores: np.ndarray) -> list[dict[str, Any]]:
+def score_checks(events: Events, scores: np.ndarray) -> list[Check]:
     weights, joint = events.weights_at(SM), events.scores_at(SM)
     return [
         mean_check(scores, weights),
@@ -87,8 +89,8 @@ def score_checks(events: Events, scores: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def passed(found: list[dict[str, Any]]) -> list[bool]:
-    return [check["passed"] for check in found]
+def passed(found: list[Check]) -> list[bool]:
+    return [check.passed for check in found]
 
 
 def test_the_exact_truth_passes(events: Events) -> None:
@@ -98,9 +100,10 @@ def test_the_exact_truth_passes(events: Events) -> None:
     ]
     assert all(passed(found))
     for check in found:
-        assert check.keys() >= KEYS
-        assert check["sentence"].endswith(".") and check["reason"][-1] != "."
-        json.dumps(check, allow_nan=False)
+        assert msgspec.to_builtins(check).keys() >= KEYS
+        assert check.sentence.endswith(".") and check.reason[-1] != "."
+        json.dumps(msgspec.to_builtins(check), allow_nan=False)
+        assert msgspec.convert(msgspec.to_builtins(check), Check) == check
 
 
 @pytest.mark.parametrize("size", [50, 500])
@@ -113,7 +116,7 @@ def test_the_exact_truth_passes_with_few_events(setup: Setup, size: int) -> None
         ]
         assert all(passed(found)), (
             seed,
-            [check["check"] for check in found if not check["passed"]],
+            [check.name for check in found if not check.passed],
         )
 
 
@@ -141,10 +144,10 @@ def test_wrong_ratios_are_caught(events: Events, mistake: Any, expected: list[bo
 
 def test_reliability_tells_bold_from_cautious(events: Events) -> None:
     log_r = exact_log_ratios(events.x)
-    values = [ratio_checks(events, slope * log_r)[1]["value"] for slope in (1.5, 0.6)]
+    values = [ratio_checks(events, slope * log_r)[1].value for slope in (1.5, 0.6)]
     assert values[0] > 0.025 and values[1] < -0.05
     # A little too flat a ratio is still honest, a little too steep a one is not.
-    assert ratio_checks(events, 0.85 * log_r)[1]["passed"]
+    assert ratio_checks(events, 0.85 * log_r)[1].passed
 
 
 def test_noise_in_the_ratio_is_caught(events: Events) -> None:
@@ -175,16 +178,16 @@ def test_the_information_is_compared_in_the_worst_direction(events: Events) -> N
     # Nobody can know the sum of the two better than the partons, however little of each.
     estimated = 0.8 * joint.sum(axis=1, keepdims=True) @ np.ones((1, 2))
     check = information_check(estimated, joint, weights)
-    assert check["value"] == pytest.approx(2.0 * 2.0 * 0.64, rel=0.02)
-    assert not check["passed"]
-    assert information_check(joint, joint, weights)["value"] == pytest.approx(1.0)
-    assert information_check(joint, joint, weights)["passed"]
+    assert check.value == pytest.approx(2.0 * 2.0 * 0.64, rel=0.02)
+    assert not check.passed
+    assert information_check(joint, joint, weights).value == pytest.approx(1.0)
+    assert information_check(joint, joint, weights).passed
 
 
 def test_an_unknown_direction_has_no_ratio(events: Events) -> None:
     weights, joint = events.weights_at(SM), events.scores_at(SM)
     joint = joint[:, :1] @ np.ones((1, 2))
-    assert information_check(joint, joint, weights)["value"] == pytest.approx(1.0)
+    assert information_check(joint, joint, weights).value == pytest.approx(1.0)
 
 
 @examples(25)
@@ -201,8 +204,8 @@ def test_the_information_ratio_knows_no_coordinates(entries: list[float], seed: 
     weights = rng.uniform(0.1, 1.0, 200)
     matrix = np.reshape(entries, (2, 2))
     one, other = (information_check(scores @ m, joint @ m, weights) for m in (np.eye(2), matrix))
-    assert other["value"] == pytest.approx(one["value"], rel=1e-6)
-    assert other["error"] == pytest.approx(one["error"], rel=1e-4)
+    assert other.value == pytest.approx(one.value, rel=1e-6)
+    assert other.error == pytest.approx(one.error, rel=1e-4)
 
 
 @examples(25)
@@ -221,9 +224,9 @@ def test_units_and_order_of_weights_do_not_matter(seed: int, unit: float) -> Non
         other = function(
             log_r[:, order], unit * numerators[:, order], 3.0 * denominator[order], x[order]
         )
-        assert one["passed"] == other["passed"]
+        assert one.passed == other.passed
         np.testing.assert_allclose(
-            [other["value"], other["error"]], [one["value"], one["error"]], rtol=1e-6, atol=1e-9
+            [other.value, other.error], [one.value, one.error], rtol=1e-6, atol=1e-9
         )
 
 
@@ -297,29 +300,29 @@ def test_reliability_bins_hold_equal_shares() -> None:
 
 def test_too_few_simulated_events_are_caught() -> None:
     equal = np.ones(4000)
-    assert size_check(1000.0, {"the truth": equal})["passed"]
-    assert size_check(1000.0, {"the truth": equal})["value"] == pytest.approx(0.25)
+    assert size_check(1000.0, {"the truth": equal}).passed
+    assert size_check(1000.0, {"the truth": equal}).value == pytest.approx(0.25)
     check = size_check(1001.0, {"the truth": equal, "p0 = 1": np.append(equal[:-1], 1000.0)})
-    assert not check["passed"]
-    assert "at p0 = 1" in check["sentence"]
+    assert not check.passed
+    assert "at p0 = 1" in check.sentence
     # N / n = 1: the errors are sqrt(2) times as large.
-    assert "41.4 % larger" in size_check(4000.0, {"the truth": equal})["sentence"]
+    assert "41.4 % larger" in size_check(4000.0, {"the truth": equal}).sentence
 
 
 def test_a_best_fit_far_from_the_truth_is_caught() -> None:
     # The truth comes last; q there is twice what the best point has more.
-    assert truth_check(np.array([-3.0, -1.0, -1.2]))["passed"]
+    assert truth_check(np.array([-3.0, -1.0, -1.2])).passed
     far = truth_check(np.array([-3.0, -1.0, -3.0]))
-    assert not far["passed"] and "is 2 standard deviations" in far["sentence"]
-    assert not truth_check(np.array([np.nan, 0.0]))["passed"]
+    assert not far.passed and "is 2 standard deviations" in far.sentence
+    assert not truth_check(np.array([np.nan, 0.0])).passed
 
 
 def test_thinly_filled_bins_are_caught() -> None:
-    assert bins_check(np.array([100.0, 25.0]), np.array([100.0, 25.0]))["passed"]
+    assert bins_check(np.array([100.0, 25.0]), np.array([100.0, 25.0])).passed
     check = bins_check(np.array([100.0, 10.0]), np.array([100.0, 10.0]))
-    assert (check["passed"], check["value"]) == (False, 10.0)
+    assert (check.passed, check.value) == (False, 10.0)
     # What holds less than a permille moves nothing.
-    assert bins_check(np.array([5000.0, 1.0]), np.array([5000.0, 1.0]))["passed"]
+    assert bins_check(np.array([5000.0, 1.0]), np.array([5000.0, 1.0])).passed
 
 
 GAUSSIAN = {"prior": "gaussian", "mean": 1.0, "std": 2.0}
@@ -340,18 +343,18 @@ def test_a_region_outside_of_the_prior_is_caught() -> None:
 
     arguments = (thetas, [GAUSSIAN, FLAT], ["p0", "p1"])
     inside = extrapolation_check(region(1.01), *arguments)
-    assert (inside["passed"], inside["value"]) == (True, 0.0)
+    assert (inside.passed, inside.value) == (True, 0.0)
     outside = extrapolation_check(region(2.0), *arguments)
     # Two caps of a circle of radius 2 beyond 1: 1 - (2 pi / 3 + sqrt(3) / 2) / pi of it.
-    assert outside["value"] == pytest.approx(2.0 / 3.0 - np.sqrt(3.0) / 2.0 / np.pi, abs=0.06)
-    assert not outside["passed"] and "along p1." in outside["sentence"]
-    assert not extrapolation_check(region(0.0), *arguments)["passed"]
+    assert outside.value == pytest.approx(2.0 / 3.0 - np.sqrt(3.0) / 2.0 / np.pi, abs=0.06)
+    assert not outside.passed and "along p1." in outside.sentence
+    assert not extrapolation_check(region(0.0), *arguments).passed
 
 
 def test_a_prior_that_ends_with_the_grid_covers_it() -> None:
     thetas = np.linspace(-0.3, 0.3, 7)[:, None]
     prior = {"prior": "flat", "min": -0.1 * 3, "max": 0.1 * 3}
-    assert extrapolation_check(np.ones(7, dtype=bool), thetas, [prior], ["p0"])["value"] == 0.0
+    assert extrapolation_check(np.ones(7, dtype=bool), thetas, [prior], ["p0"]).value == 0.0
 
 
 ENDS = {"p": [-9.0, 9.0]}
@@ -360,34 +363,45 @@ ENDS = {"p": [-9.0, 9.0]}
 def test_members_that_disagree_are_caught() -> None:
     # An interval of 2 * 1.96 sigma, with sigma = 1.
     half = norm.isf(0.025)
-    ensemble = {"p": [[-half, half]]}
+    ensemble = {"p": [(-half, half)]}
 
-    def spread(shift: float, k: int) -> dict[str, Any]:
+    def spread(shift: float, k: int) -> Check:
         shifts = shift * np.resize([-1.0, 1.0], k)
-        members = [[[-half + s, half + s]] for s in shifts]
+        members = [[(-half + s, half + s)] for s in shifts]
         return spread_check(ensemble, {"p": members}, 0.95, ENDS)
 
     # The standard error of the mean of +-s is s for two members, s / sqrt(k - 1) for k.
-    assert spread(0.45, 2)["value"] == pytest.approx(0.45)
-    assert spread(0.45, 2)["passed"] and not spread(0.55, 2)["passed"]
-    assert spread(0.55, 10)["value"] == pytest.approx(0.55 / 3.0)
-    assert not spread_check(ensemble, {"p": [[[-1.0, 1.0]], []]}, 0.95, ENDS)["passed"]
+    assert spread(0.45, 2).value == pytest.approx(0.45)
+    assert spread(0.45, 2).passed and not spread(0.55, 2).passed
+    assert spread(0.55, 10).value == pytest.approx(0.55 / 3.0)
+    assert not spread_check(ensemble, {"p": [[(-1.0, 1.0)], []]}, 0.95, ENDS).passed
 
 
 def test_one_member_is_no_failure_but_unknown() -> None:
-    check = spread_check({"p": [[-1.0, 1.0]]}, {"p": [[[-1.0, 1.0]]]}, 0.95, ENDS)
-    assert check["passed"] and check["value"] is None
-    assert "not known" in check["sentence"]
+    check = spread_check({"p": [(-1.0, 1.0)]}, {"p": [[(-1.0, 1.0)]]}, 0.95, ENDS)
+    assert check.passed and check.value is None
+    assert "not known" in check.sentence
 
 
 def test_edges_beyond_the_grid_are_unknown() -> None:
-    def spread(*members: tuple[float, float]) -> dict[str, Any]:
-        own = [[list(each)] for each in members]
-        return spread_check({"p": [[-9.0, 9.0]]}, {"p": own}, 0.95, ENDS)
+    def spread(*members: tuple[float, float]) -> Check:
+        own = [[interval] for interval in members]
+        return spread_check({"p": [(-9.0, 9.0)]}, {"p": own}, 0.95, ENDS)
 
     both = spread((-9.0, 9.0), (-9.0, 9.0))
-    assert both["passed"] and both["value"] is None and "grid" in both["sentence"]
-    assert spread((-9.0, 9.0), (-9.0, 1.0))["value"] > 0.5
+    assert both.passed and both.value is None and "grid" in both.sentence
+    assert spread((-9.0, 9.0), (-9.0, 1.0)).value > 0.5
+
+
+def test_all_checks_of_limits_have_to_pass() -> None:
+    good = checks.make(
+        "good", 0.0, None, True, expected="", meaning="", reason="", proves="", sentence=""
+    )
+    bad = msgspec.structs.replace(good, passed=False)
+    # A value that is not known is no failure.
+    unknown = msgspec.structs.replace(good, value=None)
+    assert checks.believed([good, unknown]) and not checks.believed([good, bad])
+    assert checks.believed([good, msgspec.structs.replace(bad, concerns="something else")])
 
 
 def test_nuisance_parameters_without_a_shape_are_not_checked(events: Events) -> None:
@@ -395,13 +409,13 @@ def test_nuisance_parameters_without_a_shape_are_not_checked(events: Events) -> 
     estimated = exact_scores(events.x)
     assert nuisance_check(estimated, 0.0 * joint, weights) == []
     [check] = nuisance_check(estimated * [1.0, 9.0], joint * [1.0, 0.0], weights)
-    assert check["passed"] and check["concerns"] == "profiled Fisher information"
+    assert check.passed and check.concerns == "profiled Fisher information"
 
 
 WIDE = {name: {"prior": "gaussian", "mean": 0.0, "std": 5.0} for name in ("CWL2", "CPWL2")}
 
 
-def trained(toy_file: Path, directory: Path, method: str, well: bool) -> dict[str, Any]:
+def trained(toy_file: Path, directory: Path, method: str, well: bool) -> dict[str, Check]:
     """Checks by name of a model that has learned, or of one that has hardly."""
     chosen = learning.settings(
         method,
@@ -418,13 +432,13 @@ def trained(toy_file: Path, directory: Path, method: str, well: bool) -> dict[st
     model = unpack(archive, directory / f"model_{well}")
     problem = pose_problem(learning.EVALUATION, toy_file)
     found = methods.get(method).diagnostics([model], problem)
-    return {check["check"]: check for check in found}
+    return {check.name: check for check in found}
 
 
 @pytest.mark.parametrize("method", ["alices", "sally"])
 def test_a_model_that_has_learned_passes(toy_file: Path, tmp_path: Path, method: str) -> None:
     found = trained(toy_file, tmp_path, method, well=True)
-    assert [name for name, check in found.items() if not check["passed"]] == []
+    assert [name for name, check in found.items() if not check.passed] == []
 
 
 @pytest.mark.parametrize(
@@ -438,7 +452,7 @@ def test_a_model_that_has_hardly_learned_fails(
     toy_file: Path, tmp_path: Path, method: str, failing: set[str]
 ) -> None:
     found = trained(toy_file, tmp_path, method, well=False)
-    assert failing <= {name for name, check in found.items() if not check["passed"]}
+    assert failing <= {name for name, check in found.items() if not check.passed}
 
 
 def test_results_say_whether_to_believe_an_ensemble(toy_file: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_intervals_that_are_split_or_open() -> None:
     axis = np.linspace(-2.0, 2.0, 401)
     two = below(axis, 9.0 * (np.abs(axis) - 1.0) ** 2, 1.0)
     np.testing.assert_allclose(two, [[-4 / 3, -2 / 3], [2 / 3, 4 / 3]], atol=0.01)
-    assert below(axis, np.zeros_like(axis), 1.0) == [[-2.0, 2.0]]
+    assert below(axis, np.zeros_like(axis), 1.0) == [(-2.0, 2.0)]
     assert below(axis, np.full_like(axis, 5.0), 1.0) == []
 
 
@@ -190,10 +190,8 @@ def test_gaussian_limits_in_any_dimension(dimensions: int) -> None:
     grid = Grid(names, [np.linspace(-1.0, 1.0, 15)] * dimensions)
     q = np.sum((grid.thetas() / 0.3) ** 2, axis=1)
     summary = summarise(q, grid, [0.6827, 0.95])
-    assert summary["best_fit"] == pytest.approx([0.0] * dimensions)
+    assert summary.best_fit == pytest.approx([0.0] * dimensions)
     for name in names:
-        ((low, high),) = summary["intervals"][name]["0.6827"]
+        ((low, high),) = summary.intervals[name]["0.6827"]
         assert (low, high) == pytest.approx((-0.3, 0.3), abs=0.01)
-    assert (
-        summary["allowed_volume"]["0.6827"] < summary["allowed_volume"]["0.95"] <= 2.0**dimensions
-    )
+    assert summary.allowed_volume["0.6827"] < summary.allowed_volume["0.95"] <= 2.0**dimensions

@@ -231,9 +231,9 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
 def test_calibration_of_the_nuisance_score(events: Events) -> None:
     true, weights = events.nuisance_scores_at(SM), events.weights_at(SM)
     [right] = nuisance_check(true, true, weights)
-    assert right["passed"] and right["value"] == pytest.approx(1.0)
+    assert right.passed and right.value == pytest.approx(1.0)
     [wrong] = nuisance_check(true * [1.0, 1.0, 2.0], true, weights)
-    assert not wrong["passed"] and wrong["value"] == pytest.approx(0.5)
+    assert not wrong.passed and wrong.value == pytest.approx(0.5)
 
 
 def test_other_methods_do_not_learn_them(events: Events) -> None:

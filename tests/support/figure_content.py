@@ -10,8 +10,8 @@ from scipy.stats import chi2
 
 from madminer_workflow.report import verdict
 from madminer_workflow.report.summary import plain, projections
-from madminer_workflow.statistics.coverage import threshold_summary
-from madminer_workflow.statistics.limits import Grid, summarise
+from madminer_workflow.statistics.coverage import joint_thresholds
+from madminer_workflow.statistics.limits import Grid, summarise_ensemble
 
 LEVELS = ["0.6827", "0.95"]
 KINDS = ("rate_and_shape", "shape")
@@ -63,11 +63,7 @@ def make(
             for _ in range(several)
         ]
         levels = [float(level) for level in LEVELS]
-        summary = summarise(own, grid, levels)
-        every = [summarise(q, grid, levels)["intervals"] for q, _ in each]
-        summary["member_intervals"] = {
-            name: {level: [e[name][level] for e in every] for level in LEVELS} for name in names
-        }
+        summary = plain(summarise_ensemble(np.array([own, *(q for q, _ in each)]), grid, levels))
         curves = projections(own, grid, truth)
         profiles = [projections(q, grid, truth)["profiles"] for q, _ in each]
         curves["member_profiles"] = {name: [p[name] for p in profiles] for name in names}
@@ -98,17 +94,8 @@ def make(
             for kind in KINDS:
                 joint = chi2.rvs(n, size=toys, random_state=rng) * 1.1
                 each = chi2.rvs(1, size=(n, toys), random_state=rng) * 1.1
-                edges = np.linspace(0.0, 12.0, 25)
                 levels = [float(level) for level in LEVELS]
-                kinds[kind] = {
-                    **threshold_summary(joint, n, levels),
-                    "edges": edges,
-                    "q": np.histogram(np.minimum(joint, 12.0), edges)[0],
-                    "parameters": {
-                        p: threshold_summary(row, 1, levels)
-                        for p, row in zip(names, each, strict=True)
-                    },
-                }
+                kinds[kind] = joint_thresholds(joint, each, names, levels)
             points.append({"name": name, "theta": theta, "kinds": kinds})
 
         def wider(part: str) -> dict[str, Any]:

@@ -19,10 +19,14 @@ from madminer_workflow.madminer_file import (
     read_setup,
     write_sample,
 )
-from madminer_workflow.ml.evaluating import summarise_ensemble
 from madminer_workflow.ml.problem import evaluation_settings, pose_problem
 from madminer_workflow.statistics.information import profile
-from madminer_workflow.statistics.limits import likelihood_ratio_statistic, make_grid
+from madminer_workflow.statistics.limits import (
+    likelihood_ratio_statistic,
+    make_grid,
+    summarise_ensemble,
+)
+from madminer_workflow.statistics.plain import plain
 
 N_EVENTS = 400
 LEVELS = [0.6827, 0.95]
@@ -263,7 +267,7 @@ def write_result(
     bends = curvature * (1.0 + 0.1 * np.arange(members))
     q_members = np.array([likelihood_ratio_statistic(-0.5 * b * (thetas**2).sum(1)) for b in bends])
     q = q_members.mean(axis=0)
-    limits = summarise_ensemble(np.array([q, *q_members]), grid, LEVELS)
+    limits = plain(summarise_ensemble(np.array([q, *q_members]), grid, LEVELS))
     trained = settings["method"] != "histogram"
     losses = {"training": [3.0, 2.0, 1.5], "validation": [3.1, 2.2, 1.6]} if trained else {}
     summary = {

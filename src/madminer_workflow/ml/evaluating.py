@@ -16,17 +16,19 @@ from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.report.verdict import believed
+from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
-from madminer_workflow.statistics.information import Information, Profiled
+from madminer_workflow.statistics.information import summarise_information
 from madminer_workflow.statistics.likelihood import expected_data, observed_data
 from madminer_workflow.statistics.limits import (
     Grid,
     likelihood_ratio_statistic,
     make_grid,
-    summarise,
+    summarise_ensemble,
 )
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import Check, Limits
 
 Found = TypeVar("Found")
 
@@ -59,7 +61,7 @@ def evaluating(
         summary, arrays = evaluate(directories, problem, grid, levels)
         product = Path(scratch) / "results"
         product.mkdir()
-        write_json(product / RESULTS, summary)
+        write_json(product / RESULTS, plain(summary))
         np.savez(product / ARRAYS, allow_pickle=False, **arrays)
         pack(product, output / "Results.tar.gz")
 
@@ -107,7 +109,7 @@ def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> l
 def evaluate(
     directories: Sequence[Path], problem: Problem, grid: Grid, levels: Sequence[float]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Results of an ensemble as JSON, and the arrays behind them.
+    """Results of an ensemble by their keys in ``results.json``, and the arrays behind them.
 
     The ensemble's output is the mean of its members'; limits, information and checks are those of
     the ensemble, those of the members show how far training decides them.
@@ -118,9 +120,22 @@ def evaluate(
     limits, arrays, truth_checks = set_limits(directories, problem, grid, levels)
     found = of_ensemble_and_members(partial(method.diagnostics, problem=problem), directories)
     checks, *diagnostics = [[*own, check] for own, check in zip(found, truth_checks, strict=True)]
-    information = of_ensemble_and_members(partial(method.information, problem=problem), directories)
+    ensemble, *members = of_ensemble_and_members(
+        partial(method.information, problem=problem), directories
+    )
+    information, profiled = summarise_information(ensemble, members)
     expected, q = limits["limits"]["rate_and_shape"], arrays["q_rate_and_shape"]
-    checks += limit_checks(expected, q, grid, problem, settings, max(levels))
+    checks += limit_checks(
+        expected,
+        q,
+        grid,
+        problem,
+        max(levels),
+        trained=settings["method"] != "histogram",
+        priors=[settings["theta0"]["priors"][name] for name in grid.parameters]
+        if "theta0" in settings
+        else None,
+    )
     summary = {
         "name": settings["name"],
         "settings": settings,
@@ -128,12 +143,14 @@ def evaluate(
         "parameters": grid.parameters,
         "expected_events": float(problem.expected_events(problem.theta_true)),
         **limits,
-        **summarise_information(information),
+        "fisher_information": information,
         "checks": checks,
         "diagnostics": diagnostics,
         "believed": believed(checks),
         "losses": [note["losses"] for note in notes],
     }
+    if profiled is not None:
+        summary["fisher_information_profiled"] = profiled
     if problem.observed is not None:
         summary["observation"] = problem.observed.summary()
     return summary, {**arrays, "thetas": grid.thetas(), **method.per_event(directories, problem)}
@@ -149,8 +166,8 @@ def of_ensemble_and_members(
 
 def set_limits(
     directories: Sequence[Path], problem: Problem, grid: Grid, levels: Sequence[float]
-) -> tuple[dict[str, Any], dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Limits as JSON, test statistics behind them, and for ensemble and members a check.
+) -> tuple[dict[str, dict[str, Limits]], dict[str, np.ndarray], list[Check]]:
+    """Limits by kind, test statistics behind them, and for ensemble and members a check.
 
     ``limits`` are expected ones, ``observed`` those of observed data, ``limits_fixed`` expected
     ones with nuisance parameters fixed, where there are any.
@@ -166,7 +183,7 @@ def set_limits(
         [scanned["limits_fixed"]] = scan(
             directories, problem, points, [data["limits"]], profiled=False
         )
-    summary: dict[str, Any] = {}
+    summary: dict[str, dict[str, Limits]] = {}
     arrays = {}
     for name, kinds in scanned.items():
         summary[name] = {}
@@ -178,46 +195,3 @@ def set_limits(
             arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
     truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]
     return summary, arrays, truth_checks
-
-
-def summarise_ensemble(q: np.ndarray, grid: Grid, levels: Sequence[float]) -> dict[str, Any]:
-    """Limits of an ensemble, the first row of ``q`` (1 + n_members, n_points).
-
-    ``member_intervals`` are the intervals of its members, the other rows.
-    """
-    ensemble, *members = [summarise(row, grid, levels) for row in q]
-    every = [member["intervals"] for member in members]
-    return {
-        **ensemble,
-        "member_intervals": {
-            name: {level: [own[name][level] for own in every] for level in intervals}
-            for name, intervals in ensemble["intervals"].items()
-        },
-    }
-
-
-def summarise_information(information: Sequence[Information]) -> dict[str, Any]:
-    """Information of an ensemble, the first, with the matrices of its members and their spread.
-
-    Twice where there are nuisance parameters: with these fixed, and profiled.
-    """
-    summary = {"fisher_information": _with_members(information)}
-    profiled = [each.profiled for each in information if each.profiled is not None]
-    if profiled:
-        summary["fisher_information_profiled"] = {
-            **_with_members(profiled),
-            "full": profiled[0].full.tolist(),
-        }
-    return summary
-
-
-def _with_members(information: Sequence[Information | Profiled]) -> dict[str, Any]:
-    ensemble, *members = information
-    matrices = np.array([each.matrix for each in members])
-    spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])
-    return {
-        "matrix": ensemble.matrix.tolist(),
-        "statistical_error": ensemble.error.tolist(),
-        "ensemble_spread": spread.tolist(),
-        "members": matrices.tolist(),
-    }

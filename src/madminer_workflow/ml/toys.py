@@ -27,6 +27,7 @@ from madminer_workflow.ml.model import model_settings
 from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.coverage import ToyPoint, Toys
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.limits import Grid, make_grid, peak, with_nodes
@@ -35,15 +36,11 @@ JOB_KEYS = ("job", "njobs")
 
 
 @dataclass(frozen=True)
-class ToyPoint:
-    """Where toys are drawn; ``axis`` is the parameter whose threshold the point helps to find.
+class MethodToys:
+    """Toys of the models of one method, and the ``settings`` of these."""
 
-    Points without one were asked for, to learn the coverage there.
-    """
-
-    name: str
-    theta: np.ndarray
-    axis: str | None
+    settings: dict[str, Any]
+    toys: Toys
 
 
 def toys(
@@ -158,8 +155,8 @@ def statistics(
     return 2.0 * np.maximum(best - here, 0.0), np.array(each)
 
 
-def read_toys(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Toys by method: ``settings``, ``points``, and q as in ``Toys.npz``, of all jobs together.
+def read_toys(paths: Sequence[Path]) -> dict[str, MethodToys]:
+    """Toys by method, of all jobs together.
 
     Raises InputError if a file is broken, a job comes twice or is missing.
     """
@@ -187,7 +184,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _joined(
     name: str, jobs: dict[int, tuple[Path, dict[str, Any], dict[str, np.ndarray]]]
-) -> dict[str, Any]:
+) -> MethodToys:
     """The jobs of one method as one, in the order of their numbers."""
     ordered = [jobs[number] for number in sorted(jobs)]
     path, first, _ = ordered[0]
@@ -199,9 +196,14 @@ def _joined(
     for other, content, _ in ordered[1:]:
         if any(content[key] != first[key] for key in ("settings", "points", "njobs")):
             raise InputError(f"{other}: its toys of {name} are for other models than {path}")
-    arrays = [arrays for _, _, arrays in ordered]
-    return {
-        "settings": first["settings"],
-        "points": first["points"],
-        **{key: np.concatenate([each[key] for each in arrays], axis=-1) for key in arrays[0]},
-    }
+
+    def all_jobs(key: str) -> np.ndarray:
+        return np.concatenate([arrays[key] for _, _, arrays in ordered], axis=-1)
+
+    points = [
+        ToyPoint(point["name"], np.array(point["theta"]), point["axis"])
+        for point in first["points"]
+    ]
+    q = {kind: all_jobs(f"q_{kind}") for kind in KINDS}
+    q_profiled = {kind: all_jobs(f"q_{kind}_each") for kind in KINDS}
+    return MethodToys(first["settings"], Toys(points, q, q_profiled))

@@ -23,7 +23,7 @@ from madminer_workflow.ml.problem import (
     problem_of,
     read_data,
 )
-from madminer_workflow.ml.toys import read_toys
+from madminer_workflow.ml.toys import MethodToys, read_toys
 from madminer_workflow.report import page as report
 from madminer_workflow.report.drawing import draw_all
 from madminer_workflow.report.summary import Result, summarise_all
@@ -128,13 +128,13 @@ def check_result(
     raise InputError(f"{path}: belongs to another analysis: {difference}; run evaluating again")
 
 
-def check_toys(toys: dict[str, dict[str, Any]], results: Sequence[Result]) -> None:
+def check_toys(toys: dict[str, MethodToys], results: Sequence[Result]) -> None:
     """Raise InputError unless all toys are of methods with results, and of the same models."""
     settings = {summary["name"]: summary["settings"] for summary, _ in results}
     for name, own in toys.items():
         if name not in settings:
             raise InputError(f"there are toys of {name}, but no results of it")
-        if own["settings"] != settings[name]:
+        if own.settings != settings[name]:
             raise InputError(
                 f"the toys of {name} are of models with other settings; run toys again"
             )

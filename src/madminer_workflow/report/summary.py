@@ -18,6 +18,7 @@ from madminer_workflow.analysis.changes import TRAINING
 from madminer_workflow.ml.evaluating import PREFIXES
 from madminer_workflow.ml.model import reference
 from madminer_workflow.ml.problem import Problem
+from madminer_workflow.ml.toys import MethodToys
 from madminer_workflow.report import uncertainties, verdict
 from madminer_workflow.report.distributions import summarise_observables
 from madminer_workflow.statistics import information
@@ -43,7 +44,7 @@ def summarise_all(
     problem: Problem,
     grid: Grid,
     results: Sequence[Result],
-    toys: dict[str, dict[str, Any]],
+    toys: dict[str, MethodToys],
     notes: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of ``results.json``.
@@ -61,12 +62,16 @@ def summarise_all(
     for summary, arrays in results:
         method = summarise_method(summary, arrays, analysis, problem, grid)
         if method["name"] in toys:
-            q = {
-                what: {kind: arrays[f"{PREFIXES[what]}_{kind}"] for kind in summary[what]}
-                for what in CURVES
+            limits, observed = (
+                {kind: arrays[f"{PREFIXES[what]}_{kind}"] for kind in summary[what]}
                 if what in summary
-            }
-            method["toys"] = summarise_toys(toys[method["name"]], q, grid, confidence_levels)
+                else None
+                for what in CURVES
+            )
+            assert limits is not None
+            method["toys"] = summarise_toys(
+                toys[method["name"]].toys, limits, observed, grid, confidence_levels
+            )
         method["remarks"] = [
             *trained_otherwise(method["settings"], declared[method["name"]]),
             *verdict.remarks(method, baselines["truth"], axes, widest),

@@ -29,11 +29,6 @@ def failures(checks: Sequence[Check]) -> list[Check]:
     return [check for check in checks if not check["passed"]]
 
 
-def believed(checks: Sequence[Check]) -> bool:
-    """Whether a method with these checks may be believed."""
-    return not failures(deciding(checks))
-
-
 def reason(checks: Sequence[Check]) -> str:
     """Why a method is, or is not, to be believed."""
     checks = deciding(checks)

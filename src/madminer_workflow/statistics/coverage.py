@@ -2,80 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.limits import Grid, below
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import (
+    Estimate,
+    Intervals,
+    JointThresholds,
+    PointCoverage,
+    Thresholds,
+    ToySummary,
+)
 
 Q_BINS = 24
 LARGEST_Q = 12.0
 
 
+@dataclass(frozen=True)
+class ToyPoint:
+    """Where toys are drawn; ``axis`` is the parameter whose threshold the point helps to find.
+
+    Points without one were asked for, to learn the coverage there.
+    """
+
+    name: str
+    theta: np.ndarray
+    axis: str | None
+
+
+@dataclass(frozen=True)
+class Toys:
+    """The test statistic q of toys, at the point that they were drawn at, by kind of likelihood.
+
+    ``q``, (n_points, n_toys), is that of all parameters; ``q_profiled``, (n_points, n_parameters,
+    n_toys), that of each, the others profiled.
+    """
+
+    points: Sequence[ToyPoint]
+    q: Mapping[str, np.ndarray]
+    q_profiled: Mapping[str, np.ndarray]
+
+
 def summarise_toys(
-    toys: dict[str, Any],
-    q: dict[str, dict[str, np.ndarray]],
+    toys: Toys,
+    limits: Mapping[str, np.ndarray],
+    observed: Mapping[str, np.ndarray] | None,
     grid: Grid,
     levels: Sequence[float],
-) -> dict[str, Any]:
-    """``toys`` of a method, see ``toys.read_toys``, as JSON.
+) -> ToySummary:
+    """Coverage at the points that were asked for, and intervals with thresholds from toys.
 
-    ``q`` maps "limits", and "observed" if there are data, to the test statistic of each kind on the
-    grid, (n_points,). Coverage and critical values come with their statistical errors.
+    ``limits`` and ``observed``, None without data, are the test statistics of expected and observed
+    data on the grid by kind, (n_points,). Coverage and critical values come with their statistical
+    errors.
     """
-    chosen = [i for i, point in enumerate(toys["points"]) if point["axis"] is None]
-    intervals = {
-        name: {
-            kind: neyman_intervals(toys, kind, statistic, grid, levels)
-            for kind, statistic in kinds.items()
-        }
-        for name, kinds in q.items()
-    }
-    return {
-        "n_toys": int(toys["q_shape"].shape[1]),
-        "points": [summarise_point(toys, i, grid.parameters, levels) for i in chosen],
-        "intervals": intervals["limits"],
-        **({"observed_intervals": intervals["observed"]} if "observed" in intervals else {}),
-    }
+
+    def intervals(by_kind: Mapping[str, np.ndarray]) -> dict[str, Intervals]:
+        return {kind: neyman_intervals(toys, kind, q, grid, levels) for kind, q in by_kind.items()}
+
+    asked = [i for i, point in enumerate(toys.points) if point.axis is None]
+    return ToySummary(
+        n_toys=next(iter(toys.q.values())).shape[1],
+        points=[summarise_point(toys, i, grid.parameters, levels) for i in asked],
+        intervals=intervals(limits),
+        observed_intervals=None if observed is None else intervals(observed),
+    )
 
 
 def summarise_point(
-    toys: dict[str, Any], i: int, parameters: Sequence[str], levels: Sequence[float]
-) -> dict[str, Any]:
+    toys: Toys, i: int, parameters: Sequence[str], levels: Sequence[float]
+) -> PointCoverage:
     """Coverage and critical values at the point ``i``, of all parameters and of each."""
-    kinds = {}
-    for kind in KINDS:
-        joint, each = toys[f"q_{kind}"][i], toys[f"q_{kind}_each"][i]
-        edges = np.linspace(0.0, LARGEST_Q, Q_BINS + 1)
-        kinds[kind] = {
-            **threshold_summary(joint, len(parameters), levels),
-            "edges": edges,
-            # What exceeds the range is counted in the last bin.
-            "q": np.histogram(np.minimum(joint, LARGEST_Q), edges)[0],
-            "parameters": {
-                name: threshold_summary(row, 1, levels)
-                for name, row in zip(parameters, each, strict=True)
-            },
-        }
-    point = toys["points"][i]
-    return {"name": point["name"], "theta": point["theta"], "kinds": kinds}
-
-
-def threshold_summary(q: np.ndarray, dof: int, levels: Sequence[float]) -> dict[str, Any]:
-    """Coverage of the asymptotic threshold and the true threshold, by level, for toys' ``q``."""
-    return {
-        "coverage": {
-            str(level): _with_error(*coverage(q, chi2_quantile(level, dof))) for level in levels
-        },
-        "critical": {str(level): _with_error(*critical_value(q, level)) for level in levels},
+    point = toys.points[i]
+    kinds = {
+        kind: joint_thresholds(toys.q[kind][i], toys.q_profiled[kind][i], parameters, levels)
+        for kind in KINDS
     }
+    return PointCoverage(name=point.name, theta=point.theta.tolist(), kinds=kinds)
 
 
-def _with_error(value: float, error: float) -> dict[str, float]:
-    return {"value": value, "error": error}
+def joint_thresholds(
+    q: np.ndarray, q_profiled: np.ndarray, parameters: Sequence[str], levels: Sequence[float]
+) -> JointThresholds:
+    """Thresholds of all parameters, ``q`` (n_toys,), and of each, (n_parameters, n_toys)."""
+    joint = thresholds(q, len(parameters), levels)
+    edges = np.linspace(0.0, LARGEST_Q, Q_BINS + 1)
+    # What exceeds the range is counted in the last bin.
+    counts, _ = np.histogram(np.minimum(q, LARGEST_Q), edges)
+    return JointThresholds(
+        coverage=joint.coverage,
+        critical=joint.critical,
+        edges=edges.tolist(),
+        q=counts.tolist(),
+        parameters={
+            name: thresholds(row, 1, levels)
+            for name, row in zip(parameters, q_profiled, strict=True)
+        },
+    )
+
+
+def thresholds(q: np.ndarray, dof: int, levels: Sequence[float]) -> Thresholds:
+    """Coverage of the asymptotic threshold and the true threshold, by level, for toys' ``q``."""
+    return Thresholds(
+        coverage={
+            str(level): _estimate(*coverage(q, chi2_quantile(level, dof))) for level in levels
+        },
+        critical={str(level): _estimate(*critical_value(q, level)) for level in levels},
+    )
+
+
+def _estimate(value: float, error: float) -> Estimate:
+    return Estimate(value=plain(value), error=plain(error))
 
 
 def coverage(q: np.ndarray, threshold: float) -> tuple[float, float]:
@@ -101,23 +144,23 @@ def critical_value(q: np.ndarray, level: float) -> tuple[float, float]:
 
 
 def neyman_intervals(
-    toys: dict[str, Any], kind: str, q: np.ndarray, grid: Grid, levels: Sequence[float]
-) -> dict[str, dict[str, list[list[float]]]]:
+    toys: Toys, kind: str, q: np.ndarray, grid: Grid, levels: Sequence[float]
+) -> Intervals:
     """Intervals of every parameter, the others profiled, with thresholds from toys.
 
     Thresholds are interpolated between the points along the parameter, where the other parameters
     have their assumed true values.
     """
     cube = q.reshape(grid.shape)
-    result: dict[str, dict[str, list[list[float]]]] = {}
+    intervals: Intervals = {}
     for i, name in enumerate(grid.parameters):
         profile = cube.min(axis=tuple(j for j in range(cube.ndim) if j != i))
-        chosen = [k for k, point in enumerate(toys["points"]) if point["axis"] == name]
-        places = [toys["points"][k]["theta"][i] for k in chosen]
-        rows = toys[f"q_{kind}_each"][chosen, i]
-        result[name] = {}
+        along = [k for k, point in enumerate(toys.points) if point.axis == name]
+        places = [toys.points[k].theta[i] for k in along]
+        rows = toys.q_profiled[kind][along, i]
+        intervals[name] = {}
         for level in levels:
-            thresholds = np.interp(grid.axes[i], places, np.quantile(rows, level, axis=1))
-            ratio = profile / np.maximum(thresholds, 1e-12)
-            result[name][str(level)] = below(grid.axes[i], ratio, 1.0)
-    return result
+            critical = np.interp(grid.axes[i], places, np.quantile(rows, level, axis=1))
+            ratio = profile / np.maximum(critical, 1e-12)
+            intervals[name][str(level)] = below(grid.axes[i], ratio, 1.0)
+    return intervals

@@ -17,6 +17,8 @@ from scipy import sparse
 
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.nuisance import slopes_of_counts
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import FisherInformation
 
 REPLICAS = 100
 
@@ -82,6 +84,36 @@ def information(parts: Sequence[Bootstrap], n_parameters: int) -> Information:
         Profiled(profile(full, n_parameters), np.std(replicas, axis=0, ddof=1), full)
         if len(full) > n_parameters
         else None,
+    )
+
+
+def summarise_information(
+    ensemble: Information, members: Sequence[Information]
+) -> tuple[FisherInformation, FisherInformation | None]:
+    """Information of an ensemble with that of its members: nuisance parameters fixed, and profiled.
+
+    The latter is None without any.
+    """
+    fixed = _with_members(ensemble, members)
+    if ensemble.profiled is None:
+        return fixed, None
+    profiled = [member.profiled for member in members if member.profiled is not None]
+    return fixed, _with_members(ensemble.profiled, profiled, ensemble.profiled.full)
+
+
+def _with_members(
+    ensemble: Information | Profiled,
+    members: Sequence[Information | Profiled],
+    full: np.ndarray | None = None,
+) -> FisherInformation:
+    matrices = np.array([member.matrix for member in members])
+    spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])
+    return FisherInformation(
+        matrix=plain(ensemble.matrix),
+        statistical_error=plain(ensemble.error),
+        ensemble_spread=plain(spread),
+        members=plain(matrices),
+        full=plain(full),
     )
 
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import Interval, Intervals, Limits
 
 RESOLVED = 4.5
 """Three standard deviations: a step of the grid must not change the log likelihood by more."""
@@ -144,15 +146,15 @@ def likelihood_ratio_statistic(
     return (2.0 * (best[:, None] - rows)).reshape(log_likelihood.shape)
 
 
-def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> dict[str, Any]:
-    """Best fit, intervals and excluded fraction as JSON; ``q`` has shape (n_points,).
+def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> Limits:
+    """Best fit, intervals and allowed volume; ``q`` has shape (n_points,).
 
-    ``intervals`` profiles the other parameters over the grid (one degree of freedom);
-    ``allowed_volume`` is the area, or volume, that the joint contour encloses within the grid.
+    Intervals profile the other parameters over the grid (one degree of freedom); the joint region
+    has as many degrees of freedom as parameters.
     """
     cube = q.reshape(grid.shape)
     volume = np.prod([axis[-1] - axis[0] for axis in grid.axes])
-    intervals: dict[str, Any] = {}
+    intervals: Intervals = {}
     for i, name in enumerate(grid.parameters):
         others = tuple(j for j in range(cube.ndim) if j != i)
         profile = cube.min(axis=others) if others else cube
@@ -161,17 +163,29 @@ def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> 
             for level in confidence_levels
         }
     dof = len(grid.parameters)
-    return {
-        "best_fit": peak(-q[None, :], grid.axes)[1][0].tolist(),
-        "intervals": intervals,
-        "allowed_volume": {
+    return Limits(
+        best_fit=peak(-q[None, :], grid.axes)[1][0].tolist(),
+        intervals=intervals,
+        allowed_volume={
             str(level): float(np.mean(q < chi2_quantile(level, dof)) * volume)
             for level in confidence_levels
         },
-    }
+    )
 
 
-def below(values: np.ndarray, profile: np.ndarray, threshold: float) -> list[list[float]]:
+def summarise_ensemble(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> Limits:
+    """Limits of an ensemble, the first row of ``q`` (1 + n_members, n_points), and its members."""
+    ensemble, *members = [summarise(row, grid, confidence_levels) for row in q]
+    return msgspec.structs.replace(
+        ensemble,
+        member_intervals={
+            name: {level: [one.intervals[name][level] for one in members] for level in by_level}
+            for name, by_level in ensemble.intervals.items()
+        },
+    )
+
+
+def below(values: np.ndarray, profile: np.ndarray, threshold: float) -> list[Interval]:
     """The intervals of ``values`` in which ``profile`` stays below ``threshold``.
 
     Edges are interpolated linearly in the square root, which is straight for a parabola. An
@@ -187,4 +201,4 @@ def below(values: np.ndarray, profile: np.ndarray, threshold: float) -> list[lis
         edges.append(values[i] + fraction * (values[i + 1] - values[i]))
     if inside[-1]:
         edges.append(values[-1])
-    return [[float(low), float(high)] for low, high in zip(edges[::2], edges[1::2], strict=True)]
+    return [(float(low), float(high)) for low, high in zip(edges[::2], edges[1::2], strict=True)]

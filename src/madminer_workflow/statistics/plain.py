@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 
 def plain(content: Any) -> Any:
-    """``content`` with arrays as lists and None for what is not a finite number: strict JSON."""
+    """``content`` with structs as mappings, arrays as lists and None for what is not finite."""
+    if isinstance(content, msgspec.Struct):
+        return plain(msgspec.to_builtins(content))
     if isinstance(content, dict):
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, np.ndarray):

@@ -10,7 +10,7 @@ A method module has
 - ``density(outputs, problem, settings, thetas, directory) -> Density``: how probable observations
   are at ``thetas``, from the outputs of a member or their mean;
 - ``information(directories, problem) -> Information``: the Fisher information;
-- ``diagnostics(directories, problem) -> list[dict]``: checks, see ``ml.checks``;
+- ``diagnostics(directories, problem) -> list[Check]``: whether it may be believed;
 - ``per_event(directories, problem) -> dict[str, array]``: the output on the test events.
 
 ``directories`` are those of the members of an ensemble, whose mean output counts.

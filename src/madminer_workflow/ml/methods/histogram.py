@@ -22,6 +22,7 @@ from madminer_workflow.statistics.checks.simulation import bins_check
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.results import Check
 
 MODEL = "histogram.npz"
 
@@ -109,7 +110,7 @@ def information(directories: Sequence[Path], problem: Problem) -> fisher.Informa
     return fisher.information([counts], len(theta))
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
     """Whether every bin that counts is filled by enough simulated events."""
     template, observables, edges = _load(directories[0])
     indices = bin_indices(problem.train.columns(observables), edges)

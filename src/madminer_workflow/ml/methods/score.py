@@ -35,6 +35,7 @@ from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.results import Check
 
 NUISANCE_SCALES = "nuisance_scales.npy"
 ROUNDING = 1e-6
@@ -236,7 +237,7 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
     )
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
     """Checks of the estimated score at the reference point."""
     theta = problem.setup.theta(model_settings(directories[0])["theta"])
     return score_checks(all_scores(directories, problem.test), problem.test, theta)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.results import Check
 
 
 def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
     )
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[dict[str, Any]]:
+def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
     """Checks of the ratio along every axis of the prior and of its score at the reference."""
     theta1, thetas = typical_points(directories[0], problem)
     return ratio_checks(

@@ -1,14 +1,7 @@
 """Whether a trained model may be believed: checks that hold for any perfect estimator.
 
-Functions of plain arrays, one module an idea. What each returns, a check, is a dict with
-
-- ``check``: its name;
-- ``value``, ``error``: what was measured and its standard error, or None;
-- ``expected``: what passes, in words; ``passed``: whether it did;
-- ``meaning``: what is measured; ``reason``: why it must pass at this threshold;
-- ``sentence``: what was found, for a reader; ``proves``: what passing shows, as in a list;
-- ``concerns``, if it is about something else than the limits;
-- ``plot``, if there is something to draw: a ``kind`` and arrays.
+Functions of plain arrays, one module an idea, each of which returns a
+``results.Check``.
 
 A tolerance is what leaves limits useful. Statistical fluctuations are allowed on top of it, so
 that a perfect model fails one time in several hundred, however few the events.
@@ -16,12 +9,13 @@ that a perfect model fails one time in several hundred, however few the events.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import gaussian_deviations
+from madminer_workflow.statistics.results import AnyPlot, Check
 
 CHANCE = 0.0027
 """How often a perfect model may fail a check: beyond three standard deviations of a Gaussian."""
@@ -68,14 +62,46 @@ def say(value: float, error: float | None = None) -> str:
     return text.replace("-", "−")
 
 
-def make(name: str, value: float, error: float | None, passed: bool, **rest: Any) -> dict[str, Any]:
-    """A check as strict JSON; ``rest`` are the other entries. Not a number never passes."""
-    return plain(
-        {
-            "check": name,
-            "value": float(value),
-            "error": None if error is None else float(error),
-            "passed": bool(passed and np.isfinite(value)),
-            **rest,
-        }
+def make(
+    name: str,
+    value: float,
+    error: float | None,
+    passed: bool,
+    *,
+    expected: str,
+    meaning: str,
+    reason: str,
+    proves: str,
+    sentence: str,
+    concerns: str | None = None,
+    plot: AnyPlot | None = None,
+) -> Check:
+    """A check of a measured ``value``. Not a number never passes."""
+    return Check(
+        name=name,
+        value=plain(float(value)),
+        error=None if error is None else plain(float(error)),
+        passed=bool(passed and np.isfinite(value)),
+        expected=expected,
+        meaning=meaning,
+        reason=reason,
+        sentence=sentence,
+        proves=proves,
+        concerns=concerns,
+        plot=plot,
     )
+
+
+def deciding(checks: Sequence[Check]) -> list[Check]:
+    """The checks that decide whether limits are believed."""
+    return [check for check in checks if check.concerns is None]
+
+
+def failures(checks: Sequence[Check]) -> list[Check]:
+    """The checks that fail."""
+    return [check for check in checks if not check.passed]
+
+
+def believed(checks: Sequence[Check]) -> bool:
+    """Whether a method with these checks may be believed."""
+    return not failures(deciding(checks))

@@ -5,18 +5,16 @@ The expectation of the ratio is one of the diagnostics of arXiv:1805.00020.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from madminer_workflow.statistics.checks import allowance, make, say, weighted_mean
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import Check, ClosurePlot
 
 TOLERANCE = 0.1
 
 
-def closure_check(
-    log_ratios: np.ndarray, weights: np.ndarray, points: np.ndarray
-) -> dict[str, Any]:
+def closure_check(log_ratios: np.ndarray, weights: np.ndarray, points: np.ndarray) -> Check:
     """Mean estimated ratio over events of the denominator, worst of several points.
 
     ``log_ratios`` are (n_points, n_events), ``weights`` (n_events,) those of the denominator,
@@ -41,11 +39,10 @@ def closure_check(
         proves="its likelihood ratios are normalised",
         sentence=f"The likelihood ratios average to {say(value, error)}, where true ones average "
         "to 1.",
-        plot={
-            "kind": "closure",
-            "points": points,
-            "mean": means[:, 0],
-            "error": means[:, 1],
-            "tolerance": TOLERANCE,
-        },
+        plot=ClosurePlot(
+            points=plain(points),
+            mean=plain(means[:, 0]),
+            error=plain(means[:, 1]),
+            tolerance=TOLERANCE,
+        ),
     )

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.statistics.checks import make, say
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import gaussian_deviations
+from madminer_workflow.statistics.results import Check, ExtrapolationPlot
 
 CENTRAL = 0.99
 LARGEST_SHARE = 0.05
@@ -31,7 +33,7 @@ def extrapolation_check(
     thetas: np.ndarray,
     priors: Sequence[Mapping[str, Any]],
     parameters: Sequence[str],
-) -> dict[str, Any]:
+) -> Check:
     """The share of a confidence region that lies outside of the prior.
 
     ``region`` (n_points,) says which of the grid's ``thetas`` (n_points, n_parameters) are in the
@@ -44,7 +46,7 @@ def extrapolation_check(
     share = float(np.mean(outside.any(axis=1))) if region.any() else np.nan
     beyond = [name for name, any_ in zip(parameters, outside.any(axis=0), strict=True) if any_]
     where = f", along {' and '.join(beyond)}" if beyond else ""
-    found = thetas[region] if region.any() else np.full((1, len(low)), np.nan)
+    allowed = thetas[region] if region.any() else np.full((1, len(low)), np.nan)
     return make(
         "region within the prior",
         share,
@@ -58,9 +60,8 @@ def extrapolation_check(
         proves="its limits lie where it was trained",
         sentence=f"{say(100.0 * share)} % of the confidence region lie outside of where the "
         f"network was trained{where}.",
-        plot={
-            "kind": "extrapolation",
-            "prior": np.column_stack([low, high]),
-            "region": np.column_stack([found.min(axis=0), found.max(axis=0)]),
-        },
+        plot=ExtrapolationPlot(
+            prior=plain(np.column_stack([low, high])),
+            region=plain(np.column_stack([allowed.min(axis=0), allowed.max(axis=0)])),
+        ),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from madminer_workflow.statistics.checks.closure import closure_check
@@ -16,6 +14,7 @@ from madminer_workflow.statistics.checks.score import (
     nuisance_check,
 )
 from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.results import Check
 
 
 def ratio_checks(
@@ -24,7 +23,7 @@ def ratio_checks(
     events: Events,
     theta1: np.ndarray,
     points: np.ndarray,
-) -> list[dict[str, Any]]:
+) -> list[Check]:
     """Checks of log r(x | points, theta1), (n_points, n_events), and of its score at theta1.
 
     The scores are (n_events, n_parameters), the points (n_points, n_parameters). Densities are
@@ -42,18 +41,18 @@ def ratio_checks(
     ]
 
 
-def score_checks(scores: np.ndarray, events: Events, theta: np.ndarray) -> list[dict[str, Any]]:
+def score_checks(scores: np.ndarray, events: Events, theta: np.ndarray) -> list[Check]:
     """Checks of the score at theta, (n_events, n_scores).
 
     After the parameters' it may have components of the nuisance parameters.
     """
     weights, joint = events.weights_at(theta), events.scores_at(theta)
     estimated, nuisance = np.hsplit(scores, [len(theta)])
-    found = [
+    checks = [
         mean_check(estimated, weights),
         calibration_check(estimated, joint, weights),
         information_check(estimated, joint, weights),
     ]
     if nuisance.size:
-        found += nuisance_check(nuisance, events.nuisance_scores_at(theta), weights)
-    return found
+        checks += nuisance_check(nuisance, events.nuisance_scores_at(theta), weights)
+    return checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,50 +13,48 @@ from madminer_workflow.statistics.checks.extrapolation import extrapolation_chec
 from madminer_workflow.statistics.checks.simulation import size_check
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import Check, Intervals, Limits
 
 TRUTH = "the assumed truth"
 
 
 def limit_checks(
-    limits: dict[str, Any],
+    limits: Limits,
     q: np.ndarray,
     grid: Grid,
     problem: Problem,
-    settings: dict[str, Any],
     level: float,
-) -> list[dict[str, Any]]:
+    *,
+    trained: bool,
+    priors: Sequence[Mapping[str, Any]] | None,
+) -> list[Check]:
     """Checks of expected ``limits`` from rate and shape, with test statistic ``q`` (n_points,).
 
-    ``level`` is the widest confidence level; ``settings`` are those of the method, which has
-    a prior if it is a function of the parameters.
+    ``level`` is the widest confidence level. Members can disagree if the method was ``trained``;
+    limits can lie beyond the ``priors`` of the parameters, which a function of these has.
     """
-    points = {TRUTH: problem.theta_true, **edges(limits["intervals"], q, grid, str(level))}
+    points = {TRUTH: problem.theta_true, **edges(limits.intervals, q, grid, str(level))}
     weights = {name: problem.test.weights_at(theta) for name, theta in points.items()}
-    found = [size_check(float(problem.expected_events(problem.theta_true)), weights)]
-    if settings["method"] != "histogram":
-        ensemble, members = (
-            {name: own[str(level)] for name, own in limits[key].items()}
-            for key in ("intervals", "member_intervals")
-        )
+    checks = [size_check(float(problem.expected_events(problem.theta_true)), weights)]
+    if trained and limits.member_intervals is not None:
+        ensemble = {name: levels[str(level)] for name, levels in limits.intervals.items()}
+        members = {name: levels[str(level)] for name, levels in limits.member_intervals.items()}
         axes = zip(grid.parameters, grid.axes, strict=True)
         ends = {name: [float(axis[0]), float(axis[-1])] for name, axis in axes}
-        found.append(spread_check(ensemble, members, level, ends))
-    if "theta0" in settings:
-        priors = [settings["theta0"]["priors"][name] for name in grid.parameters]
+        checks.append(spread_check(ensemble, members, level, ends))
+    if priors is not None:
         region = q < chi2_quantile(level, len(grid.parameters))
-        found.append(extrapolation_check(region, grid.thetas(), priors, grid.parameters))
-    return found
+        checks.append(extrapolation_check(region, grid.thetas(), priors, grid.parameters))
+    return checks
 
 
-def edges(
-    intervals: dict[str, Any], q: np.ndarray, grid: Grid, level: str
-) -> dict[str, np.ndarray]:
+def edges(intervals: Intervals, q: np.ndarray, grid: Grid, level: str) -> dict[str, np.ndarray]:
     """The grid's points nearest to both edges of every parameter's interval, others profiled."""
     cube, thetas = q.reshape(grid.shape), grid.thetas().reshape(*grid.shape, -1)
     points = {}
     for i, (name, axis) in enumerate(zip(grid.parameters, grid.axes, strict=True)):
-        own = intervals[name][level]
-        for edge in (own[0][0], own[-1][-1]) if own else ():
+        disjoint = intervals[name][level]
+        for edge in (disjoint[0][0], disjoint[-1][-1]) if disjoint else ():
             node = int(np.argmin(np.abs(axis - edge)))
             others = np.take(cube, node, axis=i)
             plane = np.take(thetas, node, axis=i).reshape(-1, len(grid.axes))

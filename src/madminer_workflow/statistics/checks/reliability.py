@@ -7,12 +7,17 @@ the events, without drawing any label.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import expit
 
 from madminer_workflow.statistics.checks import allowance, effective_size, make, normalised, say
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import (
+    Check,
+    ReliabilityCurve,
+    ReliabilityPlot,
+    ReliabilityTolerance,
+)
 
 OVERCONFIDENT = 0.025
 CAUTIOUS = 0.05
@@ -24,7 +29,7 @@ EVENTS_PER_BIN = 50.0
 
 def reliability_check(
     log_ratios: np.ndarray, numerators: np.ndarray, denominator: np.ndarray, points: np.ndarray
-) -> dict[str, Any]:
+) -> Check:
     """Predicted against true class fractions in bins of the prediction, worst bin and point.
 
     ``log_ratios`` and ``numerators``, the weights of the events at the points, are (n_points,
@@ -58,12 +63,14 @@ def reliability_check(
         proves="they mean what they say as probabilities",
         sentence=f"Where the ratio says that {percent(predicted[worst])} of the events come from "
         f"the denominator, {percent(true[worst])} do.",
-        plot={
-            "kind": "reliability",
-            "points": points,
-            "curves": [{"predicted": own[0], "true": own[1], "error": own[2]} for own in curves],
-            "tolerance": {"overconfident": OVERCONFIDENT, "cautious": CAUTIOUS},
-        },
+        plot=ReliabilityPlot(
+            points=plain(points),
+            curves=[
+                ReliabilityCurve(predicted=plain(mean), true=plain(fraction), error=plain(spread))
+                for mean, fraction, spread in curves
+            ],
+            tolerance=ReliabilityTolerance(overconfident=OVERCONFIDENT, cautious=CAUTIOUS),
+        ),
     )
 
 

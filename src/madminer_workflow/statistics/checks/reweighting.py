@@ -9,11 +9,12 @@ fluctuations cancel in the difference, and its error is that of the difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from madminer_workflow.statistics.checks import CHANCE, make, normalised, say
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import Check, ReweightingPlot
 
 TOLERANCE = 0.03
 
@@ -24,7 +25,7 @@ def reweighting_check(
     denominator: np.ndarray,
     x: np.ndarray,
     observables: Sequence[str],
-) -> dict[str, Any]:
+) -> Check:
     """Largest difference of the cumulative distributions, worst observable and point.
 
     ``log_ratios`` and ``numerators``, the weights of the events at the points, are (n_points,
@@ -63,14 +64,13 @@ def reweighting_check(
         if bad
         else f"Reweighted events reproduce every observable, {observables[worst]} worst: "
         f"{say(100.0 * value)} % of the events are in the wrong place.",
-        plot={
-            "kind": "reweighting",
-            "observables": list(observables),
-            "difference": differences,
-            "error": errors,
-            "allowed": allowed,
-            "tolerance": TOLERANCE,
-        },
+        plot=ReweightingPlot(
+            observables=list(observables),
+            difference=plain(differences),
+            error=plain(errors),
+            allowed=plain(allowed),
+            tolerance=TOLERANCE,
+        ),
     )
 
 

@@ -7,11 +7,10 @@ covariance, and that, the Fisher information of an event, is at most that of the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from madminer_workflow.statistics.checks import allowance, make, say, weighted_mean
+from madminer_workflow.statistics.results import Check
 
 BIAS = 0.05
 
@@ -23,7 +22,7 @@ EXCESS = 0.05
 DIAGONAL_BINS = 10
 
 
-def mean_check(scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+def mean_check(scores: np.ndarray, weights: np.ndarray) -> Check:
     """E[t_hat] = 0 for ``scores`` (n_events, n_parameters) at the point of ``weights``."""
     scales = np.sqrt([weighted_mean(column**2, weights)[0] for column in scores.T])
     means = np.array([weighted_mean(column, weights) for column in scores.T])
@@ -48,7 +47,7 @@ def mean_check(scores: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
     )
 
 
-def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> Check:
     """Slope of the ``joint`` score on ``scores``, both (n_events, n_parameters), worst one."""
     value, error, passed, few = worst_slope(scores, joint, weights)
     low, high = CALIBRATION
@@ -68,9 +67,7 @@ def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
     )
 
 
-def nuisance_check(
-    scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
-) -> list[dict[str, Any]]:
+def nuisance_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> list[Check]:
     """As ``calibration_check`` for the score of the nuisance parameters, (n_events, n_nuisance).
 
     Nothing for those that change no shape.
@@ -123,7 +120,7 @@ def worst_slope(
     return float(slopes[worst, 0]), float(slopes[worst, 1]), bool(outside[worst] <= 0.0), few
 
 
-def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -> Check:
     """Largest eigenvalue of I_joint^-1/2 I_hat I_joint^-1/2, which is 1 at most.
 
     The information of an event is the covariance of its score; both scores are (n_events,

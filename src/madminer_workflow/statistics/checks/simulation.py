@@ -9,11 +9,12 @@ templates). The effective number of weighted events is that of Kish, (sum w)^2 /
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from madminer_workflow.statistics.checks import effective_size, make, say
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import BinsPlot, Check, SizesPlot
 
 LARGEST_NOISE = 0.25
 
@@ -23,13 +24,13 @@ LARGEST_PREFERENCE = 1.0
 FEWEST_PER_BIN = 25.0
 
 
-def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> Check:
     """Expected over effective simulated events, worst of the points.
 
     ``expected`` is the number of events in the data; ``weights`` (n_events,) those of the test
     events at points, by their names: the assumed truth and edges of intervals.
     """
-    sizes = {name: effective_size(each) for name, each in weights.items()}
+    sizes = {name: effective_size(values) for name, values in weights.items()}
     noise = {name: expected / size for name, size in sizes.items()}
     worst = max(noise, key=lambda name: noise[name])
     growth = np.sqrt(1.0 + noise[worst]) - 1.0
@@ -47,16 +48,15 @@ def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> dict[str, 
         sentence=f"{expected:.0f} expected events are compared with {sizes[worst]:.0f} "
         f"effective simulated ones at {worst}: the fluctuations of these make errors "
         f"{say(100.0 * growth)} % larger.",
-        plot={
-            "kind": "sizes",
-            "points": list(sizes),
-            "size": list(sizes.values()),
-            "needed": expected / LARGEST_NOISE,
-        },
+        plot=SizesPlot(
+            points=list(sizes),
+            size=plain(list(sizes.values())),
+            needed=expected / LARGEST_NOISE,
+        ),
     )
 
 
-def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
+def truth_check(log_likelihood: np.ndarray) -> Check:
     """Whether the expected data favour another point over the one that they were drawn from.
 
     ``log_likelihood``, (n_points + 1,), has the truth as its last entry. The expected data are
@@ -80,7 +80,7 @@ def truth_check(log_likelihood: np.ndarray) -> dict[str, Any]:
     )
 
 
-def bins_check(sums: np.ndarray, squares: np.ndarray) -> dict[str, Any]:
+def bins_check(sums: np.ndarray, squares: np.ndarray) -> Check:
     """Whether every bin that counts is filled by enough simulated events.
 
     ``sums`` and ``squares``, (n_bins,), are those of the events' weights.
@@ -102,5 +102,5 @@ def bins_check(sums: np.ndarray, squares: np.ndarray) -> dict[str, Any]:
         proves="its bins are well filled",
         sentence=f"The least populated of {int(counting.sum())} bins has {smallest:.0f} effective "
         "simulated events.",
-        plot={"kind": "bins", "size": sizes, "needed": FEWEST_PER_BIN},
+        plot=BinsPlot(size=plain(sizes), needed=FEWEST_PER_BIN),
     )

@@ -1,0 +1,212 @@
+"""What statistics finds, typed, in the form that ``results.json`` has.
+
+Parameters, confidence levels and kinds of likelihood are the keys of mappings; a level is written
+as in the analysis file, "0.95". ``Number`` is None where a number is not finite. What a result does
+not have, an attribute that is None by default, has no key in the file.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+Number = float | None
+Matrix = list[list[Number]]
+Interval = tuple[float, float]
+
+IntervalsByLevel = dict[str, list[Interval]]
+"""Disjoint intervals of one parameter, lowest first; none where the grid has no such point."""
+
+Intervals = dict[str, IntervalsByLevel]
+"""By parameter."""
+
+
+class Result(Struct, frozen=True, omit_defaults=True):
+    """Base of all."""
+
+
+class Limits(Result, frozen=True, kw_only=True):
+    """Limits from one likelihood on the grid.
+
+    ``best_fit`` (n_parameters,); ``intervals`` have the other parameters profiled;
+    ``allowed_volume``, by level, is what the joint region of all parameters encloses.
+    ``member_intervals`` are those of the members of an ensemble, in their order.
+    """
+
+    best_fit: list[float]
+    intervals: Intervals
+    allowed_volume: dict[str, float]
+    member_intervals: dict[str, dict[str, list[list[Interval]]]] | None = None
+
+
+class FisherInformation(Result, frozen=True, kw_only=True):
+    """Information of an ensemble, (n_parameters, n_parameters) in the order of the parameters.
+
+    ``statistical_error`` are standard errors from the events, ``ensemble_spread`` the standard
+    deviation between the ``members``' matrices, 0 for one member. ``full``, of profiled
+    information only, is that on physics and nuisance parameters together, unconstrained.
+    """
+
+    matrix: Matrix
+    statistical_error: Matrix
+    ensemble_spread: Matrix
+    members: list[Matrix]
+    full: Matrix | None = None
+
+
+class Estimate(Result, frozen=True, kw_only=True):
+    """A number and its standard error."""
+
+    value: Number
+    error: Number
+
+
+class Thresholds(Result, frozen=True, kw_only=True):
+    """What toys say of one test statistic, by level.
+
+    ``coverage`` is that of the asymptotic threshold, ``critical`` the threshold that covers.
+    """
+
+    coverage: dict[str, Estimate]
+    critical: dict[str, Estimate]
+
+
+class JointThresholds(Thresholds, frozen=True, kw_only=True):
+    """Of the test statistic of all parameters, and of each ``parameters``, the others profiled.
+
+    ``q`` are numbers of toys between ``edges``; the last bin has what lies beyond.
+    """
+
+    edges: list[float]
+    q: list[int]
+    parameters: dict[str, Thresholds]
+
+
+class PointCoverage(Result, frozen=True, kw_only=True):
+    """Coverage at one parameter point, by kind of likelihood."""
+
+    name: str
+    theta: list[float]
+    kinds: dict[str, JointThresholds]
+
+
+class ToySummary(Result, frozen=True, kw_only=True):
+    """What toys of a method say: ``n_toys`` at each of ``points``.
+
+    ``intervals`` by kind of likelihood have their thresholds from toys (Neyman's construction), of
+    expected data, and of observed ones if there are any.
+    """
+
+    n_toys: int
+    points: list[PointCoverage]
+    intervals: dict[str, Intervals]
+    observed_intervals: dict[str, Intervals] | None = None
+
+
+class Plot(Result, frozen=True, kw_only=True, tag_field="kind"):
+    """What there is to draw of a check."""
+
+
+class ClosurePlot(Plot, frozen=True, kw_only=True, tag="closure"):
+    """Mean ratio and error at ``points`` (n_points, n_parameters)."""
+
+    points: list[list[float]]
+    mean: list[Number]
+    error: list[Number]
+    tolerance: float
+
+
+class ReliabilityCurve(Result, frozen=True, kw_only=True):
+    """Fractions of the denominator's events in bins of the prediction, each (n_bins,)."""
+
+    predicted: list[Number]
+    true: list[Number]
+    error: list[Number]
+
+
+class ReliabilityTolerance(Result, frozen=True, kw_only=True):
+    """Differences that pass, whatever the statistics."""
+
+    overconfident: float
+    cautious: float
+
+
+class ReliabilityPlot(Plot, frozen=True, kw_only=True, tag="reliability"):
+    """A curve for each of ``points`` (n_points, n_parameters)."""
+
+    points: list[list[float]]
+    curves: list[ReliabilityCurve]
+    tolerance: ReliabilityTolerance
+
+
+class ReweightingPlot(Plot, frozen=True, kw_only=True, tag="reweighting"):
+    """Largest difference of the distributions of each observable, its error, and what passes."""
+
+    observables: list[str]
+    difference: list[Number]
+    error: list[Number]
+    allowed: list[Number]
+    tolerance: float
+
+
+class EnsemblePlot(Plot, frozen=True, kw_only=True, tag="ensemble"):
+    """First and last edge of the intervals of an ensemble, and of its members, by parameter."""
+
+    parameters: list[str]
+    intervals: list[list[Number]]
+    members: list[list[list[Number]]]
+
+
+class ExtrapolationPlot(Plot, frozen=True, kw_only=True, tag="extrapolation"):
+    """Both ends of the prior, and of the confidence region, (n_parameters, 2) each."""
+
+    prior: list[list[float]]
+    region: list[list[Number]]
+
+
+class SizesPlot(Plot, frozen=True, kw_only=True, tag="sizes"):
+    """Effective numbers of simulated events at named points, and the number needed."""
+
+    points: list[str]
+    size: list[Number]
+    needed: float
+
+
+class BinsPlot(Plot, frozen=True, kw_only=True, tag="bins"):
+    """Effective numbers of simulated events in bins, and the number needed."""
+
+    size: list[Number]
+    needed: float
+
+
+AnyPlot = (
+    ClosurePlot
+    | ReliabilityPlot
+    | ReweightingPlot
+    | EnsemblePlot
+    | ExtrapolationPlot
+    | SizesPlot
+    | BinsPlot
+)
+
+
+class Check(Result, frozen=True, kw_only=True):
+    """Whether a model may be believed in one respect.
+
+    ``value`` is what was measured and ``error`` its standard error; ``expected`` what passes, in
+    words; ``meaning`` what is measured; ``reason`` why it must pass at this threshold;
+    ``sentence`` what was seen, for a reader; ``proves`` what passing shows, as in a list.
+    ``concerns`` names what the check is about if it is not the limits. A check that passes without
+    a value could not tell.
+    """
+
+    name: str = field(name="check")
+    value: Number
+    error: Number
+    passed: bool
+    expected: str
+    meaning: str
+    reason: str
+    sentence: str
+    proves: str
+    concerns: str | None = None
+    plot: AnyPlot | None = None
