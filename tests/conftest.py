@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read
 from tests.support import chain
 from tests.support.paths import DATA
 from tests.support.properties import load_profile
+from tests.support.shared import shared
 
 # Workers share the cores: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -69,28 +71,36 @@ def setup() -> Setup:
 @pytest.fixture(scope="session")
 def toy_file(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A MadMiner file of toy events, 8000 from sm and 2000 from w."""
-    path = tmp_path_factory.mktemp("toy") / "toy.h5"
-    sample = toy_sample(setup, {"sm": 8000, "w": 2000}, seed=1)
-    write_sample(path, DATA / "madminer_config.h5", sample, {"x0": "x0", "x1": "x1"}, {})
-    return path
+
+    def make(directory: Path) -> Path:
+        sample = toy_sample(setup, {"sm": 8000, "w": 2000}, seed=1)
+        names = {"x0": "x0", "x1": "x1"}
+        write_sample(directory / "toy.h5", DATA / "madminer_config.h5", sample, names, {})
+        return directory / "toy.h5"
+
+    return shared(tmp_path_factory, "toy", make)
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
     """The products of the physics steps of the tiny analysis, in three jobs."""
-    return chain.run_physics(chain.TINY, tmp_path_factory.mktemp("tiny"))
+    return shared(tmp_path_factory, "tiny", partial(chain.run_physics, chain.TINY))
 
 
 @pytest.fixture(scope="session")
 def uncertain(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
     """A signal and a background with uncertainties of scale and normalisation."""
-    return chain.run_physics(chain.TINY_SYSTEMATICS, tmp_path_factory.mktemp("uncertain"))
+    return shared(tmp_path_factory, "uncertain", partial(chain.run_physics, chain.TINY_SYSTEMATICS))
 
 
 @pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
     """One parameter, a signal with k-factor and a background, with efficiencies."""
-    directory = tmp_path_factory.mktemp("mixed")
+    return shared(tmp_path_factory, "mixed", run_mixed)
+
+
+def run_mixed(directory: Path) -> chain.Physics:
+    """What ``mixed`` is."""
     signal = {"name": "signal", "generator": "builtin", "process": "wbf_haa", "k_factor": 1.5}
     background = {**signal, "name": "background", "k_factor": 3.0, "is_background": True}
     input_file = chain.analysis_file(
