@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import madminer_workflow
-from madminer_workflow.tracking.upload import EXPERIMENT
+from madminer_workflow.tracking.server import EXPERIMENT
 from tests.support import chain
 from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
 from tests.support.kube_server.services import answers, docker_daemon, registry, tracking_server

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.tracking import registry
-from madminer_workflow.tracking.journal import Journal, entries
+from madminer_workflow.tracking.journal import AnyEntry, Journal, ProposedModel, entries
 from madminer_workflow.tracking.products import describe
 from madminer_workflow.tracking.sync import sync
 from tests.support import learning
@@ -86,13 +87,18 @@ def record(spool: Path, arguments: dict[str, Any], **changes: Any) -> Path:
     describe("evaluating", arguments, journal)
     journal.end("FINISHED")
     lines = entries(journal.file)
-    for entry in lines:
-        if entry["kind"] == "model":
-            tags = changes.pop("tags", {})
-            entry |= changes
-            entry["tags"] |= tags
-    journal.file.write_text("".join(f"{json.dumps(entry)}\n" for entry in lines))
+    tags = changes.pop("tags", {})
+    journal.file.write_bytes(
+        b"".join(msgspec.json.encode(altered(entry, changes, tags)) + b"\n" for entry in lines)
+    )
     return journal.file
+
+
+def altered(entry: AnyEntry, changes: dict[str, Any], tags: dict[str, str]) -> AnyEntry:
+    """An entry of a record; if it is the model's, with ``changes`` and more ``tags``."""
+    if not isinstance(entry, ProposedModel):
+        return entry
+    return msgspec.structs.replace(entry, **changes, tags={**entry.tags, **tags})
 
 
 def predictions(uri: str, model: str, directory: Path, events: pd.DataFrame | None) -> np.ndarray:

@@ -19,10 +19,21 @@ from hypothesis import strategies as st
 from mlflow.entities import Run
 
 from madminer_workflow.files import checksum, read_json, write_json
-from madminer_workflow.tracking import FOLDER, RUN, SPOOL, step_environment, target
-from madminer_workflow.tracking.journal import Journal, entries, flat
+from madminer_workflow.tracking import FOLDER, RUN, SPOOL, followed, step_environment, target
+from madminer_workflow.tracking.journal import (
+    Artifact,
+    Begun,
+    Dataset,
+    Ended,
+    Journal,
+    Metrics,
+    Params,
+    dotted,
+    entries,
+)
 from madminer_workflow.tracking.products import describe, method_numbers, place
 from madminer_workflow.tracking.record import records_in
+from madminer_workflow.tracking.server import Server
 from madminer_workflow.tracking.sync import sync
 from madminer_workflow.tracking.upload import PATH_TAG, Uploader
 from tests.support import learning
@@ -108,7 +119,9 @@ def test_a_record_needs_no_mlflow(tmp_path: Path):
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     [record] = records_in(tmp_path, "")
-    assert [entry["kind"] for entry in record.content] == ["run", "end"]
+    assert [type(entry) for entry in record.entries] == [Begun, Ended]
+    lines = record.file.read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["run", "end"]
 
 
 @given(cut=st.integers(min_value=0))
@@ -128,7 +141,7 @@ def test_a_record_that_broke_off_is_read_up_to_there(
 
 
 def test_settings_become_dotted_names():
-    assert flat({"a": {"b": [1, 2], "c": None}, "d": "text", "e": True}) == {
+    assert dotted({"a": {"b": [1, 2], "c": None}, "d": "text", "e": True}) == {
         "a.b": "[1, 2]",
         "a.c": "null",
         "d": "text",
@@ -151,13 +164,11 @@ def test_toys_are_part_of_the_run_of_their_method(tmp_path: Path):
     journal = Journal.begin(tmp_path / "spool", ["toys"])
     describe("toys", arguments, journal)
     said = entries(journal.file)
-    params = {
-        k: v for entry in said if entry["kind"] == "params" for k, v in entry["values"].items()
-    }
+    params = {k: v for entry in said if isinstance(entry, Params) for k, v in entry.values.items()}
     assert (params["job"], params["njobs"]) == ("1", "4")
-    assert [entry["name"] for entry in said if entry["kind"] == "artifact"] == ["Toys.npz"]
-    [events] = [entry for entry in said if entry["kind"] == "dataset"]
-    assert (events["digest"], events["use"]) == (checksum(tmp_path / "events.h5"), "observed")
+    assert [entry.name for entry in said if isinstance(entry, Artifact)] == ["Toys.npz"]
+    [events] = [entry for entry in said if isinstance(entry, Dataset)]
+    assert (events.digest, events.use) == (checksum(tmp_path / "events.h5"), "observed")
 
 
 def test_coverage_and_observed_limits_are_numbers():
@@ -190,7 +201,9 @@ def test_coverage_and_observed_limits_are_numbers():
 def test_what_is_no_finite_number_is_no_metric(tmp_path: Path):
     journal = Journal.begin(tmp_path, ["a"])
     journal.metrics({"good": 1, "nan": float("nan"), "none": None, "inf": float("inf")})
-    assert entries(journal.file)[-1]["values"] == {"good": 1}
+    [_, metrics] = entries(journal.file)
+    assert isinstance(metrics, Metrics)
+    assert metrics.values == {"good": 1}
 
 
 def test_a_full_disk_is_the_loss_of_the_record_alone(tmp_path: Path):
@@ -282,6 +295,34 @@ def test_a_training_shows_its_epochs_in_the_run_of_its_method(
     assert run.data.params["member"] == "1"
     assert artifacts(uri, run) == {"Model.tar.gz"}
     assert {each.info.status for each in found.values()} == {"FINISHED"}
+
+
+def test_a_run_that_is_handed_on_by_its_id_is_neither_made_nor_ended(
+    tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+):
+    server = Server(uri)
+    above = server.create_run(None, "above", 1, {})
+    named = f"{uri}#{above}"
+    for i in range(2):
+        journal = Journal.begin(tmp_path / f"job_{i}", [above, f"job_{i}"])
+        journal.end("FINISHED" if i else "FAILED")
+    # Nobody is to be agreed with.
+    monkeypatch.setattr("madminer_workflow.tracking.upload.SETTLING_SECONDS", 1e6)
+    uploader = Uploader(uri)
+    assert [uploader.upload_all(tmp_path / f"job_{i}") for i in range(2)] == [1, 1]
+    with followed(tmp_path / "work", {"answer": 42}, named, pytest.fail, whole=False) as whole:
+        assert whole is not None
+        member = Journal.begin(tmp_path / "work" / FOLDER, [above, "sally", "sally_0"])
+        member.end("FINISHED")
+    found = runs(uri)
+    assert {name: parent(run, found) for name, run in found.items()} == {
+        **{"above": None, "job_0": "above", "job_1": "above"},
+        **{"sally": "above", "sally_0": "sally"},
+    }
+    # Whoever made it ends it.
+    assert found["above"].info.status == "RUNNING"
+    assert found["above"].data.params == {"workflow.answer": "42"}
+    assert found["sally"].info.status == "FINISHED"
 
 
 def test_a_failure_is_told_and_stays_one(tmp_path: Path, uri: str):

@@ -25,7 +25,7 @@ from madminer_workflow.kubernetes.project import (
     image_in,
     write_project,
 )
-from madminer_workflow.tracking.upload import EXPERIMENT, probe
+from madminer_workflow.tracking.server import EXPERIMENT, probe
 
 Parameters = Mapping[str, str | int]
 MOUNTED = "/analysis"

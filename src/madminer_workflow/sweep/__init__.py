@@ -28,7 +28,7 @@ from madminer_workflow.sweep.plan import Plan, Values, read_plan
 from madminer_workflow.sweep.search import past_of, propose
 from madminer_workflow.sweep.workers import Task, Workers
 from madminer_workflow.tracking import FOLDER, followed, registry, target
-from madminer_workflow.tracking.journal import Journal, entries
+from madminer_workflow.tracking.journal import Begun, Ended, Journal, entries
 from madminer_workflow.tracking.products import about
 
 GO_ON = "Run the same command again to go on: finished trials are kept."
@@ -221,9 +221,11 @@ def _clean(workdir: Path) -> None:
     ]:
         shutil.rmtree(leftover, ignore_errors=True)
     for file in (workdir / FOLDER).glob("*.jsonl"):
-        said = entries(file)
-        if said and said[-1]["kind"] != "end" and len(said[0]["path"]) > 1:
-            Journal(file, said[0]["path"]).end("KILLED")
+        lines = entries(file)
+        begun = lines[0] if lines else None
+        ended = lines and isinstance(lines[-1], Ended)
+        if isinstance(begun, Begun) and len(begun.path) > 1 and not ended:
+            Journal(file, begun.path).end("KILLED")
 
 
 def _named(tracking_uri: str | None, run: str) -> str | None:

@@ -2,8 +2,8 @@
 
 A step knows nothing of it. Around the step, ``recorded`` keeps a record on disk (``journal``) of
 what its arguments and products tell (``products``), and an uploader (``upload``) passes it on to
-MLflow: that of ``madminer-workflow run`` for all its steps, and a step's own elsewhere
-(``follower``). Only the uploader imports MLflow.
+MLflow: that of ``madminer-workflow run`` for all its steps, which are told the run that they are
+part of, and a step's own elsewhere (``follower``). Only the uploader imports MLflow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.tracking.follower import Follower
-from madminer_workflow.tracking.journal import Journal
+from madminer_workflow.tracking.journal import RUN_ID, Journal, Status
 
 SPOOL = "MADMINER_TRACKING_SPOOL"
 """Where a step is to leave its record, if somebody else uploads it."""
@@ -35,17 +35,22 @@ _NAME = re.compile(r"[\w.:+@ -]+")
 
 @dataclass(frozen=True)
 class Target:
-    """A tracking URI and, if known, the name of the run that steps are part of."""
+    """A tracking URI and, if known, the name or the id of the run that steps are part of."""
 
     uri: str
     run: str | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of that run, if it is known by it: then somebody else has made it, and ends it."""
+        return self.run if self.run and RUN_ID.fullmatch(self.run) else None
 
 
 def target(given: str | None) -> Target | None:
     """Where to track: ``URI`` or ``URI#NAME`` as given, or what MLFLOW_TRACKING_URI says.
 
-    NAME is that of the run that all steps of a workflow are nested in. None if there is neither;
-    InputError for a NAME that no run can have.
+    NAME is that of the run that all steps of a workflow are nested in, or its id if it is there
+    already. None if there is neither; InputError for a NAME that no run can have.
     """
     wanted = (given or "").strip() or os.environ.get("MLFLOW_TRACKING_URI", "")
     uri, _, name = wanted.partition("#")
@@ -78,7 +83,7 @@ def followed(
     from madminer_workflow.tracking import products
 
     name = wanted.run or f"{workdir.name} {datetime.now():%Y-%m-%d %H:%M:%S}"
-    run_id = os.environ.get("MLFLOW_RUN_ID")
+    run_id = wanted.run_id or os.environ.get("MLFLOW_RUN_ID")
     journal = Journal.begin(
         workdir / FOLDER, [name], shared=True, run_id=run_id, experiment=experiment()
     )
@@ -121,8 +126,9 @@ def recorded(
         run_id=run_id,
         experiment=experiment(),
     )
-    own = Follower(directory, wanted.uri, warn) if wanted and not spool else None
-    with _uploading(own) if own else nullcontext(), ending(journal):
+    # Whoever has asked for a record in a spool uploads it.
+    follower = Follower(directory, wanted.uri, warn) if wanted and not spool else None
+    with _uploading(follower) if follower else nullcontext(), ending(journal):
         yield journal
         products.describe(step, arguments, journal)
 
@@ -130,7 +136,7 @@ def recorded(
 @contextmanager
 def ending(journal: Journal) -> Iterator[None]:
     """Let a record say how the block ended, and why, if not well."""
-    status = "FAILED"
+    status: Status = "FAILED"
     try:
         yield
         status = "FINISHED"

@@ -10,17 +10,104 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 MODEL = "ensemble"
 """Where the files of a model lie among a record's artifacts."""
 
-Number = int | float | bool | None
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""What MLflow calls a run."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """One line of a record, with the time at which it was written [ms since 1970]."""
+
+    time: int = msgspec.field(default_factory=lambda: int(1000 * time.time()))
+
+
+class Begun(Entry, frozen=True, kw_only=True, tag="run"):
+    """What the run is: the first line of every record.
+
+    ``path`` has the names of the runs that it is nested in, the outermost perhaps by its id, then
+    its own. A ``shared`` run is the one run with this path, which others may nest in or add to;
+    ``run_id`` is that of a run which MLflow has made already.
+    """
+
+    path: tuple[str, ...]
+    shared: bool = False
+    run_id: str | None = None
+    experiment: str | None = None
+
+
+class Params(Entry, frozen=True, kw_only=True, tag="params"):
+    """Settings, by dotted name."""
+
+    values: dict[str, str]
+
+
+class Tags(Entry, frozen=True, kw_only=True, tag="tags"):
+    """Words about the run."""
+
+    values: dict[str, str]
+
+
+class Metrics(Entry, frozen=True, kw_only=True, tag="metrics"):
+    """Numbers, at ``step`` of a series."""
+
+    values: dict[str, float | bool]
+    step: int = 0
+
+
+class Dataset(Entry, frozen=True, kw_only=True, tag="dataset"):
+    """A data file that the run read or wrote, for which ``use``."""
+
+    name: str
+    source: str
+    digest: str
+    use: str
+
+
+class Artifact(Entry, frozen=True, kw_only=True, tag="artifact"):
+    """A file or a directory that is kept for the run's artifacts."""
+
+    name: str
+    folder: str = ""
+
+
+class ProposedModel(Entry, frozen=True, kw_only=True, tag="model"):
+    """An ensemble for the registry, whose files are kept in MODEL.
+
+    ``inputs`` and ``outputs`` name the columns of its tables; ``example`` has some rows of input.
+    """
+
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    example: dict[str, list[float | None]]
+    believed: bool
+    verdict: str
+    tags: dict[str, str]
+
+
+class Ended(Entry, frozen=True, kw_only=True, tag="end"):
+    """How the run ended."""
+
+    status: Status
+
+
+AnyEntry = Begun | Params | Tags | Metrics | Dataset | Artifact | ProposedModel | Ended
+
+_decoder = msgspec.json.Decoder(AnyEntry)
 
 
 class Journal:
@@ -31,8 +118,8 @@ class Journal:
     """
 
     def __init__(self, file: Path, path: Sequence[str]) -> None:
-        """Continue the record in ``file``; see ``begin``."""
-        self.file, self.path = file, list(path)
+        """Continue the record in ``file`` of the run with this ``path``; see ``begin``."""
+        self.file, self.path = file, tuple(path)
 
     @classmethod
     def begin(
@@ -44,43 +131,34 @@ class Journal:
         run_id: str | None = None,
         experiment: str | None = None,
     ) -> Journal:
-        """Begin the record of a run in the directory ``spool``.
-
-        ``path`` has the names of the runs that it is nested in, then its own. A ``shared`` run is
-        the one run with this path, which others may nest in or add to; ``run_id`` is that of a
-        run which MLflow has made already.
-        """
+        """Begin the record of a run, which ``Begun`` describes, in the directory ``spool``."""
         journal = cls(spool / f"{uuid.uuid4().hex}.jsonl", path)
         with contextlib.suppress(OSError):
             spool.mkdir(parents=True, exist_ok=True)
-        header = {
-            "path": journal.path,
-            "shared": shared,
-            "run_id": run_id,
-            "experiment": experiment,
-        }
-        journal._add("run", **header)
+        journal.add(Begun(path=journal.path, shared=shared, run_id=run_id, experiment=experiment))
         return journal
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Note settings, which may be nested: MLflow gets dotted names."""
-        self._add("params", values=flat(values))
+        self.add(Params(values=dotted(values)))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Note words about the run."""
-        self._add("tags", values=dict(values))
+        self.add(Tags(values=dict(values)))
 
-    def metrics(self, values: Mapping[str, Number], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Note numbers, at ``step`` of a series; what is not a finite number is left out."""
-        known = {key: value for key, value in values.items() if is_number(value)}
-        if known:
-            self._add("metrics", values=known, step=step)
+        finite: dict[str, float | bool] = {
+            key: float(value)
+            for key, value in values.items()
+            if value is not None and math.isfinite(value)
+        }
+        if finite:
+            self.add(Metrics(values=finite, step=step))
 
-    def dataset(self, file: Path, digest: str, context: str) -> None:
-        """Note that the run read or wrote a data file with this SHA-256, for ``context``."""
-        self._add(
-            "dataset", name=file.name, source=str(file.absolute()), digest=digest, use=context
-        )
+    def dataset(self, file: Path, digest: str, use: str) -> None:
+        """Note that the run read or wrote a data file with this SHA-256, and for what."""
+        self.add(Dataset(name=file.name, source=str(file.absolute()), digest=digest, use=use))
 
     def artifact(self, file: Path, folder: str = "") -> None:
         """Keep a file, or all files of a directory, for the run's artifacts."""
@@ -88,56 +166,47 @@ class Journal:
         with contextlib.suppress(OSError):
             kept.mkdir(parents=True, exist_ok=True)
             _keep(file, kept / file.name)
-            self._add("artifact", name=file.name, folder=folder)
+            self.add(Artifact(name=file.name, folder=folder))
 
-    def model(self, files: Mapping[str, Path], **content: Any) -> None:
-        """Keep the files of a model under other names, and note what to say of it.
-
-        See ``registry``; a record has one model at most.
-        """
+    def model(self, files: Mapping[str, Path], proposed: ProposedModel) -> None:
+        """Keep the files of a model under other names; a record has one model at most."""
         kept = self.file.with_suffix("") / MODEL
         with contextlib.suppress(OSError):
             kept.mkdir(parents=True, exist_ok=True)
             for name, file in files.items():
                 _keep(file, kept / name)
-            self._add("model", **content)
+            self.add(proposed)
 
-    def end(self, status: str) -> None:
-        """Note that the run has ended: FINISHED, FAILED or KILLED."""
-        self._add("end", status=status)
+    def end(self, status: Status) -> None:
+        """Note that the run has ended, and how."""
+        self.add(Ended(status=status))
 
-    def _add(self, kind: str, **content: Any) -> None:
-        line = json.dumps({"kind": kind, "time": int(1000 * time.time()), **content})
+    def add(self, entry: AnyEntry) -> None:
+        """Write a line."""
         # One write, so that whoever reads meanwhile sees whole lines.
-        with contextlib.suppress(OSError), self.file.open("a") as file:
-            file.write(line + "\n")
+        with contextlib.suppress(OSError), self.file.open("ab") as file:
+            file.write(msgspec.json.encode(entry) + b"\n")
 
 
-def entries(file: Path) -> list[dict[str, Any]]:
+def entries(file: Path) -> list[AnyEntry]:
     """All whole lines of a record, in their order; a line that broke off is left out."""
-    found = []
-    for line in file.read_text().splitlines(keepends=True):
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return found
+    whole = []
+    for line in file.read_bytes().splitlines():
+        with contextlib.suppress(msgspec.DecodeError):
+            whole.append(_decoder.decode(line))
+    return whole
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested settings as dotted names and text; lists of plain values stay in one piece."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, value in values.items():
+        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str):
-            found[f"{prefix}{key}"] = value
+            texts |= dotted(value, f"{name}.")
         else:
-            found[f"{prefix}{key}"] = json.dumps(value)
-    return found
-
-
-def is_number(value: Any) -> bool:
-    """Whether MLflow can keep ``value`` as a metric."""
-    return isinstance(value, int | float) and math.isfinite(value)
+            texts[name] = value if isinstance(value, str) else json.dumps(value)
+    return texts
 
 
 def _keep(source: Path, target: Path) -> None:

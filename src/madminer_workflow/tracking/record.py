@@ -5,36 +5,35 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.tracking.journal import entries
+from madminer_workflow.tracking.journal import AnyEntry, Begun, Ended, entries
+
+
+class Progress(msgspec.Struct):
+    """How far the upload of a record went: the run there, and how many entries it has."""
+
+    run_id: str | None = None
+    uploaded: int = 0
 
 
 class Record:
     """The record of one run, and how much of it one tracking server or database knows."""
 
-    def __init__(self, file: Path, content: Sequence[dict[str, Any]], uri: str) -> None:
-        """Take the ``content`` of ``file``, and what the note beside it says about ``uri``."""
-        self.file, self.content, self.uri = file, content, uri
-        note = file.with_suffix(".json")
-        self._notes: dict[str, dict[str, Any]] = read_json(note) if note.exists() else {}
-        self._state = self._notes.setdefault(uri, {})
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """What ``Journal.begin`` was told."""
-        return self.content[0]
+    def __init__(self, file: Path, entries: Sequence[AnyEntry], begun: Begun, uri: str) -> None:
+        """Take the ``entries`` of ``file``, and what the note beside it says about ``uri``."""
+        self.file, self.entries, self.begun = file, entries, begun
+        self._note = file.with_suffix(".json")
+        known = read_json(self._note) if self._note.exists() else {}
+        self._progress = msgspec.convert(known, dict[str, Progress])
+        self._here = self._progress.setdefault(uri, Progress())
 
     @property
     def path(self) -> tuple[str, ...]:
         """Names of the runs that it is nested in, and its own."""
-        return tuple(self.header["path"])
-
-    @property
-    def begun(self) -> int:
-        """When it was begun [ms since 1970]."""
-        return self.header["time"]
+        return self.begun.path
 
     @property
     def artifacts(self) -> Path:
@@ -44,22 +43,30 @@ class Record:
     @property
     def run_id(self) -> str | None:
         """The run's name there, once it has one."""
-        return self._state.get("run_id")
+        return self._here.run_id
 
     @property
-    def uploaded(self) -> int:
-        """How many entries are known."""
-        return self._state.get("uploaded", 0)
+    def pending(self) -> Sequence[AnyEntry]:
+        """The entries that are not known there."""
+        return self.entries[self._here.uploaded :]
 
     @property
     def complete(self) -> bool:
         """Whether the run has ended and all of it is known."""
-        return self.uploaded == len(self.content) and self.content[-1]["kind"] == "end"
+        return not self.pending and isinstance(self.entries[-1], Ended)
 
-    def note(self, **state: Any) -> None:
-        """Write down how far the upload went."""
-        self._state |= state
-        write_json(self.file.with_suffix(".json"), self._notes)
+    def note_run(self, run_id: str) -> None:
+        """Write down which run it is there."""
+        self._here.run_id = run_id
+        self._write()
+
+    def note_uploaded(self) -> None:
+        """Write down that one more entry is known there."""
+        self._here.uploaded += 1
+        self._write()
+
+    def _write(self) -> None:
+        write_json(self._note, msgspec.to_builtins(self._progress))
 
     def forget_artifacts(self) -> None:
         """Remove the files that MLflow has now."""
@@ -68,9 +75,9 @@ class Record:
 
 def records_in(spool: Path, uri: str) -> list[Record]:
     """The records in a directory, for ``uri``; without those that have not even a beginning."""
-    found = []
+    records = []
     for file in sorted(spool.glob("*.jsonl")):
-        content = entries(file)
-        if content and content[0]["kind"] == "run":
-            found.append(Record(file, content, uri))
-    return found
+        lines = entries(file)
+        if lines and isinstance(lines[0], Begun):
+            records.append(Record(file, lines, lines[0], uri))
+    return records

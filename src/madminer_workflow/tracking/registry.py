@@ -20,7 +20,7 @@ import numpy as np
 
 from madminer_workflow import __version__
 from madminer_workflow.files import checksum, member_of, read_json
-from madminer_workflow.tracking.journal import MODEL, Journal
+from madminer_workflow.tracking.journal import MODEL, Journal, ProposedModel
 
 # MLflow is imported by the uploader, if at all.
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def propose(
     digests = {name: checksum(file) for name, file in files.items()}
     seeds = [notes[file]["seed"] for file in models]
     config = {"evaluation": shared, "settings": settings, "seeds": seeds}
-    journal.model(
-        files,
+    proposed = ProposedModel(
         name=f"{shared['analysis']}-{settings['name']}",
         inputs=list(example),
         outputs=outputs_of(settings, first["parameters"], first["nuisance_parameters"]),
@@ -78,6 +77,7 @@ def propose(
             CONTENT_TAG: _digest({"files": digests, "believed": results["believed"]}),
         },
     )
+    journal.model(files, proposed)
 
 
 def verdict(results: dict[str, Any]) -> str:
@@ -87,7 +87,7 @@ def verdict(results: dict[str, Any]) -> str:
     return f"Fails: {', '.join(failed)}." if failed else "Passes all checks."
 
 
-def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
     """The first test events as the model's inputs, by name."""
     features = note["settings"]["features"] or note["observables"]
     x = arrays["x_test"][:EXAMPLES]
@@ -112,26 +112,26 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def register(client: MlflowClient, run_id: str, record: Record, entry: dict[str, Any]) -> None:
-    """Register what ``propose`` noted, unless it is there, and let BELIEVED name it if it is."""
-    name, tags = entry["name"], {**entry["tags"], TIME_TAG: str(entry["time"])}
+def register(client: MlflowClient, run_id: str, record: Record, proposed: ProposedModel) -> None:
+    """Register a proposed model, unless it is there, and let BELIEVED name it if it is."""
+    name, tags = proposed.name, {**proposed.tags, TIME_TAG: str(proposed.time)}
     _registered_model(client, name)
     number = _known_version(client, name, tags[CONTENT_TAG])
     if number is None:
         with TemporaryDirectory() as scratch:
             model = Path(scratch) / FOLDER
-            _save(record.artifacts / MODEL, entry, model)
+            _save(record.artifacts / MODEL, proposed, model)
             client.log_artifacts(run_id, str(model), FOLDER)
         source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
         made = client.create_model_version(
-            name, source, run_id, tags=tags, description=entry["verdict"]
+            name, source, run_id, tags=tags, description=proposed.verdict
         )
         number = made.version
-    if entry["believed"] and not _newer_is_believed(client, name, entry["time"]):
+    if proposed.believed and not _newer_is_believed(client, name, proposed.time):
         client.set_registered_model_alias(name, BELIEVED, str(number))
 
 
-def _save(files: Path, entry: dict[str, Any], target: Path) -> None:
+def _save(files: Path, proposed: ProposedModel, target: Path) -> None:
     """Write the model as MLflow keeps models."""
     import mlflow.pyfunc
     import pandas
@@ -139,8 +139,8 @@ def _save(files: Path, entry: dict[str, Any], target: Path) -> None:
     from mlflow.types import ColSpec, DataType, Schema
 
     inputs, outputs = (
-        Schema([ColSpec(DataType.double, name) for name in entry[kind]])
-        for kind in ("inputs", "outputs")
+        Schema([ColSpec(DataType.double, column) for column in columns])
+        for columns in (proposed.inputs, proposed.outputs)
     )
     packages = ("mlflow", "madminer", "torch", "numpy")
     mlflow.pyfunc.save_model(
@@ -148,7 +148,7 @@ def _save(files: Path, entry: dict[str, Any], target: Path) -> None:
         loader_module=LOADER,
         data_path=str(files),
         signature=ModelSignature(inputs, outputs),
-        input_example=pandas.DataFrame(entry["example"]),
+        input_example=pandas.DataFrame(proposed.example),
         pip_requirements=[
             f"madminer-workflow=={__version__}",
             *(f"{package}=={version(package)}" for package in packages),
@@ -168,8 +168,9 @@ def _registered_model(client: MlflowClient, name: str) -> None:
 
 def _known_version(client: MlflowClient, name: str, digest: str) -> str | int | None:
     """The version that is this model already: an upload that broke off is not done twice."""
-    found = client.search_model_versions(f"name = '{name}' and tags.`{CONTENT_TAG}` = '{digest}'")
-    return found[0].version if found else None
+    same = f"name = '{name}' and tags.`{CONTENT_TAG}` = '{digest}'"
+    versions = client.search_model_versions(same)
+    return versions[0].version if versions else None
 
 
 def _newer_is_believed(client: MlflowClient, name: str, time: int) -> bool:

@@ -1,59 +1,42 @@
-"""From records on disk to MLflow, which only this module and ``registry`` import."""
+"""From records on disk to runs of MLflow, nested as the records say."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
-import socket
-import time as clock
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from madminer_workflow.tracking import registry
+from madminer_workflow.tracking.journal import RUN_ID, AnyEntry, Begun, Ended, Status
 from madminer_workflow.tracking.record import Record, records_in
+from madminer_workflow.tracking.server import Server
+from madminer_workflow.tracking.telling import tell
 
-EXPERIMENT = "madminer-workflow"
 PATH_TAG = "madminer.path"
-MADE_TAG = "madminer.made"
 JOURNAL_TAG = "madminer.journal"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Has MLflow's pages show trainings, not conversations with language models."""
 REFUSALS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
-PROBE_SECONDS = 2.0
 SETTLING_SECONDS = 1.0
 """How long making a run takes at most, for two at the same moment to see each other."""
 
-# A server that does not answer must not keep anybody waiting, and its client has nothing to say
-# among the lines of a run; whoever knows better may set these.
-DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
+RunPath = tuple[str, ...]
+"""The names of the runs that a run is nested in, then its own."""
 
 
 class Uploader:
-    """Tells one MLflow server, or database, what records say; each entry once."""
+    """Tells one MLflow server, or database, what records say; each entry once.
+
+    Other runs nest in shared ones, which records name by their path. If the outermost run is known
+    by its id, or has its record in the same directory, then whoever uploads makes the shared ones
+    below it. Otherwise, where steps report for themselves, they are found by a tag.
+    """
 
     def __init__(self, uri: str) -> None:
         """Reach ``uri``, or raise whatever says that it cannot be reached."""
-        probe(uri)
-        for name, value in DEFAULTS.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
-
-        make_directory(uri)
-        self.uri = uri
-        self.client = MlflowClient(tracking_uri=uri)
+        self.server = Server(uri)
         self.refused: list[str] = []
-        self._shared: dict[tuple[str, ...], str] = {}
-        self._settled: set[tuple[str, ...]] = set()
-        self._experiments: dict[str, str] = {}
+        self._shared: dict[RunPath, str] = {}
+        self._recorded: set[RunPath] = set()
 
     def upload_all(self, spool: Path) -> int:
         """Upload everything new in the records of ``spool``; return how many are complete now.
@@ -62,20 +45,20 @@ class Uploader:
         uploads from there.
         """
         with _locked(spool) as mine:
-            records = records_in(spool, self.uri) if mine else []
-            self._settled |= {record.path for record in records if record.header["shared"]}
+            records = records_in(spool, self.server.uri) if mine else []
+            self._recorded |= {record.path for record in records if record.begun.shared}
             pending = [record for record in records if not record.complete]
-            for record in sorted(pending, key=lambda record: (len(record.path), record.begun)):
+            for record in sorted(pending, key=lambda record: (len(record.path), record.begun.time)):
                 self.upload(record)
             return sum(record.complete for record in pending)
 
     def upload(self, record: Record) -> None:
         """Upload the entries that are not there yet, and note how far that went."""
-        run_id = record.run_id or self._run(record)
-        record.note(run_id=run_id)
         from mlflow.exceptions import MlflowException
 
-        for entry in record.content[record.uploaded :]:
+        run_id = record.run_id or self._run_of(record)
+        record.note_run(run_id)
+        for entry in record.pending:
             try:
                 self._tell(run_id, record, entry)
             except MlflowException as error:
@@ -83,170 +66,89 @@ class Uploader:
                 if error.error_code not in REFUSALS:
                     raise
                 self.refused.append(f"{'/'.join(record.path)}: {error.message}")
-            record.note(uploaded=record.uploaded + 1)
+            record.note_uploaded()
         if record.complete:
             record.forget_artifacts()
 
-    def _run(self, record: Record) -> str:
+    def _run_of(self, record: Record) -> str:
         """The MLflow run of a record, made if need be."""
-        header = record.header
-        name = header["experiment"] or EXPERIMENT
-        if header["run_id"]:
+        begun = record.begun
+        if begun.run_id:
             # Made by MLflow; with a path, others nest in it.
-            self._shared[record.path] = header["run_id"]
-            self.client.set_tag(header["run_id"], PATH_TAG, "/".join(record.path))
-            return header["run_id"]
-        if header["shared"]:
-            return self._shared_run(record.path, name, record.begun)
-        found = self._find(name, JOURNAL_TAG, record.file.stem)
-        tags = {JOURNAL_TAG: record.file.stem}
-        return found or self._create(record.path, name, record.begun, tags)
+            self._shared[begun.path] = begun.run_id
+            self.server.client.set_tag(begun.run_id, PATH_TAG, "/".join(begun.path))
+            return begun.run_id
+        if begun.shared:
+            return self._shared_run(begun.path, begun)
+        # A lost note must not make it twice.
+        known = self.server.find_run(begun.experiment, JOURNAL_TAG, record.file.stem)
+        return known or self._create(begun.path, begun, JOURNAL_TAG, record.file.stem)
 
-    def _shared_run(self, path: tuple[str, ...], experiment: str, time: int) -> str:
-        """The one run with this path, made if nobody has."""
+    def _shared_run(self, path: RunPath, begun: Begun) -> str:
+        """The one run with this path, around a run that has ``begun``; made if nobody has."""
+        if _is_run_id(path):
+            return path[0]
         if path not in self._shared:
             tag = "/".join(path)
-            run_id = self._find(experiment, PATH_TAG, tag)
+            run_id = self.server.find_run(begun.experiment, PATH_TAG, tag)
             if run_id is None:
-                now = str(int(1000 * clock.time()))
-                own = self._create(path, experiment, time, {PATH_TAG: tag, MADE_TAG: now})
-                # Somebody else may be making it at this moment: all take the first one.
-                clock.sleep(SETTLING_SECONDS)
-                run_id = self._find(experiment, PATH_TAG, tag) or own
-                if run_id != own:
-                    self.client.delete_run(own)
+                run_id = self._create(path, begun, PATH_TAG, tag)
+                if path[:1] not in self._recorded:
+                    run_id = self._agreed(run_id, begun, tag)
             self._shared[path] = run_id
         return self._shared[path]
 
-    def _create(
-        self, path: tuple[str, ...], experiment: str, time: int, tags: dict[str, str]
-    ) -> str:
-        tags = {"mlflow.source.name": "madminer-workflow", "mlflow.source.type": "JOB", **tags}
+    def _agreed(self, run_id: str, begun: Begun, tag: str) -> str:
+        """The run that all take who, reporting for themselves, made one at the same moment."""
+        time.sleep(SETTLING_SECONDS)
+        chosen = self.server.find_run(begun.experiment, PATH_TAG, tag) or run_id
+        if chosen != run_id:
+            self.server.client.delete_run(run_id)
+        return chosen
+
+    def _create(self, path: RunPath, begun: Begun, tag: str, value: str) -> str:
+        tags = {tag: value}
         if len(path) > 1:
-            tags["mlflow.parentRunId"] = self._shared_run(path[:-1], experiment, time)
-        run = self.client.create_run(self._experiment(experiment), time, tags, path[-1])
-        return run.info.run_id
+            tags["mlflow.parentRunId"] = self._shared_run(path[:-1], begun)
+        return self.server.create_run(begun.experiment, path[-1], begun.time, tags)
 
-    def _find(self, experiment: str, tag: str, value: str) -> str | None:
-        """The run with this tag that was made first."""
-        wanted = f"tags.`{tag}` = '{value}'"
-        found = self.client.search_runs([self._experiment(experiment)], wanted)
-        made = [(int(run.data.tags.get(MADE_TAG, 0)), run.info.run_id) for run in found]
-        return min(made)[1] if made else None
-
-    def _experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        if name.isdigit():
-            return name
-        if name not in self._experiments:
-            if not self.client.get_experiment_by_name(name):
-                # Somebody else may be making it at this moment.
-                with contextlib.suppress(MlflowException):
-                    self.client.create_experiment(name, artifact_place(self.uri), KIND)
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
-                raise RuntimeError(f"the experiment {name} cannot be made")
-            self._experiments[name] = found.experiment_id
-        return self._experiments[name]
-
-    def _tell(self, run_id: str, record: Record, entry: dict[str, Any]) -> None:
+    def _tell(self, run_id: str, record: Record, entry: AnyEntry) -> None:
         """Tell MLflow one entry."""
-        from mlflow.entities import Metric, RunTag
-
-        kind, values = entry["kind"], entry.get("values", {})
-        if kind == "run":
+        if isinstance(entry, Begun):
             self._begin(run_id, record)
-        elif kind == "params":
-            self._params(run_id, values)
-        elif kind == "tags":
-            tags = [RunTag(key, value) for key, value in values.items()]
-            self.client.log_batch(run_id, tags=tags)
-        elif kind == "metrics":
-            points = [Metric(k, v, entry["time"], entry["step"]) for k, v in values.items()]
-            self.client.log_batch(run_id, metrics=points)
-        elif kind == "dataset":
-            self._dataset(run_id, entry)
-        elif kind == "artifact":
-            kept = record.artifacts / entry["folder"] / entry["name"]
-            if kept.is_dir():
-                folder = (Path(entry["folder"]) / entry["name"]).as_posix()
-                self.client.log_artifacts(run_id, str(kept), folder)
-            elif kept.exists():
-                self.client.log_artifact(run_id, str(kept), entry["folder"] or None)
-        elif kind == "model":
-            registry.register(self.client, run_id, record, entry)
-        elif kind == "end":
+        elif isinstance(entry, Ended):
             self._end(run_id, record, entry)
-
-    def _params(self, run_id: str, values: dict[str, str]) -> None:
-        """Log settings; those that the run has already keep their values, as MLflow wants it."""
-        from mlflow.entities import Param
-
-        known = self.client.get_run(run_id).data.params
-        new = [Param(key, value) for key, value in values.items() if key not in known]
-        for first in range(0, len(new), 100):
-            self.client.log_batch(run_id, params=new[first : first + 100])
-
-    def _dataset(self, run_id: str, entry: dict[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        # MLflow keeps 36 characters of a digest: the whole one is in the profile.
-        dataset = Dataset(
-            name=entry["name"],
-            digest=entry["digest"][:36],
-            source_type="local",
-            source=json.dumps({"uri": entry["source"]}),
-            profile=json.dumps({"sha256": entry["digest"]}),
-        )
-        use = InputTag("mlflow.data.context", entry["use"])
-        self.client.log_inputs(run_id, [DatasetInput(dataset, [use])])
+        else:
+            tell(self.server.client, run_id, record, entry)
 
     def _begin(self, run_id: str, record: Record) -> None:
-        for each in [run_id, *self._unsettled(record)]:
-            if self._status(each) == "FINISHED":
-                self.client.update_run(each, "RUNNING")
+        for begun in (run_id, *self._around(record)):
+            if self._status(begun) == "FINISHED":
+                self.server.client.update_run(begun, "RUNNING")
 
-    def _end(self, run_id: str, record: Record, entry: dict[str, Any]) -> None:
+    def _end(self, run_id: str, record: Record, entry: Ended) -> None:
         # MLflow itself ends the runs that it made.
-        own = [] if record.header["run_id"] else [run_id]
-        for each in [*own, *self._unsettled(record)]:
-            status = "FAILED" if self._status(each) == "FAILED" else entry["status"]
-            self.client.set_terminated(each, status, end_time=entry["time"])
+        mine = () if record.begun.run_id else (run_id,)
+        for ended in (*mine, *self._around(record)):
+            status: Status = "FAILED" if self._status(ended) == "FAILED" else entry.status
+            self.server.client.set_terminated(ended, status, end_time=entry.time)
 
-    def _unsettled(self, record: Record) -> list[str]:
-        """The runs around this one that have no record of their own to say how they do."""
-        around = [record.path[:n] for n in range(1, len(record.path))]
-        return [self._shared[path] for path in around if path not in self._settled]
+    def _around(self, record: Record) -> list[str]:
+        """The runs around this one that nobody else says of how they do."""
+        around = [record.path[:depth] for depth in range(1, len(record.path))]
+        return [
+            self._shared[path]
+            for path in around
+            if path not in self._recorded and not _is_run_id(path)
+        ]
 
     def _status(self, run_id: str) -> str:
-        return self.client.get_run(run_id).info.status
+        return self.server.client.get_run(run_id).info.status
 
 
-def probe(uri: str) -> None:
-    """Raise OSError soon if ``uri`` is a server that does not listen."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
-
-
-def artifact_place(uri: str) -> str | None:
-    """Where an experiment in a local database keeps files: beside it. Servers have their own."""
-    database = local_database(uri)
-    return database.with_suffix(".artifacts").as_uri() if database else None
-
-
-def make_directory(uri: str) -> None:
-    """Make the directory of a local database, which SQLite itself does not."""
-    database = local_database(uri)
-    if database:
-        database.parent.mkdir(parents=True, exist_ok=True)
-
-
-def local_database(uri: str) -> Path | None:
-    """The file of an SQLite URI."""
-    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+def _is_run_id(path: RunPath) -> bool:
+    """Whether an outermost run is named by its id: then it is there."""
+    return len(path) == 1 and RUN_ID.fullmatch(path[0]) is not None
 
 
 @contextlib.contextmanager

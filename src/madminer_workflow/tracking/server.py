@@ -1,0 +1,96 @@
+"""An MLflow server or database, and its runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+EXPERIMENT = "madminer-workflow"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's pages show trainings, not conversations with language models."""
+SOURCE = {"mlflow.source.name": "madminer-workflow", "mlflow.source.type": "JOB"}
+PROBE_SECONDS = 2.0
+
+# A server that does not answer must not keep anybody waiting, and its client has nothing to say
+# among the lines of a run; whoever knows better may set these.
+DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class Server:
+    """A connection to a tracking server or database; MLflow's own is ``client``."""
+
+    def __init__(self, uri: str) -> None:
+        """Reach ``uri``, or raise whatever says that it cannot be reached."""
+        probe(uri)
+        for name, value in DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        database = local_database(uri)
+        if database:
+            # SQLite itself makes no directories.
+            database.parent.mkdir(parents=True, exist_ok=True)
+        self.uri = uri
+        self.client = MlflowClient(tracking_uri=uri)
+        self._experiments: dict[str, str] = {}
+
+    def create_run(
+        self, experiment: str | None, name: str, begun: int, tags: Mapping[str, str]
+    ) -> str:
+        """Make a run that began at ``begun`` [ms since 1970]; return its id."""
+        run = self.client.create_run(
+            self._experiment_id(experiment), begun, {**SOURCE, **tags}, name
+        )
+        return run.info.run_id
+
+    def find_run(self, experiment: str | None, tag: str, value: str) -> str | None:
+        """The id of the run with this tag: of several, the one that all choose."""
+        condition = f"tags.`{tag}` = '{value}'"
+        runs = self.client.search_runs([self._experiment_id(experiment)], condition)
+        return min((run.info.run_id for run in runs), default=None)
+
+    def _experiment_id(self, experiment: str | None) -> str:
+        """The id of an experiment, by its name or id; made if need be."""
+        from mlflow.exceptions import MlflowException
+
+        name = experiment or EXPERIMENT
+        if name.isdigit():
+            return name
+        if name not in self._experiments:
+            if not self.client.get_experiment_by_name(name):
+                # Somebody else may be making it at this moment.
+                with contextlib.suppress(MlflowException):
+                    self.client.create_experiment(name, artifact_place(self.uri), KIND)
+            made = self.client.get_experiment_by_name(name)
+            if made is None:
+                raise RuntimeError(f"the experiment {name} cannot be made")
+            self._experiments[name] = made.experiment_id
+        return self._experiments[name]
+
+
+def probe(uri: str) -> None:
+    """Raise OSError soon if ``uri`` is a server that does not listen."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
+
+
+def artifact_place(uri: str) -> str | None:
+    """Where an experiment in a local database keeps files: beside it. Servers have their own."""
+    database = local_database(uri)
+    return database.with_suffix(".artifacts").as_uri() if database else None
+
+
+def local_database(uri: str) -> Path | None:
+    """The file of an SQLite URI."""
+    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
