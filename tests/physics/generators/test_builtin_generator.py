@@ -15,6 +15,9 @@ from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.generators import builtin
 from madminer_workflow.physics.generators.builtin import pdf, sampling
+from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
+from madminer_workflow.physics.generators.builtin.phase_space import DIMENSIONS
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import maximum_weight
 from tests.support.lhe_arrays import read_arrays
@@ -227,6 +230,18 @@ def test_integration_is_reproducible(tmp_path):
     assert reports[0] == reports[1]
     for file in ("integration.json", "integration.npz"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_cross_sections_do_not_depend_on_cores(integrated):
+    process = IntegratedProcess.load(integrated[0])
+    unit = np.random.default_rng(1).random((25_001, DIMENSIONS))
+    at_once = CrossSection(process.settings, process.densities)._evaluate(unit)
+    for cores in (1, 3):
+        chunks = CrossSection(process.settings, process.densities, cores).evaluate(unit)
+        for whole, joined in zip(at_once[::2], chunks[::2], strict=True):
+            np.testing.assert_array_equal(whole, joined)
+        for name, values in vars(at_once[1]).items():
+            np.testing.assert_array_equal(values, getattr(chunks[1], name))
 
 
 def test_generation_cuts_and_fixed_scale(tmp_path):

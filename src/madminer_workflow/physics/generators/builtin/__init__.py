@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.analysis.systematics import Variation, weight_variations
+from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.builtin import wbf_haa
@@ -62,7 +63,7 @@ def integrate(request: Request, output: Path) -> dict[str, Any]:
     values = coefficients(wbf_haa.PARAMETERS, request.parameters, points)
     rng = np.random.default_rng(request.seed)
     require_phase_space(settings, rng)
-    cross_section = CrossSection(settings, tabulate())
+    cross_section = CrossSection(settings, tabulate(), step_cores())
     channels = {
         name: integrate_channel(name, cross_section, wbf_haa.monomials(value), rng)
         for name, value in zip(points, values, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,20 @@ from madminer_workflow.physics.generators.builtin.wbf_haa import (
     squared_amplitude,
 )
 
+CHUNK = 10_000
+"""Points evaluated at once: what they need fits into a core's cache."""
+
 
 @dataclass(frozen=True)
 class CrossSection:
-    """p p -> jets + (h -> photons), the u quark from +z and the d quark from -z."""
+    """p p -> jets + (h -> photons), the u quark from +z and the d quark from -z.
+
+    Chunks of points are evaluated side by side on ``cores``; results do not depend on their number.
+    """
 
     settings: RunSettings
     densities: PartonDensities
+    cores: int = 1
 
     def evaluate(self, unit: np.ndarray) -> tuple[np.ndarray, FinalStates, np.ndarray]:
         """Evaluate at points (n, DIMENSIONS) of the unit hypercube.
@@ -29,6 +37,20 @@ class CrossSection:
         coefficients of the monomials in the parameters, (6, n_inside), in pb: the average over
         the hypercube of a polynomial (zero outside) is its cross-section.
         """
+        chunks = [unit[start : start + CHUNK] for start in range(0, len(unit), CHUNK)]
+        if self.cores == 1:
+            parts = [self._evaluate(chunk) for chunk in chunks]
+        else:
+            with ThreadPoolExecutor(self.cores) as pool:
+                parts = list(pool.map(self._evaluate, chunks))
+        inside, states, polynomials = zip(*parts, strict=True)
+        return (
+            np.concatenate(inside),
+            FinalStates.concatenate(states),
+            np.concatenate(polynomials, axis=1),
+        )
+
+    def _evaluate(self, unit: np.ndarray) -> tuple[np.ndarray, FinalStates, np.ndarray]:
         inside, states = final_states(unit, self.settings)
         momenta = states.momenta(self.settings)[:4]
         densities = self._densities(states, self.squared_scales(*momenta))
