@@ -151,14 +151,33 @@ def test_systematics_of_built_in_processes(tmp_path, entry, told):
 @pytest.mark.parametrize(
     ("card", "told"),
     [
-        ("import model sm\n", "the card has no `generate` command"),
-        ("generate p p > j j\noutput here\n", "has the command `output`, which is done for you"),
-        ("generate p p > j j\nlaunch\n", "has the command `launch`, which is done for you"),
+        ("import model sm\n", "has no line 'generate …'"),
+        ("generate p p > j j\noutput here\n", "line 2: 'output' is given by the workflow"),
+        ("generate p p > j j\nlaunch\n", "line 2: 'launch' is given by the workflow; leave it out"),
+        ("generate p p > j j [QCD]\n", "only leading-order processes are supported"),
+        ("generate p p > j j\n", "has 0 lines 'import model …'; expected one"),
+        ("import model sm\ngenerat p p > j j\n", "line 2: 'generat p p > j j' is not understood"),
     ],
 )
 def test_a_process_card_defines_a_process_and_nothing_else(folder, card, told):
     (folder / "cards/proc_card_signal.dat").write_text(card)
-    assert any(told in line for line in change(folder))
+    place = "processes[signal].proc_card: cards/proc_card_signal.dat: "
+    assert any(line.startswith(place) and told in line for line in change(folder))
+
+
+@pytest.mark.parametrize(
+    ("card", "text", "told"),
+    [
+        ("run_card", "10 = nevents\n20 == ptj\n", "line 1: 'nevents' cannot be set: the analysis"),
+        ("run_card", "20 ptj\n", "line 1: '20 ptj'; expected 'value = key'"),
+        ("param_card", "Block dim6\n 2 Auto\n", "line 2: 'Auto' is no number; widths must be"),
+        ("param_card", "hello\n", "is no parameter card: it has no block with an entry"),
+    ],
+)
+def test_cards_that_generate_would_refuse_are_told_before(folder, card, text, told):
+    (folder / f"cards/{card}_signal.dat").write_text(text)
+    place = f"processes[signal].{card}: cards/{card}_signal.dat: "
+    assert any(line.startswith(place + told) for line in change(folder))
 
 
 def test_a_card_must_be_text(folder):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from madminer_workflow.analysis.madgraph_cards import (
+    param_card_problems,
+    process_card_problems,
+    run_card_problems,
+)
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath
 from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
 
 PROCESS_CARDS = ("proc_card", "run_card", "param_card", "pythia8_card")
+_PROBLEMS: dict[str, Callable[[str], list[str]]] = {
+    "proc_card": process_card_problems,
+    "run_card": run_card_problems,
+    "param_card": param_card_problems,
+}
+"""What is wrong with the text of a card; of the others only their programs know."""
 #: A card without a folder and of this kind may be one that Delphes ships.
 _DELPHES_CARD = re.compile(r"[\w.-]+\.tcl")
-_OWN_COMMANDS = ("output", "launch", "exit", "quit")
 
 
 def check_files(sound: Sound, folder: Path) -> Iterator[Finding]:
@@ -41,19 +51,9 @@ def _card(key: KeyPath, card: Path) -> Iterator[Finding]:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         yield Finding(key, f"cannot read {card}: {reason}")
         return
-    if key[-1] == "proc_card":
-        yield from _process_card(key, text)
-
-
-def _process_card(key: KeyPath, text: str) -> Iterator[Finding]:
-    commands = [line.split("#")[0].split() for line in text.splitlines()]
-    first = [words[0] for words in commands if words]
-    if "generate" not in first:
-        yield Finding(key, "the card has no `generate` command")
-    for command in _OWN_COMMANDS:
-        if command in first:
-            message = f"the card has the command `{command}`, which is done for you; leave it out"
-            yield Finding(key, message)
+    find_problems = _PROBLEMS.get(str(key[-1]))
+    for problem in find_problems(text) if find_problems else ():
+        yield Finding(key, f"{card}: {problem}")
 
 
 def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:

@@ -17,11 +17,15 @@ may be null where it exists, is UNSET); all others are always given: defaults ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.expressions import compile_expression
 
 Point = str | dict[str, float]
 """A parameter point: the name of a benchmark, or one value per parameter."""
@@ -48,6 +52,25 @@ class Parameter(Part, frozen=True, kw_only=True):
     morphing_max_power: int
     param_card_transform: str
     parameter_range: Interval
+
+    @property
+    def coupling(self) -> tuple[str, int]:
+        """Its place in the parameter card: the block, in lower case, and the number."""
+        return self.lha_block.lower(), self.lha_id
+
+    def card_value(self, theta: float) -> float:
+        """The value in the parameter card for a value in the analysis.
+
+        Raises InputError if the transform has no finite value there.
+        """
+        transform = compile_expression(self.param_card_transform, names=["theta"], particles=False)
+        value = float(transform({"theta": theta}))
+        if not math.isfinite(value):
+            raise InputError(
+                f"parameters.{self.parameter_name}.param_card_transform: "
+                f"'{self.param_card_transform}' has no finite value at theta = {theta}"
+            )
+        return value
 
 
 class LabelledParameter(Parameter, frozen=True, kw_only=True):

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from madminer_workflow.analysis.madgraph_cards import (
+    read_param_card,
+    read_process_card,
+    read_run_card,
+)
 from madminer_workflow.errors import InputError
-from madminer_workflow.physics.generators.madgraph import param_card, process_card, run_card
+from madminer_workflow.physics.generators.madgraph import model, param_card, run_card
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from tests.support.madgraph_stand_in import install_stand_in
 from tests.support.paths import DATA
@@ -32,7 +37,7 @@ CWL2 = {
 
 
 def test_process_card_becomes_commands():
-    card = process_card.read_process_card(CARD, "proc_card")
+    card = read_process_card(CARD, "proc_card")
     assert (card.model, card.restriction) == ("EWdim6", "-full")
     assert card.commands(Path("/models/EWdim6"), "output x") == [
         "set complex_mass_scheme True",
@@ -59,12 +64,12 @@ def test_process_card_becomes_commands():
 )
 def test_process_card_refuses(line, message):
     with pytest.raises(InputError, match=message):
-        process_card.read_process_card(f"import model sm\ngenerate p p > z\n{line}\n", "proc_card")
+        read_process_card(f"import model sm\ngenerate p p > z\n{line}\n", "proc_card")
 
 
 def test_process_card_lists_all_problems():
     with pytest.raises(InputError) as error:
-        process_card.read_process_card("launch", "processes.signal.proc_card")
+        read_process_card("launch", "processes.signal.proc_card")
     lines = str(error.value).splitlines()
     assert [line.rpartition(": ")[2] for line in lines[1:]] == [
         "has 0 lines 'import model …'; expected one",
@@ -84,10 +89,8 @@ def models(tmp_path):
 
 
 def copy(models: Path, name: str, own: str | None = None) -> Path:
-    card = process_card.read_process_card(f"import model {name}\ngenerate p p > z\n", "card")
-    return process_card.copy_model(
-        card, own, models / "own", models / "mg", models / "copy", "card"
-    )
+    card = read_process_card(f"import model {name}\ngenerate p p > z\n", "card")
+    return model.copy_model(card, own, models / "own", models / "mg", models / "copy", "card")
 
 
 def test_models_are_copied(models):
@@ -112,24 +115,24 @@ def test_models_that_are_not_there(models, name, own, message):
 
 def test_run_card_is_read():
     text = "# comment\n  20.0 = ptj ! cut\n\n{25: 3} = pt_min_pdg\n 5 = ETAJ\n"
-    assert run_card.read_run_card(text, "card") == {
+    assert read_run_card(text, "card") == {
         "ptj": "20.0",
         "pt_min_pdg": "{25: 3}",
         "etaj": "5",
     }
-    assert run_card.read_run_card(None, "card") == {}
+    assert read_run_card(None, "card") == {}
 
 
 def test_run_card_with_densities_that_madgraph_does_not_bring():
     with pytest.raises(InputError, match="line 1: pdlabel is 'lhapdf'; expected one of nn23lo,"):
-        run_card.read_run_card("lhapdf = pdlabel", "card")
-    assert run_card.read_run_card("cteq6l1 = pdlabel", "card") == {"pdlabel": "cteq6l1"}
+        read_run_card("lhapdf = pdlabel", "card")
+    assert read_run_card("cteq6l1 = pdlabel", "card") == {"pdlabel": "cteq6l1"}
 
 
 def test_run_card_lists_all_problems():
     text = "10 = nevents\n20 = ptj\n30 = ptj\nptj 20\n= etaj\nTrue = use_syst\n"
     with pytest.raises(InputError) as error:
-        run_card.read_run_card(text, "processes.signal.run_card")
+        read_run_card(text, "processes.signal.run_card")
     lines = str(error.value).splitlines()
     assert len(lines) == 5
     assert "line 1: 'nevents' cannot be set: the analysis file says" in lines[0]
@@ -178,7 +181,7 @@ def card_text() -> str:
 
 
 def test_param_card_entries():
-    known = param_card.entries(card_text(), "card")
+    known = read_param_card(card_text(), "card")
     assert known["mass", (25,)] == 125.0
     assert known["decay", (25,)] == 4.07e-3
     assert ("qnumbers", (1,)) not in known
@@ -186,10 +189,10 @@ def test_param_card_entries():
 
 
 def test_param_card_at_a_benchmark():
-    known = param_card.entries(card_text(), "card")
+    known = read_param_card(card_text(), "card")
     values = param_card.values_at([CWL2], THETA, known, "card")
     assert values == {("dim6", (2,)): pytest.approx(165.2)}
-    changed = param_card.entries(param_card.with_values(card_text(), values), "card")
+    changed = read_param_card(param_card.with_values(card_text(), values), "card")
     assert changed == {**known, **values}
 
 
@@ -205,7 +208,7 @@ def test_param_card_keeps_comments_and_other_lines():
 
 def test_branching_ratios_are_no_parameters():
     text = "BLOCK MASS\n 25 1.25d2\nDECAY 25 4e-3\n 0.5 2 5 -5\n 2 0.5 7\nBlock A Q= 1.0\n 1 2 3.\n"
-    assert param_card.entries(text, "card") == {
+    assert read_param_card(text, "card") == {
         ("mass", (25,)): 125.0,
         ("decay", (25,)): 4e-3,
         ("a", (1, 2)): 3.0,
@@ -222,7 +225,7 @@ def test_branching_ratios_are_no_parameters():
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_parameters_that_do_not_fit(change, message):
-    known = param_card.entries(card_text(), "card")
+    known = read_param_card(card_text(), "card")
     with pytest.raises(InputError, match=message):
         param_card.values_at([{**CWL2, **change}], THETA, known, "card")
 
@@ -236,7 +239,7 @@ def test_coefficients_that_are_on_without_being_asked_for():
 
 
 def test_two_parameters_in_one_place():
-    known = param_card.entries(card_text(), "card")
+    known = read_param_card(card_text(), "card")
     with pytest.raises(InputError, match="another parameter has the same place in card"):
         param_card.values_at([CWL2, CWL2], THETA, known, "card")
 
@@ -244,18 +247,18 @@ def test_two_parameters_in_one_place():
 @pytest.mark.parametrize("text", ["DECAY 25 Auto", "Block mass\n 25 scan: [1, 2] # x"])
 def test_widths_and_scans_are_not_computed(text):
     with pytest.raises(InputError, match="is no number; widths must be computed"):
-        param_card.entries(text, "card")
+        read_param_card(text, "card")
 
 
 def test_text_that_is_no_card():
     with pytest.raises(InputError, match="is no parameter card"):
-        param_card.entries("hello", "card")
+        read_param_card("hello", "card")
 
 
 def test_a_card_of_changes_completes_madgraphs():
     changes = "# only what differs\nBlock dim6\n  4 0.25 # CPWWWL2\nDECAY 25 4.07e-3\n"
-    found = param_card.entries(param_card.completed(card_text(), changes, "card"), "card")
-    expected = param_card.entries(card_text(), "card")
+    found = read_param_card(param_card.completed(card_text(), changes, "card"), "card")
+    expected = read_param_card(card_text(), "card")
     expected |= {("dim6", (4,)): 0.25, ("decay", (25,)): 4.07e-3}
     assert found == expected
     assert param_card.completed(card_text(), None, "card") == card_text()

@@ -16,6 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.madgraph_cards import (
+    DENSITIES,
+    read_param_card,
+    read_process_card,
+    read_run_card,
+)
 from madminer_workflow.analysis.systematics import weight_variations
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import pack, unpack
@@ -31,23 +37,15 @@ from madminer_workflow.physics.generators.madgraph.drawing import draw, madgraph
 from madminer_workflow.physics.generators.madgraph.events import DrawnEvents, Header, write_events
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
+from madminer_workflow.physics.generators.madgraph.model import copy_model
 from madminer_workflow.physics.generators.madgraph.packing import pack_process
 from madminer_workflow.physics.generators.madgraph.param_card import (
     completed,
-    entries,
     forgotten,
     values_at,
     with_values,
 )
-from madminer_workflow.physics.generators.madgraph.process_card import (
-    copy_model,
-    read_process_card,
-)
-from madminer_workflow.physics.generators.madgraph.run_card import (
-    DENSITIES,
-    merge_run_card,
-    read_run_card,
-)
+from madminer_workflow.physics.generators.madgraph.run_card import merge_run_card
 from madminer_workflow.physics.generators.madgraph.varying import (
     check_densities,
     require_lhapdf,
@@ -205,7 +203,7 @@ def _param_cards(
     request: Request, points: Mapping[str, Mapping[str, float]], text: str, where: str, folder: Path
 ) -> dict[str, Path]:
     """One card for each point."""
-    known = entries(text, where)
+    known = read_param_card(text, where)
     for (block, ids), value in forgotten(request.parameters, known).items():
         _log.warning(
             "%s: %s %s is %g at all benchmarks; a card with 0 there is one without it",
@@ -296,7 +294,7 @@ def _ratios(
     code = workplace.directory / "matrix_elements"
     unpack(integrated.weights_archive(directory), code)
     points = {
-        name: entries(integrated.param_card(directory, name).read_text(), name)
+        name: read_param_card(integrated.param_card(directory, name).read_text(), name)
         for name, _ in process.benchmarks
     }
     return ratios(workplace, code, events, points, sampling)

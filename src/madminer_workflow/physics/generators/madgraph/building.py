@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from madminer_workflow.physics.generators.madgraph.process_card import ProcessCard
+from madminer_workflow.analysis.madgraph_cards import ProcessCard
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from madminer_workflow.physics.programs import run_program
 

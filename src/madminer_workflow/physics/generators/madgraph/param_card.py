@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from madminer_workflow.analysis.madgraph_cards import (
+    PARAM_CARD_ENTRY,
+    Place,
+    param_card_entries,
+    read_param_card,
+)
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 
-Place = tuple[str, tuple[int, ...]]
-"""A block's name in lower case ("decay" for widths) and the integers of an entry."""
-
-_ENTRY = re.compile(
-    r"^(\s*(?:decay\s+)?)((?:-?\d+\s+)+)([^\s#]+|scan[^#]*?)(\s*(?:#.*)?)$", re.IGNORECASE
-)
 _STANDARD_MODEL = ("sminputs", "mass", "decay", "yukawa", "wolfenstein", "ckmblock", "vckm")
-_NO_NUMBERS = ("qnumbers", "spinfo", "dcinfo")
-
-
-def entries(text: str, where: str) -> dict[Place, float]:
-    """All numbers of a card; InputError for anything that is not a number (Auto, scan)."""
-    found = {}
-    for number, place, value in _lines(text):
-        try:
-            found[place] = float(value.lower().replace("d", "e"))
-        except ValueError:
-            raise InputError(
-                f"{where}: line {number}: '{value}' is no number; widths must be computed "
-                "beforehand (MadGraph: compute_widths), and scans are not supported"
-            ) from None
-    if not found:
-        raise InputError(f"{where}: is no parameter card: it has no block with an entry")
-    return found
 
 
 def with_values(text: str, values: Mapping[Place, float]) -> str:
     """The card with other values at the places in ``values``, which must exist."""
     lines = text.splitlines()
-    for number, place, _ in _lines(text):
+    for number, place, _ in param_card_entries(text):
         if place in values:
-            match = _ENTRY.match(lines[number - 1])
+            match = PARAM_CARD_ENTRY.match(lines[number - 1])
             assert match is not None
             lines[number - 1] = (
                 f"{match.group(1)}{match.group(2)}{values[place]:.12e}{match.group(4)}"
@@ -56,7 +38,10 @@ def completed(default: str, changes: str | None, where: str) -> str:
     """
     if changes is None:
         return default
-    values, known = entries(changes, where), entries(default, "MadGraph's parameter card")
+    values, known = (
+        read_param_card(changes, where),
+        read_param_card(default, "MadGraph's parameter card"),
+    )
     for block, ids in values:
         if (block, ids) not in known:
             numbers = " ".join(map(str, ids))
@@ -124,25 +109,3 @@ def _known_place(parameter: Mapping[str, Any], known: Mapping[Place, float], whe
         f"parameters.{parameter['parameter_name']}: {where} has no entry {number} in a block "
         f"{block}; it {has}"
     )
-
-
-def _lines(text: str) -> list[tuple[int, Place, str]]:
-    """Line number, place and text of all entries."""
-    found, block = [], ""
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#", 1)[0].lower().split()
-        if words[:1] == ["block"] and len(words) > 1:
-            block = "" if words[1] in _NO_NUMBERS else words[1]
-            continue
-        match = _ENTRY.match(line)
-        if match is None:
-            continue
-        is_width = words[0] == "decay"
-        if is_width:
-            # Branching ratios follow, which are no parameters.
-            block = ""
-        elif not block:
-            continue
-        ids = tuple(int(word) for word in match.group(2).split())
-        found.append((number, ("decay" if is_width else block, ids), match.group(3)))
-    return found

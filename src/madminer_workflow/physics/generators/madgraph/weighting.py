@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.analysis.madgraph_cards import Place
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics.generators.madgraph.events import DrawnEvents
-from madminer_workflow.physics.generators.madgraph.param_card import Place
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 
 _REPRODUCED = 1e-7

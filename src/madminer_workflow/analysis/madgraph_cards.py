@@ -1,0 +1,239 @@
+"""The text of MadGraph's cards: what may be in them, without a MadGraph to ask.
+
+``*_problems`` say what is wrong, which ``validate`` tells before anything runs; ``read_*`` raise
+InputError for it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from madminer_workflow.errors import InputError
+
+_FORBIDDEN_OPTIONS = re.compile(
+    r"run_mode|nb_core|cluster|.*_path|lhapdf|fastjet|timeout|auto_(update|convert_model)|"
+    r"automatic_html_opening|notification_center|text_editor|web_browser|eps_viewer|stdout_level|"
+    r"acknowledged_v3\.1_syntax|OLP|pineappl|samurai|ninja|collier"
+)
+
+DENSITIES = {
+    "nn23lo": 246800,
+    "nn23lo1": 247000,
+    "nn23nlo": 244800,
+    "cteq6_m": 10000,
+    "cteq6_l": 10041,
+    "cteq6l1": 10042,
+}
+"""The parton densities that MadGraph brings, and their numbers in LHAPDF."""
+
+_RESERVED = {
+    "nevents": "the analysis file says how many events there are",
+    "iseed": "seeds follow from the seed of the analysis file",
+    "python_seed": "seeds follow from the seed of the analysis file",
+    "gseed": "seeds follow from the seed of the analysis file",
+    "gridpack": "the workflow integrates once and draws events from that",
+    "event_norm": "weights always add up to the cross-section",
+    "run_tag": "runs have no names here",
+    "use_syst": "list the systematics in the analysis file",
+    "systematics_program": "list the systematics in the analysis file",
+    "systematics_arguments": "list the systematics in the analysis file",
+    "hel_recycling": "the workflow chooses it, for code that is right at all benchmarks",
+    "bias_module": "biased events are not supported",
+    "bias_parameters": "biased events are not supported",
+}
+
+Place = tuple[str, tuple[int, ...]]
+"""A block's name in lower case ("decay" for widths) and the integers of an entry."""
+
+PARAM_CARD_ENTRY = re.compile(
+    r"^(\s*(?:decay\s+)?)((?:-?\d+\s+)+)([^\s#]+|scan[^#]*?)(\s*(?:#.*)?)$", re.IGNORECASE
+)
+_NO_NUMBERS = ("qnumbers", "spinfo", "dcinfo")
+
+
+@dataclass(frozen=True)
+class ProcessCard:
+    """``model`` with its ``restriction`` ("-full" or "") and options, and all other commands."""
+
+    model: str
+    restriction: str
+    model_options: str
+    settings: tuple[str, ...]
+    definitions: tuple[str, ...]
+
+    def commands(self, model: Path, *outputs: str) -> list[str]:
+        """MadGraph's commands, with the model from a folder, and ``outputs`` at the end."""
+        line = f"import model {model}{self.restriction} {self.model_options}".rstrip()
+        return [*self.settings, line, *self.definitions, *outputs]
+
+
+def read_process_card(text: str, where: str) -> ProcessCard:
+    """Read a process card; InputError that lists everything wrong with it.
+
+    Allowed are ``import model``, ``set``, ``define``, ``generate`` and ``add process``.
+    """
+    card, problems = _process_card(text)
+    _refuse(where, problems)
+    return card
+
+
+def process_card_problems(text: str) -> list[str]:
+    """Everything wrong with a process card."""
+    return _process_card(text)[1]
+
+
+def _process_card(text: str) -> tuple[ProcessCard, list[str]]:
+    models: list[str] = []
+    settings: list[str] = []
+    definitions: list[str] = []
+    problems: list[str] = []
+    for number, line in _commands(text):
+        words = line.split()
+        if words[:2] == ["import", "model"] and len(words) > 2:
+            models.append(" ".join(words[2:]))
+        elif words[0] == "set" and len(words) > 2:
+            settings.append(line)
+        elif words[0] in ("define", "generate") or words[:2] == ["add", "process"]:
+            definitions.append(line)
+        if problem := _command_problem(line, words):
+            problems.append(f"line {number}: {problem}")
+    if len(models) != 1:
+        problems.append(f"has {len(models)} lines 'import model …'; expected one")
+    if not any(line.startswith("generate") for line in definitions):
+        problems.append("has no line 'generate …'")
+    name, _, options = (models or [""])[0].partition(" ")
+    base, dash, restriction = name.partition("-")
+    card = ProcessCard(base, dash + restriction, options, tuple(settings), tuple(definitions))
+    return card, problems
+
+
+def _command_problem(line: str, words: list[str]) -> str | None:
+    if words[0] in ("output", "launch"):
+        return f"'{words[0]}' is given by the workflow; leave it out"
+    if words[0] == "set" and len(words) > 2:
+        if _FORBIDDEN_OPTIONS.fullmatch(words[1]):
+            return f"'{words[1]}' is not the card's business: it says how and where to run"
+    elif words[0] == "generate" or words[:2] == ["add", "process"]:
+        if "[" in line:
+            return "[…] asks for loops; only leading-order processes are supported"
+    elif words[0] != "define" and not (words[:2] == ["import", "model"] and len(words) > 2):
+        return (
+            f"'{line}' is not understood; expected import model, set, define, generate or "
+            "add process"
+        )
+    return None
+
+
+def _commands(text: str) -> list[tuple[int, str]]:
+    """Line numbers and commands, without comments and with continued lines joined."""
+    commands = []
+    begun, first = "", 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#", 1)[0].strip()
+        first = first if begun else number
+        if line.endswith("\\"):
+            begun += line[:-1] + " "
+            continue
+        for command in (begun + line).split(";"):
+            if command.strip():
+                commands.append((first, " ".join(command.split())))
+        begun = ""
+    if begun.strip():
+        commands.append((first, " ".join(begun.split())))
+    return commands
+
+
+def read_run_card(text: str | None, where: str) -> dict[str, str]:
+    """Read ``value = key`` lines; InputError that lists malformed, repeated and reserved ones.
+
+    Events are drawn with the parton densities that MadGraph brings, so that jobs need no others.
+    """
+    settings, problems = _run_card(text or "")
+    _refuse(where, problems)
+    return settings
+
+
+def run_card_problems(text: str) -> list[str]:
+    """Everything wrong with a run card, but for keys and values that MadGraph does not know."""
+    return _run_card(text)[1]
+
+
+def _run_card(text: str) -> tuple[dict[str, str], list[str]]:
+    settings: dict[str, str] = {}
+    problems = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split("#", 1)[0].split("!", 1)[0].strip()
+        if not line:
+            continue
+        value, equals, key = (part.strip() for part in line.rpartition("="))
+        key = key.lower()
+        if not (value and equals and key) or " " in key:
+            problems.append(f"line {number}: '{line}'; expected 'value = key'")
+        elif key in _RESERVED:
+            problems.append(f"line {number}: '{key}' cannot be set: {_RESERVED[key]}")
+        elif key == "pdlabel" and value not in DENSITIES:
+            known = ", ".join(DENSITIES)
+            problems.append(f"line {number}: pdlabel is '{value}'; expected one of {known}")
+        elif key in settings:
+            problems.append(f"line {number}: '{key}' is set twice")
+        else:
+            settings[key] = value
+    return settings, problems
+
+
+def read_param_card(text: str, where: str) -> dict[Place, float]:
+    """All numbers of a card; InputError for anything that is not a number (Auto, scan)."""
+    values, problems = _param_card(text)
+    _refuse(where, problems[:1])
+    return values
+
+
+def param_card_problems(text: str) -> list[str]:
+    """Everything wrong with a parameter card, but for entries that the model does not have."""
+    return _param_card(text)[1]
+
+
+def _param_card(text: str) -> tuple[dict[Place, float], list[str]]:
+    values: dict[Place, float] = {}
+    problems = []
+    entries = param_card_entries(text)
+    for number, place, value in entries:
+        try:
+            values[place] = float(value.lower().replace("d", "e"))
+        except ValueError:
+            problems.append(
+                f"line {number}: '{value}' is no number; widths must be computed "
+                "beforehand (MadGraph: compute_widths), and scans are not supported"
+            )
+    if not entries:
+        problems.append("is no parameter card: it has no block with an entry")
+    return values, problems
+
+
+def param_card_entries(text: str) -> list[tuple[int, Place, str]]:
+    """Line number, place and text of all entries."""
+    entries, block = [], ""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#", 1)[0].lower().split()
+        if words[:1] == ["block"] and len(words) > 1:
+            block = "" if words[1] in _NO_NUMBERS else words[1]
+            continue
+        match = PARAM_CARD_ENTRY.match(line)
+        if match is None:
+            continue
+        is_width = words[0] == "decay"
+        if is_width:
+            # Branching ratios follow, which are no parameters.
+            block = ""
+        elif not block:
+            continue
+        ids = tuple(int(word) for word in match.group(2).split())
+        entries.append((number, ("decay" if is_width else block, ids), match.group(3)))
+    return entries
+
+
+def _refuse(where: str, problems: list[str]) -> None:
+    if problems:
+        raise InputError("\n".join(f"{where}: {problem}" for problem in problems))
