@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.engines import cache as cache_module
 from madminer_workflow.engines.cache import (
     Cache,
     remove_scratch,
@@ -52,37 +51,6 @@ def test_key_follows_everything_in_a_directory(cache: Cache, tmp_path: Path):
     assert key == cache.key(f"step {tmp_path}/cards", tmp_path / "out")
     write(card.with_name("other.dat"), "1")
     assert key != cache.key(f"step {tmp_path}/cards", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("changed", "again"),
-    [
-        ("files.py", {"pythia", "training", "run"}),
-        ("observables/rules/calls.py", {"pythia", "training", "run"}),
-        ("physics/generators/wbf.py", {"pythia", "run"}),
-        ("ml/networks.py", {"training", "run"}),
-        ("engines/progress.py", set()),
-        ("ml/__pycache__/networks.pyc", set()),
-    ],
-)
-def test_key_follows_the_code_that_the_step_can_import(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, again: set[str]
-):
-    package = tmp_path / "package"
-    for name in ("__init__.py", "physics/pythia.py", "ml/training.py", changed):
-        write(package / name, "")
-    monkeypatch.setattr(cache_module.madminer_workflow, "__file__", str(package / "__init__.py"))
-
-    def keys() -> dict[str, str]:
-        cache = Cache(tmp_path)
-        steps = ("pythia", "training", "run")
-        return {step: cache.key(f"madminer-workflow {step} --x", tmp_path) for step in steps}
-
-    before = keys()
-    assert keys() == before
-    write(package / changed, "x = 1")
-    after = keys()
-    assert {step for step in before if before[step] != after[step]} == again
 
 
 def test_a_product_is_restored_elsewhere_and_nothing_else_stays(cache: Cache, tmp_path: Path):

@@ -16,12 +16,14 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import madminer_workflow
+from madminer_workflow import graph
 from madminer_workflow.analysis.cards import mentioned_files
+from madminer_workflow.engines.code import code_checksum
 from madminer_workflow.files import checksum
 
 # The engine's own notes in the directory of a step; never part of its product.
@@ -38,7 +40,7 @@ class Cache:
         """Keep the store in ``directory``, which need not exist."""
         self.directory = directory
         self._package = Path(madminer_workflow.__file__).parent
-        self._code: dict[str, str] = {}
+        self._code: dict[str | None, str] = {}
         self._lock = threading.Lock()
         self._known: dict[tuple[int, int, int, int], str] = {}
 
@@ -83,26 +85,16 @@ class Cache:
                 shutil.rmtree(entry)
 
     def _code_checksum(self, command: str) -> str:
-        """The checksum of this package without what the step cannot import.
+        """The checksum of the code of this package that a command runs.
 
-        ``physics`` and ``ml`` do not import each other, only its step imports ``report``, and none
-        of them imports the engine or sweeps: a correction in one leaves the others as they are.
+        The command line only passes arguments on, which the key holds already.
         """
-        step = re.match(r"madminer-workflow (\w+) ", command)
-        foreign = {
-            "physics": {"ml", "report", "statistics"},
-            "ml": {"physics", "report"},
-            "report": {"physics"},
-        }
-        parts = [part for part in foreign if step and self._is_step(part, step[1])]
-        excluded = {"engines", "sweep", "__pycache__"}.union(*(foreign[part] for part in parts))
-        name = " ".join(sorted(excluded))
-        if name not in self._code:
-            self._code[name] = _tree_checksum(self._package, checksum, excluded)
-        return self._code[name]
-
-    def _is_step(self, part: str, name: str) -> bool:
-        return (self._package / part / f"{name}.py").is_file()
+        name = re.match(r"madminer-workflow (\w+) ", command)
+        step = graph.STEPS.get(name[1]) if name else None
+        module = step.module if step else None
+        if module not in self._code:
+            self._code[module] = code_checksum(self._package, module)
+        return self._code[module]
 
     def _content(self, path: str) -> str:
         place = Path(path)
@@ -113,7 +105,7 @@ class Cache:
 
     def _checksum(self, place: Path) -> str:
         if place.is_dir():
-            return _tree_checksum(place, self._file_checksum, {"__pycache__"})
+            return _tree_checksum(place, self._file_checksum)
         return self._file_checksum(place)
 
     def _files(self, directory: Path) -> dict[str, str]:
@@ -183,12 +175,9 @@ def _link_files(source: Path, names: Iterable[str], destination: Path) -> None:
             shutil.copy2(source / name, destination / name)
 
 
-def _tree_checksum(
-    directory: Path, of_file: Callable[[Path], str], excluded: Set[str] = frozenset()
-) -> str:
+def _tree_checksum(directory: Path, of_file: Callable[[Path], str]) -> str:
     digest = hashlib.sha256()
     for file in _files_below(directory):
-        name = file.relative_to(directory)
-        if excluded.isdisjoint(name.parts):
-            digest.update(f"{name}\0{of_file(file)}\n".encode())
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(directory)}\0{of_file(file)}\n".encode())
     return digest.hexdigest()
