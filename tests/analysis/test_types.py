@@ -23,6 +23,7 @@ from madminer_workflow.analysis.types import (
     Score,
     Trained,
 )
+from madminer_workflow.errors import InputError
 from madminer_workflow.ml.methods import FAMILIES
 from tests.support.paths import DATA, REPOSITORY
 
@@ -151,3 +152,27 @@ def test_changes_count() -> None:
     sally = analysis.ml.by_name["sally"]
     assert isinstance(sally, Trained) and sally.training.n_epochs == 7
     assert msgspec.convert(json.loads(text(sally)), Method) == sally
+
+
+def test_samples_serve_methods_that_differ_in_training_only() -> None:
+    file = DATA / "tiny" / "input.yml"
+    before = read_analysis(file).ml.by_name
+    changes = ["sally.training.n_epochs=7", "sally.network.n_hidden=[3]", "ratio.n_samples=7"]
+    after = read_analysis(file, changes=changes).ml.by_name
+    assert {name: method.sampled_like(before[name]) for name, method in after.items()} == {
+        "counts": True,
+        "sally": True,
+        "ratio": False,
+    }
+    assert not before["sally"].sampled_like(before["counts"])
+
+
+def test_card_values() -> None:
+    [parameter, *_] = read_analysis(DATA / "tiny" / "input.yml").parameters
+    assert parameter.coupling == ("dim6", 2)
+    shifted = msgspec.structs.replace(parameter, param_card_transform="1/theta + 1")
+    assert shifted.card_value(0.5) == 3.0
+    with pytest.raises(
+        InputError, match=r"CWL2.param_card_transform: '1/theta \+ 1' has no finite"
+    ):
+        shifted.card_value(0.0)

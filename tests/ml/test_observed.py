@@ -8,17 +8,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.observed import check_argument, observe, read_observed
 from madminer_workflow.ml.problem import Problem, pose_problem
 from tests.support import learning
+from tests.support.paths import DATA
 
-ANALYSIS = {
-    "parameters": [{"parameter_name": "CWL2"}, {"parameter_name": "CPWL2"}],
-    "benchmarks": {"sm": {}, "w": {}},
-    "observables": [{"name": "x0"}, {"name": "x1"}],
-}
+TINY = read_analysis(DATA / "tiny" / "input.yml")
+ANALYSIS = replace(
+    TINY, observables=tuple(replace(TINY.observables[0], name=name) for name in ("x0", "x1"))
+)
 
 
 @pytest.fixture(scope="module")

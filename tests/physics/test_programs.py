@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import programs
+from tests.support.paths import DATA, REPOSITORY
 
 VARIABLES = ("MG5_DIR", "MG5_PYTHON", "DELPHES_DIR", "SOFTWARE_DIR")
 
@@ -202,13 +204,10 @@ def test_interruption_leaves_no_children(tmp_path, monkeypatch):
 def test_what_an_analysis_misses(tmp_path, monkeypatch):
     for name in ("MG5_DIR", "DELPHES_DIR", "SOFTWARE_DIR"):
         monkeypatch.delenv(name, raising=False)
-    analysis = {
-        "processes": [{"generator": "builtin"}],
-        "detector": {"delphes_card": None},
-    }
+    analysis = read_analysis(DATA / "tiny" / "input.yml")
     assert programs.missing(analysis) == []
-    analysis["processes"].append({"generator": "madgraph"})
-    analysis["detector"]["delphes_card"] = "delphes_card_CMS.tcl"
+    analysis = read_analysis(REPOSITORY / "inputs" / "wbf-madgraph" / "input.yml")
+    assert analysis.detector.delphes_card == "delphes_card_CMS.tcl"
     madgraph, delphes = programs.missing(analysis)
     assert madgraph.startswith("MadGraph is needed and was not found. Set MG5_DIR")
     assert delphes.startswith("Delphes is needed and was not found. Set DELPHES_DIR")

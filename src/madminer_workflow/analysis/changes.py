@@ -11,10 +11,8 @@ import yaml
 
 from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.problems import label, unknown
+from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.errors import InputError
-
-TRAINING = ("network", "training")
-"""The settings that count only once the samples are drawn."""
 
 
 def change_methods(analysis: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:

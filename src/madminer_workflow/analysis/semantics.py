@@ -23,12 +23,11 @@ from madminer_workflow.analysis.sound import (
     known,
     point,
 )
+from madminer_workflow.analysis.types import CLOSURE_POINT
 from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS
 
 #: MadMiner names the benchmarks that it adds to the morphing basis like this.
 ADDED_BENCHMARK = "morphing_basis_vector_"
-#: The generators integrate a point of this name to check the morphing.
-CLOSURE_POINT = "closure"
 #: MadMiner names the benchmarks of nuisance parameters like this.
 NUISANCE = "_nuisance_param_"
 

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
@@ -34,6 +35,12 @@ Bins = int | tuple[float, ...]
 """Of one axis of a histogram the number of bins of equal cross-section, or the edges."""
 
 Interval = tuple[float, float]
+
+CLOSURE_POINT = "closure"
+"""Name of a parameter point beyond the morphing basis; its cross-section tests the morphing."""
+
+TRAINING = ("network", "training")
+"""The settings of a method that count only once its samples are drawn."""
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -368,6 +375,10 @@ class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
         """The name of the method itself; ``name`` is that of the entry in the file."""
         return _tag(self)
 
+    def sampled_like(self, other: Settings) -> bool:
+        """Whether the same samples serve both: whether they differ in TRAINING at most."""
+        return self == other
+
     def members(self, ntrainsamples: int) -> int:
         """The size of the ensemble: 1 where nothing is random."""
         return ntrainsamples if self.trainable else 1
@@ -410,6 +421,12 @@ class Trained(Settings, frozen=True, kw_only=True):
     features: tuple[str, ...] | None
     network: Network
     training: Training
+
+    def sampled_like(self, other: Settings) -> bool:
+        """Whether network and training are all that differs."""
+        if not isinstance(other, Trained):
+            return False
+        return self == replace(other, network=self.network, training=self.training)
 
     def inputs(self, observables: Sequence[str]) -> list[str]:
         """What the network sees: the features, or all ``observables``."""

@@ -32,24 +32,19 @@ def validate(file: Path) -> None:
 
     Nothing is run or written.
     """
-    from madminer_workflow.analysis.file import load_analysis, problems
+    from madminer_workflow.analysis.file import problems, read_analysis
 
-    analysis = load_analysis(file)
+    analysis = read_analysis(file)
     for warning in problems(file):
         warn(str(warning))
-    parameters = ", ".join(p["parameter_name"] for p in analysis["parameters"])
-    methods = ", ".join(method["name"] for method in analysis["ml"]["methods"])
-    processes = [
-        f"{p['name']} ({p['generator']}, {sum(p['events'].values())} events)"
-        for p in analysis["processes"]
-    ]
-    systematics = [entry["systematic_name"] for entry in analysis["systematics"]]
+    processes = [f"{p.name} ({p.generator}, {p.n_events} events)" for p in analysis.processes]
+    systematics = [systematic.systematic_name for systematic in analysis.systematics]
     click.echo(f"{file}: valid")
-    click.echo(f"  parameters:  {parameters}")
+    click.echo(f"  parameters:  {', '.join(analysis.parameter_names)}")
     click.echo(f"  processes:   {', '.join(processes)}")
     if systematics:
         click.echo(f"  systematics: {', '.join(systematics)}")
-    click.echo(f"  methods:     {methods}")
+    click.echo(f"  methods:     {', '.join(analysis.ml.by_name)}")
 
 
 @click.command()
@@ -108,11 +103,11 @@ def warn_of_missing_programs(file: Path) -> None:
 
     A warning only: what was computed before may be all that is needed of it.
     """
-    from madminer_workflow.analysis.file import load_analysis
+    from madminer_workflow.analysis.file import read_analysis
     from madminer_workflow.physics.programs import missing
 
     if file.is_file():
-        for message in missing(load_analysis(file)):
+        for message in missing(read_analysis(file)):
             warn(message)
 
 

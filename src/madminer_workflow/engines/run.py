@@ -19,8 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
-from madminer_workflow.analysis.changes import change_methods
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.cores import CORES
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.engines.order import Order
@@ -90,7 +90,7 @@ def run_workflow(order: Order, console: Console | None = None) -> Summary:
 
 def _parameters(order: Order) -> dict[str, str | int]:
     """The parameters of the workflow that the part needs, but for the data."""
-    inputfile, content = _analysis_file(order.analysis, order.part, order.changes)
+    inputfile, analysis = _analysis_file(order.analysis, order.part, order.changes)
     # What the steps record is uploaded by this process, not by themselves.
     parameters: dict[str, str | int] = {"inputfile": str(inputfile), "tracking_uri": ""}
     if order.part != "ml":
@@ -102,7 +102,7 @@ def _parameters(order: Order) -> dict[str, str | int]:
     if order.part != "physics":
         parameters["ntrainsamples"] = order.ntrainsamples
         parameters["settings"] = _safe_settings(order.changes)
-        parameters["observed"] = _observed_data(order.observed, content)
+        parameters["observed"] = _observed_data(order.observed, analysis)
     return parameters
 
 
@@ -176,15 +176,13 @@ def _failure(failures: list[Any]) -> InputError | StepError:
     return InputError(message) if refused else StepError(message)
 
 
-def _analysis_file(
-    analysis: Path, part: str, changes: Sequence[str]
-) -> tuple[Path, dict[str, Any]]:
-    """The analysis file and its content, checked: mistakes are told before anything is written."""
+def _analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> tuple[Path, Analysis]:
+    """The analysis file and what it says, checked: mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
-    content = change_methods(load_analysis(file, cards=part != "ml"), changes)
-    return _safe(file), content
+    checked = read_analysis(file, cards=part != "ml", changes=changes)
+    return _safe(file), checked
 
 
 def _safe_settings(changes: Sequence[str]) -> str:
@@ -195,7 +193,7 @@ def _safe_settings(changes: Sequence[str]) -> str:
     return " ".join(changes)
 
 
-def _observed_data(value: str, analysis: dict[str, Any]) -> str:
+def _observed_data(value: str, analysis: Analysis) -> str:
     """Observed data as the workflow's parameter; a blank, for none, is no path to yadage."""
     value = value.strip()
     if not value:

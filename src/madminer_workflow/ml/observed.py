@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import draw
@@ -67,16 +68,15 @@ def observe(value: str | None, problem: Problem) -> Observation | None:
     return Observation(problem.test.observables, problem.test.x[chosen], value, theta)
 
 
-def check_argument(value: str | None, analysis: Mapping[str, Any]) -> None:
+def check_argument(value: str | None, analysis: Analysis) -> None:
     """Raise InputError unless ``value`` can be what ``observe`` takes, for an analysis file."""
     if value is None or not value.strip():
         return
     value = value.strip()
     if _is_file(value):
-        read_observed(Path(value), [each["name"] for each in analysis["observables"]])
+        read_observed(Path(value), analysis.observable_names)
         return
-    parameters = [each["parameter_name"] for each in analysis["parameters"]]
-    _point(value, parameters, list(analysis["benchmarks"]))
+    _point(value, analysis.parameter_names, list(analysis.benchmarks))
 
 
 def _is_file(value: str) -> bool:

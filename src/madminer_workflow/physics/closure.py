@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.types import CLOSURE_POINT
 from madminer_workflow.madminer_file import Sample, Setup
-from madminer_workflow.physics.generate import HELD_OUT, held_out_point
+from madminer_workflow.physics.generate import held_out_point
 from madminer_workflow.physics.weights import balanced_shares
 
 MAX_PULL = 5.0
@@ -143,11 +144,13 @@ def morphing_checks(
         name, k_factor = process["name"], process["k_factor"]
         own = [task for task in tasks if task["process"] == name]
         points = [(point, f"{name} at {point}, from all events") for point in setup.benchmark_names]
-        points.append((HELD_OUT, f"{name} at a point outside the basis, morphed from all events"))
+        points.append(
+            (CLOSURE_POINT, f"{name} at a point outside the basis, morphed from all events")
+        )
         for point, what in points:
             if point not in cross_sections[name]:
                 continue
-            theta = setup.theta(held_out if point == HELD_OUT else point)
+            theta = setup.theta(held_out if point == CLOSURE_POINT else point)
             predicted = morphed_from_all(own, setup.morphing_weights(theta))
             value, error = cross_sections[name][point]
             checks.append(compare(what, theta, predicted, (k_factor * value, k_factor * error)))

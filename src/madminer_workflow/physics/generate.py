@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.types import CLOSURE_POINT
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, read_product, unpack, write_json
 from madminer_workflow.madminer_file import Setup, check_setup, read_setup
@@ -23,9 +24,6 @@ SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
 
 SECONDS_PER_SHOWERED_EVENT = 1.5e-2
 """To shower an event and to pass it through Delphes, on one core."""
-
-HELD_OUT = "closure"
-"""A parameter point beyond the morphing basis; its cross-section tests the morphing."""
 
 
 def generate(config: Path, generation_file: Path, models: Path, njobs: int, output: Path) -> None:
@@ -85,7 +83,7 @@ def request(
         benchmarks={name: benchmarks[name] for name in process["events"]}
         if background
         else benchmarks,
-        check_points={} if background else {HELD_OUT: held_out_point(generation)},
+        check_points={} if background else {CLOSURE_POINT: held_out_point(generation)},
         reference=next(iter(benchmarks)),
         systematics=[
             systematic
@@ -115,7 +113,7 @@ def benchmark_values(setup: Setup) -> dict[str, dict[str, float]]:
 
 def held_out_point(generation: dict[str, Any]) -> dict[str, float]:
     """A random point in the inner half of the parameter ranges."""
-    rng = np.random.default_rng(derive_seed(generation["seed"], HELD_OUT))
+    rng = np.random.default_rng(derive_seed(generation["seed"], CLOSURE_POINT))
     point = {}
     for parameter in generation["parameters"]:
         low, high = parameter["parameter_range"]

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError, StepError
 
 LOG_LINES = 20
@@ -88,12 +88,12 @@ def lhapdf_config() -> Path | None:
     return Path(on_path) if on_path else None
 
 
-def missing(analysis: Mapping[str, Any]) -> list[str]:
+def missing(analysis: Analysis) -> list[str]:
     """What an analysis needs and is not installed, a message each."""
     needed: list[Callable[[], object]] = []
-    if any(process["generator"] == "madgraph" for process in analysis["processes"]):
+    if any(process.generator == "madgraph" for process in analysis.processes):
         needed.append(madgraph)
-    if analysis["detector"]["delphes_card"] is not None:
+    if analysis.detector.delphes_card is not None:
         needed.append(delphes)
     messages = []
     for find in needed:

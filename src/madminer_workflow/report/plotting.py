@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis.changes import TRAINING
+from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_json, unpack, write_json

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow import __version__
-from madminer_workflow.analysis.changes import TRAINING
+from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.ml.evaluating import PREFIXES
 from madminer_workflow.ml.model import reference
 from madminer_workflow.ml.problem import Problem

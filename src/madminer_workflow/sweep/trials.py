@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import atomic_path, member_of, unpack, write_json
 from madminer_workflow.ml.evaluating import RESULTS, evaluating
@@ -26,9 +27,6 @@ from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
 from madminer_workflow.tracking import products
 from madminer_workflow.tracking.journal import Journal
-
-LEARNING = ("network", "training")
-"""The settings that the samples do not depend on, as long as validation_split stays."""
 
 
 def prepare(plan: Plan, place: Place) -> None:
@@ -88,7 +86,7 @@ def _results(
     changes = [
         f"{key}={json.dumps(value)}"
         for key, value in values.items()
-        if key.partition(".")[0] in LEARNING
+        if key.partition(".")[0] in TRAINING
     ]
     with TemporaryDirectory(dir=place.workdir, prefix=".trial") as scratch:
         started = time.monotonic()
@@ -125,7 +123,7 @@ def _samples(plan: Plan, place: Place, settings: Settings, scratch: Path) -> lis
 
 def _drawn(settings: Settings, **changes: Any) -> Settings:
     """What of the settings decides how samples are drawn."""
-    return {key: value for key, value in settings.items() if key not in LEARNING} | changes
+    return {key: value for key, value in settings.items() if key not in TRAINING} | changes
 
 
 def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
