@@ -102,6 +102,8 @@ def test_types_are_those_of_the_schema() -> None:
 
 def compare(part: dict[str, Any], kind: Any, path: str, chosen: dict[str, str]) -> None:
     """Check a part of the schema against a type: its keys, and the types of their values."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
     if isinstance(kind, types.UnionType):
         kinds = [one for one in typing.get_args(kind) if one is not types.NoneType]
         for one in kinds if len(kinds) == 1 else filter(is_part, kinds):
@@ -136,6 +138,38 @@ def possible(child: dict[str, Any], chosen: dict[str, str]) -> bool:
     """Whether a key exists for some of the choices that are still open."""
     conditions = child.get("x-when", {}).items()
     return all(chosen.get(key, values[0]) in values for key, values in conditions)
+
+
+def test_the_schema_says_which_method_has_which_key() -> None:
+    """As people knew it before the types did."""
+    neural = [
+        method.__struct_config__.tag for method in EVERY_METHOD if issubclass(method, Trained)
+    ]
+    ratios = ["alice", "alices", "carl", "rolr", "cascal", "rascal"]
+    network, training, binning = (
+        schema_of(key)["properties"] for key in ("network", "training", "binning")
+    )
+    for part, methods in (
+        (schema_of("bins"), ["histogram"]),
+        (schema_of("n_samples"), neural),
+        (schema_of("binning"), ["sally", "sallino"]),
+        (schema_of("estimator"), ratios),
+        (schema_of("theta0"), [*ratios, "scandal", "nde"]),
+        (binning["kind"], ["sally"]),
+        (network["dropout_prob"], ["sally", "sallino", *ratios]),
+        (network["n_mades"], ["scandal", "nde"]),
+        (training["alpha"], ["alices", "cascal", "rascal", "scandal"]),
+        (training["scale_parameters"], [*ratios, "scandal", "nde"]),
+    ):
+        assert part["x-when"] == {"method": methods}
+    assert "x-when" not in schema_of("theta")
+    assert "x-when" not in network["n_hidden"]
+    assert neural == ["sally", "sallino", *ratios, "scandal", "nde"]
+    assert schema_of("method")["enum"] == ["histogram", *neural]
+    process = schema()["properties"]["processes"]["items"]["properties"]
+    assert process["generator"]["enum"] == ["builtin", "madgraph"]
+    assert process["proc_card"]["x-when"] == {"generator": ["madgraph"]}
+    assert process["process"]["enum"] == ["wbf_haa"]
 
 
 def test_physics_gets_what_it_depends_on() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.analysis.problems import Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, known
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
-#: Couplings (lha_block, lha_id) that the squared matrix element of a built-in process depends on.
-BUILTIN_COUPLINGS = {"wbf_haa": {("dim6", 2), ("dim6", 5)}}
 #: Names of particles in ``detector.smearing``.
 SMEARED_PARTICLES = ("e", "mu", "tau", "l", "v", "j", "a")
 #: Particles that expressions can name at parton level only.
@@ -35,7 +34,7 @@ def _processes(sound: Sound) -> Iterator[Finding]:
 
 def _couplings(process: dict[str, Any], sound: Sound) -> Iterator[Finding]:
     """Check that a built-in process depends on every parameter."""
-    couplings = BUILTIN_COUPLINGS[process["process"]]
+    couplings = LIBRARY[process["process"]].couplings
     for path, parameter in sound.entries("parameters"):
         coupling = (parameter["lha_block"], parameter["lha_id"])
         if coupling not in couplings:

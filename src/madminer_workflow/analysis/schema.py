@@ -1,9 +1,10 @@
 """The structure of the analysis file: what ``schema.json`` allows, in words, and its defaults.
 
 Beyond JSON Schema, ``schema.json`` uses five annotations. ``x-when`` names the values of a key
-beside or above (``method``, ``prior``) for which a key exists at all, ``x-unless`` those for which
-it does not, and ``x-required`` makes it mandatory where it exists; ``x-pattern`` says a pattern in
-words; ``x-default`` a default that depends on other keys.
+beside or above (``optimizer``) for which a key exists at all, ``x-unless`` those for which it does
+not, and ``x-required`` makes it mandatory where it exists; ``x-pattern`` says a pattern in words;
+``x-default`` a default that depends on other keys. The values of ``method``, ``generator``,
+``effect`` and ``prior``, and the keys that each of them has, come from ``choices``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from jsonschema import Draft7Validator, ValidationError, validators
 
+from madminer_workflow.analysis.choices import complete
 from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
 
 Schema = dict[str, Any]
@@ -35,8 +37,10 @@ _TYPES = {
 
 @cache
 def schema() -> Schema:
-    """Return the schema; treat it as read-only."""
-    return json.loads(resources.files(__package__).joinpath("schema.json").read_text("utf-8"))
+    """Return the schema, complete with its choices; treat it as read-only."""
+    whole = json.loads(resources.files(__package__).joinpath("schema.json").read_text("utf-8"))
+    complete(whole)
+    return whole
 
 
 def type_words(part: Schema) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -36,11 +36,18 @@ Bins = int | tuple[float, ...]
 
 Interval = tuple[float, float]
 
+ONLY_IF = "only if"
+
 CLOSURE_POINT = "closure"
 """Name of a parameter point beyond the morphing basis; its cross-section tests the morphing."""
 
 TRAINING = ("network", "training")
 """The settings of a method that count only once its samples are drawn."""
+
+
+def OnlyIf(attribute: str) -> msgspec.Meta:  # noqa: N802
+    """Marks a setting that only methods with a true class attribute of this name have."""
+    return msgspec.Meta(extra={ONLY_IF: attribute})
 
 
 class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -343,17 +350,17 @@ class Training(Part, frozen=True, kw_only=True):
     validation_split: float | None
     early_stopping: bool
     early_stopping_patience: int | None
-    alpha: float | None = None
+    alpha: Annotated[float | None, OnlyIf("learns_score")] = None
     scale_inputs: bool
-    scale_parameters: bool | None = None
+    scale_parameters: Annotated[bool | None, OnlyIf("parameterized")] = None
     limit_samplesize: int | None
     clip_gradient: float | None
 
 
 class Binning(Part, frozen=True, kw_only=True):
-    """The histogram of an estimated score; only ``sally`` has a choice of its ``kind``."""
+    """The histogram of an estimated score; not every method has a choice of its ``kind``."""
 
-    kind: str | None = None
+    kind: Annotated[str | None, OnlyIf("binned_by_components")] = None
     bins: int | dict[str, Bins] | None
 
 
@@ -361,12 +368,18 @@ class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
     """What all methods have; ``Method`` is any one of them.
 
     ``family`` names the module of ``ml.methods``; a method is ``trainable`` if members of an
-    ensemble differ, and ``knows_nuisance`` if nuisance parameters enter the shape it learns.
+    ensemble differ, ``knows_nuisance`` if nuisance parameters enter the shape it learns, and
+    ``parameterized`` if it knows parameter points. Of the parameterized, some ``learns_score``: the
+    joint score enters the loss, with the weight ``training.alpha``. Of scores, some are
+    ``binned_by_components`` rather than along one direction.
     """
 
     family: ClassVar[str]
     trainable: ClassVar[bool] = True
     knows_nuisance: ClassVar[bool] = False
+    parameterized: ClassVar[bool] = False
+    learns_score: ClassVar[bool] = False
+    binned_by_components: ClassVar[bool] = False
 
     name: str
 
@@ -461,6 +474,7 @@ class Sally(Score, frozen=True, kw_only=True, tag="sally"):
     """The score, binned."""
 
     knows_nuisance = True
+    binned_by_components = True
 
 
 class Sallino(Score, frozen=True, kw_only=True, tag="sallino"):
@@ -470,8 +484,7 @@ class Sallino(Score, frozen=True, kw_only=True, tag="sallino"):
 class Parameterized(Trained, frozen=True, kw_only=True):
     """A network that knows parameter points; ``theta0`` are those it learns from."""
 
-    learns_score: ClassVar[bool] = False
-    """Whether the joint score enters the loss, with the weight ``training.alpha``."""
+    parameterized = True
 
     theta0: Thetas
 
