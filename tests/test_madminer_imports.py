@@ -22,6 +22,7 @@ def test_a_module_comes_without_the_rest(module: str, spared: set[str]):
     assert not spared & set(run(script).split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.version_info >= (3, 12), reason="MadMiner alone cannot be imported from Python 3.12 on"
 )
@@ -34,14 +35,20 @@ def test_asked_for_a_name_it_is_the_plain_package():
     "use",
     [
         "import madminer; print(madminer.LHEReader.__module__)",
-        "import madminer.ml; from madminer import lhe; print(lhe.LHEReader.__module__)",
-        "import madminer.limits; print(madminer.LHEReader.__module__)",
+        pytest.param(
+            "import madminer.ml; from madminer import lhe; print(lhe.LHEReader.__module__)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "import madminer.limits; print(madminer.LHEReader.__module__)", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_it_can_be_used_as_ever(use: str):
     assert run(f"import madminer_workflow; {use}") == "madminer.lhe.lhe_reader"
 
 
+@pytest.mark.slow
 def test_classes_are_the_same_before_and_after():
     script = """
 import madminer_workflow

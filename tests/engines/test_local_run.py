@@ -218,7 +218,8 @@ def test_the_whole_workflow_publishes_every_file(whole: Path):
     check_ml(whole)
 
 
-@pytest.mark.parametrize("njobs", [1, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("njobs", [1, 40])
 def test_physics_alone_and_any_number_of_jobs(whole: Path, tmp_path: Path, njobs: int):
     workdir = tmp_path / "workdir"
     yadage_run("physics.yml", workdir, njobs=njobs)
@@ -228,6 +229,7 @@ def test_physics_alone_and_any_number_of_jobs(whole: Path, tmp_path: Path, njobs
     assert (workdir / events).read_bytes() == (whole / events).read_bytes()
 
 
+@pytest.mark.slow
 def test_learning_alone(whole: Path, tmp_path: Path):
     workdir = tmp_path / "workdir"
     yadage_run("ml.yml", workdir, data=whole / "physics/combine/combined_delphes.h5")
@@ -237,6 +239,7 @@ def test_learning_alone(whole: Path, tmp_path: Path):
     assert (workdir / results).read_bytes() == (whole / results).read_bytes()
 
 
+@pytest.mark.slow
 def test_toys_and_observed_data(whole: Path, tmp_path: Path):
     workdir = tmp_path / "workdir"
     events = observed_events(tmp_path / "events.h5", TINY, n=5)

@@ -184,6 +184,7 @@ def test_ctrl_c_and_going_on(tmp_path: Path):
     assert not list((tmp_path / "workdir/physics/generate").glob("*.gz"))
 
 
+@pytest.mark.slow
 def test_one_parameter(tmp_path: Path):
     workdir = tmp_path / "workdir"
     assert run(DATA / "tiny1", workdir, ntrainsamples=1).exit_code == 0
