@@ -24,11 +24,12 @@ from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.problem import Problem, evaluation_settings, pose_problem
+from madminer_workflow.ml.problem import evaluation_settings, pose_problem
 from madminer_workflow.physics import programs
 from madminer_workflow.report.figures import style
 from madminer_workflow.statistics import information
 from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.problem import Problem
 
 INPUTS = Path(__file__).parents[1] / "inputs"
 EVENTS = {"sm": 20000, "w": 4000, "neg_w": 4000, "ww": 4000, "neg_ww": 4000}

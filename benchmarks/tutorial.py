@@ -29,14 +29,15 @@ import yaml
 
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.files import unpack, write_json
-from madminer_workflow.madminer_file import Sample, madminer_shares
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.problem import Problem, evaluation_settings, problem_of, read_data
+from madminer_workflow.ml.problem import evaluation_settings, problem_of, read_data
 from madminer_workflow.ml.sampling import write_member
 from madminer_workflow.ml.training import training
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.information import Information
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.sample import Sample, madminer_shares
 
 REFERENCE = Path(__file__).parents[1] / "inputs" / "wbf" / "input.yml"
 SEEDS = (11, 12, 13)

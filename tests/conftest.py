@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madminer_workflow.madminer_file import Sample, Setup, madminer_shares, read_setup, write_sample
+from madminer_workflow.madminer_file import read_setup, write_sample
+from madminer_workflow.statistics.sample import Sample, madminer_shares
+from madminer_workflow.statistics.setup import Setup
 from tests.support import chain
 from tests.support.paths import DATA
 from tests.support.properties import load_profile

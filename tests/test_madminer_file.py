@@ -12,13 +12,13 @@ from madminer.utils.interfaces.hdf5 import load_events, load_madminer_settings
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import (
-    Setup,
     read_definitions,
     read_report,
     read_sample,
     read_setup,
     write_sample,
 )
+from madminer_workflow.statistics.setup import Setup
 from tests.support.paths import DATA
 
 THETAS = st.lists(st.floats(-20.0, 20.0), min_size=2, max_size=2).map(np.array)

@@ -8,131 +8,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
+from madminer_workflow.statistics.sample import Sample, madminer_shares
+from madminer_workflow.statistics.setup import Setup
 
 REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Parameters, benchmarks and morphing of an analysis, and its nuisance parameters.
-
-    ``benchmarks`` has shape (n_benchmarks, n_parameters), ``components`` (the powers of the
-    parameters in each morphing component) (n_components, n_parameters) and ``morphing_matrix``
-    (n_benchmarks, n_components). These are the physical benchmarks; ``nuisance_benchmarks`` are
-    those of the nuisance parameters, in the order of their weights, all at the parameter point of
-    the benchmark ``reference``.
-    """
-
-    parameters: list[str]
-    benchmark_names: list[str]
-    benchmarks: np.ndarray
-    components: np.ndarray
-    morphing_matrix: np.ndarray
-    reference: str
-    nuisance: list[Nuisance] = field(default_factory=list)
-    nuisance_benchmarks: list[str] = field(default_factory=list)
-
-    def fingerprint(self, observables: Sequence[str] | None = None) -> Fingerprint:
-        """What makes events with this set-up, and with ``observables``, belong to an analysis."""
-        points = map(tuple, self.benchmarks.tolist())
-        return Fingerprint(
-            parameters=tuple(self.parameters),
-            benchmarks=dict(zip(self.benchmark_names, points, strict=True)),
-            nuisance=tuple(self.nuisance),
-            observables=None if observables is None else tuple(observables),
-        )
-
-    def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
-        """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
-
-        ``theta`` has shape (n_parameters,) or (n_thetas, n_parameters); the result
-        (n_benchmarks,) or (n_thetas, n_benchmarks). See MadMiner, arXiv:1907.10621, eq. (9).
-        """
-        theta = np.asarray(theta, dtype=float)
-        monomials = np.prod(theta[..., None, :] ** self.components, axis=-1)
-        return monomials @ self.morphing_matrix.T
-
-    def morphing_gradients(self, theta: np.ndarray) -> np.ndarray:
-        """Derivatives of ``morphing_weights``, shape (..., n_parameters, n_benchmarks).
-
-        ``theta`` has shape (..., n_parameters): one point, or many.
-        """
-        theta = np.asarray(theta, dtype=float)
-        gradients = []
-        for i in range(len(self.parameters)):
-            powers = self.components.copy()
-            factor = powers[:, i].astype(float)
-            powers[:, i] = np.maximum(powers[:, i] - 1, 0)
-            monomials = np.prod(theta[..., None, :] ** powers, axis=-1)
-            gradients.append((factor * monomials) @ self.morphing_matrix.T)
-        return np.stack(gradients, axis=-2)
-
-    def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
-        """The parameter point, shape (n_parameters,), of a benchmark name or of named values.
-
-        Raises InputError for a benchmark or parameters that the analysis does not have.
-        """
-        if not isinstance(point, str):
-            if point.keys() != set(self.parameters):
-                raise InputError(
-                    f"a parameter point has values for {', '.join(point)}; "
-                    f"expected {', '.join(self.parameters)}"
-                )
-            return np.array([float(point[name]) for name in self.parameters])
-        if point not in self.benchmark_names:
-            raise InputError(
-                f"there is no benchmark {point}; expected one of {', '.join(self.benchmark_names)}"
-            )
-        return self.benchmarks[self.benchmark_names.index(point)]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Events: observables (n_events, n_observables) and weights (n_events, n_benchmarks) in pb.
-
-    ``nuisance_weights``, (n_events, n_nuisance_benchmarks), are those at the nuisance benchmarks.
-    Weights have MadMiner's meaning: the events drawn from one benchmark alone integrate to the
-    cross-section. ``shares``, (n_events,), are the factors that make one sample of the union.
-    ``sampling_ids`` holds the index of the benchmark each event was drawn from, -1 for events of
-    processes without morphing; ``generated`` the number of events per benchmark, ``background``
-    the number of events of the latter kind.
-    """
-
-    observables: list[str]
-    observations: np.ndarray
-    weights: np.ndarray
-    nuisance_weights: np.ndarray
-    shares: np.ndarray
-    sampling_ids: np.ndarray
-    generated: np.ndarray
-    background: int
-
-
-def event_counts(sampling_ids: np.ndarray, setup: Setup) -> tuple[np.ndarray, int]:
-    """Numbers of events drawn from each benchmark, (n_benchmarks,), and of background events."""
-    signal = sampling_ids >= 0
-    counts = np.bincount(sampling_ids[signal], minlength=len(setup.benchmark_names))
-    return counts, int(np.sum(~signal))
-
-
-def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """The factors MadMiner itself uses to join samples: their fractions of all signal events."""
-    total = max(int(generated.sum()), 1)
-    return np.append(generated / total, 1.0)[sampling_ids]
 
 
 @contextmanager
@@ -217,20 +108,6 @@ def check_setup(path: str | Path, setup: Setup, analysis: Mapping[str, Any]) -> 
                 f"{', '.join(f'{value:g}' for value in setup.theta(name))}; "
                 f"expected {', '.join(f'{value:g}' for value in setup.theta(values))}"
             )
-
-
-def same_setup(one: Setup, other: Setup) -> bool:
-    """Whether parameters, benchmarks, morphing and nuisance parameters are equal."""
-    return (
-        one.parameters == other.parameters
-        and one.benchmark_names == other.benchmark_names
-        and np.array_equal(one.benchmarks, other.benchmarks)
-        and np.array_equal(one.components, other.components)
-        and np.array_equal(one.morphing_matrix, other.morphing_matrix)
-        and one.reference == other.reference
-        and one.nuisance == other.nuisance
-        and one.nuisance_benchmarks == other.nuisance_benchmarks
-    )
 
 
 def read_sample(path: str | Path) -> Sample:

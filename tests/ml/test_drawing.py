@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madminer_workflow.madminer_file import Setup, read_sample
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.methods import drawing
 from madminer_workflow.ml.methods.drawing import draw_at, joint_scores, nowhere_negative
 from madminer_workflow.statistics.events import Events, draw, union
+from madminer_workflow.statistics.setup import Setup
 
 THETAS = np.random.default_rng(2).normal(0.0, 3.0, (70, 2))
 

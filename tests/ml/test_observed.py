@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.observed import check_argument, observe, read_observed
-from madminer_workflow.ml.problem import Problem, pose_problem
+from madminer_workflow.ml.problem import pose_problem
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.results import ObservedData
 from tests.support import learning
 from tests.support.paths import DATA
 
@@ -49,7 +51,7 @@ def test_events_of_an_experiment(problem: Problem, tmp_path: Path) -> None:
     found = observe(str(path), problem)
     assert found is not None
     np.testing.assert_array_equal(found.x, x[:, [2, 0]])
-    assert found.summary() == {"source": "events.h5", "events": 4, "theta": None}
+    assert found.summary() == ObservedData(source="events.h5", events=4, theta=None)
     np.testing.assert_array_equal(found.columns(["x1"]), x[:, [0]])
     check_argument(str(path), ANALYSIS)
 

@@ -17,7 +17,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import write_json
 from madminer_workflow.ml.methods import histogram
 from madminer_workflow.ml.model import write_model
-from madminer_workflow.ml.problem import Problem, pose_problem
+from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.sampling import toy_jobs
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.toys import draw_toys, read_toys, statistics, toy_points, toys
@@ -30,6 +30,7 @@ from madminer_workflow.statistics.coverage import (
     summarise_toys,
 )
 from madminer_workflow.statistics.limits import Grid, make_grid
+from madminer_workflow.statistics.problem import Problem
 from tests.support import learning
 
 AXIS = {"range": [-2.0, 2.0], "resolution": 25}

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from madminer_workflow.cli import main
 from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.madminer_file import Sample, Setup, read_report, read_sample, read_setup
+from madminer_workflow.madminer_file import read_report, read_sample, read_setup
 from madminer_workflow.physics.closure import (
     LARGEST_SHARE,
     MAX_PULL,
@@ -26,6 +26,8 @@ from madminer_workflow.physics.combine import join, order_by_task, read_part
 from madminer_workflow.physics.delphes import delphes
 from madminer_workflow.physics.generate import all_tasks
 from madminer_workflow.physics.pythia import pythia
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 from tests.support.chain import Physics
 
 

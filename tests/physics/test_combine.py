@@ -11,15 +11,11 @@ from madminer.sampling import combine_and_shuffle
 import tests.support.chain
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.madminer_file import (
-    Sample,
-    read_report,
-    read_sample,
-    read_setup,
-)
+from madminer_workflow.madminer_file import read_report, read_sample, read_setup
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.generate import all_tasks, split_into_jobs
+from madminer_workflow.statistics.sample import Sample
 from tests.support.chain import Physics, analysis_file, run_physics, simulate
 from tests.support.paths import DATA
 

@@ -10,8 +10,8 @@ from scipy.stats import chi2
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import read_json
-from madminer_workflow.madminer_file import Setup
 from madminer_workflow.physics.weights import balanced_shares, event_weights, weight_names
+from madminer_workflow.statistics.setup import Setup
 from tests.support.paths import DATA
 
 SCALE = {

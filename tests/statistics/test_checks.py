@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstwobign, norm
 
 from madminer_workflow.files import unpack
-from madminer_workflow.madminer_file import Setup, read_sample, read_setup
+from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.statistics import checks
@@ -36,6 +36,7 @@ from madminer_workflow.statistics.checks.score import (
 from madminer_workflow.statistics.checks.simulation import bins_check, size_check, truth_check
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.results import Check
+from madminer_workflow.statistics.setup import Setup
 from tests.conftest import toy_sample
 from tests.support import learning
 from tests.support.properties import examples

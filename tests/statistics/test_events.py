@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from madminer.sampling import SampleAugmenter, benchmark, morphing_points
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.madminer_file import Setup, read_sample
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.methods import ratio, score
 from madminer_workflow.ml.methods.drawing import joint_ratios, joint_scores
 from madminer_workflow.statistics.events import Events, draw, effective_size, union
+from madminer_workflow.statistics.setup import Setup
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ import pytest
 from madminer.fisherinformation import FisherInformation
 from madminer.ml import ScoreEstimator
 
-from madminer_workflow.madminer_file import Setup, read_sample
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.information import (
     bootstrapped,
@@ -19,6 +18,8 @@ from madminer_workflow.statistics.information import (
     rate,
     truth,
 )
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.setup import Setup
 
 LUMINOSITY = 1e6
 THETA = np.array([0.3, -0.2])

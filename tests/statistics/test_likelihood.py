@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
-from madminer_workflow.madminer_file import Nuisance, Setup, read_sample
-from madminer_workflow.ml.problem import Problem
+from madminer_workflow.analysis.systematics import Nuisance
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.statistics.baselines import (
     rate_log_likelihood,
     truth_log_likelihoods,
@@ -29,6 +29,8 @@ from madminer_workflow.statistics.likelihood import (
 )
 from madminer_workflow.statistics.limits import likelihood_ratio_statistic
 from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.setup import Setup
 from tests.support.properties import examples
 
 THETAS = np.array([[0.0, 0.0], [0.4, -0.3], [-1.0, 0.5]])

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from madminer.limits import AsymptoticLimits
 from madminer.utils import histo
 
-from madminer_workflow.madminer_file import Setup, read_sample
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.methods import histogram
 from madminer_workflow.ml.model import write_model
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
 from madminer_workflow.statistics.events import union
@@ -27,6 +26,8 @@ from madminer_workflow.statistics.limits import (
     peak,
     summarise,
 )
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.setup import Setup
 
 RANGES = {
     "CWL2": {"range": [-2.0, 2.0], "resolution": 9},

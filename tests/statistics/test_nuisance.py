@@ -16,10 +16,9 @@ from madminer.ml import ScoreEstimator
 from madminer_workflow import madminer_fixes
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.madminer_file import Setup, read_sample, read_setup, write_sample
+from madminer_workflow.madminer_file import read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.methods import histogram, score
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.physics.configure import add_nuisance_parameters
@@ -36,6 +35,8 @@ from madminer_workflow.statistics.information import (
     truth,
 )
 from madminer_workflow.statistics.nuisance import response
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.setup import Setup
 from tests.conftest import toy_sample
 from tests.support import learning
 from tests.support.chain import TINY_SYSTEMATICS, Physics

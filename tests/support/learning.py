@@ -10,17 +10,12 @@ import h5py
 import numpy as np
 
 from madminer_workflow.files import read_json, unpack, write_json
-from madminer_workflow.madminer_file import (
-    Sample,
-    madminer_shares,
-    read_sample,
-    read_setup,
-    write_sample,
-)
+from madminer_workflow.madminer_file import read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.sampling import write_member
 from madminer_workflow.ml.training import training
 from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.sample import Sample, madminer_shares
 from tests.support import chain
 from tests.support.synthetic_analysis import write_setup_file
 

@@ -12,13 +12,7 @@ import numpy as np
 
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.madminer_file import (
-    Sample,
-    Setup,
-    madminer_shares,
-    read_setup,
-    write_sample,
-)
+from madminer_workflow.madminer_file import read_setup, write_sample
 from madminer_workflow.ml.problem import evaluation_settings, pose_problem
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
@@ -27,6 +21,8 @@ from madminer_workflow.statistics.limits import (
     summarise_ensemble,
 )
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.sample import Sample, madminer_shares
+from madminer_workflow.statistics.setup import Setup
 
 N_EVENTS = 400
 LEVELS = [0.6827, 0.95]

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import yaml
 
-from madminer_workflow.madminer_file import Sample, Setup, read_sample, write_sample
-from madminer_workflow.ml.problem import Problem
+from madminer_workflow.madminer_file import read_sample, write_sample
 from madminer_workflow.statistics.binning import bin_indices
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.information import Information, of_counts
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 from tests.conftest import toy_sample
 from tests.support.paths import DATA, REPOSITORY
 

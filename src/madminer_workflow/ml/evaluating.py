@@ -14,7 +14,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_product, unpack, write_json
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import METHOD, read_model
-from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
+from madminer_workflow.ml.problem import EVALUATION_KEYS, pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
@@ -28,6 +28,7 @@ from madminer_workflow.statistics.limits import (
     summarise_ensemble,
 )
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check, Limits
 
 Found = TypeVar("Found")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.ml.observed import Observation
 from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.problem import Observation
 
 METHOD = "method.json"
 

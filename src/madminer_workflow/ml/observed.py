@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -15,38 +13,10 @@ from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import draw
-
-if TYPE_CHECKING:
-    from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.problem import Observation, Problem
 
 Point = str | dict[str, float]
 """A benchmark's name, or values of all parameters."""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Observed events: ``x`` has shape (n_events, n_observables).
-
-    ``source`` is what was asked for, ``theta`` the point that pseudo-data were drawn at.
-    """
-
-    observables: list[str]
-    x: np.ndarray
-    source: str
-    theta: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        """Number of events."""
-        return len(self.x)
-
-    def columns(self, names: list[str]) -> np.ndarray:
-        """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return self.x[:, [self.observables.index(name) for name in names]]
-
-    def summary(self) -> dict[str, Any]:
-        """What ``results.json`` says of the data."""
-        theta = None if self.theta is None else self.theta.tolist()
-        return {"source": self.source, "events": len(self), "theta": theta}
 
 
 def observe(value: str | None, problem: Problem) -> Observation | None:

@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.errors import InputError
-from madminer_workflow.madminer_file import (
-    Sample,
-    Setup,
-    check_setup,
-    read_report,
-    read_sample,
-    read_setup,
-)
-from madminer_workflow.ml.observed import Observation, observe
-from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.madminer_file import check_setup, read_report, read_sample, read_setup
+from madminer_workflow.ml.observed import observe
+from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 
 SHARED_KEYS = ("luminosity", "theta_ref", "test_split", "limits")
 EVALUATION_KEYS = (*SHARED_KEYS, "analysis", "fisher_theta", "seed")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The inference problem of one analysis.
-
-    ``everything`` are all events, ``train`` those the models were fitted to and ``test`` the
-    others, which stand for the data; ``luminosity`` is in pb^-1, ``seed`` feeds the bootstrap and
-    pseudo-data; ``observed`` are data, if there are any.
-    """
-
-    setup: Setup
-    everything: Events
-    train: Events
-    test: Events
-    theta_ref: np.ndarray
-    theta_true: np.ndarray
-    fisher_theta: np.ndarray
-    luminosity: float
-    seed: int
-    observed: Observation | None = None
-
-    def samples(self) -> dict[str, Events | Observation]:
-        """The events that methods are asked about, by name."""
-        named: dict[str, Events | Observation] = {"train": self.train, "test": self.test}
-        return named if self.observed is None else {**named, "observed": self.observed}
-
-    def expected_events(self, thetas: np.ndarray) -> np.ndarray:
-        """Expected number of events at one point, or at each of (n_thetas, n_parameters)."""
-        return self.luminosity * self.everything.cross_section(thetas)
-
-    def test_set(self) -> dict[str, np.ndarray]:
-        """Observables of the test events and their weights in pb at ``theta_true``."""
-        return {"x_test": self.test.x, "weights_test": self.test.weights_at(self.theta_true)}
 
 
 def evaluation_settings(analysis: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,8 @@ import numpy as np
 
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import model_settings
-from madminer_workflow.ml.problem import Problem
-from madminer_workflow.statistics.likelihood import DataSets, Density, log_likelihoods
-
-LARGEST_ARRAY = 20_000_000
-"""Numbers in an array of parameter points by events: 160 MB."""
+from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
+from madminer_workflow.statistics.problem import Problem
 
 
 def densities(
@@ -38,12 +35,6 @@ def densities(
                 for each, owner in zip(every, owners, strict=False)
             ],
         )
-
-
-def chunks(thetas: np.ndarray, n_events: int) -> list[np.ndarray]:
-    """``thetas`` in pieces that make arrays with ``n_events`` columns fit into memory."""
-    size = max(1, LARGEST_ARRAY // max(n_events, 1))
-    return np.split(thetas, range(size, len(thetas), size))
 
 
 def scan(

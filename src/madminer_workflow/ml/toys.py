@@ -24,13 +24,14 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_product
 from madminer_workflow.ml.evaluating import unpack_members
 from madminer_workflow.ml.model import model_settings
-from madminer_workflow.ml.problem import EVALUATION_KEYS, Problem, pose_problem
+from madminer_workflow.ml.problem import EVALUATION_KEYS, pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.coverage import ToyPoint, Toys
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.limits import Grid, make_grid, peak, with_nodes
+from madminer_workflow.statistics.problem import Problem
 
 JOB_KEYS = ("job", "njobs")
 

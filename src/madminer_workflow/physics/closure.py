@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.analysis.types import CLOSURE_POINT
-from madminer_workflow.madminer_file import Sample, Setup
 from madminer_workflow.physics.generate import held_out_point
 from madminer_workflow.physics.weights import balanced_shares
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 
 MAX_PULL = 5.0
 """With about a dozen checks a run, chance exceeds 5 standard deviations once in 140 000 runs."""

@@ -13,20 +13,18 @@ import numpy as np
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import write_json
 from madminer_workflow.madminer_file import (
-    Sample,
-    Setup,
     check_setup,
-    event_counts,
     read_definitions,
     read_report,
     read_sample,
     read_setup,
-    same_setup,
     write_sample,
 )
 from madminer_workflow.physics.closure import check_closure
 from madminer_workflow.physics.generate import all_tasks, read_generation
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.sample import Sample, event_counts
+from madminer_workflow.statistics.setup import Setup, same_setup
 
 
 def combine(config: Path, generation_file: Path, data: Sequence[Path], output: Path) -> None:

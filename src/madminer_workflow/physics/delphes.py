@@ -11,7 +11,7 @@ import numpy as np
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, read_product, unpack
-from madminer_workflow.madminer_file import Sample, Setup, event_counts, read_setup, write_sample
+from madminer_workflow.madminer_file import read_setup, write_sample
 from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.generate import benchmark_values
 from madminer_workflow.physics.programs import log_end
@@ -23,6 +23,8 @@ from madminer_workflow.physics.reconstruction import (
 )
 from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.sample import Sample, event_counts
+from madminer_workflow.statistics.setup import Setup
 
 BACKGROUND = -1
 """MadMiner's sampling id of events whose weights do not depend on the parameters."""

@@ -11,10 +11,11 @@ import numpy as np
 from madminer_workflow.analysis.types import CLOSURE_POINT
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, read_product, unpack, write_json
-from madminer_workflow.madminer_file import Setup, check_setup, read_setup
+from madminer_workflow.madminer_file import check_setup, read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.shower.card import read_card
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.setup import Setup
 
 BLOCK = 1000
 """Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from madminer_workflow.analysis.systematics import nuisance_parameters, weight_variations
 from madminer_workflow.errors import StepError
-from madminer_workflow.madminer_file import Setup
+from madminer_workflow.statistics.setup import Setup
 
 LARGEST_FRACTION_FLIPPED = 0.01
 """Of events whose varied weight has another sign; learning ignores the variation of these."""

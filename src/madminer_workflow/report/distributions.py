@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.problem import Problem
+from madminer_workflow.statistics.problem import Problem
 
 HISTOGRAM_BINS = 30
 

@@ -17,7 +17,6 @@ from madminer_workflow.files import atomic_path, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_report
 from madminer_workflow.ml.evaluating import ARRAYS, RESULTS
 from madminer_workflow.ml.problem import (
-    Problem,
     check_same_analysis,
     evaluation_settings,
     problem_of,
@@ -28,6 +27,8 @@ from madminer_workflow.report import page as report
 from madminer_workflow.report.drawing import draw_all
 from madminer_workflow.report.summary import Result, summarise_all
 from madminer_workflow.statistics.limits import Grid, make_grid
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.problem import Problem
 
 
 def plotting(
@@ -116,7 +117,7 @@ def check_result(
         difference = f"the method {name} has other settings now"
     elif not np.array_equal(arrays["thetas"], grid.thetas()):
         difference = "the limits grid is another one now"
-    elif summary.get("observation") != (problem.observed and problem.observed.summary()):
+    elif summary.get("observation") != (problem.observed and plain(problem.observed.summary())):
         difference = "it was evaluated for other observed data"
     elif not np.isclose(summary["expected_events"], expected, rtol=1e-9):
         difference = (

@@ -17,7 +17,6 @@ from madminer_workflow import __version__
 from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.ml.evaluating import PREFIXES
 from madminer_workflow.ml.model import reference
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.ml.toys import MethodToys
 from madminer_workflow.report import uncertainties, verdict
 from madminer_workflow.report.distributions import summarise_observables
@@ -28,6 +27,7 @@ from madminer_workflow.statistics.information import Information, standard_devia
 from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.versions import versions
 
 FB_PER_PB = 1000.0

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.madminer_file import Setup
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.information import Profiled, profile, standard_deviations
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.setup import Setup
 
 SHAPE_METHODS = ("histogram", "sally")
 """Methods that know how nuisance parameters change shapes; the others see the rate change only."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from madminer_workflow.ml.problem import Problem
-from madminer_workflow.ml.scan import chunks
-from madminer_workflow.statistics.likelihood import DataSets, Density, log_likelihoods
+from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
+from madminer_workflow.statistics.problem import Problem
 
 
 def truth_density(problem: Problem, thetas: np.ndarray) -> Density:
@@ -31,7 +30,9 @@ def rate_density(problem: Problem, thetas: np.ndarray) -> Density:
     """One cell for all events: only their number counts."""
     return Density(
         log_p=np.zeros((len(thetas), 1)),
-        cells={name: np.zeros(len(each), dtype=int) for name, each in problem.samples().items()},
+        cells={
+            name: np.zeros(len(events), dtype=int) for name, events in problem.samples().items()
+        },
     )
 
 
@@ -41,11 +42,11 @@ def truth_log_likelihoods(
     """The ceiling's log likelihoods by kind, (n_sets, n_thetas), of data made of test events."""
     # Profiling makes arrays with a number per event, parameter point and nuisance parameter.
     size = len(problem.test) * (1 + 4 * len(problem.setup.nuisance))
-    found = [
+    pieces = [
         log_likelihoods(truth_density(problem, chunk), data, problem, chunk, profiled)
         for chunk in chunks(thetas, size)
     ]
-    return {kind: np.concatenate([each[kind] for each in found], axis=1) for kind in found[0]}
+    return {kind: np.concatenate([piece[kind] for piece in pieces], axis=1) for kind in pieces[0]}
 
 
 def rate_log_likelihood(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from madminer_workflow.madminer_file import Setup
+from madminer_workflow.statistics.setup import Setup
 
 
 def quantile_edges(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.madminer_file import Sample, Setup
 from madminer_workflow.statistics.nuisance import response
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics import nuisance
+from madminer_workflow.statistics.problem import Problem
 
 KINDS = ("shape", "rate_and_shape")
 
 STEPS = 50
 LARGEST_STEP = 1.0
 PRECISION = 1e-6
+
+LARGEST_ARRAY = 2_000_000
+"""Numbers in an array of parameter points by events, 16 MB: larger ones are slower."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,15 @@ def log_likelihoods(
         "shape": shape + _gains(n, rates, density.response, data.auxiliary, False),
         "rate_and_shape": both + _gains(n, rates, density.response, data.auxiliary, True),
     }
+
+
+def chunks(thetas: np.ndarray, n_events: int) -> list[np.ndarray]:
+    """``thetas`` in pieces whose arrays, with ``n_events`` columns, have ``LARGEST_ARRAY`` numbers.
+
+    A piece has one point at least.
+    """
+    size = max(1, LARGEST_ARRAY // max(n_events, 1))
+    return np.split(thetas, range(size, len(thetas), size))
 
 
 def rate_response(problem: Problem, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

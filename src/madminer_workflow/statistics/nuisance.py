@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.madminer_file import Sample, Setup
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 
 if TYPE_CHECKING:
     from madminer_workflow.statistics.events import Events

@@ -24,6 +24,14 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """Base of all."""
 
 
+class ObservedData(Result, frozen=True, kw_only=True):
+    """Where observed events come from, how many there are, and where pseudo-data were drawn."""
+
+    source: str
+    events: int
+    theta: list[float] | None
+
+
 class Limits(Result, frozen=True, kw_only=True):
     """Limits from one likelihood on the grid.
 

@@ -31,9 +31,9 @@ from madminer_workflow.ml.methods.unbinned import (
 )
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.problem import Problem
 
 __all__ = [
     "density",

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.binning import (
     bin_indices,
@@ -22,6 +21,7 @@ from madminer_workflow.statistics.checks.simulation import bins_check
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 MODEL = "histogram.npz"

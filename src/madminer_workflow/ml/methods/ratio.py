@@ -35,10 +35,10 @@ from madminer_workflow.ml.methods.unbinned import (
 )
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, reference
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.problem import Problem
 
 __all__ = [
     "density",

@@ -20,8 +20,6 @@ from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.ml.model import model_inputs, model_settings
-from madminer_workflow.ml.observed import Observation
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
@@ -35,6 +33,7 @@ from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.problem import Observation, Problem
 from madminer_workflow.statistics.results import Check
 
 NUISANCE_SCALES = "nuisance_scales.npy"

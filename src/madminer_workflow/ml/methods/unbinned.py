@@ -13,12 +13,11 @@ import numpy as np
 
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.model import model_inputs, model_settings, reference
-from madminer_workflow.ml.observed import Observation
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.problem import Observation, Problem
 from madminer_workflow.statistics.results import Check
 
 

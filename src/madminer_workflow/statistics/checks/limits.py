@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.problem import Problem
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check
 from madminer_workflow.statistics.checks.simulation import size_check
 from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Check, Intervals, Limits
 

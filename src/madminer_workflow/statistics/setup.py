@@ -1,0 +1,100 @@
+"""Parameters, benchmarks and morphing: how cross-sections depend on the theory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from madminer_workflow.analysis.fingerprint import Fingerprint
+from madminer_workflow.analysis.systematics import Nuisance
+from madminer_workflow.errors import InputError
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Parameters, benchmarks and morphing of an analysis, and its nuisance parameters.
+
+    ``benchmarks`` has shape (n_benchmarks, n_parameters), ``components`` (the powers of the
+    parameters in each morphing component) (n_components, n_parameters) and ``morphing_matrix``
+    (n_benchmarks, n_components). These are the physical benchmarks; ``nuisance_benchmarks`` are
+    those of the nuisance parameters, in the order of their weights, all at the parameter point of
+    the benchmark ``reference``.
+    """
+
+    parameters: list[str]
+    benchmark_names: list[str]
+    benchmarks: np.ndarray
+    components: np.ndarray
+    morphing_matrix: np.ndarray
+    reference: str
+    nuisance: list[Nuisance] = field(default_factory=list)
+    nuisance_benchmarks: list[str] = field(default_factory=list)
+
+    def fingerprint(self, observables: Sequence[str] | None = None) -> Fingerprint:
+        """What makes events with this set-up, and with ``observables``, belong to an analysis."""
+        points = map(tuple, self.benchmarks.tolist())
+        return Fingerprint(
+            parameters=tuple(self.parameters),
+            benchmarks=dict(zip(self.benchmark_names, points, strict=True)),
+            nuisance=tuple(self.nuisance),
+            observables=None if observables is None else tuple(observables),
+        )
+
+    def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
+        """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
+
+        ``theta`` has shape (n_parameters,) or (n_thetas, n_parameters); the result
+        (n_benchmarks,) or (n_thetas, n_benchmarks). See MadMiner, arXiv:1907.10621, eq. (9).
+        """
+        theta = np.asarray(theta, dtype=float)
+        monomials = np.prod(theta[..., None, :] ** self.components, axis=-1)
+        return monomials @ self.morphing_matrix.T
+
+    def morphing_gradients(self, theta: np.ndarray) -> np.ndarray:
+        """Derivatives of ``morphing_weights``, shape (..., n_parameters, n_benchmarks).
+
+        ``theta`` has shape (..., n_parameters): one point, or many.
+        """
+        theta = np.asarray(theta, dtype=float)
+        gradients = []
+        for i in range(len(self.parameters)):
+            powers = self.components.copy()
+            factor = powers[:, i].astype(float)
+            powers[:, i] = np.maximum(powers[:, i] - 1, 0)
+            monomials = np.prod(theta[..., None, :] ** powers, axis=-1)
+            gradients.append((factor * monomials) @ self.morphing_matrix.T)
+        return np.stack(gradients, axis=-2)
+
+    def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
+        """The parameter point, shape (n_parameters,), of a benchmark name or of named values.
+
+        Raises InputError for a benchmark or parameters that the analysis does not have.
+        """
+        if not isinstance(point, str):
+            if point.keys() != set(self.parameters):
+                raise InputError(
+                    f"a parameter point has values for {', '.join(point)}; "
+                    f"expected {', '.join(self.parameters)}"
+                )
+            return np.array([float(point[name]) for name in self.parameters])
+        if point not in self.benchmark_names:
+            raise InputError(
+                f"there is no benchmark {point}; expected one of {', '.join(self.benchmark_names)}"
+            )
+        return self.benchmarks[self.benchmark_names.index(point)]
+
+
+def same_setup(one: Setup, other: Setup) -> bool:
+    """Whether parameters, benchmarks, morphing and nuisance parameters are equal."""
+    return (
+        one.parameters == other.parameters
+        and one.benchmark_names == other.benchmark_names
+        and np.array_equal(one.benchmarks, other.benchmarks)
+        and np.array_equal(one.components, other.components)
+        and np.array_equal(one.morphing_matrix, other.morphing_matrix)
+        and one.reference == other.reference
+        and one.nuisance == other.nuisance
+        and one.nuisance_benchmarks == other.nuisance_benchmarks
+    )
