@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -27,11 +29,13 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, unpack, write_json
 from madminer_workflow.ml.training import read_samples
 from madminer_workflow.ml.validation_loss import validation_loss
-from madminer_workflow.sweep import batches, run_sweep, trials
-from madminer_workflow.sweep.outcome import ranked
+from madminer_workflow.sweep import trials
 from madminer_workflow.sweep.place import Place
-from madminer_workflow.sweep.plan import Axis, Plan, read_plan
-from madminer_workflow.sweep.search import propose
+from madminer_workflow.sweep.plan import Axis, Plan, Values, read_plan
+from madminer_workflow.sweep.results import TrialResult, ranked, read_results
+from madminer_workflow.sweep.run import run_sweep
+from madminer_workflow.sweep.search import batches, propose
+from madminer_workflow.sweep.workers import Workers
 from tests.support import learning
 from tests.support.paths import REPOSITORY
 
@@ -72,14 +76,21 @@ def plan_of(folder: Path, **changes: Any) -> Plan:
     return read_plan(sweep_file(folder, "plan", **changes))
 
 
-def records(workdir: Path) -> list[dict[str, Any]]:
+def records(workdir: Path) -> list[TrialResult]:
     """What is known of the trials, without how long they took."""
-    files = sorted((workdir / "trials").glob("*.json"), key=lambda file: int(file.stem))
-    found = [read_json(file) for file in files]
     return [
-        {key: value for key, value in record.items() if not key.startswith("seconds")}
-        for record in found
+        msgspec.structs.replace(result, seconds=0.0, seconds_training=None)
+        for result in read_results(workdir).values()
     ]
+
+
+def ended(
+    number: int, loss: float | None, believed: bool = False, values: Values | None = None
+) -> TrialResult:
+    """How a made-up trial ended."""
+    return TrialResult(
+        number=number, values=values or {}, loss=loss, believed=believed, reason="", seconds=0.0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -201,43 +212,45 @@ def quadratic(values: dict[str, Any]) -> float:
     return float(distance**2 + 0.1 * len(values["network.n_hidden"] * 2) % 4)
 
 
-def search(plan: Plan, known: dict[int, Any], stop: int | None = None, seed: int = 0) -> None:
+def search(
+    plan: Plan, known: dict[int, TrialResult], stop: int | None = None, seed: int = 0
+) -> None:
     """Search with a made-up loss, trials of a batch ending in any order; ``stop`` is a kill."""
     order = random.Random(seed)
-    for batch in batches(plan, Place(Path("data"), Path("work")), known):
+    for batch in batches(plan, known):
         order.shuffle(batch)
-        for _, (_, _, number, values) in batch:
+        for number, values in batch:
             if stop is not None and len(known) == stop:
                 return
             loss = None if number == 2 else quadratic(values)
-            known[number] = {"number": number, "values": values, "loss": loss}
+            known[number] = ended(number, loss, values=values)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_search_goes_on_as_if_it_had_not_been_interrupted(folder: Path, workers: int) -> None:
     plan = plan_of(folder, n_trials=14, workers=workers)
-    whole: dict[int, Any] = {}
+    whole: dict[int, TrialResult] = {}
     search(plan, whole)
     assert sorted(whole) == list(range(14))
     for stop in (0, 1, 4, 5, 11, 13):
-        known: dict[int, Any] = {}
+        known: dict[int, TrialResult] = {}
         # With fewer trials wanted at first.
         search(replace(plan, n_trials=12), known, stop, seed=stop)
         search(plan, known, seed=7)
         assert known == whole, stop
-    other: dict[int, Any] = {}
+    other: dict[int, TrialResult] = {}
     search(replace(plan, seed=2), other)
     assert other != whole
 
 
 def test_the_search_finds_the_minimum(folder: Path) -> None:
     plan = plan_of(folder, n_trials=40)
-    known: dict[int, Any] = {}
+    known: dict[int, TrialResult] = {}
     search(plan, known)
-    best = min((r for r in known.values() if r["loss"] is not None), key=lambda r: r["loss"])
-    assert best["values"]["training.initial_lr"] == pytest.approx(3e-3, rel=0.15)
-    later = [known[number]["values"]["training.initial_lr"] for number in range(25, 40)]
-    early = [known[number]["values"]["training.initial_lr"] for number in range(10)]
+    best = ranked(known.values())[0]
+    assert best.values["training.initial_lr"] == pytest.approx(3e-3, rel=0.15)
+    later = [known[number].values["training.initial_lr"] for number in range(25, 40)]
+    early = [known[number].values["training.initial_lr"] for number in range(10)]
     assert np.std(np.log(later)) < np.std(np.log(early))
 
 
@@ -251,6 +264,24 @@ def test_values_are_short_and_inside_their_range(folder: Path) -> None:
         assert len(f"{value:e}".split("e")[0].rstrip("0")) <= 5
 
 
+# Workers
+
+
+def test_a_worker_that_ends_is_told_with_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "workers.log"
+    before = active_children()
+    with Workers(1, log) as workers:
+        with pytest.raises(StepError, match=r"samples_in ended unexpectedly .*see workers.log"):
+            list(workers.run("samples_in", [()]))
+        assert "Traceback" in log.read_text()
+        [worker] = [child for child in active_children() if child not in before]
+        worker.kill()
+        worker.join()
+        with pytest.raises(StepError, match=rf"ended unexpectedly \(most often.*see {log}"):
+            list(workers.run("samples_in", [()]))
+    assert active_children() == before
+
+
 # Trials
 
 
@@ -262,7 +293,7 @@ def place(folder: Path, toy_file: Path) -> Place:
     return place
 
 
-def run(folder: Path, place: Place, values: dict[str, Any], number: int = 0) -> dict[str, Any]:
+def run(folder: Path, place: Place, values: dict[str, Any], number: int = 0) -> TrialResult:
     plan = plan_of(folder, method="alices", space={"training.initial_lr": LR})
     shutil.rmtree(place.trial(number), ignore_errors=True)
     return trials.run_trial(plan, place, number, values)
@@ -285,7 +316,7 @@ def test_the_loss_is_that_of_the_training_where_that_can_be_compared(
     model = note(place, 0, tmp_path / "model")
     assert model["settings"]["training"]["initial_lr"] == 0.005
     # Batches of 100 of 1000 events: their mean is that of the events.
-    assert record["loss"] == pytest.approx(min(model["losses"]["validation"]), rel=1e-4)
+    assert record.loss == pytest.approx(min(model["losses"]["validation"]), rel=1e-4)
 
 
 def test_the_loss_is_the_same_function_whatever_the_settings(
@@ -294,12 +325,12 @@ def test_the_loss_is_the_same_function_whatever_the_settings(
     base = run(folder, place, {"training.initial_lr": 0.005})
     heavy = run(folder, place, {"training.initial_lr": 0.005, "training.alpha": 50.0}, 1)
     own = min(note(place, 1, tmp_path / "model")["losses"]["validation"])
-    assert own > 1.2 * base["loss"]
-    assert heavy["loss"] == pytest.approx(base["loss"], rel=0.05)
+    assert own > 1.2 * base.loss
+    assert heavy.loss == pytest.approx(base.loss, rel=0.05)
     # On the very same events, also if training saw others.
     few = run(folder, place, {"training.initial_lr": 0.005, "n_samples": 1000}, 2)
     assert note(place, 2, tmp_path / "few")["settings"]["n_samples"] == 1000
-    assert few["loss"] == pytest.approx(base["loss"], rel=0.05) and few["loss"] != base["loss"]
+    assert few.loss == pytest.approx(base.loss, rel=0.05) and few.loss != base.loss
 
 
 def test_samples_are_shared_only_where_they_are_the_same(
@@ -309,10 +340,10 @@ def test_samples_are_shared_only_where_they_are_the_same(
     before = {path: path.stat().st_mtime_ns for path in place.reference.rglob("*")}
     # All observables by name: drawn anew, with the same numbers.
     again = run(folder, place, {"training.initial_lr": 0.005, "features": ["x0", "x1"]}, 3)
-    assert again["loss"] == base["loss"]
+    assert again.loss == base.loss
     swapped = run(folder, place, {"training.initial_lr": 0.005, "features": ["x1", "x0"]}, 4)
     one = run(folder, place, {"training.initial_lr": 0.005, "features": ["x1"]}, 5)
-    assert len({one["loss"], base["loss"], swapped["loss"]}) == 3
+    assert len({one.loss, base.loss, swapped.loss}) == 3
     assert {path: path.stat().st_mtime_ns for path in place.reference.rglob("*")} == before
     assert not list(place.workdir.glob(".trial*"))
 
@@ -325,30 +356,30 @@ def test_the_loss_of_a_network_that_sees_one_observable(
     trials.prepare(plan, place)
     record = trials.run_trial(plan, place, 0, {"training.initial_lr": 0.005})
     model = note(place, 0, tmp_path / "model")
-    assert record["loss"] == pytest.approx(min(model["losses"]["validation"]), rel=1e-4)
+    assert record.loss == pytest.approx(min(model["losses"]["validation"]), rel=1e-4)
     [samples] = trials.samples_in(place.reference, plan)
     arrays = read_samples(samples)[1]
     assert arrays["x_val"].shape[1] == 2
     arrays["x_val"] = arrays["x_val"][:, ::-1]
-    assert validation_loss(tmp_path / "model", arrays, plan.settings) > record["loss"]
+    assert validation_loss(tmp_path / "model", arrays, plan.settings) > record.loss
 
 
 def test_a_trial_that_diverges_has_failed_and_leaves_nothing(folder: Path, place: Place) -> None:
     record = run(folder, place, {"training.initial_lr": 1e30}, 6)
-    assert record["loss"] is None and not record["believed"]
-    assert "lower initial_lr" in record["reason"]
+    assert record.loss is None and not record.believed
+    assert "lower initial_lr" in record.reason
     assert not place.trial(6).exists()
 
 
 def test_the_best_is_believed_if_any_is() -> None:
     found = [
-        {"number": 0, "loss": 1.0, "believed": False},
-        {"number": 1, "loss": None, "believed": False},
-        {"number": 2, "loss": 3.0, "believed": True},
-        {"number": 3, "loss": 2.0, "believed": True},
-        {"number": 4, "loss": 2.0, "believed": True},
+        ended(0, 1.0),
+        ended(1, None),
+        ended(2, 3.0, believed=True),
+        ended(3, 2.0, believed=True),
+        ended(4, 2.0, believed=True),
     ]
-    assert [record["number"] for record in ranked(found)] == [3, 4, 2, 0]
+    assert [result.number for result in ranked(found)] == [3, 4, 2, 0]
 
 
 # Whole sweeps
@@ -357,9 +388,9 @@ def test_the_best_is_believed_if_any_is() -> None:
 def test_what_a_sweep_leaves(folder: Path, finished: Path) -> None:
     best = read_json(finished / "best.json")
     known = records(finished)
-    assert [record["number"] for record in known] == [0, 1, 2, 3]
+    assert [record.number for record in known] == [0, 1, 2, 3]
     chosen = ranked(known)[0]
-    assert best["trial"] == chosen["number"] and best["validation_loss"] == chosen["loss"]
+    assert best["trial"] == chosen.number and best["validation_loss"] == chosen.loss
     # What it says can be given to run, and is what the trial had.
     analysis = change_methods(load_analysis(folder / "input.yml", cards=False), best["set"])
     assert analysis["ml"]["methods"][0] == best["method"]
@@ -368,7 +399,7 @@ def test_what_a_sweep_leaves(folder: Path, finished: Path) -> None:
     shutil.rmtree(finished / "x")
     with (finished / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["validation_loss"]) for row in rows] == [record["loss"] for record in known]
+    assert [float(row["validation_loss"]) for row in rows] == [record.loss for record in known]
     assert rows[0]["network.n_hidden"] in ("[8]", "[10,10]")
     plots = {path.name for path in (finished / "plots").iterdir()}
     assert plots == {
@@ -390,15 +421,13 @@ def test_a_sweep_in_mlflow(folder: Path, finished: Path) -> None:
     names = {each.info.run_name: each for each in runs if above[each.info.run_id] == own}
     assert set(names) == {f"trial_{number}" for number in range(4)}
     for record in records(finished):
-        trial = names[f"trial_{record['number']}"]
-        assert trial.data.metrics["validation_loss"] == record["loss"]
-        assert trial.data.params["training.initial_lr"] == str(
-            record["values"]["training.initial_lr"]
-        )
+        trial = names[f"trial_{record.number}"]
+        assert trial.data.metrics["validation_loss"] == record.loss
+        assert trial.data.params["training.initial_lr"] == str(record.values["training.initial_lr"])
         [member] = [e for e in runs if above[e.info.run_id] == trial]
         assert member.info.run_name == "sally_0"
         losses = client.get_metric_history(member.info.run_id, "loss_val")
-        assert len(losses) == record["values"]["training.n_epochs"]
+        assert len(losses) == record.values["training.n_epochs"]
     history = client.get_metric_history(own.info.run_id, "validation_loss")
     assert sorted(each.step for each in history) == [0, 1, 2, 3]
     files = {each.path for each in client.list_artifacts(own.info.run_id)}
@@ -416,7 +445,7 @@ def test_a_finished_sweep_is_not_run_again(
     def no_workers(*_: Any) -> None:
         raise AssertionError("nothing is to be done")
 
-    monkeypatch.setattr("madminer_workflow.sweep.Workers", no_workers)
+    monkeypatch.setattr("madminer_workflow.sweep.run.Workers", no_workers)
     before = (finished / "best.json").read_bytes()
     run_sweep(sweep_file(folder), toy_file, finished)
     assert (finished / "best.json").read_bytes() == before
@@ -508,7 +537,7 @@ def test_a_sweep_without_believed_trials_says_so(
     )
     assert result.returncode == 0
     assert "warning: no trial passes its diagnostics" in result.stderr
-    lowest = min(records(finished), key=lambda record: record["loss"])["number"]
+    lowest = min(records(finished), key=lambda record: record.loss or 0.0).number
     assert f"Best: trial {lowest}," in result.stdout
     assert "--set 'sally.training.initial_lr=" in result.stdout
     assert json.loads((workdir / "best.json").read_text())["believed"] is False
@@ -533,7 +562,7 @@ def test_two_workers_more_trials_and_data_of_another_analysis(
     with pytest.raises(InputError, match="the data differ"):
         run_sweep(three, toy_file, tmp_path / "work")
     run_sweep(three, toy_file, tmp_path / "work", fresh=True)
-    assert all(len(record["losses"]) == 2 for record in records(tmp_path / "work"))
+    assert all(len(record.losses) == 2 for record in records(tmp_path / "work"))
     four = sweep_file(folder, "four", n_trials=4, **changes)
     run_sweep(four, toy_file, tmp_path / "work")
     run_sweep(four, toy_file, tmp_path / "whole")

@@ -52,16 +52,16 @@ def sweep(
     whose diagnostics pass. The same command goes on with a sweep that was interrupted. Writes
     best.json, trials.csv and plots/.
     """
-    from madminer_workflow.sweep import run_sweep
+    from madminer_workflow.sweep.run import run_sweep
 
     workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
     try:
         best = run_sweep(file, data, workdir, fresh, tracking_uri)
     except KeyboardInterrupt:
         sys.exit(130)
-    if not best["believed"]:
-        warn(f"no trial passes its diagnostics; the best of them all: {best['reason']}")
-    click.echo(f"Best: trial {best['trial']}, validation loss {best['validation_loss']:.6g}")
-    changes = " ".join(best["set"])
-    click.echo(f"Use it: madminer-workflow run {best['analysis']} --set '{changes}'")
+    if not best.believed:
+        warn(f"no trial passes its diagnostics; the best of them all: {best.reason}")
+    click.echo(f"Best: trial {best.trial}, validation loss {best.validation_loss:.6g}")
+    changes = " ".join(best.changes)
+    click.echo(f"Use it: madminer-workflow run {best.analysis} --set '{changes}'")
     click.echo(f"Settings and more: {workdir / 'best.json'}, trials.csv, plots")

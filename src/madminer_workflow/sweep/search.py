@@ -1,7 +1,8 @@
 """Which values a trial tries: Optuna's sampler, with no state but what the past trials were.
 
 A trial's values follow from its number, the seed of the search and the trials before it. So a sweep
-that was interrupted goes on as if it had not been.
+that was interrupted goes on as if it had not been. (A study in one of Optuna's storages does not:
+the trial that was running stays so, and samplers keep the state of their random numbers in memory.)
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.sweep.plan import Axis, Values
+from madminer_workflow.sweep.plan import Axis, Plan, Values
+from madminer_workflow.sweep.results import TrialResult
 
 # Optuna is imported only where trials are proposed.
 if TYPE_CHECKING:
@@ -22,12 +24,35 @@ if TYPE_CHECKING:
 DIGITS = 4
 """Significant digits of the numbers that are tried: more would only be hard to read."""
 
-Past = tuple[Values, float]
-"""A trial that has ended: its values and its loss, infinite if it failed."""
+
+def batches(plan: Plan, results: Mapping[int, TrialResult]) -> Iterator[list[tuple[int, Values]]]:
+    """Numbers and values of the trials to run, as many at a time as there are workers.
+
+    ``results`` are to be completed from batch to batch. All trials of a batch are proposed from
+    those before it, so that they do not depend on which of them ends first.
+    """
+    for first in range(0, plan.n_trials, plan.workers):
+        numbers = range(first, min(first + plan.workers, plan.n_trials))
+        if all(number in results for number in numbers):
+            continue
+        past = [results[number] for number in range(first)]
+        pending: list[Values] = []
+        batch: list[tuple[int, Values]] = []
+        for number in numbers:
+            if number in results:
+                pending.append(results[number].values)
+                continue
+            pending.append(propose(plan.space, plan.seed, number, past, pending))
+            batch.append((number, pending[-1]))
+        yield batch
 
 
 def propose(
-    space: Sequence[Axis], seed: int, number: int, past: Sequence[Past], pending: Sequence[Values]
+    space: Sequence[Axis],
+    seed: int,
+    number: int,
+    past: Sequence[TrialResult],
+    pending: Sequence[Values],
 ) -> Values:
     """The values that trial ``number`` is to try.
 
@@ -46,8 +71,10 @@ def propose(
             seed=derive_seed(seed, "trial", number), constant_liar=True
         )
     study = optuna.create_study(sampler=sampler)
-    for values, loss in past:
-        params = _params(space, values)
+    for trial in past:
+        # A failure is as bad as can be.
+        loss = math.inf if trial.loss is None else trial.loss
+        params = _params(space, trial.values)
         study.add_trial(create_trial(params=params, distributions=distributions, value=loss))
     for values in pending:
         params = _params(space, values)
@@ -91,11 +118,3 @@ def _values(space: Sequence[Axis], params: Mapping[str, Any]) -> Values:
             rounded = float(f"{value:.{DIGITS}g}")
             values[axis.key] = min(max(rounded, axis.low), axis.high)
     return values
-
-
-def past_of(records: Sequence[Mapping[str, Any]]) -> list[Past]:
-    """What ``propose`` wants to know of the records of trials."""
-    return [
-        (record["values"], math.inf if record["loss"] is None else record["loss"])
-        for record in records
-    ]

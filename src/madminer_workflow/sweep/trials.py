@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
+
 from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import atomic_path, member_of, unpack, write_json
@@ -25,6 +27,7 @@ from madminer_workflow.report.verdict import reason
 from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
+from madminer_workflow.sweep.results import TrialResult
 from madminer_workflow.tracking import products
 from madminer_workflow.tracking.journal import Journal
 
@@ -51,37 +54,36 @@ def draw(plan: Plan, place: Place, settings: Settings, directory: Path) -> None:
 
 def samples_in(directory: Path, plan: Plan) -> list[Path]:
     """The samples of all members in a directory that ``draw`` made."""
-    name = plan.settings["name"]
+    name = plan.method_name
     return [
         directory / name / f"Samples_{name}_{member}.npz" for member in range(plan.ntrainsamples)
     ]
 
 
-def run_trial(plan: Plan, place: Place, number: int, values: Values) -> dict[str, Any]:
-    """Run a trial and return its record; its products are kept in ``place.trial(number)``.
+def run_trial(plan: Plan, place: Place, number: int, values: Values) -> TrialResult:
+    """Run a trial and tell how it ended; its products are kept in ``place.trial(number)``.
 
     A training that diverges, or settings that do not go together, make it fail, which is a result
     like any other: its loss is None.
     """
     started = time.monotonic()
-    record: dict[str, Any] = {"number": number, "values": values, "loss": None, "believed": False}
     try:
         with (
             recorded(place, "trial", [f"trial_{number}"], shared=True) as journal,
             atomic_path(place.trial(number)) as product,
         ):
-            record |= _results(plan, place, number, values, product)
+            result = _result(plan, place, number, values, product)
             if journal:
                 products.evaluated(product, journal)
-                journal.metrics({"validation_loss": record["loss"]})
+                journal.metrics({"validation_loss": result.loss})
     except (InputError, StepError) as error:
-        record["reason"] = str(error)
-    return record | {"seconds": round(time.monotonic() - started, 3)}
+        result = TrialResult(
+            number=number, values=values, loss=None, believed=False, reason=str(error), seconds=0.0
+        )
+    return msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
 
 
-def _results(
-    plan: Plan, place: Place, number: int, values: Values, product: Path
-) -> dict[str, Any]:
+def _result(plan: Plan, place: Place, number: int, values: Values, product: Path) -> TrialResult:
     settings = plan.settings_of(values)
     changes = [
         f"{key}={json.dumps(value)}"
@@ -94,7 +96,7 @@ def _results(
             _train(place, number, samples, changes, product / f"training_{member}")
             for member, samples in enumerate(_samples(plan, place, settings, Path(scratch)))
         ]
-        seconds = time.monotonic() - started
+        seconds_training = time.monotonic() - started
         evaluating(place.evaluation, place.data, models, product)
         losses = [
             _loss(plan, samples, model, Path(scratch) / model.parent.name)
@@ -103,13 +105,16 @@ def _results(
     if not all(map(math.isfinite, losses)):
         raise StepError("the validation loss is not a number")
     results = json.loads(member_of(product / "Results.tar.gz", RESULTS))
-    return {
-        "loss": sum(losses) / len(losses),
-        "losses": losses,
-        "believed": results["believed"],
-        "reason": reason(results["checks"]),
-        "seconds_training": round(seconds, 3),
-    }
+    return TrialResult(
+        number=number,
+        values=values,
+        loss=sum(losses) / len(losses),
+        losses=tuple(losses),
+        believed=results["believed"],
+        reason=reason(results["checks"]),
+        seconds=0.0,
+        seconds_training=round(seconds_training, 3),
+    )
 
 
 def _samples(plan: Plan, place: Place, settings: Settings, scratch: Path) -> list[Path]:
@@ -122,7 +127,7 @@ def _samples(plan: Plan, place: Place, settings: Settings, scratch: Path) -> lis
 
 
 def _drawn(settings: Settings, **changes: Any) -> Settings:
-    """What of the settings decides how samples are drawn."""
+    """What of the settings decides how samples are drawn, as long as validation_split stays."""
     return {key: value for key, value in settings.items() if key not in TRAINING} | changes
 
 

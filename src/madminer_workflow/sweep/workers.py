@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from madminer_workflow.engines.commands import THREADS
 from madminer_workflow.errors import InputError, StepError
 
-Task = tuple[str, tuple[Any, ...]]
-"""The name of a function of ``trials``, and its arguments."""
+TRIALS = "madminer_workflow.sweep.trials"
 
 
 class Workers:
     """A number of processes that call functions of ``trials``; a context manager."""
 
     def __init__(self, number: int, log: Path) -> None:
-        """Start ``number`` processes; what they have to say goes to the file ``log``."""
-        self.log = log
+        """Have ``number`` processes at most; what they have to say goes to the file ``log``."""
+        self._log = log
+        self._strangers = active_children()
         # Not forked: torch's threads do not survive it.
-        context = get_context("spawn")
-        self._workers = []
+        self._pool = ProcessPoolExecutor(
+            number, get_context("spawn"), initializer=_begin, initargs=(os.getpid(), log)
+        )
+        # The pool starts a process when something is to be done: they take seconds, all at once.
         for _ in range(number):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, os.getpid(), log), daemon=True)
-            process.start()
-            # With the other end closed here, a worker that dies is noticed.
-            theirs.close()
-            self._workers.append((process, ours))
+            self._pool.submit(_import_trials)
 
     def __enter__(self) -> Workers:
         """Return itself."""
@@ -44,48 +43,30 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         """End the processes, whatever they do."""
-        for process, connection in self._workers:
-            connection.close()
-            process.kill()
-            process.join()
+        for process in active_children():
+            if process not in self._strangers:
+                process.kill()
+        self._pool.shutdown(cancel_futures=True)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Any]:
-        """Do ``tasks``, at most as many as there are workers; yield results as they come.
+    def run(self, function: str, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        """Call the ``function`` with each tuple of arguments; yield results as they come.
 
-        Raises the InputError or StepError that a task ends with, and StepError for a worker that
-        ends in another way.
+        Raises the InputError or StepError that a call ends with, and StepError for one that ends
+        in another way.
         """
-        busy: dict[Connection, Task] = {}
-        for task, (_, connection) in zip(tasks, self._workers, strict=False):
-            _send(connection, task)
-            busy[connection] = task
-        while busy:
-            for ready in wait(list(busy)):
-                assert isinstance(ready, Connection)
-                name, arguments = busy.pop(ready)
-                yield self._result(ready, name, arguments)
-
-    def _result(self, connection: Connection, name: str, arguments: tuple[Any, ...]) -> Any:
         try:
-            result = connection.recv()
-        except EOFError:
+            futures = [self._pool.submit(_call, function, arguments) for arguments in calls]
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
             raise StepError(
-                f"the process of {name} {arguments[-2:]} ended unexpectedly (most often: the "
-                f"machine ran out of memory); see {self.log}"
+                f"a process of the sweep ({function}) ended unexpectedly (most often: the machine "
+                f"ran out of memory); see {self._log}"
             ) from None
-        if isinstance(result, InputError | StepError):
-            raise result
-        return result
 
 
-def _send(connection: Connection, task: Task) -> None:
-    # A worker that is gone is noticed when its result is asked for.
-    with contextlib.suppress(BrokenPipeError):
-        connection.send(task)
-
-
-def _work(connection: Connection, parent: int, log: Path) -> None:
-    """Do what ``connection`` asks for until it is closed."""
+def _begin(parent: int, log: Path) -> None:
+    """Prepare a worker process."""
     # One thread a worker, as steps have: a fixed number keeps sums, and results, identical.
     os.environ |= dict.fromkeys(THREADS, "1")
     # Ctrl-C reaches the whole process group, but ending workers is their parent's affair.
@@ -94,18 +75,22 @@ def _work(connection: Connection, parent: int, log: Path) -> None:
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    from madminer_workflow.sweep import trials
 
-    while True:
-        try:
-            name, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            result = getattr(trials, name)(*arguments)
-        except (InputError, StepError) as error:
-            result = error
-        connection.send(result)
+
+def _import_trials() -> None:
+    """Import what takes long, torch, which only workers do."""
+    import_module(TRIALS)
+
+
+def _call(function: str, arguments: tuple[Any, ...]) -> Any:
+    try:
+        return getattr(import_module(TRIALS), function)(*arguments)
+    except (InputError, StepError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        raise StepError(f"{function} ended unexpectedly ({error!r}); see workers.log") from None
 
 
 def _end_with(parent: int) -> None:

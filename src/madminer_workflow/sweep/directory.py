@@ -1,0 +1,100 @@
+"""The work directory of a sweep: whose it is, and what a sweep that was killed has left there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from madminer_workflow import __version__
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import checksum, read_json, write_json
+from madminer_workflow.ml.problem import evaluation_settings
+from madminer_workflow.sweep.plan import Axis, Plan, Settings
+from madminer_workflow.sweep.results import read_results
+from madminer_workflow.tracking import FOLDER
+from madminer_workflow.tracking.journal import Begun, Ended, Journal, entries
+
+NOTE = "sweep.json"
+
+WORDS = {
+    "analysis": "the analysis, or the settings that trials start from, differ",
+    "space": "the search space differs",
+    "seed": "the seed differs",
+    "ntrainsamples": "ntrainsamples differs",
+    "data": "the data differ",
+    "version": "the version of madminer-workflow differs",
+}
+"""What trials of one sweep have in common, and how to say that they have not."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What trials of one sweep have in common; ``data`` are known by their SHA-256."""
+
+    analysis: Settings
+    space: tuple[Axis, ...]
+    seed: int
+    ntrainsamples: int
+    data: str
+    version: str
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sweep a work directory belongs to, and what its run is called in MLflow."""
+
+    identity: Identity
+    run: str
+
+
+def claim(plan: Plan, data: Path, workdir: Path) -> str:
+    """Note what sweep ``workdir`` belongs to, or refuse another; return the name of its run."""
+    identity = Identity(
+        analysis={**evaluation_settings(plan.analysis), "method": plan.settings},
+        space=plan.space,
+        seed=plan.seed,
+        ntrainsamples=plan.ntrainsamples,
+        data=checksum(data),
+        version=__version__,
+    )
+    file = workdir / NOTE
+    if not file.exists():
+        name = f"{workdir.absolute().name} {datetime.now():%Y-%m-%d %H:%M:%S}"
+        run = re.sub(r"[^\w.:+@ -]", "_", name)
+        write_json(file, msgspec.to_builtins(Note(identity=identity, run=run)))
+        return run
+    note = msgspec.convert(read_json(file), Note)
+    others = [
+        words
+        for part, words in WORDS.items()
+        if getattr(note.identity, part) != getattr(identity, part)
+    ]
+    if others:
+        raise InputError(
+            f"{workdir}: holds another sweep: {', '.join(others)}; give another --workdir, or "
+            f"--fresh to forget its {len(read_results(workdir))} finished trials"
+        )
+    return note.run
+
+
+def forget(workdir: Path) -> None:
+    """Remove all that a sweep has left in its work directory, but not its records."""
+    for name in (NOTE, "best.json", "trials.csv", "workers.log"):
+        (workdir / name).unlink(missing_ok=True)
+    for name in ("trials", "samples", "plots"):
+        shutil.rmtree(workdir / name, ignore_errors=True)
+
+
+def clean(workdir: Path) -> None:
+    """Remove what killed trials left, and let their records say how they ended."""
+    for pattern in (".trial*", "trials/.*", "samples/.*"):
+        for leftover in workdir.glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)
+    for file in (workdir / FOLDER).glob("*.jsonl"):
+        lines = entries(file)
+        begun = lines[0] if lines else None
+        ended = lines and isinstance(lines[-1], Ended)
+        if isinstance(begun, Begun) and len(begun.path) > 1 and not ended:
+            Journal(file, begun.path).end("KILLED")
