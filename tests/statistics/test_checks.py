@@ -37,6 +37,7 @@ from madminer_workflow.statistics.checks.simulation import bins_check, size_chec
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.results import Check
 from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.weights import effective_size, normalised, weighted_mean
 from tests.conftest import toy_sample
 from tests.support import learning
 from tests.support.properties import examples
@@ -236,7 +237,7 @@ def test_units_and_order_of_weights_do_not_matter(seed: int, unit: float) -> Non
 def test_the_largest_difference_is_that_of_the_distributions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 6, 40).astype(float)
-    q, p = (checks.normalised(rng.uniform(size=40)) for _ in range(2))
+    q, p = (normalised(rng.uniform(size=40)) for _ in range(2))
     value, error = largest_difference(x, q, p)
     assert value == pytest.approx(max(abs(np.sum((q - p)[x <= t])) for t in range(6)))
     assert largest_difference(x, p, q) == pytest.approx((value, error))
@@ -256,9 +257,7 @@ def test_the_error_of_the_largest_difference_is_its_scatter() -> None:
         x = rng.normal(size=800)
         # Half of the events each: as two samples, whose law is Kolmogorov's.
         first = rng.random(800) < 0.5
-        found = largest_difference(
-            x, checks.normalised(1.0 * first), checks.normalised(1.0 * ~first)
-        )
+        found = largest_difference(x, normalised(1.0 * first), normalised(1.0 * ~first))
         assert found[1] == pytest.approx(0.5 * np.sqrt(2.0 / 400), rel=0.1)
         excess.append(found[0] / found[1] / 2.0)
     assert np.mean(np.array(excess) > kstwobign.isf(0.3)) == pytest.approx(0.3, abs=0.07)
@@ -273,10 +272,10 @@ def test_the_allowance_keeps_false_alarms_rare() -> None:
 
 
 def test_weighted_mean_knows_that_one_event_is_none() -> None:
-    mean, error = checks.weighted_mean(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    mean, error = weighted_mean(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     # The standard error of the mean of two: sqrt(2 / 2).
     assert (mean, error) == pytest.approx((2.0, 1.0))
-    assert not np.isfinite(checks.weighted_mean(np.array([1.0]), np.array([1.0]))[1])
+    assert not np.isfinite(weighted_mean(np.array([1.0]), np.array([1.0]))[1])
 
 
 def test_a_bin_that_one_event_fills_proves_nothing() -> None:
@@ -291,7 +290,7 @@ def test_reliability_bins_hold_equal_shares() -> None:
     predicted = rng.uniform(size=20_000)
     # Labels drawn as predicted: the weights are the labels.
     label = rng.random(20_000) < predicted
-    p1, p0 = checks.normalised(1.0 * label), checks.normalised(1.0 * ~label)
+    p1, p0 = normalised(1.0 * label), normalised(1.0 * ~label)
     mean, true, error = reliability_curve(predicted, p0, p1)
     np.testing.assert_allclose(mean, np.arange(0.05, 1.0, 0.1), atol=0.01)
     assert np.all(np.abs(mean - true) < 4.0 * error)
@@ -468,7 +467,7 @@ def test_results_say_whether_to_believe_an_ensemble(toy_file: Path, tmp_path: Pa
     assert sizes["plot"]["points"][0] == "the assumed truth"
     assert len(sizes["plot"]["points"]) == 5
     problem = pose_problem({**learning.EVALUATION, "luminosity": 3e5}, toy_file)
-    simulated = checks.effective_size(problem.test.weights_at(SM))
+    simulated = effective_size(problem.test.weights_at(SM))
     assert sizes["plot"]["size"][0] == pytest.approx(simulated)
     expected = float(problem.expected_events(SM))
     assert sizes["value"] == pytest.approx(expected / min(sizes["plot"]["size"]))

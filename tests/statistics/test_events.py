@@ -12,8 +12,9 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.methods import ratio, score
 from madminer_workflow.ml.methods.drawing import joint_ratios, joint_scores
-from madminer_workflow.statistics.events import Events, draw, effective_size, union
+from madminer_workflow.statistics.events import Events, draw, union
 from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.weights import effective_size
 
 
 @pytest.fixture(scope="module")

@@ -23,11 +23,11 @@ def bin_indices(values: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
     ``edges`` separate bins; below the first and above the last there is a bin, too.
     """
     shape = [len(axis) + 1 for axis in edges]
-    each = [
+    indices = [
         np.searchsorted(axis, column, side="right")
         for axis, column in zip(edges, values.T, strict=True)
     ]
-    return np.ravel_multi_index(each, shape)
+    return np.ravel_multi_index(indices, shape)
 
 
 def n_bins(edges: Sequence[np.ndarray]) -> int:

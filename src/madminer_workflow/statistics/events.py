@@ -19,7 +19,7 @@ class Events:
 
     ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb.
     ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
-    parameters (a and b of ``ml.nuisance``).
+    parameters (a and b of ``statistics.nuisance``).
     """
 
     setup: Setup
@@ -112,8 +112,3 @@ def draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     cumulative = np.cumsum(np.maximum(weights, 0.0))
     indices = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
     return np.minimum(indices, len(weights) - 1)
-
-
-def effective_size(weights: np.ndarray) -> float:
-    """Kish's effective number of events, (sum w)^2 / sum w^2."""
-    return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -7,8 +7,9 @@ events and p_c their distribution, the logarithms of the likelihoods are, up to 
     shape             sum_c n_c log p_c
     rate and shape    sum_c n_c log p_c + n log mu - mu
 
-(arXiv:1007.1727). Nuisance parameters nu multiply rates by exp(a nu + b nu^2) (``ml.nuisance``) and
-have a unit Gaussian constraint around their auxiliary measurements, 0 in real and expected data.
+(arXiv:1007.1727). Nuisance parameters nu multiply rates by exp(a nu + b nu^2), see
+``statistics.nuisance``, and have a unit Gaussian constraint around their auxiliary measurements, 0
+in real and expected data.
 """
 
 from __future__ import annotations

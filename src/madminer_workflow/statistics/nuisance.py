@@ -44,7 +44,7 @@ def response(sample: Sample, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
 
 def two_sided(setup: Setup) -> np.ndarray:
     """Which nuisance parameters are known at -1, too, (n_nuisance,)."""
-    return np.array([each.negative is not None for each in setup.nuisance], dtype=bool)
+    return np.array([parameter.negative is not None for parameter in setup.nuisance], dtype=bool)
 
 
 def response_of_counts(

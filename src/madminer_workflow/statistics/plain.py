@@ -8,18 +8,18 @@ import msgspec
 import numpy as np
 
 
-def plain(content: Any) -> Any:
-    """``content`` with structs as mappings, arrays as lists and None for what is not finite."""
-    if isinstance(content, msgspec.Struct):
-        return plain(msgspec.to_builtins(content))
-    if isinstance(content, dict):
-        return {str(key): plain(value) for key, value in content.items()}
-    if isinstance(content, np.ndarray):
-        return plain(content.tolist())
-    if isinstance(content, (list, tuple)):
-        return [plain(value) for value in content]
-    if isinstance(content, np.generic):
-        return plain(content.item())
-    if isinstance(content, float) and not np.isfinite(content):
+def plain(value: Any) -> Any:
+    """``value`` with structs as mappings, arrays as lists and None for what is not finite."""
+    if isinstance(value, msgspec.Struct):
+        return plain(msgspec.to_builtins(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
         return None
-    return content
+    return value

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from madminer_workflow.statistics.checks import allowance, make, say, weighted_mean
+from madminer_workflow.statistics.checks import allowance, make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Check, ClosurePlot
+from madminer_workflow.statistics.weights import weighted_mean
 
 TOLERANCE = 0.1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from madminer_workflow.statistics.checks import allowance, effective_size, make, normalised, say
+from madminer_workflow.statistics.checks import allowance, make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
@@ -18,6 +18,7 @@ from madminer_workflow.statistics.results import (
     ReliabilityPlot,
     ReliabilityTolerance,
 )
+from madminer_workflow.statistics.weights import effective_size, normalised
 
 OVERCONFIDENT = 0.025
 CAUTIOUS = 0.05

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from madminer_workflow.statistics.checks import CHANCE, make, normalised, say
+from madminer_workflow.statistics.checks import CHANCE, make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Check, ReweightingPlot
+from madminer_workflow.statistics.weights import normalised
 
 TOLERANCE = 0.03
 
@@ -32,17 +33,7 @@ def reweighting_check(
     n_events); ``denominator`` (n_events,) are weights at the reference; ``x`` has shape
     (n_events, n_observables).
     """
-    p1 = normalised(denominator)
-    # Largest difference first, then its error: (2, n_points, n_observables).
-    rows = [
-        [largest_difference(column, reweighted(row, p1), normalised(weights)) for column in x.T]
-        for row, weights in zip(log_ratios, numerators, strict=True)
-    ]
-    found = np.moveaxis(np.array(rows), -1, 0)
-    few = supremum_allowance(found[0].size)
-    # The worst point of every observable.
-    points = np.argmax(found[0] - few * found[1], axis=0)
-    differences, errors = np.take_along_axis(found, points[None, None, :], axis=1)[:, 0]
+    differences, errors, few = _at_worst_points(log_ratios, numerators, denominator, x)
     allowed = TOLERANCE + few * errors
     worst = int(np.argmax(differences - allowed))
     bad = [name for name, d, a in zip(observables, differences, allowed, strict=True) if not d <= a]
@@ -71,6 +62,26 @@ def reweighting_check(
             allowed=plain(allowed),
             tolerance=TOLERANCE,
         ),
+    )
+
+
+def _at_worst_points(
+    log_ratios: np.ndarray, numerators: np.ndarray, denominator: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Difference and error of every observable at its worst point, and the allowance in errors."""
+    p1 = normalised(denominator)
+    rows = [
+        [largest_difference(column, reweighted(row, p1), normalised(weights)) for column in x.T]
+        for row, weights in zip(log_ratios, numerators, strict=True)
+    ]
+    # Each of shape (n_points, n_observables).
+    differences, errors = np.moveaxis(np.array(rows), -1, 0)
+    few = supremum_allowance(differences.size)
+    worst = np.argmax(differences - few * errors, axis=0)[None, :]
+    return (
+        np.take_along_axis(differences, worst, axis=0)[0],
+        np.take_along_axis(errors, worst, axis=0)[0],
+        few,
     )
 
 

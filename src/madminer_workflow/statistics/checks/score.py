@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from madminer_workflow.statistics.checks import allowance, make, say, weighted_mean
+from madminer_workflow.statistics.checks import allowance, make, say
 from madminer_workflow.statistics.results import Check
+from madminer_workflow.statistics.weights import weighted_mean
 
 BIAS = 0.05
 
@@ -129,7 +130,7 @@ def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
     """
     p = weights / weights.sum()
     estimated, true = scores - p @ scores, joint - p @ joint
-    ours, ceiling = ((p[:, None] * each).T @ each for each in (estimated, true))
+    ours, ceiling = ((p[:, None] * score).T @ score for score in (estimated, true))
     if not (np.all(np.isfinite(ours)) and np.all(np.isfinite(ceiling))):
         value = error = np.nan
     else:

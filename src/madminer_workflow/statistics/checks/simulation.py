@@ -12,9 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from madminer_workflow.statistics.checks import effective_size, make, say
+from madminer_workflow.statistics.checks import make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import BinsPlot, Check, SizesPlot
+from madminer_workflow.statistics.weights import effective_size
 
 LARGEST_NOISE = 0.25
 
