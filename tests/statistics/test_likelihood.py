@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 
 from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.madminer_file import read_sample
+from madminer_workflow.statistics import likelihood
 from madminer_workflow.statistics.baselines import (
     rate_log_likelihood,
     truth_log_likelihoods,
@@ -142,6 +143,18 @@ def test_likelihoods_are_sums_over_events(problem: Problem) -> None:
         np.testing.assert_allclose(found["shape"][i], shape)
         rate = row.sum() * np.log(expected) - expected
         np.testing.assert_allclose(found["rate_and_shape"][i], shape + rate)
+
+
+@pytest.mark.parametrize("slopes", [[], [0.1, 0.02]])
+def test_pieces_of_the_grid_do_not_matter(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch, slopes: list[float]
+) -> None:
+    problem = uncertain(problem, slopes)
+    data = expected_data(problem)
+    whole = truth_log_likelihoods(problem, THETAS, data)
+    monkeypatch.setattr(likelihood, "LARGEST_ARRAY", 1)
+    for kind, rows in truth_log_likelihoods(problem, THETAS, data).items():
+        np.testing.assert_allclose(rows, whole[kind], rtol=1e-12)
 
 
 def test_profiling_never_narrows(problem: Problem) -> None:

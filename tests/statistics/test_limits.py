@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,28 @@ def test_gaussian_limits_in_any_dimension(dimensions: int) -> None:
         ((low, high),) = summary.intervals[name]["0.6827"]
         assert (low, high) == pytest.approx((-0.3, 0.3), abs=0.01)
     assert summary.allowed_volume["0.6827"] < summary.allowed_volume["0.95"] <= 2.0**dimensions
+
+
+@given(st.integers(1, 3), st.integers(0, 10_000))
+def test_limits_grow_with_the_level_and_belong_to_their_parameters(
+    dimensions: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    names = [f"p{i}" for i in range(dimensions)]
+    axes = [np.linspace(-1.0, rng.uniform(0.5, 2.0), n) for n in rng.integers(3, 8, dimensions)]
+    grid = Grid(names, axes)
+    q = rng.uniform(0.0, 8.0, len(grid.thetas()))
+    levels = [0.5, 0.6827, 0.95]
+    limits = summarise(q, grid, levels)
+    assert sorted(limits.allowed_volume.values()) == list(limits.allowed_volume.values())
+    for intervals in limits.intervals.values():
+        for narrow, wide in pairwise(levels):
+            for low, high in intervals[str(narrow)]:
+                assert any(a <= low <= high <= b for a, b in intervals[str(wide)])
+    # Another order of the parameters changes nothing.
+    order = rng.permutation(dimensions)
+    other = Grid([names[i] for i in order], [axes[i] for i in order])
+    turned = summarise(q.reshape(grid.shape).transpose(order).ravel(), other, levels)
+    assert turned.intervals == limits.intervals
+    assert turned.allowed_volume == pytest.approx(limits.allowed_volume)
+    assert turned.best_fit == pytest.approx([limits.best_fit[i] for i in order])

@@ -107,7 +107,7 @@ def _with_members(
     full: np.ndarray | None = None,
 ) -> FisherInformation:
     matrices = np.array([member.matrix for member in members])
-    spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros(matrices.shape[1:])
+    spread = matrices.std(axis=0, ddof=1) if len(matrices) > 1 else np.zeros_like(ensemble.matrix)
     return FisherInformation(
         matrix=plain(ensemble.matrix),
         statistical_error=plain(ensemble.error),
