@@ -1,59 +1,68 @@
 # make run: the reference analysis; make test: the tests; make help: everything else.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ANALYSIS ?= inputs/wbf
 NJOBS ?= 6
 NTRAINSAMPLES ?= 1
 CORES ?= $(shell nproc)
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+READY := $(VENV)/.ready-
 PARALLEL ?= 1
 STEP ?= all
 KUBERNETES = $(BIN)/madminer-workflow kubernetes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-local test-all lint format docs benchmark benchmark-tutorial images images-push \
+# Two set-ups of one environment at a time would be in each other's way.
+.NOTPARALLEL:
+.PHONY: help setup run test test-local test-reana test-all lint format docs benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY)  ## Make the environment .venv from constraints.txt
+setup: $(READY)$(or $(EXTRA),core)  ## Make the environment .venv (with EXTRA=mlflow, sweep, ...)
 
-$(READY): pyproject.toml constraints.txt
-	@scripts/setup "$(PYTHON)" "$(VENV)"
-	@touch $@
+# What an analysis needs; every other target brings its own extra of pyproject.toml.
+$(READY)core: pyproject.toml constraints.txt
+	@scripts/setup core "$(VENV)" $(PYTHON)
 
-run: $(READY)  ## Run ANALYSIS (inputs/wbf) from events to report
+$(READY)reana: constraints-reana.txt
+$(READY)%: $(READY)core
+	@scripts/setup $* "$(VENV)" $(PYTHON)
+
+run: $(READY)$(if $(TRACKING_URI)$(MLFLOW_TRACKING_URI),mlflow,core)  ## Run ANALYSIS (inputs/wbf) from events to report
 	@$(BIN)/madminer-workflow run $(ANALYSIS) --njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) \
-		--set '$(SETTINGS)' --observed '$(OBSERVED)' --tracking-uri '$(TRACKING_URI)'
+		$(if $(WORKDIR),--workdir $(WORKDIR)) --set '$(SETTINGS)' --observed '$(OBSERVED)' --tracking-uri '$(TRACKING_URI)'
 
-test: $(READY)  ## Run the tests
+test: $(READY)test  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
 
-test-local: $(READY)  ## Run the whole workflow with a tiny analysis under plain yadage
+test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
+
+test-reana: $(READY)test $(READY)reana  ## Run the tests with REANA's client, which needs gcc and python3-dev
+	@PATH="$(abspath $(BIN)):$$PATH" $(VENV)-reana/bin/python -m pytest -q tests/whole/test_reana.py \
+		tests/whole/test_reana_server.py
 
 test-all: test  ## Run all tests, the full reference analysis included
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m slow
 
-lint: $(READY)  ## Check style and types
+lint: $(READY)lint  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: $(READY)  ## Format the code
+format: $(READY)lint  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY)  ## Generate the reference of the analysis file
+docs: $(READY)core  ## Generate the reference of the analysis file
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
 
-benchmark: $(READY)  ## Measure the numbers quoted in the documentation
+benchmark: $(READY)test  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-benchmark-tutorial: $(READY)  ## Reproduce the tutorial's Fisher information, three times, with errors
+benchmark-tutorial: $(READY)core  ## Reproduce the tutorial's Fisher information, three times, with errors
 	@$(BIN)/python benchmarks/tutorial.py
 
 images:  ## Build the container images with docker or podman, and check them
@@ -62,28 +71,28 @@ images:  ## Build the container images with docker or podman, and check them
 images-push:  ## Push the images to REGISTRY
 	@scripts/images push "$(REGISTRY)"
 
-reana-run: $(READY)  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana run
+reana-run: $(READY)reana  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana run
 
-reana-follow: $(READY)  ## Follow WORKFLOW on REANA
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana follow
+reana-follow: $(READY)reana  ## Follow WORKFLOW on REANA
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana follow
 
-reana-download: $(READY)  ## Fetch the results of WORKFLOW from REANA into runs/reana
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/reana download
+reana-download: $(READY)reana  ## Fetch the results of WORKFLOW from REANA into runs/reana
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana download
 
-kube-input: $(READY)  ## Write kube/input_configmap.yml from the folder ANALYSIS
+kube-input: $(READY)core  ## Write kube/input_configmap.yml from the folder ANALYSIS
 	@$(KUBERNETES) input --analysis $(ANALYSIS)
 
-kube-apply: $(READY)  ## Make the volume and the ConfigMap of kube/ known to the cluster
+kube-apply: $(READY)kubernetes  ## Make the volume and the ConfigMap of kube/ known to the cluster
 	@$(KUBERNETES) apply
 
-kube-logs: $(READY)  ## Keep the logs of all Jobs as artifacts of their MLflow runs
+kube-logs: $(READY)kubernetes  ## Keep the logs of all Jobs as artifacts of their MLflow runs
 	@$(KUBERNETES) logs
 
-mlflow-kubernetes: $(READY)  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
+mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
 	@$(KUBERNETES) run "$(STEP)" --analysis $(ANALYSIS) --registry "$(REGISTRY)" \
 		--njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) --parallel $(PARALLEL) \
 		$(if $(BUILD),--build) --parameters "$(PARAMETERS)"
 
-clean:  ## Remove the environment and caches; results in runs/ stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+clean:  ## Remove the environments and caches; results in runs/ stay
+	@rm -rf $(VENV) $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

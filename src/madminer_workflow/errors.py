@@ -7,3 +7,19 @@ class InputError(Exception):
 
 class StepError(Exception):
     """A step could not do its work: the command ends with exit code 1 and this message."""
+
+
+EXTRAS = {"kubernetes": "kubernetes", "mlflow": "mlflow", "optuna": "sweep"}
+"""Packages that an analysis can do without, and the extra of this package that brings each."""
+
+
+def not_installed(error: ModuleNotFoundError) -> InputError:
+    """What to say about a package of ``EXTRAS``; any other error is raised again."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        raise error
+    extra = EXTRAS[package]
+    return InputError(
+        f"{package} is not installed: pip install 'madminer-workflow[{extra}]', or in a clone of "
+        f"the repository: make setup EXTRA={extra}"
+    )

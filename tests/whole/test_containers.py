@@ -21,7 +21,7 @@ import yaml
 
 import madminer_workflow
 from madminer_workflow.files import read_json
-from tests.support.paths import DATA, REPOSITORY
+from tests.support.paths import DATA, NO_REANA, REANA_CLIENT, REPOSITORY
 
 BIN = Path(sys.executable).parent
 TAG = madminer_workflow.__version__
@@ -232,12 +232,13 @@ def test_the_learning_image_is_small(engine: str):
     assert run(engine, "run", "--rm", ML, "pip", "check").returncode == 0
 
 
+@pytest.mark.skipif(REANA_CLIENT is None, reason=NO_REANA)
 def test_reana_client_accepts_the_environments(physics: str, docker: dict[str, str]):
     # Its question to a registry of images goes nowhere; the images here are what counts.
     nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     # The client wants a terminal for the containers that it starts.
     _, terminal = os.openpty()
-    command = [BIN / "reana-client", "validate", "-f", "reana/reana.yaml", "--environments"]
+    command = [REANA_CLIENT, "validate", "-f", "reana/reana.yaml", "--environments"]
     finished = run(*command, cwd=REPOSITORY, env=docker | nowhere, stdin=terminal)
     os.close(terminal)
     assert finished.returncode == 0, finished.stdout + finished.stderr

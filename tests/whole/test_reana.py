@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 import yadageschemas
 import yaml
+
+from tests.support.paths import NO_REANA, REANA_CLIENT, REPOSITORY
+
+pytest.importorskip("reana_commons", reason=NO_REANA)
 from bravado_core.spec import Spec
 from bravado_core.validate import validate_schema_object
 from reana_commons.config import HTCONDOR_JOB_FLAVOURS
 from reana_commons.job_utils import kubernetes_memory_to_bytes, validate_kubernetes_memory
 
-from tests.support.paths import REPOSITORY
-
-BIN = Path(sys.executable).parent
 CLASSES = yaml.safe_load((REPOSITORY / "steps/resources.yml").read_text())
 BACKENDS = ["kubernetes", "htcondorcern", "slurmcern"]
 SPECIFICATIONS = {
@@ -83,7 +83,7 @@ def test_the_classes_grow_and_mean_the_same_time_everywhere():
 @pytest.mark.parametrize("name", SPECIFICATIONS)
 def test_the_client_accepts_the_specification(name: str):
     finished = subprocess.run(
-        [BIN / "reana-client", "validate", "-f", f"reana/{name}.yaml"],
+        [REANA_CLIENT, "validate", "-f", f"reana/{name}.yaml"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

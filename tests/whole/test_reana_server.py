@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+
+from tests.support.paths import DATA, NO_REANA, REPOSITORY
+
+pytest.importorskip("reana_commons", reason=NO_REANA)
 from reana_commons.job_utils import kubernetes_memory_to_bytes
 
-from tests.support.paths import DATA, REPOSITORY
 from tests.support.reana_server import job, releases
 from tests.support.reana_server.api import ReanaServer, serving
 from tests.support.reana_server.session import TOKEN, Session, session

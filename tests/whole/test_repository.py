@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 import madminer_workflow
 from madminer_workflow.cli import main
+from madminer_workflow.errors import EXTRAS
 from tests.support.paths import REPOSITORY
 
 # Which index, mirror or registry packages come from is the affair of whoever installs them. In
@@ -31,7 +32,7 @@ REGISTRIES = [
     ("ghcr", "io"),
 ]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-NO_STEPS = {"validate", "run", "step", "track", "sweep"}
+NO_STEPS = {"new", "validate", "run", "step", "track", "sweep", "kubernetes"}
 STEPS = sorted(set(main.commands) - NO_STEPS)
 
 
@@ -123,30 +124,40 @@ def test_a_step_has_one_name_everywhere(step: str):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_every_dependency_is_pinned(python: str):
+@pytest.mark.parametrize("extra", ["", *project()["optional-dependencies"]])
+def test_every_dependency_is_pinned(extra: str, python: str):
     environment = {"python_version": python}
+    file = "constraints-reana.txt" if extra == "reana" else "constraints.txt"
     pins = {}
-    for line in (REPOSITORY / "constraints.txt").read_text().splitlines():
+    for line in (REPOSITORY / file).read_text().splitlines():
         text = line.partition("#")[0].strip()
         if text:
             assert re.fullmatch(r"[\w.-]+==[\w.+!-]+(; .*)?", text), line
             pin = Requirement(text)
             if pin.marker is None or pin.marker.evaluate(environment):
                 assert pins.setdefault(canonicalize_name(pin.name), pin) is pin, line
-    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]
+    wanted = project()["optional-dependencies"][extra] if extra else project()["dependencies"]
     for requirement in map(Requirement, wanted):
-        if requirement.marker is None or requirement.marker.evaluate(environment):
+        if requirement.name == project()["name"]:
+            assert requirement.extras <= project()["optional-dependencies"].keys()
+        elif requirement.marker is None or requirement.marker.evaluate(environment):
             pin = pins.get(canonicalize_name(requirement.name))
             assert pin is not None, f"{requirement} is not pinned"
             [exact] = pin.specifier
             assert requirement.specifier.contains(exact.version, prereleases=True), requirement
 
 
+@pytest.mark.parametrize("package", EXTRAS)
+def test_what_is_missing_comes_with_the_extra_that_is_named(package: str):
+    extra = project()["optional-dependencies"][EXTRAS[package]]
+    assert package in {Requirement(requirement).name for requirement in extra}
+
+
 def test_the_licence_is_mit():
     text = (REPOSITORY / "LICENSE").read_text()
     assert text.startswith("MIT License\n")
     assert "Permission is hereby granted, free of charge" in text
-    assert project()["license"] == {"text": "MIT"}
+    assert project()["license"] == "MIT"
 
 
 def test_make_help_lists_every_target():

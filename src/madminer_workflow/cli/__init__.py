@@ -37,7 +37,7 @@ def main(directory: Path) -> None:
 
 
 for command in (
-    *(run.validate, run.run, *steps.STEPS, run.step),
+    *(run.new, run.validate, run.run, *steps.STEPS, run.step),
     *(tracking.track, tracking.sweep, kubernetes.kubernetes),
 ):
     main.add_command(command)

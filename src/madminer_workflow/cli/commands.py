@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
-from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.errors import InputError, StepError, not_installed
 from madminer_workflow.graph import OBSERVED_HELP
 
 TRACKING_HELP = (
@@ -51,6 +51,8 @@ class Commands(click.Group):
             fail(str(error), 2)
         except StepError as error:
             fail(str(error), 1)
+        except ModuleNotFoundError as error:
+            fail(str(not_installed(error)), 2)
         except OSError as error:
             fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
         except click.Abort:

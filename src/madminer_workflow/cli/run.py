@@ -1,4 +1,4 @@
-"""``validate``; ``run``, the whole workflow here; and ``step``, one step in its work directory."""
+"""``new`` and ``validate``; ``run``, the whole workflow here; ``step``, one step of it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ from madminer_workflow.cli.commands import (
 from madminer_workflow.cli.steps import StepCommand
 from madminer_workflow.engines.order import Order
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def new(folder: Path) -> None:
+    """Make FOLDER with the reference analysis, to start one's own from."""
+    from madminer_workflow.workflow_files import new_analysis
+
+    new_analysis(folder)
+    click.echo(f"Edit {folder / 'input.yml'}, then: madminer-workflow run {folder}")
 
 
 @click.command()

@@ -28,8 +28,8 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
 from madminer_workflow.ml.observed import check_argument
 from madminer_workflow.tracking import followed, step_environment
+from madminer_workflow.workflow_files import workflow_files
 
-ROOT = Path(__file__).resolve().parents[3]
 # Part of the analysis -> workflow file and the directory that its references are relative to.
 PARTS = {
     "all": ("workflow.yml", "."),
@@ -71,16 +71,12 @@ def run_workflow(order: Order, console: Console | None = None) -> Summary:
     events = _data_file(order.data, order.part, workdir)
     if events:
         parameters["data"] = str(events)
-    if not (ROOT / "workflow.yml").is_file():
-        raise InputError(
-            f"{ROOT / 'workflow.yml'}: no such file; the workflow files are in the repository, so "
-            "install the package from a clone of it (pip install -e .)"
-        )
+    files = workflow_files()
     console = console or Console(stderr=True)
     with followed(workdir, parameters, order.tracking_uri, console.print) as record:
         variables = {CORES: str(workers), **step_environment(record)}
         jobs = run_yadage(
-            file, ROOT / toplevel, parameters, workdir, workers, order.fresh, console, variables
+            file, files / toplevel, parameters, workdir, workers, order.fresh, console, variables
         )
         ran = sum(job.status == "done" for job in jobs)
         if record:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from madminer_workflow.errors import not_installed
+
 EXPERIMENT = "madminer-workflow"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Has MLflow's pages show trainings, not conversations with language models."""
@@ -33,8 +35,10 @@ class Server:
         probe(uri)
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
-
+        try:
+            from mlflow import MlflowClient
+        except ModuleNotFoundError as error:
+            raise not_installed(error) from None
         database = local_database(uri)
         if database:
             # SQLite itself makes no directories.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,7 +58,9 @@ def command_line(request: dict[str, Any]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """What an image would set, and nothing of the server's own; no home to write to."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+    # REANA's client has an environment of its own, beside that of this package.
+    command = shutil.which("madminer-workflow") or sys.executable
+    path = os.pathsep.join([str(Path(command).parent), "/usr/local/bin", "/usr/bin", "/bin"])
     return {"PATH": path, "HOME": "/", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
 
 

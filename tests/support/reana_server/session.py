@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.support.paths import REANA_CLIENT
 from tests.support.reana_server import releases
 from tests.support.reana_server.api import ReanaServer, serving
 
@@ -42,7 +43,7 @@ class Session:
     def client(self, *arguments: str, expected: int = 0, **environment: str) -> str:
         """What reana-client prints; its exit code must be the expected one."""
         finished = subprocess.run(
-            [BIN / "reana-client", *arguments],
+            [REANA_CLIENT, *arguments],
             cwd=self.folder,
             env=self.environment(**environment),
             capture_output=True,

@@ -1,0 +1,38 @@
+"""Where the workflow files are, whichever way this package came here."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from madminer_workflow.errors import InputError
+
+_PACKAGE = Path(__file__).resolve().parent
+PLACES = (_PACKAGE / "data", _PACKAGE.parents[1])
+"""In a package that was installed, and in a clone of the repository."""
+
+
+def workflow_files() -> Path:
+    """The folder of ``workflow.yml``, ``workflows/``, ``steps/`` and the analysis ``inputs/wbf``.
+
+    Raises InputError if there is none.
+    """
+    for place in PLACES:
+        if (place / "workflow.yml").is_file():
+            return place
+    raise InputError(
+        f"{PLACES[0]}: no such folder; it comes with this package, so install that again, or use "
+        "a clone of its repository"
+    )
+
+
+def new_analysis(folder: Path) -> None:
+    """Make ``folder`` with the files of the reference analysis, to start one's own from.
+
+    Raises InputError if there is something in it.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder}: is not empty; expected a folder to be made")
+    for file in (workflow_files() / "inputs/wbf").glob("*.yml"):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / file.name)
