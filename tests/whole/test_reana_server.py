@@ -257,7 +257,7 @@ def check_features(reana: Session, workflow: str) -> None:
     features = [*(str(path) for path in sorted((REPOSITORY / "reana/tests").iterdir())), str(wrong)]
     paths = os.pathsep.join([str(target), str(REPOSITORY)])
     checked = subprocess.run(
-        [sys.executable, "-m", "tests.reana_server.features", workflow, *features],
+        [sys.executable, "-m", "tests.support.reana_server.features", workflow, *features],
         env=reana.environment(PYTHONPATH=paths),
         capture_output=True,
         text=True,

@@ -1,7 +1,8 @@
 """REANA's own checker of Gherkin files, from the release of reana-commons that has it.
 
-``python -m tests.reana_server.features WORKFLOW FILE…``, with that release first on Python's path,
-prints a line for every scenario: its result, its name and, after a colon, why it failed.
+``python -m tests.support.reana_server.features WORKFLOW FILE…``, with that release first on
+Python's path, prints a line for every scenario: its result, its name and, after a colon, why it
+failed.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Run:
         with (self.notes / "engine.log").open("wb") as log:
             self.engine = subprocess.Popen(
                 [
-                    *(sys.executable, "-W", "ignore", "-m", "tests.reana_server.engine"),
+                    *(sys.executable, "-W", "ignore", "-m", "tests.support.reana_server.engine"),
                     str(self.notes / "request.json"),
                 ],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
