@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-
 PARALLEL ?= 1
 STEP ?= all
+QUICK := $(addprefix tests/,analysis expressions statistics whole/test_repository.py)
 KUBERNETES = $(BIN)/madminer-workflow kubernetes
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test test-local test-reana test-all lint format docs benchmark benchmark-tutorial images images-push \
+.PHONY: help setup run test fuzz check test-local test-reana test-all lint format docs benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
@@ -36,6 +37,12 @@ run: $(READY)$(if $(TRACKING_URI)$(MLFLOW_TRACKING_URI),mlflow,core)  ## Run ANA
 
 test: $(READY)test  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
+
+fuzz: $(READY)test  ## Look for counterexamples to the property tests, at random
+	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(CORES) -m "hypothesis and not slow"
+
+check: lint $(READY)test  ## Before a commit, in under a minute: style, types and the quickest tests
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not hypothesis" $(QUICK)
 
 test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
