@@ -21,6 +21,7 @@ from madminer_workflow.cli.commands import (
     warn,
 )
 from madminer_workflow.cli.steps import StepCommand
+from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.engines.order import Order
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
 
@@ -75,6 +76,13 @@ def validate(file: Path) -> None:
 )
 @click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
 @click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
+@click.option(
+    "--executor",
+    type=click.Choice(list(EXECUTORS)),
+    default="local",
+    show_default=True,
+    help="Where steps run: " + " ".join(f"{name}: {what}" for name, what in EXECUTORS.items()),
+)
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
 @click.option("--set", "changes", multiple=True, help=SETTINGS_HELP)
 @observed_option

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
 
 from madminer_workflow.engines.cache import NOTES, Cache
-from madminer_workflow.engines.commands import Commands
+from madminer_workflow.engines.executors import Executor
 from madminer_workflow.engines.local import Outcome, describe_failure, run_step
 
 
@@ -45,14 +44,12 @@ class Job:
 class Queue:
     """Runs jobs on threads; after the first failure, jobs that wait are skipped."""
 
-    def __init__(
-        self, workdir: Path, workers: int, cache: Cache, variables: Mapping[str, str]
-    ) -> None:
-        """Run ``workers`` jobs at a time, all below ``workdir``, with additional ``variables``."""
+    def __init__(self, workdir: Path, workers: int, cache: Cache, executor: Executor) -> None:
+        """Run ``workers`` jobs at a time, all below ``workdir``, through ``executor``."""
         self.workdir = workdir
         self.jobs: list[Job] = []
         self._cache = cache
-        self._commands = Commands(variables)
+        self._executor = executor
         self._pool = ThreadPoolExecutor(workers)
 
     def submit(self, job: dict[str, Any]) -> Job:
@@ -94,7 +91,7 @@ class Queue:
     def stop(self) -> None:
         """End everything that runs and drop everything that waits; return when it is quiet."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._commands.stop()
+        self._executor.stop()
         self._pool.shutdown(wait=True)
 
     def _run(self, job: Job) -> None:
@@ -109,7 +106,7 @@ class Queue:
         try:
             self._note(
                 job,
-                run_step(job.command, job.target, job.log, self._commands, self._cache, starting),
+                run_step(job.command, job.target, job.log, self._executor, self._cache, starting),
             )
         except OSError as error:
             self.fail(job, f"step {job.name} could not be run: {error}")

@@ -18,7 +18,8 @@ from packtivity.handlers.execution_handlers import executor
 
 from madminer_workflow.engines import yadage_speed  # noqa: F401
 from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
-from madminer_workflow.engines.commands import Commands
+from madminer_workflow.engines.executors import Executor
+from madminer_workflow.engines.executors import local as processes
 from madminer_workflow.files import natural_order
 
 TAIL_LINES = 20
@@ -45,7 +46,7 @@ def run_step(
     command: str,
     target: Path,
     log: Path,
-    commands: Commands,
+    executor: Executor,
     cache: Cache | None = None,
     starting: Callable[[], None] = lambda: None,
 ) -> Outcome:
@@ -64,7 +65,7 @@ def run_step(
     log.write_text(f"$ {command}\n")
     shutil.rmtree(log.parent / LEFTOVERS, ignore_errors=True)
     with scratch_directory(target) as scratch:
-        exit_code = commands.run(replace_path(command, target, str(scratch)), scratch, log)
+        exit_code = executor.run(replace_path(command, target, str(scratch)), scratch, log)
         if exit_code == 0:
             if cache and key:
                 cache.store(key, scratch)
@@ -103,6 +104,6 @@ def run_container_locally(
     """Run a ``docker-encapsulated`` step in a local process (packtivity's executor interface)."""
     target = Path(state.readwrite[0])
     log = Path(state.metadir) / f"{metadata['name']}.run.log"
-    outcome = run_step(job["command"], target, log, Commands())
+    outcome = run_step(job["command"], target, log, processes.Executor())
     if outcome.exit_code:
         raise RuntimeError(describe_failure(metadata["name"], outcome.exit_code, log))

@@ -22,8 +22,8 @@ class Order:
 
     For the workflow as a whole: ``part`` is "all", "physics" or "ml", the last from the events in
     ``data`` (by default those in ``workdir``). ``workers`` steps run at a time, by default one per
-    core; ``fresh`` reuses nothing. ``tracking_uri`` says where to track, and by default the
-    environment does.
+    core, where the ``executor`` of that name runs them; ``fresh`` reuses nothing. ``tracking_uri``
+    says where to track, and by default the environment does.
     """
 
     analysis: Path
@@ -37,3 +37,4 @@ class Order:
     workers: int | None = None
     fresh: bool = False
     tracking_uri: str | None = None
+    executor: str = "local"

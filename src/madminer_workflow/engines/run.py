@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +22,8 @@ from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.cores import CORES
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
+from madminer_workflow.engines.executors import Executor
+from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
@@ -75,8 +76,9 @@ def run_workflow(order: Order, console: Console | None = None) -> Summary:
     console = console or Console(stderr=True)
     with followed(workdir, parameters, order.tracking_uri, console.print) as record:
         variables = {CORES: str(workers), **step_environment(record)}
+        executor = make_executor(order.executor, variables)
         jobs = run_yadage(
-            file, files / toplevel, parameters, workdir, workers, order.fresh, console, variables
+            file, files / toplevel, parameters, workdir, workers, order.fresh, console, executor
         )
         ran = sum(job.status == "done" for job in jobs)
         if record:
@@ -110,12 +112,12 @@ def run_yadage(
     workers: int,
     fresh: bool = False,
     console: Console | None = None,
-    variables: Mapping[str, str] = MappingProxyType({}),
+    executor: Executor | None = None,
 ) -> list[Any]:
     """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
 
     ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path;
-    ``variables`` are added to the environment of the steps.
+    the ``executor`` is that of this machine, if none is given.
     """
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     # Only here: these imports take most of a second.
@@ -131,7 +133,7 @@ def run_yadage(
         if fresh:
             shutil.rmtree(workdir / "_cache", ignore_errors=True)
         cache = Cache(workdir / "_cache")
-        queue = Queue(workdir, workers, cache, variables)
+        queue = Queue(workdir, workers, cache, executor or make_executor("local", {}))
         backend = PacktivityBackend(
             packtivity_backend=LocalBackend(queue),
             backendopts={"purepubopts": {"exec": {"logging": False}}},

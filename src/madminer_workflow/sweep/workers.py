@@ -16,7 +16,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from madminer_workflow.engines.commands import THREADS
+from madminer_workflow.engines.executors.local import THREADS
 from madminer_workflow.errors import InputError, StepError
 
 TRIALS = "madminer_workflow.sweep.trials"

@@ -19,7 +19,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What decides how many threads numerical libraries start."""
 
 
-class Commands:
+class Executor:
     """Runs shell commands from any number of threads; ``stop`` ends all that are running."""
 
     def __init__(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
