@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from madminer_workflow.analysis.madgraph_cards import (
     param_card_problems,
     process_card_problems,
     run_card_problems,
 )
-from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath
+from madminer_workflow.analysis.problems import AnalysisError, Entry, Finding, KeyPath
 from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
 
@@ -91,7 +90,7 @@ def mentioned_files(file: Path) -> list[Path]:
     return [place for place in places if place.exists()]
 
 
-def inline(analysis: dict[str, Any], folder: Path) -> dict[str, Any]:
+def inline(analysis: Entry, folder: Path) -> Entry:
     """A copy of a valid ``analysis`` with the text of its cards in place of their names.
 
     ``ufo_model`` becomes the name of the model's folder, ``detector.delphes_card`` a mapping of

@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 from madminer_workflow.analysis import schema, semantics
-from madminer_workflow.analysis.problems import label, unknown
+from madminer_workflow.analysis.problems import Entry, label, unknown
 from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.errors import InputError
 
 
-def change_methods(analysis: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+def change_methods(analysis: Entry, changes: Sequence[str]) -> Entry:
     """An analysis, complete with its defaults, with ``METHOD.KEY=VALUE`` changed.
 
     Raises InputError for what the analysis file could not say either.
@@ -36,7 +36,7 @@ def change_methods(analysis: dict[str, Any], changes: Sequence[str]) -> dict[str
     return analysis
 
 
-def change_training(settings: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+def change_training(settings: Entry, changes: Sequence[str]) -> Entry:
     """The settings of one method with ``KEY=VALUE`` changed, in its network or training."""
     for change in changes:
         section = change.partition("=")[0].partition(".")[0]
@@ -54,7 +54,7 @@ def split_changes(text: Sequence[str]) -> list[str]:
     return [change for part in text for change in part.split()]
 
 
-def put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def put(settings: Entry, key: str, value: Any) -> Entry:
     """A copy of ``settings`` with another value of the one with the dotted name ``key``.
 
     Raises InputError if it lies in a section that is not there.
@@ -72,7 +72,7 @@ def put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return settings
 
 
-def change_setting(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def change_setting(settings: Entry, key: str, value: Any) -> Entry:
     """As ``put`` for a method, without the settings that only the old value gave a meaning.
 
     Whoever changes the optimizer has not asked for the momentum that another one had.
@@ -80,7 +80,7 @@ def change_setting(settings: dict[str, Any], key: str, value: Any) -> dict[str, 
     return put(schema.fill(put(settings, key, value), schema.method_part()), key, value)
 
 
-def _changed(settings: dict[str, Any], assignment: str, change: str) -> dict[str, Any]:
+def _changed(settings: Entry, assignment: str, change: str) -> Entry:
     """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
     key, equals, text = assignment.partition("=")
     if not (key and equals):

@@ -62,7 +62,7 @@ def _descend(part: Schema, key: str, chosen: Kinds, annotations: Mapping[str, An
         _complete(part, str(first[0].__struct_config__.tag_field), tagged, tagged)
     elif first:
         owners = {value: chosen[value] for value in parts}
-        _complete(part, key, owners, {value: found[0] for value, found in parts.items()})
+        _complete(part, key, owners, {value: single for value, [single] in parts.items()})
 
 
 def _parts(annotation: Any) -> list[type[Part]]:

@@ -13,7 +13,7 @@ from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.cards import check_files, inline
 from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.inheritance import inherit
-from madminer_workflow.analysis.problems import AnalysisError, Problem
+from madminer_workflow.analysis.problems import AnalysisError, Entry, Problem
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
@@ -21,15 +21,15 @@ from madminer_workflow.analysis.types import Analysis, Generation, Reconstructio
 _PLOT_KEYS = ("latex", "unit", "range")
 
 
-def load_analysis(path: str | Path, cards: bool = True) -> dict[str, Any]:
+def load_analysis(path: str | Path, cards: bool = True) -> Entry:
     """Read an analysis file, check it, and fill in all defaults.
 
     The result can be written as JSON and has the structure of the file. Its cards and models must
     exist, too, unless ``cards`` is false. Raises AnalysisError, which lists all problems, if the
     file is wrong; warnings do not count (see ``problems``).
     """
-    analysis, found = examine(read(path), Path(path).parent if cards else None)
-    errors = [problem for problem in found if not problem.warning]
+    analysis, every = examine(read(path), Path(path).parent if cards else None)
+    errors = [problem for problem in every if not problem.warning]
     if errors:
         raise AnalysisError(errors)
     return analysis
@@ -64,7 +64,7 @@ def problems(path: str | Path) -> list[Problem]:
         return error.problems
 
 
-def examine(document: Document, folder: Path | None = None) -> tuple[dict[str, Any], list[Problem]]:
+def examine(document: Document, folder: Path | None = None) -> tuple[Entry, list[Problem]]:
     """Return the content of a document with its defaults, and all its problems.
 
     Cards and models are looked for in ``folder``, if given.
@@ -80,11 +80,11 @@ def examine(document: Document, folder: Path | None = None) -> tuple[dict[str, A
     placed = [*inherited.findings, *map(inherited.place, [*structure, *meaning])]
     told = [f for f in placed if f.path not in unread or f in document.findings]
     # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
-    found = list(dict.fromkeys(document.problem(finding) for finding in told))
-    return analysis, sorted(found, key=lambda problem: problem.line or 0)
+    placed_once = dict.fromkeys(document.problem(finding) for finding in told)
+    return analysis, sorted(placed_once, key=lambda problem: problem.line or 0)
 
 
-def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(analysis: Entry) -> tuple[Entry, Entry]:
     """Return what the generation of events depends on, and what their reconstruction depends on.
 
     Labels are in neither, so that a change of plots or methods leaves the physics untouched.
@@ -98,7 +98,7 @@ def split(analysis: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return generation, reconstruction
 
 
-def _without_labels(entry: dict[str, Any]) -> dict[str, Any]:
+def _without_labels(entry: Entry) -> Entry:
     return {key: value for key, value in entry.items() if key not in _PLOT_KEYS}
 
 
@@ -122,7 +122,7 @@ def _name_defaults(analysis: Any) -> Any:
     return analysis
 
 
-def _reference_defaults(ml: dict[str, Any]) -> None:
+def _reference_defaults(ml: Entry) -> None:
     for key, section in (("theta_true", ml.get("limits")), ("theta", ml.get("fisher"))):
         if isinstance(section, dict):
             _copy_default(section, key, ml, "theta_ref")
@@ -140,16 +140,16 @@ def _reference_defaults(ml: dict[str, Any]) -> None:
                 given.update({axis: 10 for axis in axes if _is_new_name(axis, given)})
 
 
-def _is_new_name(axis: Any, given: dict[str, Any]) -> bool:
+def _is_new_name(axis: Any, given: Entry) -> bool:
     return isinstance(axis, str) and axis not in given
 
 
-def _mappings(entries: Any) -> list[dict[str, Any]]:
+def _mappings(entries: Any) -> list[Entry]:
     return (
         [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     )
 
 
-def _copy_default(target: dict[str, Any], key: str, source: dict[str, Any], name: str) -> None:
+def _copy_default(target: Entry, key: str, source: Entry, name: str) -> None:
     if key not in target and name in source:
         target[key] = source[name]

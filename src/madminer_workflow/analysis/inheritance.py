@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 from madminer_workflow.analysis import schema
-from madminer_workflow.analysis.problems import Finding, KeyPath
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 
 DEFAULTS: KeyPath = ("ml", "defaults")
 METHODS: KeyPath = ("ml", "methods")
-OWN = ("method", "name", "observables", "bins")
+UNSHARED = ("method", "name", "observables", "bins")
 """What a method is: no default can say it."""
 
 
@@ -55,7 +55,7 @@ def inherit(data: Any) -> Inherited:
         for finding in schema.check(shared, _shared_part())
     ]
     del data["ml"]["defaults"]
-    shared = {key: value for key, value in shared.items() if key not in OWN}
+    shared = {key: value for key, value in shared.items() if key not in UNSHARED}
     methods = data["ml"].get("methods")
     entries = methods if isinstance(methods, list) else []
     part = schema.method_part()
@@ -76,7 +76,7 @@ def inherit(data: Any) -> Inherited:
 def _shared_part() -> schema.Schema:
     """The schema of the defaults: that of a method in which nothing is mandatory or conditional."""
     part = _relaxed(schema.method_part())
-    for key in OWN:
+    for key in UNSHARED:
         del part["properties"][key]
     return part
 
@@ -90,27 +90,27 @@ def _relaxed(part: Any) -> Any:
 
 
 def _merge(
-    own: dict[str, Any],
-    shared: dict[str, Any],
+    entry: Entry,
+    shared: Entry,
     part: schema.Schema,
     chosen: Mapping[str, Any],
     path: KeyPath,
     source: KeyPath,
     origins: dict[KeyPath, KeyPath],
 ) -> None:
-    """Put into ``own``, at ``path``, what ``shared``, at ``source``, has and it has not.
+    """Put into ``entry``, at ``path``, what ``shared``, at ``source``, has and it has not.
 
     ``chosen`` decides which keys of the two exist.
     """
     for key, value, child in _known(shared, part):
         if not schema.applies(child, chosen):
             continue
-        if key not in own:
-            own[key] = _without(value, child, chosen)
+        if key not in entry:
+            entry[key] = _without(value, child, chosen)
             origins[(*path, key)] = (*source, key)
-        elif isinstance(own[key], dict) and isinstance(value, dict):
-            inside = schema.choices({**value, **own[key]}, child, chosen)
-            _merge(own[key], value, child, inside, (*path, key), (*source, key), origins)
+        elif isinstance(entry[key], dict) and isinstance(value, dict):
+            inside = schema.choices({**value, **entry[key]}, child, chosen)
+            _merge(entry[key], value, child, inside, (*path, key), (*source, key), origins)
 
 
 def _without(value: Any, part: schema.Schema, chosen: Mapping[str, Any]) -> Any:
@@ -125,7 +125,7 @@ def _without(value: Any, part: schema.Schema, chosen: Mapping[str, Any]) -> Any:
     }
 
 
-def _known(shared: dict[str, Any], part: schema.Schema) -> Iterator[tuple[str, Any, schema.Schema]]:
+def _known(shared: Entry, part: schema.Schema) -> Iterator[tuple[str, Any, schema.Schema]]:
     """The keys that the schema knows; the others are found when the defaults are checked."""
     others = part.get("additionalProperties")
     known = part.get("properties", {})
@@ -137,7 +137,7 @@ def _known(shared: dict[str, Any], part: schema.Schema) -> Iterator[tuple[str, A
 
 
 def _used(
-    shared: dict[str, Any], part: schema.Schema, chosen: Mapping[str, Any], path: KeyPath
+    shared: Entry, part: schema.Schema, chosen: Mapping[str, Any], path: KeyPath
 ) -> Iterator[KeyPath]:
     """The places of the defaults that an entry with these choices has a use for."""
     for key, value, child in _known(shared, part):
@@ -149,7 +149,7 @@ def _used(
 
 
 def _unused(
-    shared: dict[str, Any], part: schema.Schema, used: set[KeyPath], path: KeyPath
+    shared: Entry, part: schema.Schema, used: set[KeyPath], path: KeyPath
 ) -> Iterator[Finding]:
     """Find what no entry has a use for."""
     for key, value, child in _known(shared, part):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from madminer_workflow.analysis.problems import Finding, KeyPath
+from madminer_workflow.analysis import types
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound, complete, duplicates, known, point
 
 
@@ -69,26 +70,21 @@ def _quadratic(path: KeyPath, theta1: Any, sound: Sound) -> Iterator[Finding]:
             yield Finding((*path, "theta1"), message)
 
 
-def score_axes(method: dict[str, Any], parameters: list[str]) -> list[str]:
+def score_axes(method: Entry, parameters: list[str]) -> list[str]:
     """The axes of the histogram of the score of sally or sallino, as its ``binning`` has them."""
-    if method["method"] == "sallino":
-        return ["along"]
-    if method["binning"]["kind"] == "fixed":
-        return parameters
-    # Of two components, the one across is all that is left beside the one along.
-    return ["along", *({1: [], 2: ["across"]}.get(len(parameters), parameters))]
+    return types.score_axes(method["binning"].get("kind"), parameters)
 
 
 def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
     if not isinstance(bins, dict):
         return
-    for name, each in bins.items():
+    for name, edges in bins.items():
         yield from known((*path, name), "axis", name, axes)
-        if isinstance(each, list) and sorted(set(each)) != each:
+        if isinstance(edges, list) and sorted(set(edges)) != edges:
             yield Finding((*path, name), "expected edges that increase from each to the next")
 
 
-def _priors(path: KeyPath, priors: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+def _priors(path: KeyPath, priors: Entry, sound: Sound) -> Iterator[Finding]:
     if sound.parameters:
         yield from complete(path, priors, sound.parameters)
     for name, prior in priors.items():
@@ -97,7 +93,7 @@ def _priors(path: KeyPath, priors: dict[str, Any], sound: Sound) -> Iterator[Fin
             yield Finding((*path, name), message)
 
 
-def _grid(method: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+def _grid(method: Entry, sound: Sound) -> Iterator[Finding]:
     """Warn of limits where there were no numerators to learn from."""
     priors = method["theta0"]["priors"]
     for path, axis in sound.entries("ml", "limits", "grid"):
@@ -112,7 +108,7 @@ def _grid(method: dict[str, Any], sound: Sound) -> Iterator[Finding]:
             yield Finding((*path, "range"), message, warning=True)
 
 
-def _trained(prior: dict[str, Any]) -> tuple[float, float]:
+def _trained(prior: Entry) -> tuple[float, float]:
     if prior["prior"] == "flat":
         return prior["min"], prior["max"]
     return prior["mean"] - 3 * prior["std"], prior["mean"] + 3 * prior["std"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from madminer_workflow.analysis.library import LIBRARY
-from madminer_workflow.analysis.problems import Finding, KeyPath, unknown
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, known
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
@@ -32,7 +31,7 @@ def _processes(sound: Sound) -> Iterator[Finding]:
         yield Finding(("processes",), message, warning=True)
 
 
-def _couplings(process: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+def _couplings(process: Entry, sound: Sound) -> Iterator[Finding]:
     """Check that a built-in process depends on every parameter."""
     couplings = LIBRARY[process["process"]].couplings
     for path, parameter in sound.entries("parameters"):
@@ -63,12 +62,12 @@ def _systematics(sound: Sound) -> Iterator[Finding]:
         yield from effects[systematic["effect"]](path, systematic, sound)
 
 
-def _norm(path: KeyPath, systematic: dict[str, Any], _: Sound) -> Iterator[Finding]:
+def _norm(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
     if systematic["norm_variation"] == 1.0:
         yield Finding((*path, "norm_variation"), "1 is no variation; e.g. 1.05 for 5 %")
 
 
-def _scale(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
     varied = [factor for factor in systematic["scale_variations"] if factor != 1.0]
     if len(varied) not in (1, 2):
         message = f"expected one or two factors other than 1, got {len(varied)}"
@@ -82,7 +81,7 @@ def _scale(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[
             yield Finding((*path, "scale"), message)
 
 
-def _pdf(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[Finding]:
+def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
     if systematic["pdf_error_type"] == "hessian" and systematic["pdf_members"] % 2:
         message = "the members of type hessian come in pairs: expected an even number"
         yield Finding((*path, "pdf_members"), message)
@@ -94,7 +93,7 @@ def _pdf(path: KeyPath, systematic: dict[str, Any], sound: Sound) -> Iterator[Fi
         yield Finding((*path, "effect"), message)
 
 
-def _built_in(systematic: dict[str, Any], sound: Sound) -> Iterator[str]:
+def _built_in(systematic: Entry, sound: Sound) -> Iterator[str]:
     """The names of the built-in processes that a systematic uncertainty affects."""
     for _, process in sound.entries("processes"):
         if (

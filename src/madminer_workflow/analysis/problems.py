@@ -9,6 +9,9 @@ from typing import Any
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import nearest_name
 
+Entry = dict[str, Any]
+"""A mapping of the file before it has a type: of what validation sees, anything may be missing."""
+
 #: Where a value is: the keys and list indices that lead to it.
 KeyPath = tuple[str | int, ...]
 

@@ -16,6 +16,7 @@ import yaml
 
 from madminer_workflow.analysis.problems import (
     AnalysisError,
+    Entry,
     Finding,
     KeyPath,
     Problem,
@@ -94,16 +95,16 @@ def _text(path: str | Path) -> str:
     if path.is_dir():
         raise _error(path, None, "is a directory; expected a file, such as its input.yml")
     try:
-        content = path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise _error(path, None, "no such file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise _error(path, None, f"cannot be read ({reason})") from None
     try:
-        return content.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         raise _error(path, line, "is not UTF-8 text; save it in this encoding") from None
 
 
@@ -155,8 +156,8 @@ class _Builder:
         self.find(path, f"YAML tag {node.tag} is not supported", node)
         return None
 
-    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> Entry:
+        result: Entry = {}
         for key_node, value_node in node.value:
             key = key_node.value
             if not isinstance(key, str) or key_node.tag != _TAG + "str":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 
@@ -56,8 +56,8 @@ class Sound:
 
         Every use of a misspelt name would otherwise be reported where the name is right.
         """
-        found = self.data.get(section) if isinstance(self.data, dict) else None
-        entries = found if isinstance(found, list) else []
+        value = self.data.get(section) if isinstance(self.data, dict) else None
+        entries = value if isinstance(value, list) else []
         names = [
             entry[key]
             for i, entry in enumerate(entries)
@@ -65,9 +65,9 @@ class Sound:
         ]
         return names if len(set(names)) == len(entries) else []
 
-    def _mapping(self, section: str) -> dict[str, Any]:
-        found = self.data.get(section) if isinstance(self.data, dict) else None
-        return found if isinstance(found, dict) else {}
+    def _mapping(self, section: str) -> Entry:
+        value = self.data.get(section) if isinstance(self.data, dict) else None
+        return value if isinstance(value, dict) else {}
 
 
 def duplicates(sound: Sound, section: KeyPath, key: str) -> Iterator[Finding]:

@@ -446,6 +446,16 @@ class Trained(Settings, frozen=True, kw_only=True):
         return list(observables if self.features is None else self.features)
 
 
+def score_axes(kind: str | None, parameters: Sequence[str]) -> list[str]:
+    """The axes of the histogram of a score, by the ``kind`` of its binning."""
+    if kind is None:
+        return ["along"]
+    if kind == "fixed":
+        return list(parameters)
+    # Of two components, the one across is all that is left beside the one along.
+    return ["along", *({1: [], 2: ["across"]}.get(len(parameters), parameters))]
+
+
 class Score(Trained, frozen=True, kw_only=True):
     """A network for the score at ``theta``."""
 
@@ -462,12 +472,7 @@ class Score(Trained, frozen=True, kw_only=True):
 
     def axes(self, parameters: Sequence[str]) -> list[str]:
         """The axes of the histogram of the score, as its ``binning`` names them."""
-        if self.binning.kind is None:
-            return ["along"]
-        if self.binning.kind == "fixed":
-            return list(parameters)
-        # Of two components, the one across is all that is left beside the one along.
-        return ["along", *({1: [], 2: ["across"]}.get(len(parameters), parameters))]
+        return score_axes(self.binning.kind, parameters)
 
 
 class Sally(Score, frozen=True, kw_only=True, tag="sally"):
