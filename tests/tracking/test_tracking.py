@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 from mlflow.entities import Run
 
 from madminer_workflow.files import checksum, read_json, write_json
+from madminer_workflow.statistics.results import (
+    Check,
+    Estimate,
+    FisherInformation,
+    JointThresholds,
+    Limits,
+    PointCoverage,
+    ToySummary,
+)
 from madminer_workflow.tracking import FOLDER, RUN, SPOOL, followed, step_environment, target
+from madminer_workflow.tracking.findings import MethodFindings, method_numbers
 from madminer_workflow.tracking.journal import (
     Artifact,
     Begun,
@@ -31,7 +41,7 @@ from madminer_workflow.tracking.journal import (
     dotted,
     entries,
 )
-from madminer_workflow.tracking.products import describe, method_numbers, place
+from madminer_workflow.tracking.products import describe, place
 from madminer_workflow.tracking.record import records_in
 from madminer_workflow.tracking.server import Server
 from madminer_workflow.tracking.sync import sync
@@ -171,25 +181,47 @@ def test_toys_are_part_of_the_run_of_their_method(tmp_path: Path):
     assert (events.digest, events.use) == (checksum(tmp_path / "events.h5"), "observed")
 
 
+def limits_of(volume: float) -> Limits:
+    return Limits(
+        best_fit=[0.0],
+        intervals={"p": {"0.95": [(-1.0, 1.0)]}},
+        allowed_volume={"0.95": volume},
+    )
+
+
+def check_of(value: float | None) -> Check:
+    words = dict.fromkeys(("expected", "meaning", "reason", "sentence", "proves"), "")
+    return Check(name="E[r]", value=value, error=0.1, passed=True, **words)
+
+
 def test_coverage_and_observed_limits_are_numbers():
-    limits = {
-        "shape": {"allowed_volume": {"0.95": 3.0}, "intervals": {"p": {"0.95": [[-1.0, 1.0]]}}}
-    }
-    coverage = {"coverage": {"0.95": {"value": 0.93, "error": 0.01}}}
+    coverage = JointThresholds(
+        coverage={"0.95": Estimate(value=0.93, error=0.01)},
+        critical={},
+        edges=[],
+        q=[],
+        parameters={},
+    )
+    point = PointCoverage(name="p=0.5", theta=[0.5], kinds={"shape": coverage})
     numbers = method_numbers(
-        {
-            "believed": True,
-            "fisher_information": {
-                name: [[0.0]] for name in ("matrix", "statistical_error", "ensemble_spread")
-            },
-            "limits": limits,
-            "observed": {"shape": limits["shape"] | {"allowed_volume": {"0.95": 4.0}}},
-            "toys": {"points": [{"name": "p=0.5", "kinds": {"shape": coverage}}]},
-            "checks": [{"check": "E[r]", "value": 1.1}],
-            "diagnostics": [[{"check": "E[r]", "value": 1.0}]],
-        },
+        MethodFindings(
+            name="sally",
+            settings={},
+            members=1,
+            believed=True,
+            fisher_information=FisherInformation(
+                matrix=[[2.0]], statistical_error=[[3.0]], ensemble_spread=[[4.0]], members=[]
+            ),
+            limits={"shape": limits_of(3.0)},
+            observed={"shape": limits_of(4.0)},
+            toys=ToySummary(n_toys=10, points=[point], intervals={}),
+            checks=[check_of(1.1)],
+            diagnostics=[[check_of(1.0)], [check_of(None)]],
+        ),
         ["p"],
     )
+    assert (numbers["fisher/p.p"], numbers["fisher_error/p.p"]) == (2.0, 5.0)
+    assert numbers["check/E_r_/1"] is None
     assert (numbers["check/E_r_/ensemble"], numbers["check/E_r_/0"]) == (1.1, 1.0)
     assert numbers["limits/shape/0.95/volume"] == 3.0
     assert numbers["observed/shape/0.95/volume"] == 4.0

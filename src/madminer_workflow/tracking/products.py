@@ -6,15 +6,18 @@ import json
 import os
 import re
 import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from madminer_workflow import __version__
+from madminer_workflow import __version__, graph
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.files import checksum, member_of, read_json
 from madminer_workflow.tracking import registry
+from madminer_workflow.tracking.findings import EvaluatedMethod, WorkflowFindings, method_numbers
 from madminer_workflow.tracking.journal import Journal
 from madminer_workflow.versions import versions
 
@@ -22,6 +25,7 @@ IMAGE = "MADMINER_WORKFLOW_IMAGE"
 """Names, within an image, that image."""
 
 Arguments = Mapping[str, Any]
+"""The options of a step, as its command line has read them."""
 
 _SCRATCH = re.compile(r"\.(.+)\.[0-9a-f]{32}")
 
@@ -65,13 +69,14 @@ def describe(step: str, arguments: Arguments, journal: Journal) -> None:
         journal.params({"observed": observed})
     if observed and Path(observed).is_file():
         journal.dataset(Path(observed), checksum(Path(observed)), "observed")
-    _STEPS[step](arguments, arguments["output"], journal)
+    if step in _STEPS:
+        _STEPS[step](arguments, arguments["output"], journal)
 
 
 def configure(_: Arguments, output: Path, journal: Journal) -> None:
     """Everything about the analysis."""
-    introduce(output / "analysis.json", journal)
-    journal.artifact(output / "analysis.json")
+    introduce(product("configure.analysis", output), journal)
+    journal.artifact(product("configure.analysis", output))
 
 
 def generate(arguments: Arguments, output: Path, journal: Journal) -> None:
@@ -92,7 +97,7 @@ def delphes(_: Arguments, output: Path, journal: Journal) -> None:
     """The cut flow of a job."""
     from madminer_workflow.madminer_file import read_report
 
-    for task in read_report(output / "delphes_data.h5")["tasks"]:
+    for task in read_report(product("delphes.data", output))["tasks"]:
         passed = task["cut_flow"][-1]["passed"] if task["cut_flow"] else task["n_events"]
         name = task_name(task)
         journal.metrics({f"generated/{name}": task["n_events"], f"passed/{name}": passed})
@@ -100,13 +105,13 @@ def delphes(_: Arguments, output: Path, journal: Journal) -> None:
 
 def combine(_: Arguments, output: Path, journal: Journal) -> None:
     """The data of the analysis, their cut flow and whether their cross-sections close."""
-    data = output / "combined_delphes.h5"
+    data = product("combine.data", output)
     journal.dataset(data, checksum(data), "events")
-    for flow in read_json(output / "cutflow.json"):
+    for flow in read_json(product("combine.cutflow", output)):
         name = f"{flow['process']}.{flow['sampling_benchmark']}"
         passed = flow["steps"][-1]["passed"] if flow["steps"] else flow["generated"]
         journal.metrics({f"generated/{name}": flow["generated"], f"passed/{name}": passed})
-    checks = read_json(output / "closure.json")["checks"]
+    checks = read_json(product("combine.closure", output))["checks"]
     journal.metrics(
         {
             "closure/checks": len(checks),
@@ -114,27 +119,27 @@ def combine(_: Arguments, output: Path, journal: Journal) -> None:
             "closure/largest_pull": max((abs(check["pull"]) for check in checks), default=None),
         }
     )
-    for name in ("cutflow.json", "closure.json"):
-        journal.artifact(output / name)
+    for name in ("cutflow", "closure"):
+        journal.artifact(product(f"combine.{name}", output))
 
 
 def sampling(arguments: Arguments, output: Path, journal: Journal) -> None:
     """The analysis as it is learned from."""
-    introduce(output / "analysis.json", journal)
+    introduce(product("sampling.analysis", output), journal)
     journal.params({"ntrainsamples": arguments["ntrainsamples"]})
-    journal.artifact(output / "analysis.json")
+    journal.artifact(product("sampling.analysis", output))
 
 
 def training(arguments: Arguments, output: Path, journal: Journal) -> None:
     """The settings and losses of one ensemble member."""
-    model = json.loads(member_of(output / "Model.tar.gz", "method.json"))
+    model = json.loads(member_of(product("training.model", output), "method.json"))
     journal.params({"member": model["member"], "seed": model["seed"], **model["settings"]})
     with np.load(arguments["samples"]) as arrays:
         journal.params({"samples_sha256": checksum(arguments["samples"])})
         journal.metrics({"samples": len(arrays["x"]) if "x" in arrays else None})
     losses = model["losses"].get("validation")
     journal.metrics({"best_loss_val": min(losses) if losses else None})
-    journal.artifact(output / "Model.tar.gz")
+    journal.artifact(product("training.model", output))
 
 
 def evaluating(arguments: Arguments, output: Path, journal: Journal) -> None:
@@ -148,22 +153,23 @@ def evaluating(arguments: Arguments, output: Path, journal: Journal) -> None:
 def toys(arguments: Arguments, output: Path, journal: Journal) -> None:
     """Which share of the toys it is, and the toys."""
     journal.params(read_json(arguments["job"]))
-    journal.artifact(output / "Toys.npz")
+    journal.artifact(product("toys.toys", output))
 
 
 def evaluated(output: Path, journal: Journal) -> None:
     """The settings, numbers and checks of an ensemble, from the products of evaluating."""
-    results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
-    journal.params({**results["settings"], "members": results["members"]})
-    journal.metrics(method_numbers(results, results["parameters"]))
-    journal.tags({"madminer.believed": "yes" if results["believed"] else "no"})
-    journal.artifact(output / "Results.tar.gz")
+    archive = product("evaluating.results", output)
+    method = msgspec.json.decode(member_of(archive, "results.json"), type=EvaluatedMethod)
+    journal.params({**method.settings, "members": method.members})
+    journal.metrics(method_numbers(method, method.parameters))
+    journal.tags({"madminer.believed": "yes" if method.believed else "no"})
+    journal.artifact(archive)
 
 
 def plotting(_: Arguments, output: Path, journal: Journal) -> None:
     """Report and figures."""
-    for name in ("report.html", "results.json", "plots"):
-        journal.artifact(output / name)
+    for name in ("report", "results", "plots"):
+        journal.artifact(product(f"plotting.{name}", output))
 
 
 def about() -> dict[str, str]:
@@ -176,19 +182,19 @@ def about() -> dict[str, str]:
 
 def introduce(analysis_file: Path, journal: Journal) -> None:
     """The analysis in a few settings; the whole of it is kept as a file."""
-    analysis = read_json(analysis_file)
+    analysis = Analysis.from_dict(read_json(analysis_file))
     processes = {
-        process["name"]: {"generator": process["generator"], "events": process["events"]}
-        for process in analysis["processes"]
+        process.name: {"generator": process.generator, "events": process.events}
+        for process in analysis.processes
     }
     journal.params(
         {
-            "analysis": analysis["name"],
-            "seed": analysis["seed"],
-            "parameters": [entry["parameter_name"] for entry in analysis["parameters"]],
-            "benchmarks": analysis["benchmarks"],
+            "analysis": analysis.name,
+            "seed": analysis.seed,
+            "parameters": analysis.parameter_names,
+            "benchmarks": analysis.benchmarks,
             "processes": processes,
-            "systematics": [entry["systematic_name"] for entry in analysis["systematics"]],
+            "systematics": [entry.systematic_name for entry in analysis.systematics],
             "config_sha256": checksum(analysis_file),
         }
     )
@@ -196,86 +202,47 @@ def introduce(analysis_file: Path, journal: Journal) -> None:
 
 def whole(workdir: Path, journal: Journal) -> None:
     """What the products of all steps tell about the workflow, whenever they were made."""
-    for step in ("ml/sampling", "physics/configure"):
-        if (workdir / step / "analysis.json").exists():
-            introduce(workdir / step / "analysis.json", journal)
+    for source in ("sampling.analysis", "configure.analysis"):
+        analysis = workdir_product(source, workdir)
+        if analysis.exists():
+            introduce(analysis, journal)
             break
     journal.tags(about())
-    if (workdir / "ml/plotting/results.json").exists():
-        conclude(workdir / "ml/plotting", journal)
+    results = workdir_product("plotting.results", workdir)
+    if results.exists():
+        conclude(results.parent, journal)
 
 
 def conclude(plotting_output: Path, journal: Journal) -> None:
     """The end of a whole workflow: the numbers of all methods and the report."""
-    results = read_json(plotting_output / "results.json")
-    journal.metrics({"expected_events": results["expected_events"]})
-    for method in results["methods"]:
-        numbers = method_numbers(method, results["parameters"])
-        journal.metrics({f"{method['name']}/{key}": value for key, value in numbers.items()})
-    journal.tags({"madminer.recommended": results["verdict"]["recommended"] or "none"})
-    for name in ("report.html", "results.json"):
-        journal.artifact(plotting_output / name)
+    results_file = product("plotting.results", plotting_output)
+    results = msgspec.convert(read_json(results_file), WorkflowFindings)
+    journal.metrics({"expected_events": results.expected_events})
+    for method in results.methods:
+        numbers = method_numbers(method, results.parameters)
+        journal.metrics({f"{method.name}/{key}": value for key, value in numbers.items()})
+    journal.tags({"madminer.recommended": results.verdict.recommended or "none"})
+    journal.artifact(product("plotting.report", plotting_output))
+    journal.artifact(results_file)
 
 
-def method_numbers(results: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, Any]:
-    """Fisher information, limits, coverage and checks of one method, as numbers with names.
-
-    ``parameters`` are in the order of the rows of the matrix.
-    """
-    numbers: dict[str, Any] = {"believed": results["believed"]}
-    fisher = results["fisher_information"]
-    for i, first in enumerate(parameters):
-        for j, second in enumerate(parameters[i:], start=i):
-            name = f"{first}.{second}"
-            numbers[f"fisher/{name}"] = fisher["matrix"][i][j]
-            numbers[f"fisher_error/{name}"] = float(
-                np.hypot(fisher["statistical_error"][i][j], fisher["ensemble_spread"][i][j])
-            )
-    numbers |= _sizes("limits", results["limits"])
-    numbers |= _sizes("observed", results.get("observed") or {})
-    numbers |= _coverage(results.get("toys") or {"points": []})
-    for whose, checks in [("ensemble", results["checks"]), *enumerate(results["diagnostics"])]:
-        for check in checks:
-            name = re.sub(r"[^\w .-]", "_", check["check"])
-            if check["value"] is not None:
-                numbers[f"check/{name}/{whose}"] = check["value"]
-    return numbers
+def product(source: str, output: Path) -> Path:
+    """The file or folder ``step.product`` in the output directory of the step."""
+    return output / graph.product(source)[1]
 
 
-def _sizes(name: str, limits: Mapping[str, Any]) -> dict[str, float]:
-    """Volumes and widths that limits of all kinds allow; their names begin with ``name``."""
-    numbers = {}
-    for kind, limit in limits.items():
-        for level, volume in limit["allowed_volume"].items():
-            numbers[f"{name}/{kind}/{level}/volume"] = volume
-        for parameter, intervals in limit["intervals"].items():
-            for level, edges in intervals.items():
-                width = sum(high - low for low, high in edges)
-                numbers[f"{name}/{kind}/{level}/width.{parameter}"] = width
-    return numbers
-
-
-def _coverage(toys: Mapping[str, Any]) -> dict[str, float]:
-    """How often toys' limits hold the truth, at every point that they were drawn at."""
-    numbers = {}
-    for point in toys["points"]:
-        place = re.sub(r"[^\w .-]", "_", point["name"])
-        for kind, found in point["kinds"].items():
-            for level, coverage in found["coverage"].items():
-                numbers[f"toys/{place}/{kind}/{level}/coverage"] = coverage["value"]
-                numbers[f"toys/{place}/{kind}/{level}/coverage_error"] = coverage["error"]
-    return numbers
+def workdir_product(source: str, workdir: Path) -> Path:
+    """The same of a step that is done once, in the work directory of a whole workflow."""
+    step, file = graph.product(source)
+    return workdir / step.folder({}, []) / file
 
 
 def resources_used() -> dict[str, float]:
     """CPU time [s] and largest memory [MB] of this process and those it waited for."""
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
-        "cpu_seconds": seconds,
-        "max_memory_MB": max(own.ru_maxrss, children.ru_maxrss) / 1024.0,
+        "cpu_seconds": sum(usage.ru_utime + usage.ru_stime for usage in usages),
+        "max_memory_MB": max(usage.ru_maxrss for usage in usages) / 1024.0,
     }
 
 

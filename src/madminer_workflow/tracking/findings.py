@@ -1,0 +1,118 @@
+"""What is found of methods, as numbers with names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from math import hypot
+from typing import Any
+
+import msgspec
+
+from madminer_workflow.statistics.results import Check, FisherInformation, Limits, ToySummary
+
+
+class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of a method: some of what evaluating, and plotting after it, find.
+
+    Both products have more keys; ``settings`` are as in the analysis file.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    members: int
+    believed: bool
+    fisher_information: FisherInformation
+    limits: dict[str, Limits]
+    observed: dict[str, Limits] | None = None
+    toys: ToySummary | None = None
+    checks: list[Check]
+    diagnostics: list[list[Check]]
+
+
+class EvaluatedMethod(MethodFindings, frozen=True, kw_only=True):
+    """What is told of the results of evaluating."""
+
+    parameters: list[str]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The method to use, if there is one."""
+
+    recommended: str | None
+
+
+class WorkflowFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of the results of plotting."""
+
+    parameters: list[str]
+    expected_events: float
+    methods: list[MethodFindings]
+    verdict: Verdict
+
+
+def method_numbers(method: MethodFindings, parameters: Sequence[str]) -> dict[str, float | None]:
+    """Fisher information, limits, coverage and checks of one method.
+
+    ``parameters`` are in the order of the rows of the matrix.
+    """
+    return {
+        "believed": method.believed,
+        **_information(method.fisher_information, parameters),
+        **_sizes("limits", method.limits),
+        **_sizes("observed", method.observed or {}),
+        **(_coverage(method.toys) if method.toys else {}),
+        **_checks(method),
+    }
+
+
+def _information(fisher: FisherInformation, parameters: Sequence[str]) -> dict[str, float | None]:
+    """The upper half of the matrix, with errors that statistics and ensemble add up to."""
+    numbers: dict[str, float | None] = {}
+    for i, first in enumerate(parameters):
+        for j, second in enumerate(parameters[i:], start=i):
+            name = f"{first}.{second}"
+            errors = fisher.statistical_error[i][j], fisher.ensemble_spread[i][j]
+            numbers[f"fisher/{name}"] = fisher.matrix[i][j]
+            numbers[f"fisher_error/{name}"] = (
+                None if None in errors else hypot(*(error or 0.0 for error in errors))
+            )
+    return numbers
+
+
+def _sizes(name: str, limits: Mapping[str, Limits]) -> dict[str, float]:
+    """Volumes and widths that limits of all kinds allow; their names begin with ``name``."""
+    numbers = {}
+    for kind, limit in limits.items():
+        for level, volume in limit.allowed_volume.items():
+            numbers[f"{name}/{kind}/{level}/volume"] = volume
+        for parameter, intervals in limit.intervals.items():
+            for level, edges in intervals.items():
+                width = sum(high - low for low, high in edges)
+                numbers[f"{name}/{kind}/{level}/width.{parameter}"] = width
+    return numbers
+
+
+def _coverage(toys: ToySummary) -> dict[str, float | None]:
+    """How often toys' limits hold the truth, at every point that they were drawn at."""
+    numbers = {}
+    for point in toys.points:
+        for kind, thresholds in point.kinds.items():
+            for level, coverage in thresholds.coverage.items():
+                name = f"toys/{_words(point.name)}/{kind}/{level}/coverage"
+                numbers[name] = coverage.value
+                numbers[f"{name}_error"] = coverage.error
+    return numbers
+
+
+def _checks(method: MethodFindings) -> dict[str, float | None]:
+    return {
+        f"check/{_words(check.name)}/{whose}": check.value
+        for whose, checks in [("ensemble", method.checks), *enumerate(method.diagnostics)]
+        for check in checks
+    }
+
+
+def _words(name: str) -> str:
+    """A name of which MLflow accepts all characters."""
+    return re.sub(r"[^\w .-]", "_", name)
