@@ -7,7 +7,6 @@ those that diverged on the same scale as all others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from madminer_workflow.files import atomic_path
 from madminer_workflow.report.figures import style
 from madminer_workflow.sweep.plan import Axis, word
-from madminer_workflow.sweep.results import TrialResult
+from madminer_workflow.sweep.results import TrialResult, with_loss
 
 OUTLIER = 5.0
 """Losses further above the lowest than this times the median are drawn at the upper edge."""
@@ -27,13 +26,8 @@ OUTLIER = 5.0
 COLOUR = style.METHOD_COLOURS[0]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A trial that has a loss, at a ``position`` along an axis."""
-
-    position: float
-    loss: float
-    believed: bool
+Known = Sequence[tuple[TrialResult, float]]
+"""Trials that have a loss, with it."""
 
 
 def draw(space: Sequence[Axis], results: Sequence[TrialResult], directory: Path) -> None:
@@ -52,17 +46,12 @@ def history(results: Sequence[TrialResult]) -> Figure:
     """The loss of every trial, and the lowest believed one so far; failed trials are dotted."""
     figure = style.figure(height=3.6, width=6.6)
     axes = figure.subplots()
-    trials = [
-        Trial(result.number, result.loss, result.believed)
-        for result in results
-        if result.loss is not None
-    ]
-    _points(axes, trials)
-    believed = [trial for trial in trials if trial.believed]
+    known = with_loss(results)
+    _points(axes, [result.number for result, _ in known], known)
+    believed = [(result.number, loss) for result, loss in known if result.believed]
     if believed:
-        lowest = np.minimum.accumulate([trial.loss for trial in believed])
-        shown = np.minimum(lowest, _ceiling(trials))
-        numbers = [trial.position for trial in believed]
+        numbers, losses = zip(*believed, strict=True)
+        shown = np.minimum(np.minimum.accumulate(losses), _ceiling(known))
         axes.step(numbers, shown, where="post", color=COLOUR, label="lowest believed")
     for result in results:
         if result.loss is None:
@@ -78,24 +67,15 @@ def parameters(space: Sequence[Axis], results: Sequence[TrialResult]) -> Figure:
     """The loss of every trial against each setting."""
     figure = style.figure(len(space), height=3.6, width=3.4)
     panels = figure.subplots(1, len(space), sharey=True, squeeze=False)[0]
+    known = with_loss(results)
     for axis, panel in zip(space, panels, strict=True):
-        trials = [
-            Trial(_position(axis, result), result.loss, result.believed)
-            for result in results
-            if result.loss is not None
-        ]
-        _points(panel, trials)
+        values = [result.values[axis.key] for result, _ in known]
+        _points(panel, [axis.choices.index(v) if axis.choices else v for v in values], known)
         _scale(panel, axis)
         panel.set_xlabel(axis.key, fontsize=11)
     panels[0].set_ylabel("validation loss")
     style.legend_beside(figure, panels[0])
     return figure
-
-
-def _position(axis: Axis, result: TrialResult) -> float:
-    """Where a trial lies along an axis."""
-    value = result.values[axis.key]
-    return axis.choices.index(value) if axis.choices else value
 
 
 def _scale(panel: Axes, axis: Axis) -> None:
@@ -120,15 +100,15 @@ def _logarithmic(panel: Axes, axis: Axis) -> None:
     panel.set_xlim(axis.low / 10 ** (0.05 * decades), axis.high * 10 ** (0.05 * decades))
 
 
-def _points(axes: Axes, trials: Sequence[Trial]) -> None:
+def _points(axes: Axes, positions: Sequence[float], known: Known) -> None:
     """Losses as points: filled where the diagnostics pass; those far above all others on top."""
-    ceiling = _ceiling(trials)
+    ceiling = _ceiling(known)
     for believed, face, name in ((True, COLOUR, "believed"), (False, "none", "not believed")):
         for above, marker, words in ((False, "o", name), (True, "^", f"{name}, above")):
             points = [
-                (trial.position, min(trial.loss, ceiling))
-                for trial in trials
-                if trial.believed == believed and (trial.loss > ceiling) == above
+                (position, min(loss, ceiling))
+                for position, (result, loss) in zip(positions, known, strict=True)
+                if result.believed == believed and (loss > ceiling) == above
             ]
             if points:
                 x, y = zip(*points, strict=True)
@@ -137,8 +117,8 @@ def _points(axes: Axes, trials: Sequence[Trial]) -> None:
                 )
 
 
-def _ceiling(trials: Sequence[Trial]) -> float:
+def _ceiling(known: Known) -> float:
     """The highest loss that is drawn where it is, so that a diverged trial hides no difference."""
-    losses = [trial.loss for trial in trials]
+    losses = [loss for _, loss in known]
     lowest, middle = np.min(losses), np.median(losses)
     return float(lowest + OUTLIER * (middle - lowest)) if middle > lowest else np.inf

@@ -36,21 +36,20 @@ class Best(msgspec.Struct, frozen=True, kw_only=True, rename={"changes": "set"})
 
 def describe_best(plan: Plan, results: Sequence[TrialResult]) -> Best | None:
     """The best of the trials, or None if all failed."""
-    for result in ranked(results):
-        assert result.loss is not None
-        return Best(
-            analysis=os.path.relpath(plan.analysis_file),
-            trial=result.number,
-            validation_loss=result.loss,
-            believed=result.believed,
-            reason=result.reason,
-            method=plan.settings_of(result.values),
-            changes=[
-                f"{plan.method_name}.{axis.key}={word(result.values[axis.key])}"
-                for axis in plan.space
-            ],
-        )
-    return None
+    best = next(iter(ranked(results)), None)
+    if best is None or best.loss is None:
+        return None
+    return Best(
+        analysis=os.path.relpath(plan.analysis_file),
+        trial=best.number,
+        validation_loss=best.loss,
+        believed=best.believed,
+        reason=best.reason,
+        method=plan.settings_of(best.values),
+        changes=[
+            f"{plan.method_name}.{axis.key}={word(best.values[axis.key])}" for axis in plan.space
+        ],
+    )
 
 
 def write_outcome(plan: Plan, results: Sequence[TrialResult], workdir: Path) -> Best | None:

@@ -40,14 +40,17 @@ def read_results(workdir: Path) -> dict[int, TrialResult]:
     return {int(file.stem): msgspec.convert(read_json(file), TrialResult) for file in files}
 
 
+def with_loss(results: Iterable[TrialResult]) -> list[tuple[TrialResult, float]]:
+    """The trials that did not fail, with their losses."""
+    return [(result, result.loss) for result in results if result.loss is not None]
+
+
 def lowest_loss(results: Iterable[TrialResult]) -> float | None:
     """The lowest loss that is believed, if any is."""
-    losses = [result.loss for result in results if result.believed and result.loss is not None]
-    return min(losses, default=None)
+    return min((loss for result, loss in with_loss(results) if result.believed), default=None)
 
 
 def ranked(results: Iterable[TrialResult]) -> list[TrialResult]:
     """The trials that have a loss: believed ones first, then by loss."""
-    known = [(not result.believed, result.loss, result) for result in results]
-    with_loss = [(doubt, loss, result) for doubt, loss, result in known if loss is not None]
-    return [result for _, _, result in sorted(with_loss, key=lambda entry: entry[:2])]
+    order = sorted(with_loss(results), key=lambda known: (not known[0].believed, known[1]))
+    return [result for result, _ in order]
