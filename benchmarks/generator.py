@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.analysis.types import BuiltinProcess, Parameter, RunSettings
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators import Request, builtin
+from madminer_workflow.physics.generators.builtin import run_settings
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.sampling import unweight
@@ -23,14 +25,16 @@ CONFIG = Path(__file__).parents[1] / "tests" / "data" / "madminer_config.h5"
 BLOCK, BLOCKS = 1000, 20
 
 
-def parameters(names: list[str]) -> list[dict]:
+def parameters(names: list[str]) -> list[Parameter]:
     return [
-        {
-            "parameter_name": name,
-            "lha_block": "dim6",
-            "lha_id": number,
-            "param_card_transform": "16.52*theta",
-        }
+        Parameter(
+            parameter_name=name,
+            lha_block="dim6",
+            lha_id=number,
+            morphing_max_power=2,
+            param_card_transform="16.52*theta",
+            parameter_range=(-20.0, 20.0),
+        )
         for name, number in zip(names, (2, 5), strict=True)
     ]
 
@@ -41,7 +45,16 @@ def main() -> None:
         name: dict(zip(setup.parameters, map(float, values), strict=True))
         for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
     }
-    process = {"name": "wbf", "process": "wbf_haa", "run": {}}
+    process = BuiltinProcess(
+        name="wbf",
+        process="wbf_haa",
+        run=RunSettings(**vars(run_settings.RunSettings())),
+        pythia8_card=None,
+        systematics=(),
+        is_background=False,
+        k_factor=1.0,
+        events=dict.fromkeys(benchmarks, 1000),
+    )
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         start = time.process_time()
@@ -59,10 +72,10 @@ def main() -> None:
         print(f"integrate {len(benchmarks)} benchmarks: {time.process_time() - start:.1f} s CPU")
         print("sampling benchmark         sigma [fb]   efficiency  events/s  with LHE")
         for name in benchmarks:
-            value, error = report["cross_sections"][name]
+            value, error = report.cross_sections[name]
             print(
                 f"{name:25s} {1e3 * value:7.3f}({1e3 * error:.3f})"
-                f" {report['unweighting_efficiency'][name]:10.3f}"
+                f" {report.unweighting_efficiency[name]:10.3f}"
                 f" {generation_rate(directory, name):10.0f} {writing_rate(directory, name):9.0f}"
             )
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from madminer_workflow.analysis.types import MadGraphProcess, Parameter
 from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators import Request, madgraph
@@ -68,14 +69,16 @@ def benchmarks() -> dict[str, dict[str, float]]:
     }
 
 
-def parameters() -> list[dict]:
+def parameters() -> list[Parameter]:
     return [
-        {
-            "parameter_name": name,
-            "lha_block": "dim6",
-            "lha_id": number,
-            "param_card_transform": "16.52*theta",
-        }
+        Parameter(
+            parameter_name=name,
+            lha_block="dim6",
+            lha_id=number,
+            morphing_max_power=2,
+            param_card_transform="16.52*theta",
+            parameter_range=(-20.0, 20.0),
+        )
         for name, number in (("CWL2", 2), ("CPWL2", 5))
     ]
 
@@ -132,14 +135,18 @@ class Once:
         self.directory = directory
 
     def prepare(self) -> None:
-        process = {
-            "name": "wbf",
-            "proc_card": PROCESS_CARD,
-            "run_card": None,
-            "param_card": (DATA / "madgraph_param_card.dat").read_text(),
-            "ufo_model": None,
-            "events": {"sm": N_EVENTS},
-        }
+        process = MadGraphProcess(
+            name="wbf",
+            proc_card=PROCESS_CARD,
+            run_card=None,
+            param_card=(DATA / "madgraph_param_card.dat").read_text(),
+            ufo_model=None,
+            pythia8_card=None,
+            systematics=(),
+            is_background=False,
+            k_factor=1.0,
+            events={"sm": N_EVENTS},
+        )
         request = Request(
             process=process,
             parameters=parameters(),

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 from madminer.lhe import LHEReader
 
+from madminer_workflow.analysis.types import Reconstruction
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
 
@@ -51,12 +53,23 @@ def madminer(lhe, observables):
 
 
 def ours(lhe, observables, benchmarks):
-    analysis = {
-        "detector": {"smearing": [], "met_noise": {"abs_": 0.0, "rel": 0.0}},
+    limits = [
+        f"{limit}_{name}" for limit in ("pt_min", "eta_max") for name in ("e", "mu", "a", "j")
+    ]
+    settings = {
+        "seed": 1,
+        "detector": {
+            "delphes_card": None,
+            "use_generator_truth": False,
+            "acceptance": dict.fromkeys(limits),
+            "smearing": [],
+            "met_noise": {"abs_": 0.0, "rel": 0.0},
+        },
         "observables": observables,
         "cuts": [{"definition": text, "required": False} for text in CUTS],
         "efficiencies": [],
     }
+    analysis = msgspec.convert(settings, Reconstruction)
     events = read_lhe(lhe, benchmarks, "sm")
     result = reconstruct(events.particles, analysis, np.random.default_rng(0))
     return result.observations[result.passed], len(events)

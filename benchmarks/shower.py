@@ -13,6 +13,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from madminer_workflow.analysis.types import (
+    Acceptance,
+    DelphesCard,
+    DetectorWithCard,
+    METNoise,
+    Observable,
+    Reconstruction,
+)
 from madminer_workflow.files import pack
 from madminer_workflow.physics import shower
 from madminer_workflow.physics.detector import detect
@@ -44,16 +52,25 @@ def timed(function, *arguments):
 
 
 def analyse(root, n_events):
-    observable = {"required": False, "default": 0.0}
-    settings = {
-        "detector": {"use_generator_truth": False, "acceptance": {}},
-        "observables": [
-            {"name": f"x{i}", "definition": text, **observable}
+    limits = [
+        f"{limit}_{name}" for limit in ("pt_min", "eta_max") for name in ("e", "mu", "a", "j")
+    ]
+    settings = Reconstruction(
+        seed=1,
+        detector=DetectorWithCard(
+            delphes_card=None,
+            use_generator_truth=False,
+            acceptance=Acceptance(**dict.fromkeys(limits)),
+            smearing=(),
+            met_noise=METNoise(abs_=0.0, rel=0.0),
+        ),
+        observables=tuple(
+            Observable(name=f"x{i}", definition=text, required=False, default=0.0)
             for i, text in enumerate(OBSERVABLES)
-        ],
-        "cuts": [],
-        "efficiencies": [],
-    }
+        ),
+        cuts=(),
+        efficiencies=(),
+    )
     return reconstruct_delphes(root, settings, n_events, {})
 
 
@@ -64,12 +81,12 @@ def measure(lhe, n_events, interactions, delphes_card, directory):
     (directory / "delphes").mkdir()
     hepmc = directory / "events/events.hepmc"
     report, wall, used = timed(shower.shower, lhe, card, 1, hepmc)
-    rows = [(f"shower by {report['program']}", wall, used, hepmc)]
+    rows = [(f"shower by {report.program}", wall, used, hepmc)]
     archive = directory / "Events.tar.gz"
     _, wall, used = timed(pack, directory / "events", archive)
     rows.append(("archive", wall, used, archive))
     detected, wall, used = timed(
-        detect, hepmc, {"name": delphes_card, "text": None}, 1, directory / "delphes"
+        detect, hepmc, DelphesCard(name=delphes_card, text=None), 1, directory / "delphes"
     )
     rows.append(("Delphes", wall, used, detected.root))
     _, wall, used = timed(analyse, detected.root, n_events)

@@ -15,9 +15,13 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
+
+import msgspec
 
 from madminer_workflow.errors import InputError
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 @contextmanager
@@ -65,6 +69,19 @@ def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str
             f"expected JSON with the keys {', '.join(sorted(keys))}"
         )
     return content
+
+
+def read_struct(path: str | Path, step: str, kind: type[S]) -> S:
+    """Read a JSON file that ``step`` wrote as a struct; InputError unless it is one."""
+    content = read_json(path)
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        fields = (field.encode_name for field in msgspec.structs.fields(kind))
+        raise InputError(
+            f"{path}: is not the file that {step} writes; "
+            f"expected JSON with the keys {', '.join(sorted(fields))} ({error})"
+        ) from None
 
 
 @contextmanager

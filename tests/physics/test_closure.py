@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from madminer_workflow.cli import main
-from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.files import pack, read_json, unpack
+from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.physics.closure import (
     LARGEST_SHARE,
     MAX_PULL,
@@ -24,28 +25,33 @@ from madminer_workflow.physics.closure import (
 )
 from madminer_workflow.physics.combine import join, order_by_task, read_part
 from madminer_workflow.physics.delphes import delphes
-from madminer_workflow.physics.generate import all_tasks
 from madminer_workflow.physics.pythia import pythia
+from madminer_workflow.physics.tasks import all_tasks
+from madminer_workflow.products.combined import ClosureCheck
+from madminer_workflow.products.jobs import write_jobs
+from madminer_workflow.products.measured import Report, read_report
+from madminer_workflow.products.parts import read_generation
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
+from tests.support import parts
 from tests.support.chain import Physics
 
 
-def other_seed(physics: Physics, seed: int, directory: Path) -> tuple[Sample, dict[str, Any]]:
+def other_seed(physics: Physics, seed: int, directory: Path) -> tuple[Sample, Report]:
     """Events of all tasks with another seed, from the same integrated processes."""
-    generation = {**read_json(physics.generation), "seed": seed}
-    write_json(directory / "job.json", {"index": 0, "tasks": all_tasks(generation)})
-    pythia(directory / "job.json", physics.processes, directory)
+    generation = msgspec.structs.replace(read_generation(physics.generation), seed=seed)
+    write_jobs(directory, [all_tasks(generation)])
+    pythia(directory / "jobs/job_0000.json", physics.processes, directory)
     delphes(physics.config, physics.reconstruction, directory / "Events.tar.gz", directory)
-    return read_sample(directory / "delphes_data.h5"), read_report(directory / "delphes_data.h5")
+    data = directory / "delphes_data.h5"
+    return read_sample(data), read_report(data)
 
 
 def closure_of(
-    physics: Physics, sample: Sample, report: dict[str, Any], setup: Setup
-) -> list[dict[str, Any]]:
-    cross_sections = {n: p["cross_sections"] for n, p in report["processes"].items()}
-    generation = read_json(physics.generation)
-    return check_closure(generation, report["tasks"], cross_sections, sample, setup)["checks"]
+    physics: Physics, sample: Sample, report: Report, setup: Setup
+) -> tuple[ClosureCheck, ...]:
+    generation = read_generation(physics.generation)
+    return check_closure(generation, report.tasks, report.processes, sample, setup).checks
 
 
 def test_pulls_are_standard_normal(tiny: Physics, tmp_path: Path) -> None:
@@ -53,8 +59,8 @@ def test_pulls_are_standard_normal(tiny: Physics, tmp_path: Path) -> None:
     reweighted, morphed = [], []
     for seed in range(20):
         for check in closure_of(tiny, *other_seed(tiny, seed, tmp_path), setup):
-            kind = reweighted if "reweighted" in check["what"] else morphed
-            kind.append(check["pull"])
+            kind = reweighted if "reweighted" in check.what else morphed
+            kind.append(check.pull)
     assert len(reweighted) >= 60
     assert abs(np.mean(reweighted)) < 0.4
     assert 0.8 < np.std(reweighted) < 1.25
@@ -66,18 +72,20 @@ def test_pulls_are_standard_normal(tiny: Physics, tmp_path: Path) -> None:
 
 def test_compare() -> None:
     check = compare("x", np.array([1.0, 2.0]), (10.0, 3.0), (30.0, 4.0))
-    assert (check["pull"], check["closes"], check["theta"]) == (-4.0, True, [1.0, 2.0])
-    assert not compare("x", np.array([0.0]), (10.0, 0.3), (30.0, 0.4))["closes"]
+    assert (check.pull, check.closes, check.theta) == (-4.0, True, (1.0, 2.0))
+    assert not compare("x", np.array([0.0]), (10.0, 0.3), (30.0, 0.4)).closes
 
 
 def test_a_handful_of_events_is_not_compared(mixed: Physics) -> None:
     setup, sample = read_setup(mixed.config), read_sample(mixed.combined)
-    cross_sections = mixed.cross_sections()["signal"]
+    process = parts.sampled_process(
+        events={"w": 500}, cross_sections=mixed.cross_sections()["signal"]
+    )
     own = sample.sampling_ids == 1
 
     def estimate(n: int) -> Any:
         weights, ids = sample.weights[own][:n], sample.sampling_ids[own][:n]
-        return from_samples(weights, ids, "w", {"w": 500}, cross_sections, setup)
+        return from_samples(weights, ids, "w", process, setup)
 
     n_needed = int(1.5 / LARGEST_SHARE)
     assert estimate(0) is None
@@ -90,8 +98,8 @@ def test_no_comparison_where_the_other_samples_do_not_reach(tiny: Physics, tmp_p
     """The sm sample alone has too few events where w lives: no verdict instead of a wrong one."""
     setup = read_setup(tiny.config)
     sample, report = other_seed(tiny, 3, tmp_path)
-    arguments = (report["processes"]["signal"]["cross_sections"], setup)
-    from_sm = from_samples(sample.weights, sample.sampling_ids, "w", {"sm": 200}, *arguments)
+    process = msgspec.structs.replace(report.processes["signal"], events={"sm": 200})
+    from_sm = from_samples(sample.weights, sample.sampling_ids, "w", process, setup)
     assert from_sm is None
 
 
@@ -178,17 +186,17 @@ def test_wrong_weights_fail_loudly(
 
 def test_weights_swapped_after_the_analysis_do_not_close(tiny: Physics) -> None:
     """Where the sums before cuts say nothing any more, samples disagree with one another."""
-    setup, generation = read_setup(tiny.config), read_json(tiny.generation)
-    parts = order_by_task([read_part(path, setup, tiny.config) for path in tiny.data], generation)
-    tasks = [task for _, report in parts for task in report["tasks"]]
-    sample = join([part for part, _ in parts], setup)
+    setup, generation = read_setup(tiny.config), read_generation(tiny.generation)
+    jobs = order_by_task([read_part(path, setup, tiny.config) for path in tiny.data], generation)
+    tasks = [task for _, report in jobs for task in report.tasks]
+    sample = join([part for part, _ in jobs], setup)
     columns = list(range(len(setup.benchmark_names)))
     w, neg_ww = setup.benchmark_names.index("w"), setup.benchmark_names.index("neg_ww")
     columns[w], columns[neg_ww] = neg_ww, w
-    arguments = (tasks, tiny.cross_sections())
-    assert all(c["closes"] for c in reweighting_checks(*arguments, sample, setup))
+    arguments = (tasks, jobs[0][1].processes)
+    assert all(check.closes for check in reweighting_checks(*arguments, sample, setup))
     swapped = replace(sample, weights=sample.weights[:, columns])
-    assert not all(c["closes"] for c in reweighting_checks(*arguments, swapped, setup))
+    assert not all(check.closes for check in reweighting_checks(*arguments, swapped, setup))
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,17 @@ from madminer.sampling import combine_and_shuffle
 
 import tests.support.chain
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import read_json, write_json
-from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.files import read_json
+from madminer_workflow.madminer_file import (
+    read_report,
+    read_sample,
+    read_setup,
+)
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.physics.combine import combine
-from madminer_workflow.physics.generate import all_tasks, split_into_jobs
+from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
+from madminer_workflow.products.jobs import write_jobs
+from madminer_workflow.products.parts import read_generation
 from madminer_workflow.statistics.sample import Sample
 from tests.support.chain import Physics, analysis_file, run_physics, simulate
 from tests.support.paths import DATA
@@ -35,11 +41,9 @@ def rows(sample: Sample) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("njobs", [1, 2, 7, 40])
 def test_njobs_does_not_matter(tiny: Physics, tmp_path: Path, njobs: int) -> None:
-    generation = read_json(tiny.generation)
-    jobs = []
-    for i, tasks in enumerate(split_into_jobs(all_tasks(generation), njobs)):
-        jobs.append(tmp_path / f"job_{i}.json")
-        write_json(jobs[-1], {"index": i, "tasks": tasks})
+    tasks = all_tasks(read_generation(tiny.generation))
+    write_jobs(tmp_path, split_into_jobs(tasks, njobs))
+    jobs = sorted((tmp_path / "jobs").iterdir())
     other = simulate(
         Physics(**{**vars(tiny), "jobs": jobs}),
         tmp_path,

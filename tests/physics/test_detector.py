@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madminer_workflow.analysis.types import DelphesCard
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.delphes import delphes
 from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.pythia import pythia
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.weights import event_weights
+from madminer_workflow.products.events import Counts
+from madminer_workflow.products.measured import Stage, read_report
 from tests.support import chain
 from tests.support.chain import Physics
 from tests.support.paths import DATA
@@ -96,17 +99,17 @@ def test_events_are_paired_with_weights_by_number(
     places = np.argsort(lhe.variables["scale"])[chosen]
     assert set(places) < set(NUMBERS) and len(set(places)) == len(places)
     np.testing.assert_allclose(sample.weights, lhe.weights[places], rtol=1e-12)
-    (task,) = read_report(data)["tasks"]
-    assert task["counts"] == {
-        **{"requested": 400, "generated": 400, "showered": 60},
-        **{"reconstructed": 60, "analysed": 60},
-    }
-    assert task["cut_flow"][0] == {"cut": "shower", "passed": 60, "of": 400}
-    assert task["cut_flow"][-1]["passed"] == len(scale) == task["passed"]
+    report = read_report(data)
+    (task,) = report.tasks
+    assert task.counts == Counts(
+        requested=400, generated=400, showered=60, reconstructed=60, analysed=60
+    )
+    assert task.cut_flow[0] == Stage(cut="shower", passed=60, of=400)
+    assert task.cut_flow[-1].passed == len(scale) == task.passed
     # The closure of the cross-section is that of all events, whatever became of them.
-    process = read_report(data)["processes"]["signal"]
+    process = report.processes["signal"]
     _, shares = event_weights(lhe.weights, task, process, read_setup(drawn.config))
-    np.testing.assert_allclose(task["sum_weights"], shares @ lhe.weights, rtol=1e-9)
+    np.testing.assert_allclose(task.sum_weights, shares @ lhe.weights, rtol=1e-9)
     np.testing.assert_allclose(sample.shares, shares[places], rtol=1e-12)
 
 
@@ -145,8 +148,8 @@ def test_the_card_gets_the_seed_and_all_events(
     monkeypatch.setenv("DELPHES_DIR", str(stand_in(tmp_path / "d", "cat $1 helper.tcl > $2")))
     texts = {}
     for name, card in {
-        "shipped": {"name": "delphes_card_CMS.tcl", "text": None},
-        "own": {"name": "mine.tcl", "text": "set MaxEvents 3"},
+        "shipped": DelphesCard(name="delphes_card_CMS.tcl", text=None),
+        "own": DelphesCard(name="mine.tcl", text="set MaxEvents 3"),
     }.items():
         (tmp_path / name).mkdir()
         texts[name] = detect(tmp_path / "x", card, 41, tmp_path / name).root.read_text()
@@ -159,7 +162,7 @@ def test_an_unknown_shipped_card_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELPHES_DIR", str(stand_in(tmp_path / "d", "true")))
-    card = {"name": "delphes_card_SMC.tcl", "text": None}
+    card = DelphesCard(name="delphes_card_SMC.tcl", text=None)
     with pytest.raises(InputError, match=r"ships no card 'delphes_card_SMC\.tcl'.*_CMS"):
         detect(tmp_path / "x", card, 41, tmp_path)
 
@@ -180,12 +183,12 @@ def test_the_genuine_chain(genuinely: Physics, tmp_path: Path) -> None:
         analyse(genuinely, genuinely.events[0], tmp_path / name) for name in ("one", "two")
     )
     assert first.read_bytes() == second.read_bytes()
-    tasks = read_report(first)["tasks"]
+    tasks = read_report(first).tasks
     assert len(tasks) == 3
     for task in tasks:
         stages = ("requested", "generated", "showered", "reconstructed", "analysed")
-        assert task["counts"] == dict.fromkeys(stages, 20)
-        assert 0 < task["passed"] <= 20
+        assert task.counts == Counts(**dict.fromkeys(stages, 20))
+        assert 0 < task.passed <= 20
     sample = read_sample(first)
     assert np.all(sample.observations[:, 1] > 20.0)
     assert np.all(sample.weights > 0.0)

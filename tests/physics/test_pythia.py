@@ -4,14 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import pack, read_json, unpack, write_json
-from madminer_workflow.physics.generate import all_tasks
 from madminer_workflow.physics.pythia import pythia
 from madminer_workflow.physics.readers.lhe import read_lhe
+from madminer_workflow.physics.tasks import all_tasks
+from madminer_workflow.products.jobs import write_jobs
+from madminer_workflow.products.parts import read_generation
 from tests.support import chain
 from tests.support.chain import Physics
 
@@ -43,12 +46,12 @@ def test_same_job_same_bytes(tiny: Physics, tmp_path: Path) -> None:
 
 
 def test_another_seed_gives_other_events(tiny: Physics, tmp_path: Path) -> None:
-    generation = read_json(tiny.generation)
+    generation = read_generation(tiny.generation)
     masses = []
-    for seed in (generation["seed"], generation["seed"] + 1):
-        task = all_tasks({**generation, "seed": seed})[0]
-        write_json(tmp_path / "job.json", {"index": 0, "tasks": [task]})
-        pythia(tmp_path / "job.json", tiny.processes, tmp_path / f"{seed}")
+    for seed in (generation.seed, generation.seed + 1):
+        task = all_tasks(msgspec.structs.replace(generation, seed=seed))[0]
+        write_jobs(tmp_path, [[task]])
+        pythia(tmp_path / "jobs/job_0000.json", tiny.processes, tmp_path / f"{seed}")
         directory = unpack(tmp_path / f"{seed}/Events.tar.gz", tmp_path / f"lhe_{seed}")
         events = read_lhe(next(directory.glob("*.lhe")))
         masses.append(np.asarray(events.particles[:, 0].px))

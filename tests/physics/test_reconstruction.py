@@ -5,6 +5,7 @@ import shutil
 from itertools import pairwise
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +13,12 @@ from hypothesis import strategies as st
 from madminer.lhe import LHEReader
 from scipy.stats import ks_2samp
 
+from madminer_workflow.analysis.types import Reconstruction
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
+from madminer_workflow.physics.smearing import BlockRandom
+from madminer_workflow.products.measured import Stage
+from tests.support import parts
 from tests.support.madminer_events import NO_NOISE, as_particles, random_events
 from tests.support.paths import DATA
 from tests.support.properties import examples
@@ -30,14 +35,15 @@ def cut(definition, required=False):
     return {"definition": definition, "required": required}
 
 
-def analysis(observables=(), cuts=(), efficiencies=(), smearing=(), met_noise=NO_NOISE):
-    return {
-        "seed": 1,
-        "detector": {"smearing": list(smearing), "met_noise": met_noise},
-        "observables": list(observables),
-        "cuts": list(cuts),
-        "efficiencies": list(efficiencies),
-    }
+def analysis(
+    observables=(), cuts=(), efficiencies=(), smearing=(), met_noise=NO_NOISE
+) -> Reconstruction:
+    return parts.reconstruction(
+        {"smearing": list(smearing), "met_noise": msgspec.to_builtins(met_noise)},
+        observables=list(observables),
+        cuts=list(cuts),
+        efficiencies=list(efficiencies),
+    )
 
 
 def run(particles, seed=0, **parts):
@@ -156,7 +162,7 @@ def test_defaults_and_required_observables():
         [[50, 30, 30, 1], [40, 7, np.nan, 1], [-1, 7, np.nan, 1], [10, 7, np.nan, 1]],
     )
     assert ours.passed.tolist() == [True, True, False, True]
-    assert ours.cut_flow == [{"cut": "pt1 is defined", "passed": 3, "of": 4}]
+    assert ours.cut_flow == [Stage(cut="pt1 is defined", passed=3, of=4)]
 
 
 def test_cuts_see_observables_with_their_defaults():
@@ -182,7 +188,7 @@ def test_efficiencies_multiply_and_select():
     ours = run(EVENTS, efficiencies=efficiencies)
     np.testing.assert_allclose(ours.efficiency, [0.5, 0.4, 0.5, 0.0])
     assert ours.passed.tolist() == [True, True, True, False]
-    assert [step["passed"] for step in ours.cut_flow] == [4, 3]
+    assert [step.passed for step in ours.cut_flow] == [4, 3]
 
 
 def test_event_variables_and_no_events():
@@ -246,11 +252,11 @@ texts = st.builds(
 @given(st.lists(st.builds(cut, texts, st.booleans()), max_size=5))
 def test_cut_flow_only_falls_and_ends_at_what_passed(cuts):
     ours = run(MIXED, observables=PARTS["observables"], cuts=cuts)
-    assert [step["cut"] for step in ours.cut_flow[1:]] == [entry["definition"] for entry in cuts]
+    assert [step.cut for step in ours.cut_flow[1:]] == [entry["definition"] for entry in cuts]
     left = len(MIXED)
     for step in ours.cut_flow:
-        assert step["of"] == left >= step["passed"]
-        left = step["passed"]
+        assert step.of == left >= step.passed
+        left = step.passed
     assert left == ours.passed.sum()
 
 
@@ -259,8 +265,24 @@ def test_cuts_commute_with_splitting_the_events(n_jobs):
     particles = as_particles(random_events(41, seed=8))
     whole = run(particles, **PARTS)
     edges = np.linspace(0, 41, n_jobs + 1).astype(int)
-    parts = [run(particles[a:b], **PARTS) for a, b in pairwise(edges)]
-    joined = np.concatenate([part.observations for part in parts])
+    pieces = [run(particles[a:b], **PARTS) for a, b in pairwise(edges)]
+    joined = np.concatenate([part.observations for part in pieces])
     np.testing.assert_array_equal(joined, whole.observations)
-    passed = [sum(part.cut_flow[i]["passed"] for part in parts) for i in range(5)]
-    assert passed == [step["passed"] for step in whole.cut_flow]
+    passed = [sum(part.cut_flow[i].passed for part in pieces) for i in range(5)]
+    assert passed == [step.passed for step in whole.cut_flow]
+
+
+def test_blocks_of_events_at_once_are_those_one_by_one():
+    """Each block has random numbers of its own, whatever is analysed with it."""
+    particles, sizes = as_particles(random_events(60, seed=9)), [25, 0, 35]
+    smeared = [{"particles": None, **JET_SMEARING}, {"particles": ["a"], **PHOTON_SMEARING}]
+    settings = analysis(**PARTS, smearing=smeared, met_noise={"abs_": 10.0, "rel": 0.05})
+    generators = [np.random.default_rng(seed) for seed in range(3)]
+    at_once = reconstruct(particles, settings, BlockRandom(generators, sizes))
+    for seed, (size, end) in enumerate(zip(sizes, np.cumsum(sizes), strict=True)):
+        events = slice(end - size, end)
+        block = reconstruct(particles[events], settings, np.random.default_rng(seed))
+        part = at_once.part(events)
+        for name in ("observations", "passed", "efficiency"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(block, name))
+        assert part.cut_flow == block.cut_flow

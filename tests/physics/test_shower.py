@@ -106,7 +106,7 @@ def test_the_text_is_that_of_pythias_own_converter(tmp_path: Path) -> None:
     expected = gzip.decompress((DATA / "pythia_interface_2.hepmc.gz").read_bytes()).decode()
     lhe = first_events(tmp_path / "events.lhe", 2)
     report = shower.shower(lhe, card.read_card(""), 4, tmp_path / "ours.hepmc")
-    assert report == {"program": "pythia8mc", "version": "8.317", "showered": 2}
+    assert report == wheel.Showered(program="pythia8mc", version="8.317", showered=2)
     ours = (tmp_path / "ours.hepmc").read_text()
     assert_well_formed(ours)
     assert_same_events(ours, expected)
@@ -137,7 +137,7 @@ def test_an_event_keeps_its_number_when_another_is_dropped(tmp_path: Path) -> No
     lhe = broken(first_events(tmp_path / "events.lhe", 150), [2])
     report = shower.shower(lhe, QUICK, 1, tmp_path / "out.hepmc")
     numbers = numbers_of(tmp_path / "out.hepmc")
-    assert report["showered"] == 149
+    assert report.showered == 149
     assert numbers == [i for i in range(150) if i != 2]
     # The jets of an event's hard process are in its record, with its number.
     original = read_lhe(first_events(tmp_path / "again.lhe", 150)).particles

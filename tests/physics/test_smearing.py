@@ -10,6 +10,7 @@ from scipy.stats import ks_2samp
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.smearing import ELEMENTARY_IDS, smear
+from tests.support import parts
 from tests.support.madminer_events import as_particles, random_events
 
 
@@ -17,7 +18,7 @@ def resolution(particles=None, **changes):
     zero = {
         f"{q}_resolution_{p}": 0.0 for q in ("energy", "pt", "eta", "phi") for p in ("abs", "rel")
     }
-    return {"particles": particles, **zero, **changes}
+    return parts.smearing({"particles": particles, **zero, **changes})
 
 
 ON_SHELL_PT = {"pt_resolution_abs": None, "pt_resolution_rel": None}
@@ -33,7 +34,7 @@ def one(n, pdgid=11, px=3.0, py=-4.0, pz=2.0, e=6.0):
 def madminer_smeared(setting, n, seed, px, py, pz, e, pdgid=11):
     """The same particle through MadMiner's function n times: pt, phi, eta, e."""
     tables = [
-        {pdgid: (setting[f"{q}_resolution_abs"], setting[f"{q}_resolution_rel"])}
+        {pdgid: tuple(getattr(setting, f"{q}_resolution_{part}") for part in ("abs", "rel"))}
         for q in ("energy", "pt", "eta", "phi")
     ]
     particle = MadMinerParticle.from_xyzt(px, py, pz, e)

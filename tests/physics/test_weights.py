@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,9 @@ from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import read_json
 from madminer_workflow.physics.weights import balanced_shares, event_weights, weight_names
+from madminer_workflow.products.events import SampledProcess
 from madminer_workflow.statistics.setup import Setup
+from tests.support import parts
 from tests.support.paths import DATA
 
 SCALE = {
@@ -39,21 +42,21 @@ TASK = {
 
 
 def with_nuisance(setup: Setup, *systematics: dict[str, Any]) -> Setup:
-    nuisance = nuisance_parameters(systematics)
-    names = sorted(name for each in nuisance for name in each.benchmarks)
+    nuisance = nuisance_parameters(parts.systematics(systematics))
+    names = sorted(name for parameter in nuisance for name in parameter.benchmarks)
     return replace(setup, nuisance=nuisance, nuisance_benchmarks=names)
 
 
 def weighed(
-    setup: Setup, systematics: list[dict[str, Any]], varied: np.ndarray, **task: Any
+    setup: Setup, systematics: list[dict[str, Any]], varied: np.ndarray, **keys: Any
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Physical weights at sm, and those of nuisance benchmarks, of 30 events with random weights.
 
     ``varied`` are the generator's, relative to the weight at sm (a background's own).
     """
-    task = {**TASK, **task}
-    process = {**toy_process(setup, {"w": 60}, 1.0), "systematics": systematics}
-    n_own = 1 if task["is_background"] else len(setup.benchmark_names)
+    task = parts.task(**{**TASK, **keys})
+    process = toy_process({"w": 60}, 1.0, systematics)
+    n_own = 1 if task.is_background else len(setup.benchmark_names)
     own = np.random.default_rng(1).uniform(0.1, 0.2, (30, n_own))
     generated = np.column_stack([own, own[:, :1] * varied])
     assert generated.shape[1] == len(weight_names(task, process, setup))
@@ -117,8 +120,13 @@ def test_parton_densities_add_up_as_their_error_type_says(setup: Setup, error_ty
     np.testing.assert_allclose(np.square(effects).sum(axis=0), expected, rtol=1e-4)
 
 
-def toy_process(setup: Setup, events: dict[str, int], value: float) -> dict[str, Any]:
-    return {"events": events, "cross_sections": {name: [value, 0.0] for name in events}}
+def toy_process(
+    events: dict[str, int], value: float, systematics: Sequence[dict[str, Any]] = ()
+) -> SampledProcess:
+    cross_sections = {name: [value, 0.0] for name in events}
+    return parts.sampled_process(
+        events=events, cross_sections=cross_sections, systematics=list(systematics)
+    )
 
 
 def gaussian_sample(
@@ -138,7 +146,7 @@ def gaussian_sample(
 def test_balanced_shares_of_two_gaussians(setup: Setup) -> None:
     """Unbiased, and no worse than the better single sample, for a tail of either density."""
     sizes = {"sm": 300, "w": 100}
-    process = toy_process(setup, sizes, 1.0)
+    process = toy_process(sizes, 1.0)
     rng = np.random.default_rng(5)
     for target, above, truth in (("sm", 1.0, 0.158655), ("w", 1.0, 0.5), ("w", -9.0, 1.0)):
         column = setup.benchmark_names.index(target)
@@ -162,7 +170,7 @@ def test_balanced_shares_of_two_gaussians(setup: Setup) -> None:
 
 def test_balanced_shares_of_one_sample_are_one(setup: Setup) -> None:
     _, weights = gaussian_sample(setup, "sm", 50, np.random.default_rng(1))
-    shares = balanced_shares(weights, "sm", toy_process(setup, {"sm": 50}, 1.0), setup)
+    shares = balanced_shares(weights, "sm", toy_process({"sm": 50}, 1.0), setup)
     np.testing.assert_allclose(shares, 1.0)
 
 

@@ -8,9 +8,10 @@ import vector
 from madminer.utils.interfaces.lhe import _get_objects, _smear_particles
 from madminer.utils.particle import MadMinerParticle
 
+from madminer_workflow.analysis.types import METNoise
 from madminer_workflow.physics.smearing import ELEMENTARY_IDS
 
-NO_NOISE = {"abs_": 0.0, "rel": 0.0}
+NO_NOISE = METNoise(abs_=0.0, rel=0.0)
 
 
 def random_events(n, seed):

@@ -11,14 +11,18 @@ Two families of checks, for every signal process:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.types import CLOSURE_POINT
-from madminer_workflow.physics.generate import held_out_point
+from madminer_workflow.analysis.types import CLOSURE_POINT, Generation
+from madminer_workflow.physics.points import held_out_point
 from madminer_workflow.physics.weights import balanced_shares
+from madminer_workflow.products.combined import Closure, ClosureCheck
+from madminer_workflow.products.events import SampledProcess
+from madminer_workflow.products.measured import MeasuredTask
+from madminer_workflow.products.processes import Estimate
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
 
@@ -29,99 +33,93 @@ LARGEST_SHARE = 0.05
 """Where one event makes more of a sum than this, neither its error nor its mean are to be trusted:
 the events of other samples then hardly reach where the cross-section comes from."""
 
-Estimate = tuple[float, float]
-
 
 def check_closure(
-    generation: dict[str, Any],
-    tasks: Sequence[dict[str, Any]],
-    cross_sections: dict[str, dict[str, Estimate]],
+    generation: Generation,
+    tasks: Sequence[MeasuredTask],
+    processes: Mapping[str, SampledProcess],
     sample: Sample,
     setup: Setup,
-) -> dict[str, Any]:
-    """All checks as JSON: what, theta, predicted and direct [value, error] in pb, pull, closes."""
+) -> Closure:
+    """All checks. ``sample`` has the events of ``tasks`` in their order."""
     checks = [
-        *reweighting_checks(tasks, cross_sections, sample, setup),
-        *morphing_checks(generation, tasks, cross_sections, setup),
+        *reweighting_checks(tasks, processes, sample, setup),
+        *morphing_checks(generation, tasks, processes, setup),
     ]
-    return {"max_pull": MAX_PULL, "checks": checks}
+    return Closure(max_pull=MAX_PULL, checks=tuple(checks))
 
 
-def compare(what: str, theta: np.ndarray, predicted: Estimate, direct: Estimate) -> dict:
+def compare(what: str, theta: np.ndarray, predicted: Estimate, direct: Estimate) -> ClosureCheck:
     """One check: the pull is the difference over both errors in quadrature."""
     error = float(np.hypot(predicted[1], direct[1]))
     pull = (predicted[0] - direct[0]) / error
-    return {
-        "what": what,
-        "theta": [float(value) for value in theta],
-        "predicted": [float(value) for value in predicted],
-        "direct": [float(value) for value in direct],
-        "pull": float(pull),
-        "closes": bool(abs(pull) <= MAX_PULL),
-    }
+    return ClosureCheck(
+        what=what,
+        theta=tuple(map(float, theta)),
+        predicted=(float(predicted[0]), float(predicted[1])),
+        direct=(float(direct[0]), float(direct[1])),
+        pull=float(pull),
+        closes=bool(abs(pull) <= MAX_PULL),
+    )
 
 
 def reweighting_checks(
-    tasks: Sequence[dict[str, Any]],
-    cross_sections: dict[str, dict[str, Estimate]],
+    tasks: Sequence[MeasuredTask],
+    processes: Mapping[str, SampledProcess],
     sample: Sample,
     setup: Setup,
-) -> list[dict[str, Any]]:
+) -> Iterator[ClosureCheck]:
     """Every sampling benchmark of every signal process against all other samples, after all cuts.
 
     ``sample`` has the events of ``tasks`` in their order. Estimates in which one event
     makes more than ``LARGEST_SHARE`` are not compared.
     """
-    processes = np.repeat([task["process"] for task in tasks], [task["passed"] for task in tasks])
-    checks = []
-    for process in dict.fromkeys(task["process"] for task in tasks if not task["is_background"]):
-        chosen = processes == process
-        weights, ids = sample.weights[chosen], sample.sampling_ids[chosen]
-        events = generated_events([task for task in tasks if task["process"] == process])
+    names = np.repeat([task.process for task in tasks], [task.passed for task in tasks])
+    for name in dict.fromkeys(task.process for task in tasks if not task.is_background):
+        weights, ids = sample.weights[names == name], sample.sampling_ids[names == name]
+        events = generated_events([task for task in tasks if task.process == name])
         for target in events if len(events) > 1 else ():
-            others = {name: n for name, n in events.items() if name != target}
-            own = {target: events[target]}
+            others = {other: n for other, n in events.items() if other != target}
             predicted, direct = (
-                from_samples(weights, ids, target, drawn, cross_sections[process], setup)
-                for drawn in (others, own)
+                from_samples(
+                    weights, ids, target, msgspec.structs.replace(processes[name], events=n), setup
+                )
+                for n in (others, {target: events[target]})
             )
             if predicted and direct:
-                what = f"{process} at {target}, reweighted from the other samples"
-                checks.append(compare(what, setup.theta(target), predicted, direct))
-    return checks
+                what = f"{name} at {target}, reweighted from the other samples"
+                yield compare(what, setup.theta(target), predicted, direct)
 
 
-def generated_events(tasks: Sequence[dict[str, Any]]) -> Counter[str]:
+def generated_events(tasks: Sequence[MeasuredTask]) -> dict[str, int]:
     """Number of events generated at each sampling benchmark."""
     counts: Counter[str] = Counter()
     for task in tasks:
-        counts[task["sampling_benchmark"]] += task["n_events"]
-    return counts
+        counts[task.sampling_benchmark] += task.n_events
+    return dict(counts)
 
 
 def from_samples(
     weights: np.ndarray,
     sampling_ids: np.ndarray,
     target: str,
-    events: Mapping[str, int],
-    cross_sections: Mapping[str, Estimate],
+    process: SampledProcess,
     setup: Setup,
 ) -> Estimate | None:
     """The cross-section at benchmark ``target`` from some samples of a process, and its error.
 
     ``weights`` (n_events, n_benchmarks) and ``sampling_ids`` (n_events,) are those of the events
-    left after cuts, ``events`` the numbers that were drawn from the benchmarks to use. These
-    samples are joined with the balance heuristic. The variance of each is that of a sum over a
-    fixed number of drawn events, of which those that fail the cuts count as zeros, plus that of its
-    normalisation. None if one event makes more than ``LARGEST_SHARE`` of the sum.
+    left after cuts; the ``events`` of ``process`` those that were drawn from the benchmarks to use.
+    These samples are joined with the balance heuristic. The variance of each is that of a sum over
+    a fixed number of drawn events, of which those that fail the cuts count as zeros, plus that of
+    its normalisation. None if one event makes more than ``LARGEST_SHARE`` of the sum.
     """
     total = variance = largest = 0.0
-    process = {"events": events, "cross_sections": cross_sections}
-    for name, n in events.items():
-        own = weights[sampling_ids == setup.benchmark_names.index(name)]
-        shares = balanced_shares(own, name, process, setup)
-        values = shares * own[:, setup.benchmark_names.index(target)]
-        value, error = cross_sections[name]
+    for name, n in process.events.items():
+        drawn = weights[sampling_ids == setup.benchmark_names.index(name)]
+        shares = balanced_shares(drawn, name, process, setup)
+        values = shares * drawn[:, setup.benchmark_names.index(target)]
+        value, error = process.cross_sections[name]
         total += values.sum()
         variance += max(np.square(values).sum() - values.sum() ** 2 / n, 0.0)
         variance += (error / value * values.sum()) ** 2
@@ -131,37 +129,36 @@ def from_samples(
 
 
 def morphing_checks(
-    generation: dict[str, Any],
-    tasks: Sequence[dict[str, Any]],
-    cross_sections: dict[str, dict[str, Estimate]],
+    generation: Generation,
+    tasks: Sequence[MeasuredTask],
+    processes: Mapping[str, SampledProcess],
     setup: Setup,
-) -> list[dict[str, Any]]:
+) -> Iterator[ClosureCheck]:
     """Every integrated benchmark and the held-out point of every signal process, before cuts."""
     held_out = held_out_point(generation)
-    checks = []
-    for process in generation["processes"]:
-        if process["is_background"]:
+    for process in generation.processes:
+        if process.is_background:
             continue
-        name, k_factor = process["name"], process["k_factor"]
-        own = [task for task in tasks if task["process"] == name]
+        name, k_factor = process.name, process.k_factor
+        cross_sections = processes[name].cross_sections
+        drawn = [task for task in tasks if task.process == name]
         points = [(point, f"{name} at {point}, from all events") for point in setup.benchmark_names]
         points.append(
             (CLOSURE_POINT, f"{name} at a point outside the basis, morphed from all events")
         )
         for point, what in points:
-            if point not in cross_sections[name]:
+            if point not in cross_sections:
                 continue
             theta = setup.theta(held_out if point == CLOSURE_POINT else point)
-            predicted = morphed_from_all(own, setup.morphing_weights(theta))
-            value, error = cross_sections[name][point]
-            checks.append(compare(what, theta, predicted, (k_factor * value, k_factor * error)))
-    return checks
+            predicted = morphed_from_all(drawn, setup.morphing_weights(theta))
+            value, error = cross_sections[point]
+            yield compare(what, theta, predicted, (k_factor * value, k_factor * error))
 
 
-def morphed_from_all(tasks: Sequence[dict[str, Any]], coefficients: np.ndarray) -> Estimate:
+def morphed_from_all(tasks: Sequence[MeasuredTask], coefficients: np.ndarray) -> Estimate:
     """The morphed cross-section and its error from the union of a process's samples."""
-    sums = coefficients @ np.sum([task["sum_weights"] for task in tasks], axis=0)
-    squares = np.sum([task["sum_weights_squared"] for task in tasks], axis=0)
-    n = sum(task["n_events"] for task in tasks)
+    sums = coefficients @ np.sum([task.sum_weights for task in tasks], axis=0)
+    squares = np.sum([task.sum_weights_squared for task in tasks], axis=0)
+    n = sum(task.n_events for task in tasks)
     variance = coefficients @ squares @ coefficients - sums**2 / n
     return float(sums), float(np.sqrt(max(variance, 0.0)))

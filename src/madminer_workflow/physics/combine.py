@@ -6,22 +6,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.fingerprint import of_analysis, require_same
+from madminer_workflow.analysis.types import Generation
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import write_json
 from madminer_workflow.madminer_file import (
-    check_setup,
     read_definitions,
-    read_report,
     read_sample,
     read_setup,
-    write_sample,
 )
 from madminer_workflow.physics.closure import check_closure
-from madminer_workflow.physics.generate import all_tasks, read_generation
+from madminer_workflow.physics.tasks import all_tasks
+from madminer_workflow.products import measured
+from madminer_workflow.products.combined import (
+    CLOSURE,
+    Closure,
+    CutFlow,
+    Passed,
+    Report,
+    write_checks,
+    write_combined,
+)
+from madminer_workflow.products.jobs import Task
+from madminer_workflow.products.measured import MeasuredTask
+from madminer_workflow.products.parts import read_generation
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.sample import Sample, event_counts
 from madminer_workflow.statistics.setup import Setup, same_setup
@@ -38,57 +48,47 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
         raise InputError("combine: no data files given; expected at least one delphes_data.h5")
     setup = read_setup(config)
     generation = read_generation(generation_file)
-    check_setup(config, setup, generation)
+    require_same(config, found=setup.fingerprint(), expected=of_analysis(generation))
     parts = order_by_task([read_part(path, setup, config) for path in data], generation)
-    tasks = [task for _, report in parts for task in report["tasks"]]
+    tasks = [task for _, report in parts for task in report.tasks]
     check_complete(tasks, generation)
-    cross_sections = {
-        name: process["cross_sections"]
-        for _, report in parts
-        for name, process in report["processes"].items()
-    }
+    processes = {name: p for _, report in parts for name, p in report.processes.items()}
 
     sample = join([sample for sample, _ in parts], setup)
     if len(sample.weights) == 0:
         raise StepError("no event passes the observables' requirements and the cuts; loosen them")
     cut_flow = summarise_cut_flow(tasks)
-    closure = check_closure(generation, tasks, cross_sections, sample, setup)
-    write_json(output / "cutflow.json", cut_flow)
-    write_json(output / "closure.json", closure)
-    failed = [check for check in closure["checks"] if not check["closes"]]
-    if failed:
-        worst = max(failed, key=lambda check: abs(check["pull"]))
-        raise StepError(
-            f"closure: {len(failed)} of {len(closure['checks'])} cross-sections disagree with "
-            f"their prediction, worst {worst['what']}: {worst['predicted'][0]:.6g} pb predicted, "
-            f"{worst['direct'][0]:.6g} pb expected, pull {worst['pull']:.1f}; the event weights "
-            f"or the morphing basis are wrong (see {output / 'closure.json'})"
-        )
-    order = np.random.default_rng(derive_seed(generation["seed"], "shuffle")).permutation(
-        len(sample.weights)
-    )
-    write_sample(
-        output / "combined_delphes.h5",
+    closure = check_closure(generation, tasks, processes, sample, setup)
+    write_checks(output, cut_flow, closure)
+    require_closure(closure, output)
+    rng = np.random.default_rng(derive_seed(generation.seed, "shuffle"))
+    write_combined(
+        output,
         config,
-        replace(
-            sample,
-            observations=sample.observations[order],
-            weights=sample.weights[order],
-            nuisance_weights=sample.nuisance_weights[order],
-            shares=sample.shares[order],
-            sampling_ids=sample.sampling_ids[order],
-        ),
+        reordered(sample, rng.permutation(len(sample.weights))),
         read_definitions(data[0]),
-        {"cut_flow": cut_flow, "closure": closure, "cross_sections": cross_sections},
+        Report(
+            cut_flow=tuple(cut_flow),
+            closure=closure,
+            cross_sections={name: p.cross_sections for name, p in processes.items()},
+        ),
     )
 
 
-def task_key(task: dict[str, Any]) -> tuple[str, str, int]:
-    """What identifies a block of events."""
-    return task["process"], task["sampling_benchmark"], task["block"]
+def require_closure(closure: Closure, output: Path) -> None:
+    """Raise StepError, naming the worst, if a check in ``output`` does not close."""
+    failed = [check for check in closure.checks if not check.closes]
+    if failed:
+        worst = max(failed, key=lambda check: abs(check.pull))
+        raise StepError(
+            f"closure: {len(failed)} of {len(closure.checks)} cross-sections disagree with "
+            f"their prediction, worst {worst.what}: {worst.predicted[0]:.6g} pb predicted, "
+            f"{worst.direct[0]:.6g} pb expected, pull {worst.pull:.1f}; the event weights "
+            f"or the morphing basis are wrong (see {output / CLOSURE})"
+        )
 
 
-Part = tuple[Sample, dict[str, Any]]
+Part = tuple[Sample, measured.Report]
 
 
 def read_part(path: Path, setup: Setup, config: Path) -> Part:
@@ -96,16 +96,14 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
 
     Raises InputError if ``path`` is another file and StepError if its weights are damaged.
     """
-    report = read_report(path)
-    if "tasks" not in report:
-        raise InputError(f"{path}: is not a delphes_data.h5: it does not say which job it is from")
+    report = measured.read_report(path)
     if not same_setup(read_setup(path), setup):
         raise InputError(
             f"{path}: belongs to another analysis: its parameters, benchmarks or morphing are not "
             f"those of {config}"
         )
     sample = read_sample(path)
-    noted = np.sum([task["passed_weights"] for task in report["tasks"]], axis=0)
+    noted = np.sum([task.passed_weights for task in report.tasks], axis=0)
     sums = np.concatenate([sample.weights.sum(axis=0), sample.nuisance_weights.sum(axis=0)])
     wrong = np.flatnonzero(~np.isclose(sums, noted, rtol=1e-9, atol=0.0))
     if len(wrong):
@@ -117,23 +115,23 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
     return sample, report
 
 
-def order_by_task(parts: Sequence[Part], generation: dict[str, Any]) -> list[Part]:
+def order_by_task(parts: Sequence[Part], generation: Generation) -> list[Part]:
     """The parts in the order in which their tasks were defined; empty ones last."""
-    position = {task_key(task): i for i, task in enumerate(all_tasks(generation))}
+    position = {task.key: i for i, task in enumerate(all_tasks(generation))}
 
     def first_task(part: Part) -> int:
-        tasks = part[1]["tasks"]
-        return position.get(task_key(tasks[0]), -1) if tasks else len(position)
+        tasks = part[1].tasks
+        return position.get(tasks[0].key, -1) if tasks else len(position)
 
     return sorted(parts, key=first_task)
 
 
-def check_complete(tasks: Sequence[dict[str, Any]], generation: dict[str, Any]) -> None:
+def check_complete(tasks: Sequence[Task], generation: Generation) -> None:
     """Raise StepError unless every block of events is there exactly once."""
-    found = Counter(task_key(task) for task in tasks)
-    expected = {task_key(task) for task in all_tasks(generation)}
-    missing = sorted(expected - found.keys())
-    surplus = sorted(key for key, n in found.items() if n > 1 or key not in expected)
+    counts = Counter(task.key for task in tasks)
+    expected = {task.key for task in all_tasks(generation)}
+    missing = sorted(expected - counts.keys())
+    surplus = sorted(key for key, n in counts.items() if n > 1 or key not in expected)
     for keys, what in ((missing, "missing"), (surplus, "doubled or unknown")):
         if keys:
             process, benchmark, block = keys[0]
@@ -162,22 +160,33 @@ def join(samples: Sequence[Sample], setup: Setup) -> Sample:
     )
 
 
-def summarise_cut_flow(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def reordered(sample: Sample, order: np.ndarray) -> Sample:
+    """The same events in another order."""
+    return replace(
+        sample,
+        observations=sample.observations[order],
+        weights=sample.weights[order],
+        nuisance_weights=sample.nuisance_weights[order],
+        shares=sample.shares[order],
+        sampling_ids=sample.sampling_ids[order],
+    )
+
+
+def summarise_cut_flow(tasks: Sequence[MeasuredTask]) -> list[CutFlow]:
     """The cut flow of every process and sampling benchmark, summed over blocks."""
-    flows: dict[tuple[str, str], dict[str, Any]] = {}
+    samples: dict[tuple[str, str], list[MeasuredTask]] = {}
     for task in tasks:
-        key = (task["process"], task["sampling_benchmark"])
-        flow = flows.setdefault(
-            key,
-            {
-                "process": task["process"],
-                "sampling_benchmark": task["sampling_benchmark"],
-                "is_background": task["is_background"],
-                "generated": 0,
-                "steps": [{"cut": step["cut"], "passed": 0} for step in task["cut_flow"]],
-            },
+        samples.setdefault((task.process, task.sampling_benchmark), []).append(task)
+    return [
+        CutFlow(
+            process=process,
+            sampling_benchmark=benchmark,
+            is_background=blocks[0].is_background,
+            generated=sum(block.n_events for block in blocks),
+            steps=tuple(
+                Passed(cut=stages[0].cut, passed=sum(stage.passed for stage in stages))
+                for stages in zip(*(block.cut_flow for block in blocks), strict=True)
+            ),
         )
-        flow["generated"] += task["n_events"]
-        for total, step in zip(flow["steps"], task["cut_flow"], strict=True):
-            total["passed"] += step["passed"]
-    return list(flows.values())
+        for (process, benchmark), blocks in samples.items()
+    ]

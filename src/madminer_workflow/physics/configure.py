@@ -6,15 +6,16 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.cards import inline
-from madminer_workflow.analysis.file import load_analysis, split
+from madminer_workflow.analysis.file import parts, read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
+from madminer_workflow.analysis.types import Analysis, MadGraphProcess
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
+from madminer_workflow.products.parts import write_parts
 from madminer_workflow.seeds import derive_seed
 
 
@@ -26,28 +27,27 @@ def configure(input_file: Path, output: Path) -> None:
     analysis depend on, so that a change anywhere else in the file leaves their bytes, and all
     cached events, as they are.
     """
-    analysis = load_analysis(input_file)
-    generation, reconstruction = split(inline(analysis, input_file.parent))
+    analysis = read_analysis(input_file)
+    generation, reconstruction = parts(analysis, input_file.parent)
     with atomic_path(output / "config.h5") as product:
         write_setup(analysis, product)
-    write_json(output / "generation.json", generation)
-    write_json(output / "reconstruction.json", reconstruction)
-    write_json(output / "analysis.json", analysis)
+    write_parts(output, generation, reconstruction)
+    write_json(output / "analysis.json", msgspec.to_builtins(analysis))
     pack_models(analysis, input_file.parent, output / "Models.tar.gz")
 
 
-def pack_models(analysis: dict[str, Any], folder: Path, archive: Path) -> None:
+def pack_models(analysis: Analysis, folder: Path, archive: Path) -> None:
     """Pack the UFO models of the analysis, each under the name of its folder.
 
     Raises InputError if two of them have the same name.
     """
     sources: dict[str, Path] = {}
-    for process in analysis["processes"]:
-        if process.get("ufo_model") is not None:
-            source = (folder / process["ufo_model"]).resolve()
+    for process in analysis.processes:
+        if isinstance(process, MadGraphProcess) and process.ufo_model is not None:
+            source = (folder / process.ufo_model).resolve()
             if sources.setdefault(source.name, source) != source:
                 raise InputError(
-                    f"processes.{process['name']}.ufo_model: {source} and {sources[source.name]} "
+                    f"processes.{process.name}.ufo_model: {source} and {sources[source.name]} "
                     "have the same name; rename one"
                 )
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,7 +58,7 @@ def pack_models(analysis: dict[str, Any], folder: Path, archive: Path) -> None:
         pack(scratch, archive)
 
 
-def write_setup(analysis: dict[str, Any], path: Path) -> None:
+def write_setup(analysis: Analysis, path: Path) -> None:
     """Write parameters, benchmarks, morphing basis and systematics to a new MadMiner file ``path``.
 
     MadMiner completes the basis with benchmarks that minimise the morphing uncertainty over the
@@ -70,43 +70,40 @@ def write_setup(analysis: dict[str, Any], path: Path) -> None:
 
     logging.getLogger("madminer").setLevel(logging.ERROR)
     miner = MadMiner()
-    for parameter in analysis["parameters"]:
+    for parameter in analysis.parameters:
         miner.add_parameter(
-            parameter_name=parameter["parameter_name"],
-            lha_block=parameter["lha_block"],
-            lha_id=parameter["lha_id"],
-            morphing_max_power=parameter["morphing_max_power"],
-            param_card_transform=parameter["param_card_transform"],
-            parameter_range=tuple(parameter["parameter_range"]),
+            parameter_name=parameter.parameter_name,
+            lha_block=parameter.lha_block,
+            lha_id=parameter.lha_id,
+            morphing_max_power=parameter.morphing_max_power,
+            param_card_transform=parameter.param_card_transform,
+            parameter_range=parameter.parameter_range,
         )
-    names = [parameter["parameter_name"] for parameter in analysis["parameters"]]
-    for name, values in analysis["benchmarks"].items():
-        miner.add_benchmark({parameter: values[parameter] for parameter in names}, name)
-    morphing = analysis["morphing"]
-    np.random.seed(derive_seed(analysis["seed"], "morphing"))
+    for name, values in analysis.benchmarks.items():
+        point = {parameter: values[parameter] for parameter in analysis.parameter_names}
+        miner.add_benchmark(point, name)
+    np.random.seed(derive_seed(analysis.seed, "morphing"))
     try:
         miner.set_morphing(
-            max_overall_power=morphing["max_overall_power"],
-            n_trials=morphing["n_trials"],
-            n_test_thetas=morphing["n_test_thetas"],
-            include_existing_benchmarks=True,
+            **msgspec.to_builtins(analysis.morphing), include_existing_benchmarks=True
         )
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         raise InputError(
             f"morphing: MadMiner finds no basis for these benchmarks ({error}); "
             "spread the benchmarks over the parameter ranges"
         ) from None
-    for systematic in analysis["systematics"]:
+    for systematic in analysis.systematics:
+        settings = msgspec.to_builtins(systematic)
         # Of PDF sets MadMiner knows the name only.
         ours = {"pdf_members", "pdf_error_type", "pdf_confidence_level"}
-        miner.add_systematics(**{key: systematic[key] for key in systematic.keys() - ours})
+        miner.add_systematics(**{key: settings[key] for key in settings.keys() - ours})
     madminer_fixes.save_systematics_without_scale()
     miner.save(str(path))
-    if analysis["systematics"]:
+    if analysis.systematics:
         add_nuisance_parameters(analysis, path)
 
 
-def add_nuisance_parameters(analysis: dict[str, Any], path: Path) -> None:
+def add_nuisance_parameters(analysis: Analysis, path: Path) -> None:
     """Add the nuisance parameters and their benchmarks, as MadMiner's readers of events do.
 
     The first benchmark is the reference, at which the uncertainties are evaluated.
@@ -114,14 +111,14 @@ def add_nuisance_parameters(analysis: dict[str, Any], path: Path) -> None:
     from madminer.models import NuisanceParameter
     from madminer.utils.interfaces.hdf5 import save_nuisance_setup
 
-    nuisance = nuisance_parameters(analysis["systematics"])
+    nuisance = nuisance_parameters(analysis.systematics)
     save_nuisance_setup(
         file_name=str(path),
         file_override=True,
-        nuisance_benchmarks=[benchmark for each in nuisance for benchmark in each.benchmarks],
+        nuisance_benchmarks=[name for parameter in nuisance for name in parameter.benchmarks],
         nuisance_parameters={
-            each.name: NuisanceParameter(each.name, each.systematic, each.positive, each.negative)
-            for each in nuisance
+            p.name: NuisanceParameter(p.name, p.systematic, p.positive, p.negative)
+            for p in nuisance
         },
-        reference_benchmark=next(iter(analysis["benchmarks"])),
+        reference_benchmark=next(iter(analysis.benchmarks)),
     )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import awkward as ak
+import msgspec
 import numpy as np
 
+from madminer_workflow.analysis.types import DelphesCard, Reconstruction
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import read_json, read_product, unpack
-from madminer_workflow.madminer_file import read_setup, write_sample
+from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.detector import detect
-from madminer_workflow.physics.generate import benchmark_values
+from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.programs import log_end
 from madminer_workflow.physics.readers.lhe import LHEEvents, read_lhe
 from madminer_workflow.physics.reconstruction import (
@@ -21,13 +23,21 @@ from madminer_workflow.physics.reconstruction import (
     reconstruct,
     reconstruct_delphes,
 )
+from madminer_workflow.physics.smearing import BlockRandom
 from madminer_workflow.physics.weights import event_weights, weight_names
+from madminer_workflow.products.events import Events, GeneratedTask, SampledProcess, read_events
+from madminer_workflow.products.jobs import Task
+from madminer_workflow.products.measured import MeasuredTask, Report, Stage, write_measured
+from madminer_workflow.products.parts import read_reconstruction
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.sample import Sample, event_counts
 from madminer_workflow.statistics.setup import Setup
 
 BACKGROUND = -1
 """MadMiner's sampling id of events whose weights do not depend on the parameters."""
+
+AT_ONCE = 50_000
+"""Events that are analysed together: enough that all else costs little, and little memory."""
 
 
 def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path) -> None:
@@ -40,152 +50,206 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     Raises InputError for events of another analysis or without weights.
     """
     setup = read_setup(config)
-    keys = ("seed", "detector", "observables", "cuts", "efficiencies")
-    settings = read_product(reconstruction_file, "configure", keys)
-    names = [observable["name"] for observable in settings["observables"]]
-    observations = [np.empty((0, len(names)))]
-    n_benchmarks = len(setup.benchmark_names)
-    weights = [np.empty((0, n_benchmarks + len(setup.nuisance_benchmarks)))]
-    shares = [np.empty(0)]
-    sampling_ids = [np.empty(0, dtype=int)]
-    tasks = []
+    settings = read_reconstruction(reconstruction_file)
     with tempfile.TemporaryDirectory() as scratch:
-        directory = unpack(events, scratch, "events.json")
-        content = read_json(directory / "events.json")
-        for name, process in content["processes"].items():
-            if process["benchmarks"] != benchmark_values(setup):
+        directory = Path(scratch)
+        content = read_events(events, directory)
+        for name, process in content.processes.items():
+            if process.benchmarks != benchmark_values(setup):
                 raise InputError(
                     f"{events}: belongs to another analysis: {name} was generated for other "
                     f"parameters or benchmarks than those of {config}"
                 )
-        for task in content["tasks"]:
-            process = content["processes"][task["process"]]
-            try:
-                analysed = analyse_task(task, process, directory, setup, settings)
-            except (InputError, StepError) as error:
-                # The unpacked file is gone when somebody reads the message.
-                raise type(error)(str(error).replace(str(directory), str(events))) from None
-            observations.append(analysed.observations)
-            weights.append(analysed.weights)
-            shares.append(analysed.shares)
-            sampling_ids.append(np.full(len(analysed.weights), sampling_id(task, setup)))
-            tasks.append({**task, **analysed.note})
-
-    ids, all_weights = np.concatenate(sampling_ids), np.concatenate(weights)
-    generated, background = event_counts(ids, setup)
-    write_sample(
-        output / "delphes_data.h5",
+        try:
+            measured = list(measure(content, directory, setup, settings))
+        except (InputError, StepError) as error:
+            # The unpacked file is gone when somebody reads the message.
+            raise type(error)(str(error).replace(str(directory), str(events))) from None
+    write_measured(
+        output,
         config,
-        Sample(
-            observables=names,
-            observations=np.concatenate(observations),
-            weights=all_weights[:, :n_benchmarks],
-            nuisance_weights=all_weights[:, n_benchmarks:],
-            shares=np.concatenate(shares),
-            sampling_ids=ids,
-            generated=generated,
-            background=background,
-        ),
-        {observable["name"]: observable["definition"] for observable in settings["observables"]},
-        {"tasks": tasks, "processes": content["processes"]},
+        join(measured, settings, setup),
+        {observable.name: observable.definition for observable in settings.observables},
+        Report(tasks=tuple(entry.task for entry in measured), processes=content.processes),
     )
 
 
-def sampling_id(task: dict[str, Any], setup: Setup) -> int:
-    """The index of the benchmark a task draws its events from, or -1 for backgrounds."""
-    if task["is_background"]:
-        return BACKGROUND
-    return setup.benchmark_names.index(task["sampling_benchmark"])
+@dataclass(frozen=True)
+class Block:
+    """The events of one task, as they were generated.
+
+    ``weights`` has one column for each benchmark, then one for each nuisance benchmark, in pb;
+    ``shares`` (n_events,) make one sample of all.
+    """
+
+    task: GeneratedTask
+    lhe: LHEEvents
+    weights: np.ndarray
+    shares: np.ndarray
 
 
 @dataclass(frozen=True)
-class Analysed:
-    """The events of one task that pass all cuts, and what the combination needs to know.
-
-    ``weights`` has one column for each benchmark, then one for each nuisance benchmark.
-    """
+class Measured:
+    """The events of one task that pass all cuts, and what the combination needs to know."""
 
     observations: np.ndarray
     weights: np.ndarray
     shares: np.ndarray
-    note: dict[str, Any]
+    task: MeasuredTask
 
 
-def analyse_task(
-    task: dict[str, Any],
-    process: dict[str, Any],
-    directory: Path,
-    setup: Setup,
-    settings: dict[str, Any],
-) -> Analysed:
-    """Read and analyse the files in ``directory`` of one task of ``process``; weights in pb.
+def measure(
+    content: Events, directory: Path, setup: Setup, settings: Reconstruction
+) -> Iterator[Measured]:
+    """Analyse the files in ``directory`` task by task, as many events at once as fit.
 
-    Raises StepError when they do not hold the task's numbers of events.
+    Raises StepError when they do not hold the tasks' numbers of events.
     """
-    file = directory / task["file"]
-    lhe = read_lhe(file, weight_names(task, process, setup), task["sampling_benchmark"])
-    if len(lhe) != task["n_events"]:
-        raise StepError(f"{file}: holds {len(lhe)} events where {task['n_events']} are expected")
-    weights, shares = event_weights(lhe.weights, task, process, setup)
-    if settings["detector"]["delphes_card"] is None:
-        reconstructed, counts = reconstruct_partons(task, lhe, settings), {}
-        numbers = np.arange(len(lhe))
-    else:
-        reconstructed, numbers = reconstruct_showered(task, lhe, directory, settings)
-        counts = {"reconstructed": len(numbers)}
-    passed = reconstructed.passed
-    chosen = numbers[passed]
-    measured = weights[chosen] * reconstructed.efficiency[passed, None]
-    physical = weights[:, : len(setup.benchmark_names)]
-    return Analysed(
-        observations=reconstructed.observations[passed],
-        weights=measured,
-        shares=shares[chosen],
-        note={
-            "counts": {**task["counts"], **counts, "analysed": len(passed)},
-            "cut_flow": reconstructed.cut_flow,
-            "passed": int(passed.sum()),
-            "passed_weights": measured.sum(axis=0).tolist(),
-            "sum_weights": (shares @ physical).tolist(),
-            "sum_weights_squared": ((shares**2 * physical.T) @ physical).tolist(),
-        },
-    )
+    card = settings.detector.delphes_card
+    for tasks in batches(content.tasks):
+        blocks = [
+            read_block(task, content.processes[task.process], directory, setup) for task in tasks
+        ]
+        if card is None:
+            parts = reconstruct_partons(blocks, settings)
+            for block, part in zip(blocks, parts, strict=True):
+                yield summarise(block, part, np.arange(len(block.lhe)), setup)
+        else:
+            for block in blocks:
+                yield reconstruct_showered(block, card, directory, settings, setup)
+
+
+def batches(tasks: Sequence[GeneratedTask]) -> Iterator[list[GeneratedTask]]:
+    """The tasks in their order, in lists of up to ``AT_ONCE`` events, or of one task."""
+    batch: list[GeneratedTask] = []
+    for task in tasks:
+        if batch and sum(other.n_events for other in batch) + task.n_events > AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(task)
+    if batch:
+        yield batch
+
+
+def read_block(
+    task: GeneratedTask, process: SampledProcess, directory: Path, setup: Setup
+) -> Block:
+    """Read the events of a task; StepError unless there are as many as it says."""
+    file = directory / task.file
+    lhe = read_lhe(file, weight_names(task, process, setup), task.sampling_benchmark)
+    if len(lhe) != task.n_events:
+        raise StepError(f"{file}: holds {len(lhe)} events where {task.n_events} are expected")
+    return Block(task, lhe, *event_weights(lhe.weights, task, process, setup))
 
 
 def reconstruct_partons(
-    task: dict[str, Any], lhe: LHEEvents, settings: dict[str, Any]
-) -> Reconstructed:
-    """Measure the events of a task at parton level."""
-    rng = np.random.default_rng(derive_seed(task["seed"], "detector"))
-    return reconstruct(lhe.particles, settings, rng, lhe.variables)
+    blocks: Sequence[Block], settings: Reconstruction
+) -> Iterator[Reconstructed]:
+    """Measure events at parton level, those of all blocks at once."""
+    sizes = [len(block.lhe) for block in blocks]
+    random = BlockRandom(
+        [np.random.default_rng(derive_seed(block.task.seed, "detector")) for block in blocks],
+        sizes,
+    )
+    reconstructed = reconstruct(
+        ak.concatenate([block.lhe.particles for block in blocks]),
+        settings,
+        random,
+        {
+            name: np.concatenate([block.lhe.variables[name] for block in blocks])
+            for name in blocks[0].lhe.variables
+        },
+    )
+    for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
+        yield reconstructed.part(slice(end - size, end))
 
 
 def reconstruct_showered(
-    task: dict[str, Any], lhe: LHEEvents, directory: Path, settings: dict[str, Any]
-) -> tuple[Reconstructed, np.ndarray]:
-    """Measure the showered events of a task with Delphes; their places in the LHE file, (n,).
+    block: Block, card: DelphesCard, directory: Path, settings: Reconstruction, setup: Setup
+) -> Measured:
+    """Measure the showered events of a block with Delphes.
 
     Removes the HepMC file. Raises StepError unless every showered event comes out of Delphes.
     """
-    if task["hepmc"] is None:
+    task = block.task
+    if task.hepmc is None:
         raise InputError(
-            f"{directory / task['file']}: these events are not showered, as Delphes needs them; "
+            f"{directory / task.file}: these events are not showered, as Delphes needs them; "
             "run pythia again for this analysis"
         )
-    hepmc = directory / task["hepmc"]
+    hepmc = directory / task.hepmc
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        seed = derive_seed(task["seed"], "detector")
-        card = settings["detector"]["delphes_card"]
-        detected = detect(hepmc, card, seed, Path(scratch))
+        detected = detect(hepmc, card, derive_seed(task.seed, "detector"), Path(scratch))
         hepmc.unlink()
         reconstructed, numbers = reconstruct_delphes(
-            detected.root, settings, len(lhe), lhe.variables
+            detected.root, settings, len(block.lhe), block.lhe.variables
         )
-        if len(numbers) != task["counts"]["showered"]:
+        if len(numbers) != task.counts.showered:
             raise StepError(
-                f"{hepmc}: Delphes reconstructed {len(numbers)} of {task['counts']['showered']} "
+                f"{hepmc}: Delphes reconstructed {len(numbers)} of {task.counts.showered} "
                 f"showered events; the end of its log:\n{log_end(detected.log)}"
             )
-    lost = {"cut": "shower", "passed": len(numbers), "of": len(lhe)}
-    reconstructed.cut_flow.insert(0, lost)
-    return reconstructed, numbers
+    measured = summarise(block, reconstructed, numbers, setup)
+    lost = Stage(cut="shower", passed=len(numbers), of=len(block.lhe))
+    counts = msgspec.structs.replace(measured.task.counts, reconstructed=len(numbers))
+    noted = msgspec.structs.replace(
+        measured.task, cut_flow=(lost, *measured.task.cut_flow), counts=counts
+    )
+    return Measured(measured.observations, measured.weights, measured.shares, noted)
+
+
+def summarise(
+    block: Block, reconstructed: Reconstructed, numbers: np.ndarray, setup: Setup
+) -> Measured:
+    """Those events of a block that pass all cuts.
+
+    ``numbers`` (n,) are the places in the block of those that were ``reconstructed``.
+    """
+    passed = reconstructed.passed
+    chosen = numbers[passed]
+    weights = block.weights[chosen] * reconstructed.efficiency[passed, None]
+    physical = block.weights[:, : len(setup.benchmark_names)]
+    counts = msgspec.structs.replace(block.task.counts, analysed=len(passed))
+    task = MeasuredTask(
+        **{**msgspec.structs.asdict(block.task), "counts": counts},
+        cut_flow=tuple(reconstructed.cut_flow),
+        passed=int(passed.sum()),
+        passed_weights=tuple(weights.sum(axis=0).tolist()),
+        sum_weights=tuple((block.shares @ physical).tolist()),
+        sum_weights_squared=tuple(map(tuple, ((block.shares**2 * physical.T) @ physical).tolist())),
+    )
+    return Measured(reconstructed.observations[passed], weights, block.shares[chosen], task)
+
+
+def join(measured: Sequence[Measured], settings: Reconstruction, setup: Setup) -> Sample:
+    """The events of all tasks of a job, in their order; none if there are no tasks."""
+    names = [observable.name for observable in settings.observables]
+    n_benchmarks = len(setup.benchmark_names)
+    empty = np.empty((0, n_benchmarks + len(setup.nuisance_benchmarks)))
+    ids = np.concatenate(
+        [
+            np.empty(0, dtype=int),
+            *(np.full(len(m.weights), sampling_id(m.task, setup)) for m in measured),
+        ]
+    )
+    weights = np.concatenate([empty, *(m.weights for m in measured)])
+    generated, background = event_counts(ids, setup)
+    return Sample(
+        observables=names,
+        observations=np.concatenate(
+            [np.empty((0, len(names))), *(m.observations for m in measured)]
+        ),
+        weights=weights[:, :n_benchmarks],
+        nuisance_weights=weights[:, n_benchmarks:],
+        shares=np.concatenate([np.empty(0), *(m.shares for m in measured)]),
+        sampling_ids=ids,
+        generated=generated,
+        background=background,
+    )
+
+
+def sampling_id(task: Task, setup: Setup) -> int:
+    """The index of the benchmark a task draws its events from, or -1 for backgrounds."""
+    if task.is_background:
+        return BACKGROUND
+    return setup.benchmark_names.index(task.sampling_benchmark)

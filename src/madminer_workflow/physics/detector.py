@@ -6,11 +6,10 @@ product must therefore count the events in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from madminer_workflow.analysis.types import DelphesCard
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics import programs
 
@@ -25,23 +24,22 @@ class Detected:
     log: Path
 
 
-def detect(hepmc: Path, card: Mapping[str, Any], seed: int, directory: Path) -> Detected:
+def detect(hepmc: Path, card: DelphesCard, seed: int, directory: Path) -> Detected:
     """Pass the events of `hepmc` through Delphes, in the empty `directory`.
 
-    `card` has the ``name`` of a card and its ``text``, which is None for those that Delphes ships.
     Raises InputError if Delphes or the card is not there, StepError if Delphes fails.
     """
     executable, cards = programs.delphes(), programs.delphes_cards()
-    text = card["text"]
+    text = card.text
     if text is None:
-        text = programs.delphes_card(card["name"]).read_text()
+        text = programs.delphes_card(card.name).read_text()
     for shipped in cards.iterdir():
         # Cards include others from the directory that they are in.
         (directory / shipped.name).symlink_to(shipped)
     settings = {"RandomSeed": 1 + seed % _SEEDS, "MaxEvents": 0, "SkipEvents": 0}
-    own = "".join(f"set {name} {value}\n" for name, value in settings.items())
+    ours = "".join(f"set {name} {value}\n" for name, value in settings.items())
     product = Detected(directory / "delphes.root", directory / "delphes.log")
-    (directory / "analysis_card.tcl").write_text(f"{text}\n{own}")
+    (directory / "analysis_card.tcl").write_text(f"{text}\n{ours}")
     command: list[str | Path] = [executable, "analysis_card.tcl", product.root.name, hepmc]
     programs.run_program(command, directory, product.log, name="Delphes")
     if not product.root.is_file():

@@ -5,36 +5,42 @@ The meaning of everything is that of MadMiner's ``LHEReader``, for all events at
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import awkward as ak
 import numpy as np
 from particle import Particle
 
+from madminer_workflow.analysis.types import DetectorWithCard, METNoise
 from madminer_workflow.expressions import PARTICLE_LISTS
-from madminer_workflow.physics.smearing import ELEMENTARY_IDS, PARTICLE_NAMES, smear
+from madminer_workflow.physics.smearing import (
+    ELEMENTARY_IDS,
+    PARTICLE_NAMES,
+    BlockRandom,
+    smear,
+)
 
 
 def smeared_objects(
     particles: ak.Array,
-    detector: Mapping[str, Any],
-    rng: np.random.Generator,
+    detector: DetectorWithCard,
+    random: np.random.Generator | BlockRandom,
     names: Collection[str] = PARTICLE_LISTS,
 ) -> dict[str, Any]:
-    """Smear particles (n, var) as `detector` of the analysis file says, and build the objects.
+    """Smear particles (n, var) as the `detector` does, and build the objects.
 
     Raises InputError for resolutions that make no sense.
     """
-    smeared = smear(particles, detector["smearing"], rng)
-    return build_objects(smeared, particles, detector["met_noise"], rng, names)
+    smeared = smear(particles, detector.smearing, random)
+    return build_objects(smeared, particles, detector.met_noise, random, names)
 
 
 def build_objects(
     particles: ak.Array,
     truth: ak.Array,
-    met_noise: Mapping[str, float] | None,
-    rng: np.random.Generator,
+    met_noise: METNoise,
+    random: np.random.Generator | BlockRandom,
     names: Collection[str] = PARTICLE_LISTS,
 ) -> dict[str, Any]:
     """Return the momenta and those lists of particles that `names` asks for.
@@ -61,10 +67,10 @@ def build_objects(
         np.bincount(event, np.asarray(getattr(seen, component)), minlength=len(counts))
         for component in ("px", "py", "pz", "e", "pt")
     )
-    noise_x = noise_y = np.zeros(len(counts))
-    if met_noise is not None:
-        width = met_noise["abs_"] + met_noise["rel"] * ht
-        noise_x, noise_y = rng.normal(0.0, width, (2, len(counts)))
+    width = met_noise.abs_ + met_noise.rel * ht
+    noise_x, noise_y = noise = np.empty((2, len(counts)))
+    for rng, block in BlockRandom.of(random, len(counts)).blocks(np.arange(len(counts))):
+        noise[:, block] = rng.normal(0.0, width[block], noise[:, block].shape)
     missing_x, missing_y = noise_x - px, noise_y - py
     missing_pt = np.sqrt(missing_x**2 + missing_y**2)
     met = _momentum(missing_x, missing_y, np.zeros(len(counts)), missing_pt)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import pack, read_json, read_product, unpack, write_json
+import msgspec
+
+from madminer_workflow.errors import StepError
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.shower import check_space, shower
 from madminer_workflow.physics.shower.card import Card, read_card
+from madminer_workflow.products.events import (
+    Counts,
+    Events,
+    GeneratedTask,
+    SampledProcess,
+    Shower,
+    write_events,
+)
+from madminer_workflow.products.jobs import Task, read_job
+from madminer_workflow.products.processes import IntegratedProcess, Library
 from madminer_workflow.seeds import derive_seed
 
 
@@ -18,79 +28,80 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
     """Generate the events of ``job_file`` into ``Events.tar.gz``, and shower them.
 
     The archive holds for each task one LHE file and, for processes with a card for Pythia, one
-    HepMC file, in which an event has the number of its place in the LHE file. ``events.json``
-    repeats the tasks with the names of their files, the numbers of events ``requested``,
-    ``generated`` and ``showered``, the program that showered them and the generator's report, and
-    adds the cross-sections of their processes.
+    HepMC file, in which an event has the number of its place in the LHE file. Its note says which
+    files belong to which task, what was counted, and what was integrated.
 
     Raises InputError for a card that Pythia does not accept, StepError when a program delivers
     another number of events than was asked for, or when there is no room for them.
     """
-    job = read_product(job_file, "generate", ("index", "tasks"))
+    job = read_job(job_file)
     with tempfile.TemporaryDirectory() as scratch:
-        directory = unpack(processes, Path(scratch) / "processes")
-        library = _Library(processes, directory, {task["process"] for task in job["tasks"]})
-        events = Path(scratch) / "events"
-        events.mkdir()
-        check_space(
-            [events, output],
-            [
-                (task["n_events"], library.cards[task["process"]].interactions)
-                for task in job["tasks"]
-                if task["process"] in library.cards
-            ],
-        )
-        tasks = [_produce(task, library, events) for task in job["tasks"]]
-        content = {"index": job["index"], "tasks": tasks, "processes": library.summaries()}
-        write_json(events / "events.json", content)
-        pack(events, output / "Events.tar.gz")
-
-
-class _Library:
-    """The integrated processes of an archive that one job needs."""
-
-    def __init__(self, archive: Path, directory: Path, names: set[str]):
-        self.directory = directory
-        self.integrated: dict[str, dict[str, Any]] = {}
-        self.cards: dict[str, Card] = {}
-        for name in sorted(names):
-            if not (directory / name / "process.json").is_file():
-                raise InputError(f"{archive}: does not contain the process {name}")
-            self.integrated[name] = read_json(directory / name / "process.json")
-            card = self.integrated[name]["process"]["pythia8_card"]
-            if card is not None:
-                self.cards[name] = read_card(card, f"processes.{name}.pythia8_card")
-
-    def summaries(self) -> dict[str, dict[str, Any]]:
-        """What the analysis of the events needs to know of each process."""
-        return {
-            name: {
-                "events": integrated["process"]["events"],
-                "benchmarks": integrated["benchmarks"],
-                "systematics": integrated["systematics"],
-                "cross_sections": integrated["report"]["cross_sections"],
-            }
-            for name, integrated in self.integrated.items()
+        library = Library(processes, Path(scratch) / "processes")
+        integrated = {
+            name: library.read(name) for name in sorted({task.process for task in job.tasks})
         }
-
-
-def _produce(task: dict[str, Any], library: _Library, events: Path) -> dict[str, Any]:
-    """Write the files of a task into the directory `events`; return its entry in events.json."""
-    name = task["process"]
-    stem = f"{name}.{task['sampling_benchmark']}.{task['block']:05d}"
-    lhe, hepmc = events / f"{stem}.lhe", events / f"{stem}.hepmc"
-    report = generators.get(library.integrated[name]["process"]["generator"]).generate_events(
-        library.directory / name, task["sampling_benchmark"], task["n_events"], task["seed"], lhe
-    )
-    if report["n_events"] != task["n_events"]:
-        raise StepError(
-            f"{lhe.name}: the generator wrote {report['n_events']} events "
-            f"where {task['n_events']} were requested"
+        cards = read_cards(integrated)
+        directory = Path(scratch) / "events"
+        directory.mkdir()
+        showered = [task for task in job.tasks if task.process in cards]
+        check_space(
+            [directory, output],
+            [(task.n_events, cards[task.process].interactions) for task in showered],
         )
-    counts = {"requested": task["n_events"], "generated": report["n_events"]}
-    entry = {**task, "file": lhe.name, "hepmc": None, "report": report, "shower": None}
-    if name in library.cards:
-        done = shower(lhe, library.cards[name], derive_seed(task["seed"], "shower"), hepmc)
-        counts["showered"] = done.pop("showered")
-        entry |= {"hepmc": hepmc.name, "shower": done}
-    return {**entry, "counts": counts}
+        tasks = []
+        for task in job.tasks:
+            generator = integrated[task.process].process.generator
+            drawn = draw(task, generator, library.folder(task.process), directory)
+            card = cards.get(task.process)
+            tasks.append(drawn if card is None else add_shower(drawn, card, directory))
+        events = Events(
+            index=job.index,
+            tasks=tuple(tasks),
+            processes={name: SampledProcess.of(process) for name, process in integrated.items()},
+        )
+        write_events(directory, events, output)
+
+
+def read_cards(integrated: dict[str, IntegratedProcess]) -> dict[str, Card]:
+    """The cards of those processes that are showered."""
+    return {
+        name: read_card(card, f"processes.{name}.pythia8_card")
+        for name, entry in integrated.items()
+        if (card := entry.process.pythia8_card) is not None
+    }
+
+
+def draw(task: Task, generator: str, integrated: Path, directory: Path) -> GeneratedTask:
+    """Draw the events of a task from the folder of its process into an LHE file in ``directory``.
+
+    Raises StepError if the generator delivers another number of events.
+    """
+    file = directory / f"{task.name}.lhe"
+    report = generators.get(generator).generate_events(
+        integrated, task.sampling_benchmark, task.n_events, task.seed, file
+    )
+    if report.n_events != task.n_events:
+        raise StepError(
+            f"{file.name}: the generator wrote {report.n_events} events "
+            f"where {task.n_events} were requested"
+        )
+    return GeneratedTask(
+        **msgspec.structs.asdict(task),
+        file=file.name,
+        hepmc=None,
+        report=report,
+        shower=None,
+        counts=Counts(requested=task.n_events, generated=report.n_events),
+    )
+
+
+def add_shower(task: GeneratedTask, card: Card, directory: Path) -> GeneratedTask:
+    """Shower the events of a task into a HepMC file in ``directory``."""
+    hepmc = directory / f"{task.name}.hepmc"
+    done = shower(directory / task.file, card, derive_seed(task.seed, "shower"), hepmc)
+    return msgspec.structs.replace(
+        task,
+        hepmc=hepmc.name,
+        shower=Shower(program=done.program, version=done.version),
+        counts=msgspec.structs.replace(task.counts, showered=done.showered),
+    )

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import msgspec
 import numpy as np
 
+from madminer_workflow.analysis.types import Cut, Efficiency, Observable, Reconstruction
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.momenta import register_momenta
 from madminer_workflow.physics.parton_level import smeared_objects
 from madminer_workflow.physics.readers.delphes_root import read_delphes
+from madminer_workflow.physics.smearing import BlockRandom
+from madminer_workflow.products.measured import Stage
 
 
 @dataclass(frozen=True)
@@ -27,19 +31,39 @@ class Reconstructed:
 
     `observations` (n, n_observables) with defaults where undefined (NaN if the default is null),
     `passed` (n,) whether the event survives, `efficiency` (n,) the product of the efficiencies,
-    `cut_flow` one entry a stage: `cut` (text), `passed` of the `of` events that reached it.
+    `stages` the cuts in their order, with which events are left (n,).
     """
 
     observations: np.ndarray
     passed: np.ndarray
     efficiency: np.ndarray
-    cut_flow: list[dict[str, Any]]
+    stages: list[tuple[str, np.ndarray]]
+
+    def part(self, events: slice) -> Reconstructed:
+        """What is measured in some of the events."""
+        return Reconstructed(
+            self.observations[events],
+            self.passed[events],
+            self.efficiency[events],
+            [(cut, left[events]) for cut, left in self.stages],
+        )
+
+    @property
+    def cut_flow(self) -> list[Stage]:
+        """How many events fall where."""
+        flow = []
+        before = len(self.passed)
+        for cut, left in self.stages:
+            passed = int(left.sum())
+            flow.append(Stage(cut=cut, passed=passed, of=before))
+            before = passed
+        return flow
 
 
 def reconstruct(
     particles: ak.Array,
-    settings: Mapping[str, Any],
-    rng: np.random.Generator,
+    settings: Reconstruction,
+    random: np.random.Generator | BlockRandom,
     event_variables: Mapping[str, np.ndarray] | None = None,
 ) -> Reconstructed:
     """Measure events at parton level, with the smearing of `settings`.
@@ -50,13 +74,13 @@ def reconstruct(
     """
     register_momenta()
     measurement = Measurement.compile(settings)
-    variables = smeared_objects(particles, settings["detector"], rng, measurement.names)
+    variables = smeared_objects(particles, settings.detector, random, measurement.names)
     return measurement.measure(variables | dict(event_variables or {}), len(particles))
 
 
 def reconstruct_delphes(
     file: Path,
-    settings: Mapping[str, Any],
+    settings: Reconstruction,
     n_generated: int,
     event_variables: Mapping[str, np.ndarray],
 ) -> tuple[Reconstructed, np.ndarray]:
@@ -70,13 +94,13 @@ def reconstruct_delphes(
     measurement = Measurement.compile(settings)
     if "spin" in measurement.attributes:
         raise InputError("an expression uses the spin of a particle, which Delphes does not give")
-    detector = settings["detector"]
+    detector = settings.detector
     events = read_delphes(
         file,
         measurement.names,
         measurement.attributes,
-        detector["use_generator_truth"],
-        detector["acceptance"],
+        detector.use_generator_truth,
+        msgspec.to_builtins(detector.acceptance),
     )
     numbers = events.numbers
     if len(np.unique(numbers)) != len(numbers) or np.any((numbers < 0) | (numbers >= n_generated)):
@@ -84,40 +108,44 @@ def reconstruct_delphes(
             f"{file}: its event numbers are not different ones of the {n_generated} generated "
             "events, so that nobody knows which weight belongs to which event"
         )
-    own = {name: values[numbers] for name, values in event_variables.items()}
-    return measurement.measure(events.objects | own, len(events)), numbers
+    variables = {name: values[numbers] for name, values in event_variables.items()}
+    return measurement.measure(events.objects | variables, len(events)), numbers
 
 
 @dataclass(frozen=True)
 class Measurement:
     """The expressions of an analysis: each with its entry in the settings."""
 
-    observables: list[tuple[Mapping[str, Any], Expression]]
-    cuts: list[tuple[Mapping[str, Any], Expression]]
-    efficiencies: list[tuple[Mapping[str, Any], Expression]]
+    observables: list[tuple[Observable, Expression]]
+    cuts: list[tuple[Cut, Expression]]
+    efficiencies: list[tuple[Efficiency, Expression]]
 
     @classmethod
-    def compile(cls, settings: Mapping[str, Any]) -> Measurement:
+    def compile(cls, settings: Reconstruction) -> Measurement:
         """Compile the expressions; cuts and efficiencies know the observables by name."""
-        names = [entry["name"] for entry in settings["observables"]]
-        observables, cuts, efficiencies = (
-            [(entry, compile_expression(entry["definition"], known)) for entry in settings[section]]
-            for section, known in (("observables", ()), ("cuts", names), ("efficiencies", names))
+        names = [observable.name for observable in settings.observables]
+        return cls(
+            [(entry, compile_expression(entry.definition)) for entry in settings.observables],
+            [(entry, compile_expression(entry.definition, names)) for entry in settings.cuts],
+            [
+                (entry, compile_expression(entry.definition, names))
+                for entry in settings.efficiencies
+            ],
         )
-        return cls(observables, cuts, efficiencies)
 
     @property
     def names(self) -> frozenset[str]:
         """Everything that the expressions use."""
-        return frozenset().union(*(each.names for each in self._expressions()))
+        return frozenset().union(*(expression.names for expression in self._expressions()))
 
     @property
     def attributes(self) -> frozenset[str]:
         """What the expressions ask particles for, beyond their momentum."""
-        return frozenset().union(*(each.attributes for each in self._expressions()))
+        return frozenset().union(*(expression.attributes for expression in self._expressions()))
 
     def _expressions(self) -> list[Expression]:
-        return [each for _, each in (*self.observables, *self.cuts, *self.efficiencies)]
+        pairs = (*self.observables, *self.cuts, *self.efficiencies)
+        return [expression for _, expression in pairs]
 
     def measure(self, variables: Mapping[str, Any], n_events: int) -> Reconstructed:
         """Evaluate all expressions for the objects and numbers of `n_events` events.
@@ -131,47 +159,46 @@ class Measurement:
             _observe(entry, expression, variables, selection)
             for entry, expression in self.observables
         ]
-        names = [entry["name"] for entry, _ in self.observables]
+        names = [observable.name for observable, _ in self.observables]
         variables = {**variables, **dict(zip(names, observations, strict=True))}
-        for entry, expression in self.cuts:
+        for cut, expression in self.cuts:
             value, undefined = expression.evaluate(variables)
-            selection.require(expression.text, np.where(undefined, entry["required"], value != 0.0))
+            selection.require(expression.text, np.where(undefined, cut.required, value != 0.0))
         efficiency = np.ones(n_events)
-        for entry, expression in self.efficiencies:
+        for acceptance, expression in self.efficiencies:
             value, undefined = expression.evaluate(variables)
-            factor = np.where(undefined, entry["default"], value)
+            factor = np.where(undefined, acceptance.default, value)
             selection.require(f"efficiency {expression.text}", factor > 0.0)
             efficiency = efficiency * factor
         return Reconstructed(
             observations=np.reshape(observations, (len(names), n_events)).T,
             passed=selection.passed,
             efficiency=np.where(selection.passed, efficiency, 0.0),
-            cut_flow=selection.flow,
+            stages=selection.stages,
         )
 
 
 class _Selection:
-    """The events that are left, and how many fell where."""
+    """The events that are left, after all stages and after each."""
 
     def __init__(self, n_events: int):
         self.passed = np.ones(n_events, dtype=bool)
-        self.flow: list[dict[str, Any]] = []
+        self.stages: list[tuple[str, np.ndarray]] = []
 
     def require(self, text: str, passes: np.ndarray) -> None:
-        before = int(self.passed.sum())
         self.passed = self.passed & passes
-        self.flow.append({"cut": text, "passed": int(self.passed.sum()), "of": before})
+        self.stages.append((text, self.passed))
 
 
 def _observe(
-    observable: Mapping[str, Any],
+    observable: Observable,
     expression: Expression,
     variables: Mapping[str, Any],
     selection: _Selection,
 ) -> np.ndarray:
     """Evaluate an observable (n,), dropping events where it is required and undefined."""
     value, undefined = expression.evaluate(variables)
-    if observable["required"]:
-        selection.require(f"{observable['name']} is defined", ~undefined & np.isfinite(value))
-    default = np.nan if observable["default"] is None else observable["default"]
+    if observable.required:
+        selection.require(f"{observable.name} is defined", ~undefined & np.isfinite(value))
+    default = np.nan if observable.default is None else observable.default
     return np.broadcast_to(np.where(undefined, default, value), selection.passed.shape)

@@ -9,12 +9,12 @@ outside the Standard Model are dropped unless a resolution is given for their PD
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import awkward as ak
 import numpy as np
 
+from madminer_workflow.analysis.types import Smearing
 from madminer_workflow.errors import InputError
 
 _STANDARD_MODEL = (1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 25)
@@ -49,8 +49,28 @@ ELEMENTARY_IDS = frozenset(_with_antiparticles(_STANDARD_MODEL))
 """The PDG ids that MadMiner knows: quarks, leptons, gauge and Higgs bosons, and antiparticles."""
 
 
+class BlockRandom:
+    """Random numbers for blocks of events that follow one another, each with its own generator."""
+
+    def __init__(self, generators: Sequence[np.random.Generator], n_events: Sequence[int]):
+        """Take a generator and the number of events of each block."""
+        self._generators = generators
+        self._ends = np.cumsum(n_events)
+
+    @classmethod
+    def of(cls, random: np.random.Generator | BlockRandom, n_events: int) -> BlockRandom:
+        """``random`` itself, or with one generator for all events."""
+        return random if isinstance(random, BlockRandom) else cls([random], [n_events])
+
+    def blocks(self, event: np.ndarray) -> Iterator[tuple[np.random.Generator, slice]]:
+        """Each generator with the entries of its block, where ``event`` (n,) ascends."""
+        ends = np.searchsorted(event, self._ends).tolist()
+        for generator, start, end in zip(self._generators, [0, *ends[:-1]], ends, strict=True):
+            yield generator, slice(start, end)
+
+
 def smear(
-    particles: ak.Array, smearing: Sequence[Mapping[str, Any]], rng: np.random.Generator
+    particles: ak.Array, smearing: Sequence[Smearing], random: np.random.Generator | BlockRandom
 ) -> ak.Array:
     """Return the measured particles (n_events, var): pt, phi, eta, e, pdgid, spin.
 
@@ -67,29 +87,30 @@ def smear(
 
     known, index = np.unique(pdgid, return_inverse=True)
     resolutions = np.array([table[int(i)] for i in known]).reshape(-1, 4, 2)[index]
-    fields = _smear_momenta(flat, resolutions, rng)
+    blocks = list(BlockRandom.of(random, len(particles)).blocks(event))
+    fields = _smear_momenta(flat, resolutions, blocks)
     fields |= {"pdgid": pdgid, "spin": np.asarray(flat.spin)}
     smeared = ak.zip(fields, with_name="Momentum4D")
     return ak.unflatten(smeared, np.bincount(event, minlength=len(particles)))
 
 
-def _resolutions(smearing: Sequence[Mapping[str, Any]]) -> dict[int, np.ndarray]:
+def _resolutions(smearing: Sequence[Smearing]) -> dict[int, np.ndarray]:
     """Return (4 quantities, abs and rel) for each PDG id; NaN marks the on-shell condition."""
     table = {pdgid: np.zeros((4, 2)) for pdgid in ELEMENTARY_IDS}
     for entry in smearing:
         values = np.array(
             [
-                [entry[f"{quantity}_resolution_{part}"] for part in ("abs", "rel")]
+                [getattr(entry, f"{quantity}_resolution_{part}") for part in ("abs", "rel")]
                 for quantity in _QUANTITIES
             ],
             dtype=float,
         )
         if np.isnan(values[[_ENERGY, _PT]]).any(axis=1).all():
             raise InputError(
-                f"detector.smearing for {entry['particles'] or 'all particles'}: energy_resolution "
+                f"detector.smearing for {_listed(entry.particles)}: energy_resolution "
                 "and pt_resolution are both null, but only one can follow from the other"
             )
-        table |= dict.fromkeys(_pdgids(entry["particles"]), values)
+        table |= dict.fromkeys(_pdgids(entry.particles), values)
     return table
 
 
@@ -102,17 +123,24 @@ def _pdgids(names: Sequence[str | int] | None) -> list[int]:
     return pdgids
 
 
+def _listed(names: Sequence[str | int] | None) -> str:
+    return str(list(names)) if names else "all particles"
+
+
+Blocks = Sequence[tuple[np.random.Generator, slice]]
+
+
 def _smear_momenta(
-    flat: ak.Array, resolutions: np.ndarray, rng: np.random.Generator
+    flat: ak.Array, resolutions: np.ndarray, blocks: Blocks
 ) -> dict[str, np.ndarray]:
     """Smear each quantity (n,) of a flat list, then close the mass-shell where asked for."""
     mass, true_e = np.asarray(flat.m), np.asarray(flat.e)
     true_pt, true_eta, true_phi = (np.asarray(getattr(flat, name)) for name in ("pt", "eta", "phi"))
     no_e, no_pt = (np.isnan(resolutions[:, i]).any(axis=1) for i in (_ENERGY, _PT))
-    e = _draw(true_e, resolutions[:, _ENERGY], np.where(no_pt, mass, 0.0), rng)
-    pt = _draw(true_pt, resolutions[:, _PT], np.zeros(len(mass)), rng)
-    eta = _draw(true_eta, resolutions[:, _ETA], np.full(len(mass), -np.inf), rng)
-    phi = _draw(true_phi, resolutions[:, _PHI], np.full(len(mass), -np.inf), rng)
+    e = _draw(true_e, resolutions[:, _ENERGY], np.where(no_pt, mass, 0.0), blocks)
+    pt = _draw(true_pt, resolutions[:, _PT], np.zeros(len(mass)), blocks)
+    eta = _draw(true_eta, resolutions[:, _ETA], np.full(len(mass), -np.inf), blocks)
+    phi = _draw(true_phi, resolutions[:, _PHI], np.full(len(mass), -np.inf), blocks)
 
     momentum_squared = (pt * np.cosh(eta)) ** 2
     on_shell_e = np.sqrt(np.maximum(momentum_squared + mass * np.abs(mass), 0.0))
@@ -126,15 +154,28 @@ def _smear_momenta(
 
 
 def _draw(
-    true: np.ndarray, resolution: np.ndarray, minimum: np.ndarray, rng: np.random.Generator
+    true: np.ndarray, resolution: np.ndarray, minimum: np.ndarray, blocks: Blocks
 ) -> np.ndarray:
     """Add Gaussian noise to (n,) values, drawing those not above `minimum` again."""
     width = resolution[:, 0] + resolution[:, 1] * true
     values = true.copy()
+    for rng, block in blocks:
+        _draw_block(rng, true[block], width[block], minimum[block], values[block])
+    return values
+
+
+def _draw_block(
+    rng: np.random.Generator,
+    true: np.ndarray,
+    width: np.ndarray,
+    minimum: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Put the values of one block in their place."""
     pending = np.flatnonzero(width > 0.0)
     for _ in range(_MAX_DRAWS):
         if not len(pending):
-            return values
+            return
         values[pending] = rng.normal(true[pending], width[pending])
         pending = pending[values[pending] <= minimum[pending]]
     raise InputError(

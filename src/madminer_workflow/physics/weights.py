@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from madminer_workflow.analysis.systematics import nuisance_parameters, weight_variations
+from madminer_workflow.analysis.types import NormVariation, PDFVariation, ScaleVariation
 from madminer_workflow.errors import StepError
+from madminer_workflow.products.events import SampledProcess
+from madminer_workflow.products.jobs import Task
 from madminer_workflow.statistics.setup import Setup
 
 LARGEST_FRACTION_FLIPPED = 0.01
@@ -18,17 +18,20 @@ ONE_SIGMA = 0.6827
 """Confidence level of one standard deviation."""
 
 
-def weight_names(task: dict[str, Any], process: dict[str, Any], setup: Setup) -> list[str]:
+def weight_names(task: Task, process: SampledProcess, setup: Setup) -> list[str]:
     """The weights that a task's LHE file must hold, physical benchmarks first.
 
     A background has only its own. ``process`` holds the uncertainties that affect it.
     """
-    own = [task["sampling_benchmark"]] if task["is_background"] else setup.benchmark_names
-    return [*own, *(each.benchmark for each in weight_variations(process["systematics"]))]
+    physical = [task.sampling_benchmark] if task.is_background else setup.benchmark_names
+    return [
+        *physical,
+        *(variation.benchmark for variation in weight_variations(process.systematics)),
+    ]
 
 
 def event_weights(
-    generated: np.ndarray, task: dict[str, Any], process: dict[str, Any], setup: Setup
+    generated: np.ndarray, task: Task, process: SampledProcess, setup: Setup
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights in pb at all benchmarks and then all nuisance benchmarks, and the events' shares.
 
@@ -37,19 +40,19 @@ def event_weights(
     cross-section times the k-factor; backgrounds weigh the same at every benchmark. Shapes are
     (n_events, n_benchmarks + n_nuisance_benchmarks) and (n_events,).
     """
-    scaled = task["k_factor"] * task["n_events"] / task["n_total"] * generated
-    if task["is_background"]:
+    scaled = task.k_factor * task.n_events / task.n_total * generated
+    if task.is_background:
         physical = np.repeat(scaled[:, :1], len(setup.benchmark_names), axis=1)
         shares, varied = np.ones(len(scaled)), scaled[:, 1:]
     else:
         physical, varied = np.hsplit(scaled, [len(setup.benchmark_names)])
-        shares = balanced_shares(physical, task["sampling_benchmark"], process, setup)
+        shares = balanced_shares(physical, task.sampling_benchmark, process, setup)
     reference = physical[:, setup.benchmark_names.index(setup.reference)]
     return np.column_stack([physical, nuisance_weights(reference, varied, process, setup)]), shares
 
 
 def nuisance_weights(
-    reference: np.ndarray, varied: np.ndarray, process: dict[str, Any], setup: Setup
+    reference: np.ndarray, varied: np.ndarray, process: SampledProcess, setup: Setup
 ) -> np.ndarray:
     """Weights (n_events, n_nuisance_benchmarks) of a process, in the order of the set-up.
 
@@ -59,11 +62,12 @@ def nuisance_weights(
     """
     columns = dict.fromkeys(setup.nuisance_benchmarks, reference)
     variations = iter(varied.T)
-    for systematic in process["systematics"]:
-        benchmarks = [b for each in nuisance_parameters([systematic]) for b in each.benchmarks]
-        if systematic["effect"] == "norm":
-            columns[benchmarks[0]] = systematic["norm_variation"] * reference
-        elif systematic["effect"] == "scale":
+    for systematic in process.systematics:
+        parameters = nuisance_parameters([systematic])
+        benchmarks = [name for parameter in parameters for name in parameter.benchmarks]
+        if isinstance(systematic, NormVariation):
+            columns[benchmarks[0]] = systematic.norm_variation * reference
+        elif isinstance(systematic, ScaleVariation):
             columns |= {benchmark: next(variations) for benchmark in benchmarks}
         else:
             central, factor = next(variations), deviation_factor(systematic)
@@ -85,23 +89,23 @@ def ratio(varied: np.ndarray, nominal: np.ndarray) -> np.ndarray:
     return np.divide(varied, nominal, out=np.ones_like(varied), where=nominal != 0.0)
 
 
-def deviation_factor(systematic: Mapping[str, Any]) -> float:
+def deviation_factor(systematic: PDFVariation) -> float:
     """What makes one standard deviation of the deviation of a PDF member from the central one.
 
     Members are given at some confidence level; the N replicas of a Monte Carlo set have a variance
     of sum_k (X_k - X_0)^2 / (N - 1), to which each contributes as a parameter of its own
     (PDF4LHC, arXiv:1510.03865).
     """
-    if systematic["pdf_error_type"] == "replicas":
-        return float((systematic["pdf_members"] - 1) ** -0.5)
+    if systematic.pdf_error_type == "replicas":
+        return float((systematic.pdf_members - 1) ** -0.5)
     from scipy.special import ndtri
 
-    level = systematic["pdf_confidence_level"]
+    level = systematic.pdf_confidence_level
     return float(ndtri(0.5 + 0.5 * ONE_SIGMA) / ndtri(0.5 + 0.5 * level))
 
 
 def balanced_shares(
-    weights: np.ndarray, sampled: str, process: dict[str, Any], setup: Setup
+    weights: np.ndarray, sampled: str, process: SampledProcess, setup: Setup
 ) -> np.ndarray:
     """The factor on the weights of events drawn from benchmark ``sampled``, shape (n_events,).
 
@@ -112,10 +116,10 @@ def balanced_shares(
     the best single sample, wherever in phase space an event lies. ``weights`` has shape
     (n_events, n_benchmarks); ``process`` holds the events and cross-sections by benchmark.
     """
-    events, cross_sections = process["events"], process["cross_sections"]
-    own = weights[:, setup.benchmark_names.index(sampled)]
+    events, cross_sections = process.events, process.cross_sections
+    drawn = weights[:, setup.benchmark_names.index(sampled)]
     density = np.zeros(len(weights))
     for name, n in events.items():
-        ratio = weights[:, setup.benchmark_names.index(name)] / own
-        density += n * ratio / cross_sections[name][0]
+        relative = weights[:, setup.benchmark_names.index(name)] / drawn
+        density += n * relative / cross_sections[name][0]
     return events[sampled] / cross_sections[sampled][0] / density

@@ -20,6 +20,7 @@ from madminer_workflow.physics.generators.builtin.integrated import IntegratedPr
 from madminer_workflow.physics.generators.builtin.phase_space import DIMENSIONS
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import maximum_weight
+from tests.support import parts
 from tests.support.lhe_arrays import read_arrays
 from tests.support.paths import DATA
 
@@ -37,12 +38,12 @@ SCALE = {"systematic_name": "mu", "effect": "scale", "scale": "mu", "scale_varia
 
 def request(process, parameters, points, seed: int, systematics=()) -> generators.Request:
     return generators.Request(
-        process=process,
-        parameters=parameters,
+        process=parts.process(**process),
+        parameters=[parts.parameter(**keys) for keys in parameters],
         benchmarks=points,
         check_points={},
         reference="sm",
-        systematics=systematics,
+        systematics=parts.systematics(systematics),
         models=Path("models"),
         seed=seed,
     )
@@ -97,28 +98,28 @@ def observables(momenta: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_standard_model_cross_section_agrees_with_madgraph(integrated):
     """MadGraph 3.1.1, 50k events, NNPDF2.3 LO, dynamical scale: 1.0386(15) fb."""
-    value, error = integrated[1]["cross_sections"]["sm"]
+    value, error = integrated[1].cross_sections["sm"]
     assert error < 2e-6
     assert abs(value - 1.0386e-3) < 2.5 * np.hypot(error, 0.0015e-3)
 
 
 def test_cross_section_at_large_coefficient(integrated):
     """CWL2 = 165.2 TeV^-2: 17.40 fb; MadGraph, 1000 events, 17.55 fb."""
-    value, error = integrated[1]["cross_sections"]["w"]
+    value, error = integrated[1].cross_sections["w"]
     assert value == pytest.approx(17.40e-3, rel=0.004)
     assert error < 0.003 * value
 
 
 def test_maximum_weight_is_reliable_and_efficient(integrated):
     report = integrated[1]
-    assert all(0 < f < 2e-3 for f in report["fraction_above_maximum"].values())
-    assert all(e > 0.02 for e in report["unweighting_efficiency"].values())
+    assert all(0 < f < 2e-3 for f in report.fraction_above_maximum.values())
+    assert all(e > 0.02 for e in report.unweighting_efficiency.values())
 
 
 def test_weights_add_up_to_the_cross_section(integrated, sm_sample):
     sample, report = sm_sample
-    sigma = integrated[1]["cross_sections"]["sm"][0]
-    assert len(sample.event_weights) == N_EVENTS == report["n_events"]
+    sigma = integrated[1].cross_sections["sm"][0]
+    assert len(sample.event_weights) == N_EVENTS == report.n_events
     assert sample.event_weights.sum() == pytest.approx(sigma, rel=1e-8)
     np.testing.assert_allclose(sample.weights["sm"], sample.event_weights)
     assert sample.init.procInfo[0].xSection == pytest.approx(sigma, rel=1e-8)
@@ -129,12 +130,12 @@ def test_events_are_unweighted_but_for_those_above_the_maximum(sm_sample):
     smallest = sample.event_weights.min()
     share_above = (sample.event_weights - smallest).sum() / sample.event_weights.sum()
     assert np.mean(sample.event_weights > smallest * (1 + 1e-9)) < 0.01
-    assert report["fraction_above_maximum"] == pytest.approx(share_above, abs=1e-8)
+    assert report.fraction_above_maximum == pytest.approx(share_above, abs=1e-8)
 
 
 def test_trials_measure_the_efficiency(integrated, sm_sample):
-    efficiency = N_EVENTS / sm_sample[1]["n_trials"]
-    assert efficiency == pytest.approx(integrated[1]["unweighting_efficiency"]["sm"], rel=0.05)
+    efficiency = N_EVENTS / sm_sample[1].n_trials
+    assert efficiency == pytest.approx(integrated[1].unweighting_efficiency["sm"], rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_one_benchmark_reproduces_the_others(integrated, tmp_path, drawn):
     directory, report = integrated
     builtin.generate_events(directory, drawn, 5000, 3, tmp_path / "events.lhe")
     for name, weights in read_arrays(tmp_path / "events.lhe").weights.items():
-        value, error = report["cross_sections"][name]
+        value, error = report.cross_sections[name]
         statistical = np.sqrt(len(weights)) * weights.std()
         assert abs(weights.sum() - value) < 4 * np.hypot(statistical, error) + 1e-6 * value, name
 
@@ -441,6 +442,7 @@ def test_a_background_varies_its_own_weight(tmp_path):
                 "pdf_variation": "SET",
                 "pdf_members": 2,
                 "pdf_error_type": "symmhessian",
+                "pdf_confidence_level": 0.6827,
             },
             "varies the parton densities, but the built-in process wbf has one set only",
         ),

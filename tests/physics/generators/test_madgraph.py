@@ -12,6 +12,7 @@ from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.generators import Request, builtin, madgraph
 from madminer_workflow.physics.readers.lhe import read_lhe
+from tests.support import parts
 from tests.support.lhe_arrays import read_arrays
 from tests.support.paths import DATA
 
@@ -52,16 +53,18 @@ def benchmarks() -> dict[str, dict[str, float]]:
 def request(points=None, check_points=None, parameters=(CWL2, CPWL2), **process) -> Request:
     points = points or benchmarks()
     return Request(
-        process={
-            "name": "wbf",
-            "proc_card": SIGNAL,
-            "run_card": "20.0 = ptj\n",
-            "param_card": (DATA / "madgraph_param_card.dat").read_text(),
-            "ufo_model": None,
-            "events": {"sm": 1000, "w": 1000},
-            **process,
-        },
-        parameters=parameters,
+        process=parts.process(
+            "madgraph",
+            **{
+                "name": "wbf",
+                "proc_card": SIGNAL,
+                "run_card": "20.0 = ptj\n",
+                "param_card": (DATA / "madgraph_param_card.dat").read_text(),
+                "events": {"sm": 1000, "w": 1000},
+                **process,
+            },
+        ),
+        parameters=[parts.parameter(**keys) for keys in parameters],
         benchmarks=points,
         check_points=check_points or {},
         reference="sm",
@@ -84,7 +87,7 @@ def integrated(tmp_path_factory):
 def sample(request, integrated, tmp_path_factory):
     path = tmp_path_factory.mktemp("events") / "events.lhe"
     report = madgraph.generate_events(integrated[0], request.param, N_EVENTS, 11, path)
-    assert report["n_events"] == N_EVENTS
+    assert report.n_events == N_EVENTS
     return request.param, path
 
 
@@ -166,7 +169,7 @@ def test_background_has_one_benchmark(tmp_path, monkeypatch):
     assert not (tmp_path / "matrix_elements.tar").exists()
     madgraph.generate_events(tmp_path, "sm", 100, 1, tmp_path / "events.lhe")
     events = read_lhe(tmp_path / "events.lhe", ["sm"])
-    assert events.weights.sum() == pytest.approx(report["cross_sections"]["sm"][0], rel=1e-7)
+    assert events.weights.sum() == pytest.approx(report.cross_sections["sm"][0], rel=1e-7)
     assert len(events) == 100
 
 

@@ -18,23 +18,16 @@ from madminer_workflow.physics.generators.madgraph.inside import survey
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
 from madminer_workflow.physics.generators.madgraph.packing import pack_process
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from tests.support import parts
 from tests.support.madgraph_stand_in import install_stand_in
 
-PROCESS = {
-    "name": "signal",
-    "generator": "madgraph",
-    "proc_card": "import model sm\ngenerate p p > z\n",
-    "run_card": None,
-    "param_card": None,
-    "ufo_model": None,
-    "events": {"sm": 100},
-}
+CARD = "import model sm\ngenerate p p > z\n"
 RESULTS = "  0.65990E-03 0.61590E-05 0.00000E+00    62010     4771    5     2026\n   3    0.6\n"
 
 
 def request(models: Path, **process) -> Request:
     return Request(
-        process={**PROCESS, **process},
+        process=parts.process("madgraph", **{"proc_card": CARD, **process}),
         parameters=[],
         benchmarks={"sm": {}},
         check_points={},

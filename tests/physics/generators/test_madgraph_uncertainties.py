@@ -15,6 +15,7 @@ from madminer_workflow.physics.generators.madgraph import varying
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from madminer_workflow.physics.readers.lhe import read_lhe
+from tests.support import parts
 from tests.support.madgraph_stand_in import install_stand_in
 
 SCALE = {
@@ -31,7 +32,7 @@ PDF = {
     "pdf_error_type": "hessian",
     "pdf_confidence_level": 0.6827,
 }
-VARIATIONS = weight_variations([SCALE, PDF])
+VARIATIONS = weight_variations(parts.systematics([SCALE, PDF]))
 
 LHAPDF = """
 class PDF:
@@ -152,19 +153,17 @@ def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
         pytest.skip(str(error))
     monkeypatch.setattr(madgraph, "ACCURACY", 0.02)
     request = Request(
-        process={
-            "name": "dy",
-            "proc_card": "import model sm\ngenerate p p > e+ e-\n",
-            "run_card": "60 = mmll\n",
-            "param_card": None,
-            "ufo_model": None,
-            "events": {"sm": 100},
-        },
+        process=parts.process(
+            "madgraph",
+            name="dy",
+            proc_card="import model sm\ngenerate p p > e+ e-\n",
+            run_card="60 = mmll\n",
+        ),
         parameters=[],
         benchmarks={"sm": {}},
         check_points={},
         reference="sm",
-        systematics=[SCALE],
+        systematics=parts.systematics([SCALE]),
         models=tmp_path,
         seed=1,
     )

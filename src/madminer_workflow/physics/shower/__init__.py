@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics import programs
@@ -30,20 +29,19 @@ _SEEDS = 900_000_000
 """Pythia's seeds are 1 to this number."""
 
 
-def shower(lhe: Path, card: Card, seed: int, output: Path) -> dict[str, Any]:
+def shower(lhe: Path, card: Card, seed: int, output: Path) -> wheel.Showered:
     """Shower the events of an LHE file into the HepMC file `output`.
 
-    Returns the number of ``showered`` events, the ``program`` and the ``version`` of Pythia. Raises
-    StepError with the end of the program's log if it fails or drops too many events.
+    Raises StepError with the end of the program's log if it fails or drops too many events.
     """
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         directory = Path(scratch)
         scales = partons.prepare(lhe, directory / "partons.lhe")
         report = wheel.run(directory, card.lines, 1 + seed % _SEEDS, scales)
-        lost = len(scales) - report["showered"]
+        lost = len(scales) - report.showered
         if not 0 <= lost <= max(1, TOLERATED_LOSS * len(scales)):
             raise StepError(
-                f"{lhe.name}: {report['program']} showered {report['showered']} of "
+                f"{lhe.name}: {report.program} showered {report.showered} of "
                 f"{len(scales)} generated events; the end of its log:\n"
                 f"{programs.log_end(directory / 'pythia.log')}"
             )

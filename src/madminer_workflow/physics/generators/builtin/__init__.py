@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.systematics import Variation, weight_variations
+from madminer_workflow.analysis.types import BuiltinProcess
 from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.generators import Request, check_draw
@@ -33,32 +34,33 @@ from madminer_workflow.physics.generators.builtin.sampling import (
     unweight,
 )
 from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
+from madminer_workflow.products.events import Draw
+from madminer_workflow.products.processes import Integration
 
 PROCESSES = {"wbf_haa": wbf_haa}
 
 _log = logging.getLogger(__name__)
 
 
-def integrate(request: Request, output: Path) -> dict[str, Any]:
+def integrate(request: Request, output: Path) -> Integration:
     """Integrate a built-in process at all benchmarks and check points (about a second each).
 
-    Writes the adapted maps, the parton densities and the maximum weights into ``output``. The
-    report holds, by point, ``cross_sections`` ([value, error] in pb), the expected
-    ``unweighting_efficiency`` and the expected ``fraction_above_maximum`` of the cross-section.
+    Writes the adapted maps, the parton densities and the maximum weights into ``output``.
 
     Raises InputError for an unknown process, settings or parameters and for uncertainties that
     the process does not have, and StepError if a point cannot be integrated reliably.
     """
     process = request.process
-    if process["process"] not in PROCESSES:
+    assert isinstance(process, BuiltinProcess)
+    if process.process not in PROCESSES:
         raise InputError(
-            f"processes.{process['name']}.process: is '{process['process']}'; "
+            f"processes.{process.name}.process: is '{process.process}'; "
             f"expected one of {', '.join(PROCESSES)}"
         )
-    settings = read_run_settings(process.get("run", {}))
+    settings = read_run_settings(msgspec.to_builtins(process.run))
     variations = weight_variations(request.systematics)
     for variation in variations:
-        require_effect(variation, process["name"])
+        require_effect(variation, process.name)
     points = {**request.benchmarks, **request.check_points}
     values = coefficients(wbf_haa.PARAMETERS, request.parameters, points)
     rng = np.random.default_rng(request.seed)
@@ -78,11 +80,11 @@ def integrate(request: Request, output: Path) -> dict[str, Any]:
         request.reference,
         variations,
     ).save(output)
-    return {
-        "cross_sections": {n: [c.cross_section, c.error] for n, c in channels.items()},
-        "unweighting_efficiency": {n: c.efficiency for n, c in channels.items()},
-        "fraction_above_maximum": {n: c.fraction_above_maximum for n, c in channels.items()},
-    }
+    return Integration(
+        cross_sections={n: (c.cross_section, c.error) for n, c in channels.items()},
+        unweighting_efficiency={n: c.efficiency for n, c in channels.items()},
+        fraction_above_maximum={n: c.fraction_above_maximum for n, c in channels.items()},
+    )
 
 
 def require_effect(variation: Variation, process: str) -> None:
@@ -102,12 +104,11 @@ def require_effect(variation: Variation, process: str) -> None:
 
 def generate_events(
     directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
-) -> dict[str, Any]:
+) -> Draw:
     """Write ``n_events`` unweighted events of ``sampling_benchmark`` to the LHE file ``output``.
 
     Their weights add up to the cross-section; those above the maximum weight count more than the
-    others. The report holds ``n_events``, ``n_trials`` and ``fraction_above_maximum``, the share
-    of the summed weights that exceeds the maximum.
+    others.
 
     Raises InputError for an unknown benchmark or fewer than one event.
     """
@@ -129,11 +130,7 @@ def generate_events(
     fraction = 1.0 - n_events / float(sample.multiplicities.sum())
     if fraction > LARGEST_FRACTION_ABOVE_MAXIMUM:
         _log.warning("%s: %.1f%% of the weight lies above the maximum", output, 100.0 * fraction)
-    return {
-        "n_events": n_events,
-        "n_trials": sample.n_trials,
-        "fraction_above_maximum": fraction,
-    }
+    return Draw(n_events=n_events, n_trials=sample.n_trials, fraction_above_maximum=fraction)
 
 
 def _weights(

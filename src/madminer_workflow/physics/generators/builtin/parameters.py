@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.types import Parameter
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 
 
 def coefficients(
     known: Mapping[tuple[str, int], str],
-    parameters: Sequence[Mapping[str, Any]],
+    parameters: Sequence[Parameter],
     benchmarks: Mapping[str, Mapping[str, float]],
 ) -> np.ndarray:
     """Values (n_benchmarks, n_known) of the ``known`` (lha_block, lha_id) at every benchmark.
@@ -25,7 +25,7 @@ def coefficients(
     places = _places(known, parameters)
     values = np.zeros((len(benchmarks), len(known)))
     for parameter, place in zip(parameters, places, strict=True):
-        name, text = parameter["parameter_name"], parameter["param_card_transform"]
+        name, text = parameter.parameter_name, parameter.param_card_transform
         transform = compile_expression(text, names=["theta"], particles=False)
         for row, (benchmark, theta) in enumerate(benchmarks.items()):
             values[row, place] = transform({"theta": theta[name]})
@@ -37,17 +37,15 @@ def coefficients(
     return values
 
 
-def _places(
-    known: Mapping[tuple[str, int], str], parameters: Sequence[Mapping[str, Any]]
-) -> list[int]:
-    keys = [(parameter["lha_block"].lower(), parameter["lha_id"]) for parameter in parameters]
+def _places(known: Mapping[tuple[str, int], str], parameters: Sequence[Parameter]) -> list[int]:
+    keys = [(parameter.lha_block.lower(), parameter.lha_id) for parameter in parameters]
     for parameter, key in zip(parameters, keys, strict=True):
-        name = parameter["parameter_name"]
+        name = parameter.parameter_name
         if key not in known:
             listed = ", ".join(f"{block} {i} = {text}" for (block, i), text in known.items())
             raise InputError(
                 f"parameters.{name}: this process does not depend on "
-                f"{parameter['lha_block']} {parameter['lha_id']}; it knows {listed}"
+                f"{parameter.lha_block} {parameter.lha_id}; it knows {listed}"
             )
         if keys.count(key) > 1:
             raise InputError(f"parameters.{name}: another parameter is {key[0]} {key[1]} as well")

@@ -12,7 +12,6 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from madminer_workflow.analysis.madgraph_cards import (
     read_run_card,
 )
 from madminer_workflow.analysis.systematics import weight_variations
+from madminer_workflow.analysis.types import MadGraphProcess
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import pack, unpack
 from madminer_workflow.physics.generators import Request, check_draw
@@ -57,6 +57,8 @@ from madminer_workflow.physics.generators.madgraph.workplace import (
     available_cores,
     check_compilers,
 )
+from madminer_workflow.products.events import Draw
+from madminer_workflow.products.processes import Estimate, Integration
 
 ACCURACY = 0.005
 """Relative error of the integrated cross-sections, and so of every sample's normalisation."""
@@ -66,33 +68,36 @@ _TRIAL_EVENTS = 20
 _log = logging.getLogger(__name__)
 
 
-def integrate(request: Request, output: Path) -> dict[str, Any]:
+def integrate(request: Request, output: Path) -> Integration:
     """Write, compile and integrate a process; pack what drawing events needs into ``output``.
-
-    The report holds ``cross_sections`` ([value, error] in pb) of the benchmarks that events are
-    drawn from and of the check points, and the version of ``madgraph``.
 
     Raises InputError for cards, models and parameters that do not fit and for programs that are
     missing, and StepError if MadGraph does not do its work.
     """
-    name = request.process["name"]
+    process = _madgraph_process(request)
     try:
         with tempfile.TemporaryDirectory(prefix="madgraph.") as scratch:
-            report = _integrate(request, output, Path(scratch))
+            report = _integrate(request, process, output, Path(scratch))
             # Before any job starts: what was packed does run elsewhere.
             trial = Path(scratch) / "trial.lhe"
-            sampled = next(iter(request.process["events"]))
+            sampled = next(iter(process.events))
             generate_events(output, sampled, _TRIAL_EVENTS, request.seed, trial)
     except StepError as error:
-        raise StepError(f"process {name}: {error}") from None
+        raise StepError(f"process {process.name}: {error}") from None
     return report
 
 
-def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
-    process = request.process
-    where = f"processes.{process['name']}"
-    card = read_process_card(process["proc_card"], f"{where}.proc_card")
-    settings = read_run_card(process["run_card"], f"{where}.run_card")
+def _madgraph_process(request: Request) -> MadGraphProcess:
+    assert isinstance(request.process, MadGraphProcess)
+    return request.process
+
+
+def _integrate(
+    request: Request, process: MadGraphProcess, output: Path, scratch: Path
+) -> Integration:
+    where = f"processes.{process.name}"
+    card = read_process_card(process.proc_card, f"{where}.proc_card")
+    settings = read_run_card(process.run_card, f"{where}.run_card")
     variations = weight_variations(request.systematics)
     require_lhapdf(variations, f"{where}.systematics")
     check_compilers()
@@ -100,18 +105,18 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
     interpreter = workplace.interpreter()
     model = copy_model(
         card,
-        process["ufo_model"],
+        process.ufo_model,
         request.models,
         workplace.program.directory,
         scratch / "models",
         f"{where}.proc_card",
     )
     points = {**request.benchmarks, **request.check_points}
-    integrated_points = [*process["events"], *request.check_points]
+    integrated_points = [*process.events, *request.check_points]
     single = len(points) == 1
     generator = write_process(workplace, card, model, reweighted=not single)
     default = (generator / "Cards" / "param_card.dat").read_text()
-    card_text = completed(default, process["param_card"], f"{where}.param_card")
+    card_text = completed(default, process.param_card, f"{where}.param_card")
     cards = _param_cards(request, points, card_text, f"{where}.param_card", scratch / "cards")
     first_seed = madgraph_seed(request.seed, "survey", integrated_points[0])
     values = merge_run_card(
@@ -132,35 +137,33 @@ def _integrate(request: Request, output: Path, scratch: Path) -> dict[str, Any]:
     cross_sections = _survey(workplace, generator, request, integrated_points, cards)
     strip(workplace, generator.glob("SubProcesses/P*/madevent"))
     pack_process(generator, values["pdlabel"], integrated.process_archive(output))
-    for name in process["events"]:
+    for name in process.events:
         pack(scratch / "points" / name, integrated.point_archive(output, name))
     for name in request.benchmarks:
         target = integrated.param_card(output, name)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(cards[name].read_bytes())
     IntegratedProcess(
-        name=process["name"],
+        name=process.name,
         madgraph=workplace.program.version,
         interpreter=interpreter,
         benchmarks=[(name, dict(point)) for name, point in request.benchmarks.items()],
-        cross_sections={name: cross_sections[name] for name in process["events"]},
+        cross_sections={name: cross_sections[name] for name in process.events},
         run_card=run_card,
-        process_card=process["proc_card"],
+        process_card=process.proc_card,
         reference=request.reference,
         variations=variations,
         lhapdf_id=lhapdf_id,
     ).save(output)
-    return {"cross_sections": cross_sections, "madgraph": workplace.program.version}
+    return Integration(cross_sections=cross_sections, madgraph=workplace.program.version)
 
 
 def generate_events(
     directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
-) -> dict[str, Any]:
+) -> Draw:
     """Write ``n_events`` events of ``sampling_benchmark`` to the LHE file ``output``.
 
-    Their weights add up to the cross-section, and every benchmark has one. The report holds
-    ``n_events`` and ``fraction_above_maximum``, the share of the summed weights in events that
-    exceed MadGraph's maximum weight.
+    Their weights add up to the cross-section, and every benchmark has one.
 
     Raises InputError for an unknown benchmark, fewer than one event or another installation than
     the one that integrated, and StepError if MadGraph does not do its work.
@@ -193,10 +196,10 @@ def generate_events(
     )
     write_events(output, header, events, nominal, weights)
     sizes = np.abs(multiplicities)
-    return {
-        "n_events": n_events,
-        "fraction_above_maximum": float(np.maximum(sizes - 1.0, 0.0).sum() / sizes.sum()),
-    }
+    return Draw(
+        n_events=n_events,
+        fraction_above_maximum=float(np.maximum(sizes - 1.0, 0.0).sum() / sizes.sum()),
+    )
 
 
 def _param_cards(
@@ -252,7 +255,7 @@ def _survey(
     request: Request,
     names: list[str],
     cards: Mapping[str, Path],
-) -> dict[str, list[float]]:
+) -> dict[str, Estimate]:
     """Compile, integrate at all points ``names``, and return their cross-sections."""
     states = {name: workplace.directory / "points" / name for name in names}
     points = [
@@ -275,7 +278,7 @@ def _survey(
     for name, state in states.items():
         if not state.is_dir():
             raise workplace.failure(f"did not integrate {name}")
-        cross_sections[name] = list(read_cross_section(state, name))
+        cross_sections[name] = read_cross_section(state, name)
         (state / "Cards").mkdir()
         (state / "Cards" / "param_card.dat").write_bytes(cards[name].read_bytes())
     return cross_sections

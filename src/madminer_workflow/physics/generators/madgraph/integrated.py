@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import read_json, write_json
+from madminer_workflow.files import read_struct, write_json
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from madminer_workflow.products.processes import Estimate
 
 _FILE = "madgraph.json"
 
 
-@dataclass(frozen=True)
-class IntegratedProcess:
+class IntegratedProcess(msgspec.Struct, frozen=True, kw_only=True):
     """What is known beside the archives.
 
     ``madgraph`` is the version that wrote the code, ``interpreter`` what the compiled modules
@@ -30,7 +29,7 @@ class IntegratedProcess:
     madgraph: str
     interpreter: str
     benchmarks: list[tuple[str, dict[str, float]]]
-    cross_sections: dict[str, list[float]]
+    cross_sections: dict[str, Estimate]
     run_card: dict[str, str]
     process_card: str
     reference: str
@@ -39,7 +38,7 @@ class IntegratedProcess:
 
     def save(self, directory: Path) -> None:
         """Write the description into ``directory``, beside the archives."""
-        write_json(directory / _FILE, dataclasses.asdict(self))
+        write_json(directory / _FILE, msgspec.to_builtins(self))
 
     @staticmethod
     def load(directory: Path) -> IntegratedProcess:
@@ -48,18 +47,15 @@ class IntegratedProcess:
             raise InputError(
                 f"{directory}: holds no integrated process; run the generate step first"
             )
-        content: dict[str, Any] = read_json(directory / _FILE)
-        content["benchmarks"] = [(name, values) for name, values in content["benchmarks"]]
-        content["variations"] = [Variation(**entry) for entry in content["variations"]]
-        return IntegratedProcess(**content)
+        return read_struct(directory / _FILE, "generate", IntegratedProcess)
 
     def check_program(self, workplace: Workplace) -> None:
         """InputError unless the same MadGraph and a like interpreter run here."""
-        found = {
+        versions = {
             "MadGraph": (self.madgraph, workplace.program.version),
             "interpreter and machine": (self.interpreter, workplace.interpreter()),
         }
-        for what, (then, now) in found.items():
+        for what, (then, now) in versions.items():
             if then != now:
                 raise InputError(
                     f"{self.name}: was integrated with {what} {then}, but here is {now}; use the "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from madminer_workflow.analysis.madgraph_cards import (
     PARAM_CARD_ENTRY,
@@ -12,6 +11,7 @@ from madminer_workflow.analysis.madgraph_cards import (
     param_card_entries,
     read_param_card,
 )
+from madminer_workflow.analysis.types import Parameter
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 
@@ -53,7 +53,7 @@ def completed(default: str, changes: str | None, where: str) -> str:
 
 
 def values_at(
-    parameters: Sequence[Mapping[str, Any]],
+    parameters: Sequence[Parameter],
     theta: Mapping[str, float],
     known: Mapping[Place, float],
     where: str,
@@ -65,7 +65,7 @@ def values_at(
     """
     values: dict[Place, float] = {}
     for parameter in parameters:
-        name, text = parameter["parameter_name"], parameter["param_card_transform"]
+        name, text = parameter.parameter_name, parameter.param_card_transform
         place = _known_place(parameter, known, where)
         if place in values:
             raise InputError(f"parameters.{name}: another parameter has the same place in {where}")
@@ -79,24 +79,22 @@ def values_at(
     return values
 
 
-def forgotten(
-    parameters: Sequence[Mapping[str, Any]], known: Mapping[Place, float]
-) -> dict[Place, float]:
+def forgotten(parameters: Sequence[Parameter], known: Mapping[Place, float]) -> dict[Place, float]:
     """Entries that are not zero, in the blocks of the ``parameters``, and set by none of them.
 
     The cards of models often have all their coefficients at one, for MadGraph to drop none.
     """
-    own = {(parameter["lha_block"].lower(), (parameter["lha_id"],)) for parameter in parameters}
-    blocks = {block for block, _ in own}.difference(_STANDARD_MODEL)
+    places = {(parameter.lha_block.lower(), (parameter.lha_id,)) for parameter in parameters}
+    blocks = {block for block, _ in places}.difference(_STANDARD_MODEL)
     return {
         place: value
         for place, value in known.items()
-        if place[0] in blocks and place not in own and value != 0.0
+        if place[0] in blocks and place not in places and value != 0.0
     }
 
 
-def _known_place(parameter: Mapping[str, Any], known: Mapping[Place, float], where: str) -> Place:
-    block, number = parameter["lha_block"].lower(), parameter["lha_id"]
+def _known_place(parameter: Parameter, known: Mapping[Place, float], where: str) -> Place:
+    block, number = parameter.lha_block.lower(), parameter.lha_id
     if (block, (number,)) in known:
         return (block, (number,))
     blocks = sorted({name for name, _ in known})
@@ -106,6 +104,6 @@ def _known_place(parameter: Mapping[str, Any], known: Mapping[Place, float], whe
         numbers = sorted(str(*ids) for name, ids in known if name == block and len(ids) == 1)
         has = f"has {', '.join(numbers)} in the block {block}"
     raise InputError(
-        f"parameters.{parameter['parameter_name']}: {where} has no entry {number} in a block "
+        f"parameters.{parameter.parameter_name}: {where} has no entry {number} in a block "
         f"{block}; it {has}"
     )

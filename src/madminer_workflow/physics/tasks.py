@@ -1,0 +1,59 @@
+"""The event sample cut into tasks, and tasks shared out to jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from madminer_workflow.analysis.types import Generation, Process
+from madminer_workflow.physics.generators import SECONDS_PER_EVENT
+from madminer_workflow.products.jobs import Task
+from madminer_workflow.seeds import derive_seed
+
+BLOCK = 1000
+"""Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""
+
+SECONDS_PER_SHOWERED_EVENT = 1.5e-2
+"""To shower an event and to pass it through Delphes, on one core."""
+
+
+def all_tasks(generation: Generation) -> list[Task]:
+    """Every block of events of every process and sampling benchmark, in a fixed order."""
+    return [
+        Task(
+            process=process.name,
+            sampling_benchmark=benchmark,
+            block=block,
+            n_events=min(BLOCK, n_total - start),
+            n_total=n_total,
+            cost=min(BLOCK, n_total - start) * seconds_per_event(process),
+            k_factor=process.k_factor,
+            is_background=process.is_background,
+            seed=derive_seed(generation.seed, process.name, benchmark, block),
+        )
+        for process in generation.processes
+        for benchmark, n_total in process.events.items()
+        for block, start in enumerate(range(0, n_total, BLOCK))
+    ]
+
+
+def seconds_per_event(process: Process) -> float:
+    """The expected time to generate, shower and reconstruct an event of a process."""
+    showered = process.pythia8_card is not None
+    drawn = SECONDS_PER_EVENT[process.generator]
+    return drawn + (SECONDS_PER_SHOWERED_EVENT if showered else 0.0)
+
+
+def split_into_jobs(tasks: Sequence[Task], njobs: int) -> list[list[Task]]:
+    """Contiguous runs of tasks of nearly equal cost; some empty if njobs is large.
+
+    A task goes to the job in whose share of all costs its middle lies.
+    """
+    costs = np.array([task.cost for task in tasks])
+    middles = (np.cumsum(costs) - 0.5 * costs) / costs.sum()
+    owners = np.minimum((middles * njobs).astype(int), njobs - 1)
+    return [
+        [task for task, owner in zip(tasks, owners, strict=True) if owner == job]
+        for job in range(njobs)
+    ]

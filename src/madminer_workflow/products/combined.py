@@ -1,0 +1,76 @@
+"""``combined_delphes.h5``: all events; beside it their ``cutflow.json`` and ``closure.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from madminer_workflow.files import write_json
+from madminer_workflow.madminer_file import write_sample
+from madminer_workflow.products.processes import Estimate
+from madminer_workflow.statistics.sample import Sample
+
+DATA = "combined_delphes.h5"
+CUT_FLOW = "cutflow.json"
+CLOSURE = "closure.json"
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events are left after a cut."""
+
+    cut: str
+    passed: int
+
+
+class CutFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """The cut flow of a process and sampling benchmark."""
+
+    process: str
+    sampling_benchmark: str
+    is_background: bool
+    generated: int
+    steps: tuple[Passed, ...]
+
+
+class ClosureCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A cross-section [pb] at ``theta``, predicted and known directly, with errors.
+
+    The ``pull`` is the difference over both errors in quadrature.
+    """
+
+    what: str
+    theta: tuple[float, ...]
+    predicted: Estimate
+    direct: Estimate
+    pull: float
+    closes: bool
+
+
+class Closure(msgspec.Struct, frozen=True, kw_only=True):
+    """All checks; those with a pull of up to ``max_pull`` close."""
+
+    max_pull: float
+    checks: tuple[ClosureCheck, ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file of all events says of them; ``cross_sections`` [pb] by process and point."""
+
+    cut_flow: tuple[CutFlow, ...]
+    closure: Closure
+    cross_sections: dict[str, dict[str, Estimate]]
+
+
+def write_checks(output: Path, cut_flow: Sequence[CutFlow], closure: Closure) -> None:
+    """Write cut flow and closure into ``output``."""
+    write_json(output / CUT_FLOW, msgspec.to_builtins(list(cut_flow)))
+    write_json(output / CLOSURE, msgspec.to_builtins(closure))
+
+
+def write_combined(
+    output: Path, config: Path, sample: Sample, definitions: Mapping[str, str], report: Report
+) -> None:
+    """Write all events into ``output``; the rest is as in ``madminer_file.write_sample``."""
+    write_sample(output / DATA, config, sample, dict(definitions), msgspec.to_builtins(report))

@@ -1,0 +1,117 @@
+"""Typed parts of analyses and products from sparse plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from madminer_workflow.analysis.types import (
+    Generation,
+    Parameter,
+    Process,
+    Reconstruction,
+    Smearing,
+    Systematic,
+)
+from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
+from madminer_workflow.products.events import SampledProcess
+from madminer_workflow.products.jobs import Task
+
+_PROCESSES: dict[str, dict[str, Any]] = {
+    "builtin": {"process": "wbf_haa"},
+    "madgraph": dict.fromkeys(("run_card", "param_card", "ufo_model")),
+}
+
+
+def process(generator: str = "builtin", run: dict[str, Any] | None = None, **keys: Any) -> Process:
+    """A process with other ``keys``, and with other settings of the ``run``."""
+    common = {
+        "name": "signal",
+        "pythia8_card": None,
+        "systematics": [],
+        "is_background": False,
+        "k_factor": 1.0,
+        "events": {"sm": 100},
+    }
+    settings = {"run": {**vars(RunSettings()), **(run or {})}} if generator == "builtin" else {}
+    return msgspec.convert(
+        {"generator": generator, **common, **_PROCESSES[generator], **settings, **keys}, Process
+    )
+
+
+def parameter(**keys: Any) -> Parameter:
+    """A parameter with other ``keys``."""
+    plain = {
+        "parameter_name": "CWL2",
+        "lha_block": "dim6",
+        "lha_id": 2,
+        "morphing_max_power": 2,
+        "param_card_transform": "theta",
+        "parameter_range": [-20.0, 20.0],
+    }
+    return msgspec.convert({**plain, **keys}, Parameter)
+
+
+def systematics(entries: Sequence[dict[str, Any]]) -> tuple[Systematic, ...]:
+    """Uncertainties."""
+    return msgspec.convert(list(entries), tuple[Systematic, ...])
+
+
+def generation(**keys: Any) -> Generation:
+    """What events depend on."""
+    plain = {
+        "version": 1,
+        "seed": 1,
+        "parameters": [],
+        "benchmarks": {"sm": {}},
+        "morphing": {"max_overall_power": 2, "n_trials": 1, "n_test_thetas": 1},
+        "systematics": [],
+        "processes": [],
+    }
+    return msgspec.convert({**plain, **msgspec.to_builtins(keys)}, Generation)
+
+
+def reconstruction(detector: dict[str, Any], **keys: Any) -> Reconstruction:
+    """What the analysis of events depends on, with other settings of the ``detector``."""
+    limits = [
+        f"{limit}_{name}" for limit in ("pt_min", "eta_max") for name in ("e", "mu", "a", "j")
+    ]
+    plain = {
+        "delphes_card": None,
+        "use_generator_truth": False,
+        "smearing": [],
+        "met_noise": {"abs_": 0.0, "rel": 0.0},
+        **detector,
+    }
+    plain["acceptance"] = {**dict.fromkeys(limits), **detector.get("acceptance", {})}
+    rest = {"seed": 1, "observables": [], "cuts": [], "efficiencies": []}
+    return msgspec.convert({"detector": plain, **rest, **keys}, Reconstruction)
+
+
+def smearing(entry: dict[str, Any]) -> Smearing:
+    """Resolutions."""
+    return msgspec.convert(entry, Smearing)
+
+
+def task(**keys: Any) -> Task:
+    """A block of events with other ``keys``."""
+    plain = {
+        "process": "signal",
+        "sampling_benchmark": "sm",
+        "block": 0,
+        "n_events": 1000,
+        "n_total": 1000,
+        "cost": 1.0,
+        "k_factor": 1.0,
+        "is_background": False,
+        "seed": 1,
+    }
+    return msgspec.convert({**plain, **keys}, Task)
+
+
+def sampled_process(**keys: Any) -> SampledProcess:
+    """A process of which there are events."""
+    plain = {"events": {}, "benchmarks": {}, "systematics": [], "cross_sections": {}}
+    return msgspec.convert({**plain, **keys}, SampledProcess)
