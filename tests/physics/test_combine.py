@@ -200,7 +200,11 @@ def test_truncated_data(tiny: Physics, tmp_path: Path) -> None:
 
 
 def test_backgrounds_alone_make_events_and_nothing_to_learn(tmp_path: Path) -> None:
-    process = {**tests.chain.tiny("processes")[0], "is_background": True, "events": {"sm": 150}}
+    process = {
+        **tests.support.chain.tiny("processes")[0],
+        "is_background": True,
+        "events": {"sm": 150},
+    }
     file = analysis_file(tmp_path / "input.yml", processes=[process])
     physics = run_physics(file, tmp_path / "run", njobs=2)
     sample = read_sample(physics.combined)
