@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from madminer_workflow.files import write_json
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, read_struct, write_json
 from madminer_workflow.madminer_file import write_sample
 from madminer_workflow.products.processes import Estimate
 from madminer_workflow.statistics.sample import Sample
@@ -67,6 +68,19 @@ def write_checks(output: Path, cut_flow: Sequence[CutFlow], closure: Closure) ->
     """Write cut flow and closure into ``output``."""
     write_json(output / CUT_FLOW, msgspec.to_builtins(list(cut_flow)))
     write_json(output / CLOSURE, msgspec.to_builtins(closure))
+
+
+def read_cut_flow(path: Path) -> list[CutFlow]:
+    """Read ``cutflow.json``; InputError if it is another file."""
+    try:
+        return msgspec.convert(read_json(path), list[CutFlow])
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: is not the cut flow that combine writes ({error})") from None
+
+
+def read_closure(path: Path) -> Closure:
+    """Read ``closure.json``; InputError if it is another file."""
+    return read_struct(path, "combine", Closure)
 
 
 def write_combined(

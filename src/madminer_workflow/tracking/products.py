@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from madminer_workflow import __version__, graph
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.files import checksum, member_of, read_json
+from madminer_workflow.products.jobs import Task, read_job
 from madminer_workflow.tracking import registry
 from madminer_workflow.tracking.findings import EvaluatedMethod, WorkflowFindings, method_numbers
 from madminer_workflow.tracking.journal import Journal
@@ -81,42 +83,47 @@ def configure(_: Arguments, output: Path, journal: Journal) -> None:
 
 def generate(arguments: Arguments, output: Path, journal: Journal) -> None:
     """How the events are shared out."""
-    jobs = [read_json(file) for file in sorted((output / "jobs").glob("job_*.json"))]
+    jobs = [read_job(file) for file in sorted((output / "jobs").glob("job_*.json"))]
     journal.params({"njobs": arguments["njobs"]})
-    journal.metrics({"events": sum(n for job in jobs for n in events_of(job).values())})
+    journal.metrics({"events": sum(task.n_events for job in jobs for task in job.tasks)})
 
 
 def pythia(arguments: Arguments, _: Path, journal: Journal) -> None:
     """The events of a job and where their random numbers start."""
-    job = read_json(arguments["job"])
-    seeds = {task_name(task): task["seed"] for task in job["tasks"]}
-    journal.params({"job": job["index"], "seeds": seeds, "events": events_of(job)})
+    job = read_job(arguments["job"])
+    events: Counter[str] = Counter()
+    for task in job.tasks:
+        events[f"{task.process}.{task.sampling_benchmark}"] += task.n_events
+    seeds = {block(task): task.seed for task in job.tasks}
+    journal.params({"job": job.index, "seeds": seeds, "events": events})
 
 
 def delphes(_: Arguments, output: Path, journal: Journal) -> None:
     """The cut flow of a job."""
-    from madminer_workflow.madminer_file import read_report
+    from madminer_workflow.products.measured import read_report
 
-    for task in read_report(product("delphes.data", output))["tasks"]:
-        passed = task["cut_flow"][-1]["passed"] if task["cut_flow"] else task["n_events"]
-        name = task_name(task)
-        journal.metrics({f"generated/{name}": task["n_events"], f"passed/{name}": passed})
+    for task in read_report(product("delphes.data", output)).tasks:
+        passed = task.cut_flow[-1].passed if task.cut_flow else task.n_events
+        name = block(task)
+        journal.metrics({f"generated/{name}": task.n_events, f"passed/{name}": passed})
 
 
 def combine(_: Arguments, output: Path, journal: Journal) -> None:
     """The data of the analysis, their cut flow and whether their cross-sections close."""
+    from madminer_workflow.products.combined import read_closure, read_cut_flow
+
     data = product("combine.data", output)
     journal.dataset(data, checksum(data), "events")
-    for flow in read_json(product("combine.cutflow", output)):
-        name = f"{flow['process']}.{flow['sampling_benchmark']}"
-        passed = flow["steps"][-1]["passed"] if flow["steps"] else flow["generated"]
-        journal.metrics({f"generated/{name}": flow["generated"], f"passed/{name}": passed})
-    checks = read_json(product("combine.closure", output))["checks"]
+    for flow in read_cut_flow(product("combine.cutflow", output)):
+        name = f"{flow.process}.{flow.sampling_benchmark}"
+        passed = flow.steps[-1].passed if flow.steps else flow.generated
+        journal.metrics({f"generated/{name}": flow.generated, f"passed/{name}": passed})
+    checks = read_closure(product("combine.closure", output)).checks
     journal.metrics(
         {
             "closure/checks": len(checks),
-            "closure/failed": sum(not check["closes"] for check in checks),
-            "closure/largest_pull": max((abs(check["pull"]) for check in checks), default=None),
+            "closure/failed": sum(not check.closes for check in checks),
+            "closure/largest_pull": max((abs(check.pull) for check in checks), default=None),
         }
     )
     for name in ("cutflow", "closure"):
@@ -246,18 +253,9 @@ def resources_used() -> dict[str, float]:
     }
 
 
-def events_of(job: Mapping[str, Any]) -> dict[str, int]:
-    """The number of events of a job by process and sampling benchmark."""
-    totals: dict[str, int] = {}
-    for task in job["tasks"]:
-        name = f"{task['process']}.{task['sampling_benchmark']}"
-        totals[name] = totals.get(name, 0) + task["n_events"]
-    return totals
-
-
-def task_name(task: Mapping[str, Any]) -> str:
+def block(task: Task) -> str:
     """A name for a block of events."""
-    return f"{task['process']}.{task['sampling_benchmark']}.{task['block']}"
+    return f"{task.process}.{task.sampling_benchmark}.{task.block}"
 
 
 _STEPS: dict[str, Callable[[Arguments, Path, Journal], None]] = {
