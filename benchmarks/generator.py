@@ -16,7 +16,7 @@ import numpy as np
 from madminer_workflow.analysis.types import BuiltinProcess, Parameter, RunSettings
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators import Request, builtin
-from madminer_workflow.physics.generators.builtin import run_settings
+from madminer_workflow.physics.generators.builtin import run_settings, wbf_haa
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.sampling import unweight
@@ -83,8 +83,8 @@ def main() -> None:
 def generation_rate(directory: Path, name: str) -> float:
     """Draw events and compute all their weights, in blocks."""
     process = IntegratedProcess.load(directory)
-    cross_section = CrossSection(process.settings, process.densities)
-    monomials = builtin.wbf_haa.monomials(process.coefficients)
+    cross_section = CrossSection(wbf_haa, process.settings, process.densities)
+    monomials = wbf_haa.monomials(process.coefficients)
     sampling = list(process.benchmarks).index(name)
     channel = process.channels[name]
     start = time.process_time()

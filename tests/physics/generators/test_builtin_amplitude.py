@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators.builtin import wbf_haa
+from madminer_workflow.physics.generators.builtin.hard_process import hard_process
 from tests.support.lhe_arrays import read_arrays
 from tests.support.paths import DATA
 from tests.support.properties import examples
@@ -146,3 +148,8 @@ def test_determinant(seed):
     np.testing.assert_allclose(
         wbf_haa.determinant(*vectors), np.linalg.det(vectors.transpose(2, 0, 1)), atol=1e-12
     )
+
+
+def test_the_library_knows_the_couplings_of_its_processes():
+    for name, entry in LIBRARY.items():
+        assert set(hard_process(name).PARAMETERS) == entry.couplings

@@ -14,7 +14,7 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.generators import builtin
-from madminer_workflow.physics.generators.builtin import pdf, sampling
+from madminer_workflow.physics.generators.builtin import pdf, sampling, wbf_haa
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.phase_space import DIMENSIONS
@@ -193,10 +193,10 @@ def test_history_colours_and_spins(sm_sample):
 
 def test_weights_follow_from_the_momenta(sm_sample):
     sample = sm_sample[0]
-    squared = builtin.wbf_haa.squared_amplitude(*sample.momenta[[0, 1, 4, 3]])
+    squared = wbf_haa.squared_amplitude(*sample.momenta[[0, 1, 4, 3]])
     for name, point in benchmarks().items():
         values = 16.52 * np.array([point["CWL2"], point["CPWL2"]])
-        ratio = builtin.wbf_haa.monomials(values) @ squared / squared[0]
+        ratio = wbf_haa.monomials(values) @ squared / squared[0]
         np.testing.assert_allclose(
             sample.weights[name] / sample.weights["sm"], ratio, rtol=1e-6, err_msg=name
         )
@@ -236,9 +236,9 @@ def test_integration_is_reproducible(tmp_path):
 def test_cross_sections_do_not_depend_on_cores(integrated):
     process = IntegratedProcess.load(integrated[0])
     unit = np.random.default_rng(1).random((25_001, DIMENSIONS))
-    at_once = CrossSection(process.settings, process.densities)._evaluate(unit)
+    at_once = CrossSection(wbf_haa, process.settings, process.densities)._evaluate(unit)
     for cores in (1, 3):
-        chunks = CrossSection(process.settings, process.densities, cores).evaluate(unit)
+        chunks = CrossSection(wbf_haa, process.settings, process.densities, cores).evaluate(unit)
         for whole, joined in zip(at_once[::2], chunks[::2], strict=True):
             np.testing.assert_array_equal(whole, joined)
         for name, values in vars(at_once[1]).items():
@@ -398,7 +398,7 @@ def test_scale_variations_change_the_parton_densities(tmp_path, scale, fixed):
     builtin.integrate(request(process, [CWL2], points, 1, systematics), tmp_path)
     builtin.generate_events(tmp_path, "w", 500, 2, tmp_path / "events.lhe")
     sample = read_arrays(tmp_path / "events.lhe")
-    mu2 = builtin.wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
+    mu2 = wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
     if fixed:
         mu2 = np.full_like(mu2, 80.0**2)
     for k, factor in enumerate((2.0, 0.5)):
@@ -411,7 +411,7 @@ def test_scale_variations_change_the_parton_densities(tmp_path, scale, fixed):
 def test_madgraph_varies_scales_in_the_same_way():
     """200 events of MadGraph 3.1.1 with the weights of its own systematics program (LHAPDF)."""
     sample = read_arrays(DATA / "wbf_madgraph_scales_200.lhe.gz")
-    mu2 = builtin.wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
+    mu2 = wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
     np.testing.assert_allclose(np.sqrt(mu2.max(axis=0)), sample.scales, rtol=1e-5)
     for name, factor in (("1", 0.5), ("2", 2.0)):
         theirs = sample.weights[name] / sample.event_weights
@@ -427,7 +427,7 @@ def test_a_background_varies_its_own_weight(tmp_path):
     builtin.generate_events(tmp_path, "w", 50, 2, tmp_path / "events.lhe")
     sample = read_arrays(tmp_path / "events.lhe")
     ratio = sample.weights["mu_nuisance_param_0_benchmark_0"] / sample.event_weights
-    mu2 = builtin.wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
+    mu2 = wbf_haa.factorisation_scales(*sample.momenta[[0, 1, 4, 3]])
     np.testing.assert_allclose(ratio, ratio_of_densities(sample.momenta, mu2, 2.0), rtol=5e-4)
 
 

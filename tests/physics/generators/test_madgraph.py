@@ -10,7 +10,8 @@ import pytest
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import programs
-from madminer_workflow.physics.generators import Request, builtin, madgraph
+from madminer_workflow.physics.generators import Request, madgraph
+from madminer_workflow.physics.generators.builtin import wbf_haa
 from madminer_workflow.physics.readers.lhe import read_lhe
 from tests.support import parts
 from tests.support.lhe_arrays import read_arrays
@@ -122,9 +123,9 @@ def test_weights_add_up_to_the_cross_section(integrated, sample):
 def test_weights_are_those_of_the_built_in_amplitude(sample):
     name, path = sample
     events = read_arrays(path)
-    squared = builtin.wbf_haa.squared_amplitude(*events.momenta[[0, 1, 4, 3]])
+    squared = wbf_haa.squared_amplitude(*events.momenta[[0, 1, 4, 3]])
     polynomial = {
-        point: builtin.wbf_haa.monomials(16.52 * np.array([theta["CWL2"], theta["CPWL2"]]))
+        point: wbf_haa.monomials(16.52 * np.array([theta["CWL2"], theta["CPWL2"]]))
         for point, theta in benchmarks().items()
     }
     for point, monomials in polynomial.items():

@@ -18,12 +18,11 @@ from madminer_workflow.analysis.types import BuiltinProcess
 from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.generators import Request, check_draw
-from madminer_workflow.physics.generators.builtin import wbf_haa
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.hard_process import HardProcess, hard_process
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.parameters import coefficients
 from madminer_workflow.physics.generators.builtin.pdf import LHAPDF_ID, alpha_s, tabulate
-from madminer_workflow.physics.generators.builtin.phase_space import decay_to_photons
 from madminer_workflow.physics.generators.builtin.run_settings import read_run_settings
 from madminer_workflow.physics.generators.builtin.sampling import (
     LARGEST_FRACTION_ABOVE_MAXIMUM,
@@ -36,8 +35,6 @@ from madminer_workflow.physics.generators.builtin.sampling import (
 from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration
-
-PROCESSES = {"wbf_haa": wbf_haa}
 
 _log = logging.getLogger(__name__)
 
@@ -52,26 +49,23 @@ def integrate(request: Request, output: Path) -> Integration:
     """
     process = request.process
     assert isinstance(process, BuiltinProcess)
-    if process.process not in PROCESSES:
-        raise InputError(
-            f"processes.{process.name}.process: is '{process.process}'; "
-            f"expected one of {', '.join(PROCESSES)}"
-        )
+    hard = hard_process(process.process, f"processes.{process.name}.process")
     settings = read_run_settings(msgspec.to_builtins(process.run))
     variations = weight_variations(request.systematics)
     for variation in variations:
         require_effect(variation, process.name)
     points = {**request.benchmarks, **request.check_points}
-    values = coefficients(wbf_haa.PARAMETERS, request.parameters, points)
+    values = coefficients(hard.PARAMETERS, request.parameters, points)
     rng = np.random.default_rng(request.seed)
-    require_phase_space(settings, rng)
-    cross_section = CrossSection(settings, tabulate(), step_cores())
+    require_phase_space(hard, settings, rng)
+    cross_section = CrossSection(hard, settings, tabulate(), step_cores())
     channels = {
-        name: integrate_channel(name, cross_section, wbf_haa.monomials(value), rng)
+        name: integrate_channel(name, cross_section, hard.monomials(value), rng)
         for name, value in zip(points, values, strict=True)
     }
     n_weights = len(request.benchmarks)
     IntegratedProcess(
+        process.process,
         settings,
         cross_section.densities,
         {name: dict(point) for name, point in request.benchmarks.items()},
@@ -116,15 +110,16 @@ def generate_events(
     check_draw(n_events, sampling_benchmark, process.channels)
     channel = process.channels[sampling_benchmark]
     sampling = list(process.benchmarks).index(sampling_benchmark)
-    cross_section = CrossSection(process.settings, process.densities)
-    monomials = wbf_haa.monomials(process.coefficients)
+    hard = hard_process(process.process)
+    cross_section = CrossSection(hard, process.settings, process.densities)
+    monomials = hard.monomials(process.coefficients)
     rng = np.random.default_rng(seed)
     sample = unweight(cross_section, channel, monomials[sampling], n_events, rng)
     weights = _weights(sample, channel, monomials, sampling)
     varied = _varied_weights(process, cross_section, sample, weights, sampling_benchmark)
     write_lhe(
         output,
-        _run(process, sampling_benchmark),
+        _run(process, hard, sampling_benchmark),
         _lhe_events(cross_section, sample, np.column_stack([weights, *varied]), rng),
     )
     fraction = 1.0 - n_events / float(sample.multiplicities.sum())
@@ -165,30 +160,19 @@ def _lhe_events(
     weights: np.ndarray,
     rng: np.random.Generator,
 ) -> Events:
-    """Complete the events: overall azimuth, decay, helicities, scale."""
-    n_events = len(weights)
-    azimuth = rng.uniform(-np.pi, np.pi, n_events)
-    momenta = sample.states.momenta(cross_section.settings, azimuth)
-    up_in, down_in, down_out, up_out, higgs = momenta
-    photons = decay_to_photons(higgs, rng)
-    masses = np.zeros((n_events, len(wbf_haa.PARTICLES)))
-    masses[:, 2] = sample.states.m_higgs
-    helicities = np.tile([-1.0, -1.0, 0.0, -1.0, -1.0, 1.0, 1.0], (n_events, 1))
-    # A scalar decays into photons of equal helicity.
-    helicities[:, 5:] *= rng.choice([-1.0, 1.0], n_events)[:, None]
-    scales = np.sqrt(cross_section.squared_scales(*momenta[:4]).max(axis=0))
-    particles = np.stack([up_in, down_in, higgs, up_out, down_out, *photons])
+    """Complete the events: overall azimuth, decays, helicities, scale."""
+    kinematics = cross_section.process.complete(sample.states, cross_section.settings, rng)
     return Events(
-        momenta=particles[:, [1, 2, 3, 0]].transpose(2, 0, 1),
-        masses=masses,
-        helicities=helicities,
+        momenta=kinematics.momenta[:, [1, 2, 3, 0]].transpose(2, 0, 1),
+        masses=kinematics.masses,
+        helicities=kinematics.helicities,
         weights=weights,
-        scales=scales,
-        alpha_s=alpha_s(scales),
+        scales=kinematics.scales,
+        alpha_s=alpha_s(kinematics.scales),
     )
 
 
-def _run(process: IntegratedProcess, sampling_benchmark: str) -> Run:
+def _run(process: IntegratedProcess, hard: HardProcess, sampling_benchmark: str) -> Run:
     settings = process.settings
     channel = process.channels[sampling_benchmark]
     card = {
@@ -200,11 +184,11 @@ def _run(process: IntegratedProcess, sampling_benchmark: str) -> Run:
         **dataclasses.asdict(settings),
     }
     return Run(
-        particles=wbf_haa.PARTICLES,
+        particles=hard.PARTICLES,
         card=card,
         beam_energies=(settings.ebeam1, settings.ebeam2),
         pdf_id=LHAPDF_ID,
-        alpha_qed=wbf_haa.ALPHA_QED,
+        alpha_qed=hard.ALPHA_QED,
         benchmarks=process.benchmarks,
         variations=process.variations,
         sampling_benchmark=sampling_benchmark,

@@ -25,6 +25,7 @@ class IntegratedProcess:
     evaluated at the benchmark ``reference``, or where the events are drawn if it is not among them.
     """
 
+    process: str
     settings: RunSettings
     densities: PartonDensities
     benchmarks: dict[str, dict[str, float]]
@@ -40,6 +41,7 @@ class IntegratedProcess:
             for name, channel in self.channels.items()
         }
         content = {
+            "process": self.process,
             "settings": asdict(self.settings),
             # A list, because JSON files are written with sorted keys and the order is needed.
             "benchmarks": list(self.benchmarks.items()),
@@ -74,6 +76,7 @@ def _read(directory: Path, modified: int) -> IntegratedProcess:
     with np.load(directory / "integration.npz") as arrays:
         densities, grids = PartonDensities(arrays["densities"]), arrays["grids"]
     return IntegratedProcess(
+        process=content["process"],
         settings=RunSettings(**content["settings"]),
         densities=densities,
         benchmarks=benchmarks,

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
-from madminer_workflow.physics.generators.builtin.wbf_haa import (
-    DIPHOTON_WIDTH,
-    HIGGS_MASS,
-    HIGGS_WIDTH,
-)
+
+HIGGS_MASS = 125.0
+HIGGS_WIDTH = 4.07e-3
+DIPHOTON_WIDTH = 1.05110e-5
+"""Partial width of h -> photons in EWdim6 without operators [GeV]."""
 
 DIMENSIONS = 7
 GEV2_TO_PB = 0.3893793721e9

@@ -7,17 +7,14 @@ largest weight ever seen: the few events above it keep a weight above one, so no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import vegas
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
-from madminer_workflow.physics.generators.builtin.phase_space import (
-    DIMENSIONS,
-    FinalStates,
-    final_states,
-)
+from madminer_workflow.physics.generators.builtin.hard_process import HardProcess
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 
 FRACTION_ABOVE_MAXIMUM = 5e-4
@@ -38,7 +35,7 @@ _LARGEST_BATCH = 100_000
 class Channel:
     """What is known about one benchmark: cross-section and error in pb, and how to sample it.
 
-    ``grid`` (DIMENSIONS, n_increments + 1) is the Vegas map, ``maximum`` [pb] the weight that
+    ``grid`` (n_dimensions, n_increments + 1) is the Vegas map, ``maximum`` [pb] the weight that
     counts as one event; ``efficiency`` and ``fraction_above_maximum`` are expectations.
     """
 
@@ -50,16 +47,18 @@ class Channel:
     fraction_above_maximum: float
 
     def points(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Random points of the unit hypercube (n, DIMENSIONS) and their inverse density (n,)."""
-        points = np.empty((n, DIMENSIONS))
-        inverse_density = np.empty(n)
-        vegas.AdaptiveMap(self.grid).map(rng.random((n, DIMENSIONS)), points, inverse_density)
+        """Random points of the unit hypercube (n, n_dimensions) and their inverse density (n,)."""
+        shape = n, len(self.grid)
+        points, inverse_density = np.empty(shape), np.empty(n)
+        vegas.AdaptiveMap(self.grid).map(rng.random(shape), points, inverse_density)
         return points, inverse_density
 
 
-def require_phase_space(settings: RunSettings, rng: np.random.Generator) -> None:
+def require_phase_space(
+    process: HardProcess, settings: RunSettings, rng: np.random.Generator
+) -> None:
     """Raise InputError if the generation cuts leave (next to) nothing."""
-    inside, _ = final_states(rng.random((_SURVEY, DIMENSIONS)), settings)
+    inside, _ = process.final_states(rng.random((_SURVEY, process.DIMENSIONS)), settings)
     if np.count_nonzero(inside) < 20:
         listed = ", ".join(f"{name} = {value}" for name, value in vars(settings).items())
         raise InputError(f"run: these beams and cuts leave no phase space ({listed}); loosen them")
@@ -77,7 +76,8 @@ def integrate_channel(
     def integrand(unit: np.ndarray) -> np.ndarray:
         return cross_section.weights(unit, monomials)
 
-    integrator = vegas.Integrator([[0.0, 1.0]] * DIMENSIONS, ran_array_generator=rng.random)
+    region = [[0.0, 1.0]] * cross_section.process.DIMENSIONS
+    integrator = vegas.Integrator(region, ran_array_generator=rng.random)
     integrator(integrand, **_ADAPTATION)
     integral = integrator(integrand, adapt=False, **_INTEGRATION)
     if not integral.sdev < _LARGEST_RELATIVE_ERROR * integral.mean:
@@ -116,12 +116,12 @@ def maximum_weight(weights: np.ndarray, fraction: float) -> float:
 
 @dataclass(frozen=True)
 class UnweightedEvents:
-    """Final states, their ``polynomials`` (6, n) and ``multiplicities`` (n,): one, or above.
+    """Final states, their ``polynomials`` (n_monomials, n) and ``multiplicities`` (n,).
 
-    ``n_trials`` is the number of points tried.
+    These are one, or above. ``n_trials`` is the number of points tried.
     """
 
-    states: FinalStates
+    states: Any
     polynomials: np.ndarray
     multiplicities: np.ndarray
     n_trials: int
@@ -150,7 +150,7 @@ def unweight(
         kept_polynomials.append(polynomials[:, accepted])
         kept_weights.append(weights[accepted])
     return UnweightedEvents(
-        FinalStates.concatenate(kept_states),
+        kept_states[0].concatenate(kept_states),
         np.concatenate(kept_polynomials, axis=1),
         np.maximum(np.concatenate(kept_weights), 1.0),
         n_trials,

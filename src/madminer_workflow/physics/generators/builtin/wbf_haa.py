@@ -25,7 +25,18 @@ import math
 
 import numpy as np
 
+from madminer_workflow.physics.generators.builtin.hard_process import Kinematics
+from madminer_workflow.physics.generators.builtin.pdf import DOWN, UP, PartonDensities
+from madminer_workflow.physics.generators.builtin.phase_space import (
+    DIMENSIONS,
+    FinalStates,
+    decay_to_photons,
+    final_states,
+)
+from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.lhe_writer import Particle
+
+__all__ = ["DIMENSIONS", "final_states"]
 
 PARAMETERS = {("dim6", 2): "O_W (CWL2)", ("dim6", 5): "O_W~ (CPWL2)"}
 """The parameters that enter, by block and number, in the order (c, c~) [TeV^-2]."""
@@ -33,10 +44,6 @@ PARAMETERS = {("dim6", 2): "O_W (CWL2)", ("dim6", 5): "O_W~ (CPWL2)"}
 ALPHA_QED = 1.0 / 127.9
 FERMI_CONSTANT = 1.16637e-5
 Z_MASS = 91.1876
-HIGGS_MASS = 125.0
-HIGGS_WIDTH = 4.07e-3
-DIPHOTON_WIDTH = 1.05110e-5
-"""Partial width of h -> photons in EWdim6 without operators [GeV]."""
 
 # Tree-level relations of the input scheme (alpha, Gf, MZ).
 W_MASS = math.sqrt(
@@ -141,3 +148,57 @@ def factorisation_scales(
 def _relative_pt2(jet: np.ndarray, parton: np.ndarray, boson: np.ndarray) -> np.ndarray:
     share = dot(jet, parton) / dot(boson, parton)
     return 2.0 * share * dot(jet, boson) - share**2 * dot(boson, boson)
+
+
+def polynomials(
+    states: FinalStates, settings: RunSettings, densities: PartonDensities
+) -> np.ndarray:
+    """Coefficients of ``monomials`` in the cross-section density [pb], (6, n)."""
+    momenta = states.momenta(settings)[:4]
+    luminosity = _luminosity(states, squared_scales(settings, *momenta), densities)
+    return states.measure * luminosity * squared_amplitude(*momenta)
+
+
+def scale_ratio(
+    states: FinalStates, settings: RunSettings, densities: PartonDensities, factor: float
+) -> np.ndarray:
+    """Cross-section with muF of both beams times ``factor``, relative to the nominal one, (n,).
+
+    The process has no strong coupling at leading order: only the parton densities change.
+    """
+    mu2 = squared_scales(settings, *states.momenta(settings)[:4])
+    nominal = _luminosity(states, mu2, densities)
+    return _luminosity(states, factor**2 * mu2, densities) / nominal
+
+
+def complete(states: FinalStates, settings: RunSettings, rng: np.random.Generator) -> Kinematics:
+    """Draw the overall azimuth, the decay into photons, and their helicities."""
+    n_events = len(states.x1)
+    azimuth = rng.uniform(-np.pi, np.pi, n_events)
+    momenta = states.momenta(settings, azimuth)
+    up_in, down_in, down_out, up_out, higgs = momenta
+    photons = decay_to_photons(higgs, rng)
+    masses = np.zeros((n_events, len(PARTICLES)))
+    masses[:, 2] = states.m_higgs
+    helicities = np.tile([-1.0, -1.0, 0.0, -1.0, -1.0, 1.0, 1.0], (n_events, 1))
+    # A scalar decays into photons of equal helicity.
+    helicities[:, 5:] *= rng.choice([-1.0, 1.0], n_events)[:, None]
+    return Kinematics(
+        momenta=np.stack([up_in, down_in, higgs, up_out, down_out, *photons]),
+        masses=masses,
+        helicities=helicities,
+        scales=np.sqrt(squared_scales(settings, *momenta[:4]).max(axis=0)),
+    )
+
+
+def squared_scales(settings: RunSettings, *momenta: np.ndarray) -> np.ndarray:
+    """muF^2 of both beams [GeV^2], (2, n), for the momenta of u, d, d', u'."""
+    if settings.fixed_fac_scale:
+        return np.full((2, momenta[0].shape[1]), settings.scale**2)
+    return factorisation_scales(*momenta)
+
+
+def _luminosity(states: FinalStates, mu2: np.ndarray, densities: PartonDensities) -> np.ndarray:
+    """The product of both beams' momentum densities, (n,), at muF^2, (2, n)."""
+    up = densities.xf(UP, states.x1, mu2[0])
+    return up * densities.xf(DOWN, states.x2, mu2[1])
