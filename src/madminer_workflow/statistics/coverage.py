@@ -10,7 +10,7 @@ import numpy as np
 from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.limits import Grid, below
 from madminer_workflow.statistics.plain import plain
-from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.quantiles import binomial_quantiles, chi2_quantile
 from madminer_workflow.statistics.results import (
     Estimate,
     Intervals,
@@ -22,6 +22,9 @@ from madminer_workflow.statistics.results import (
 
 Q_BINS = 24
 LARGEST_Q = 12.0
+
+ONE_SIGMA = np.array([0.1587, 0.8413])
+"""Probabilities below -1 and +1 standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,8 @@ def coverage(q: np.ndarray, threshold: float) -> tuple[float, float]:
 
 def critical_value(q: np.ndarray, level: float) -> tuple[float, float]:
     """The quantile of q at a confidence level, and its error from the ranks beside it."""
-    # Few need it, and it takes half a second.
-    from scipy.stats import binom
-
     n = len(q)
-    ranks = np.clip(binom.ppf([0.1587, 0.8413], n, level), 0, n - 1).astype(int)
+    ranks = np.clip(binomial_quantiles(ONE_SIGMA, n, level), 0, n - 1).astype(int)
     low, high = np.sort(q)[ranks]
     return float(np.quantile(q, level)), float(0.5 * (high - low))
 

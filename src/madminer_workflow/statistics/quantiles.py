@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from scipy.special import gammaincinv, ndtri
+import numpy as np
+from scipy.special import bdtr, bdtrik, gammaincinv, ndtri
 
 
 def chi2_quantile(level: float, dof: int) -> float:
     """What a chi-squared variable with ``dof`` degrees of freedom stays below at a ``level``."""
     return float(2.0 * gammaincinv(0.5 * dof, level))
+
+
+def binomial_quantiles(levels: np.ndarray, n: int, chance: float) -> np.ndarray:
+    """The fewest of ``n`` trials that succeed, each by ``chance``, with probability ``levels``."""
+    above = np.ceil(bdtrik(levels, n, chance))
+    below = np.maximum(above - 1.0, 0.0)
+    # The inverse is rounded: the number below may do, too.
+    return np.where(bdtr(below, n, chance) >= levels, below, above)
 
 
 def gaussian_deviations(chance: float) -> float:
