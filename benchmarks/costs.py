@@ -1,16 +1,21 @@
-"""What running a command costs: seconds on the clock, CPU seconds of all its processes, memory."""
+"""What commands and functions cost: seconds on the clock, CPU seconds of all processes, memory."""
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import psutil
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 POLL_SECONDS = 0.1
 MB = 1e6
@@ -57,6 +62,36 @@ def cost_of(
         after.children_system - before.children_system
     )
     return Cost(wall, cpu, max(peaks, default=0.0))
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Time on the clock, and CPU time of this process and all that it waited for."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: Seconds) -> Seconds:
+        """Both one after the other."""
+        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __mul__(self, number: float) -> Seconds:
+        """The same ``number`` times."""
+        return Seconds(self.wall * number, self.cpu * number)
+
+
+def measured(
+    function: Callable[P, R], *arguments: P.args, **options: P.kwargs
+) -> tuple[R, Seconds]:
+    """Call ``function``; return its result, and what that cost."""
+    start, before = time.perf_counter(), _cpu_seconds()
+    result = function(*arguments, **options)
+    return result, Seconds(time.perf_counter() - start, _cpu_seconds() - before)
+
+
+def _cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _watch(pid: int, peaks: list[float]) -> None:

@@ -12,39 +12,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import wbf
 
-from madminer_workflow.analysis.types import BuiltinProcess, Parameter, RunSettings
-from madminer_workflow.madminer_file import read_setup
+from madminer_workflow.analysis.types import BuiltinProcess, RunSettings
 from madminer_workflow.physics.generators import Request, builtin
-from madminer_workflow.physics.generators.builtin import run_settings, wbf_haa
+from madminer_workflow.physics.generators.builtin import run_settings
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.hard_process import hard_process
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.builtin.sampling import unweight
 
-CONFIG = Path(__file__).parents[1] / "tests" / "data" / "madminer_config.h5"
 BLOCK, BLOCKS = 1000, 20
 
 
-def parameters(names: list[str]) -> list[Parameter]:
-    return [
-        Parameter(
-            parameter_name=name,
-            lha_block="dim6",
-            lha_id=number,
-            morphing_max_power=2,
-            param_card_transform="16.52*theta",
-            parameter_range=(-20.0, 20.0),
-        )
-        for name, number in zip(names, (2, 5), strict=True)
-    ]
-
-
 def main() -> None:
-    setup = read_setup(CONFIG)
-    benchmarks = {
-        name: dict(zip(setup.parameters, map(float, values), strict=True))
-        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
-    }
+    """Integrate once, then draw with and without writing."""
+    benchmarks = wbf.benchmarks()
     process = BuiltinProcess(
         name="wbf",
         process="wbf_haa",
@@ -60,15 +43,16 @@ def main() -> None:
         start = time.process_time()
         request = Request(
             process=process,
-            parameters=parameters(setup.parameters),
+            parameters=wbf.parameters(),
             benchmarks=benchmarks,
             check_points={},
-            reference=setup.benchmark_names[0],
+            reference=next(iter(benchmarks)),
             systematics=[],
             models=directory,
             seed=1,
         )
         report = builtin.integrate(request, directory)
+        assert report.unweighting_efficiency
         print(f"integrate {len(benchmarks)} benchmarks: {time.process_time() - start:.1f} s CPU")
         print("sampling benchmark         sigma [fb]   efficiency  events/s  with LHE")
         for name in benchmarks:
@@ -83,8 +67,9 @@ def main() -> None:
 def generation_rate(directory: Path, name: str) -> float:
     """Draw events and compute all their weights, in blocks."""
     process = IntegratedProcess.load(directory)
-    cross_section = CrossSection(wbf_haa, process.settings, process.densities)
-    monomials = wbf_haa.monomials(process.coefficients)
+    hard = hard_process(process.process)
+    cross_section = CrossSection(hard, process.settings, process.densities)
+    monomials = hard.monomials(process.coefficients)
     sampling = list(process.benchmarks).index(name)
     channel = process.channels[name]
     start = time.process_time()

@@ -14,22 +14,21 @@ that its own reweighting works with (numpy < 1.26).
 from __future__ import annotations
 
 import gzip
-import resource
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from madminer_workflow.analysis.types import MadGraphProcess, Parameter
+from costs import Seconds, measured
+from wbf import DATA, benchmarks, parameters
+
+from madminer_workflow.analysis.madgraph_cards import read_param_card
+from madminer_workflow.analysis.types import MadGraphProcess
 from madminer_workflow.errors import StepError
-from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.generators import Request, madgraph
-from madminer_workflow.physics.generators.madgraph import param_card
+from madminer_workflow.physics.generators.madgraph.param_card import values_at
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 
-DATA = Path(__file__).parents[1] / "tests" / "data"
 PROCESS_CARD = """import model EWdim6-full
 generate u d > u d h / a z QCD=0 QED=99 NP=2, h > a a QCD=0 QED=99 NP=0
 """
@@ -44,43 +43,6 @@ reweight=ON
 done
 done
 """
-
-Cost = tuple[float, float]
-"""Wall and CPU seconds, of this process and all its children."""
-
-
-def measure(work: Callable[[], object]) -> Cost:
-    def cpu() -> float:
-        usages = [
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-    start = time.perf_counter(), cpu()
-    work()
-    return time.perf_counter() - start[0], cpu() - start[1]
-
-
-def benchmarks() -> dict[str, dict[str, float]]:
-    setup = read_setup(DATA / "madminer_config.h5")
-    return {
-        name: dict(zip(setup.parameters, map(float, values), strict=True))
-        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
-    }
-
-
-def parameters() -> list[Parameter]:
-    return [
-        Parameter(
-            parameter_name=name,
-            lha_block="dim6",
-            lha_id=number,
-            morphing_max_power=2,
-            param_card_transform="16.52*theta",
-            parameter_range=(-20.0, 20.0),
-        )
-        for name, number in (("CWL2", 2), ("CPWL2", 5))
-    ]
 
 
 class EveryJob:
@@ -100,9 +62,7 @@ class EveryJob:
         lines = ["change helicity False", "change rwgt_dir rwgt"]
         for name, theta in benchmarks().items():
             lines.append(f"launch --rwgt_name={name}")
-            values = param_card.values_at(
-                parameters(), theta, param_card.entries(text, "card"), "card"
-            )
+            values = values_at(parameters(), theta, read_param_card(text, "card"), "card")
             for (block, (number,)), value in values.items():
                 lines.append(f"set {block} {number} {value!r}")
         (cards / "reweight_card.dat").write_text("\n".join([*lines, ""]))
@@ -111,14 +71,16 @@ class EveryJob:
         copy = self.workplace.directory / f"job_{number}"
         shutil.copytree(self.process, copy, symlinks=True)
         card = copy / "Cards" / "run_card.dat"
-        own = f"{N_EVENTS} = nevents\n{number + 1} = iseed\nsum = event_norm\nFalse = use_syst\n"
+        settings = (
+            f"{N_EVENTS} = nevents\n{number + 1} = iseed\nsum = event_norm\nFalse = use_syst\n"
+        )
         keys = ("nevents", "iseed", "event_norm", "use_syst")
         kept = [
             line
             for line in card.read_text().splitlines()
             if line.split("!")[0].rpartition("=")[2].strip() not in keys
         ]
-        card.write_text("\n".join([*kept, own]))
+        card.write_text("\n".join([*kept, settings]))
         self.workplace.run_commands(LAUNCH.format(process=copy).splitlines())
         (events,) = copy.glob("Events/run_01/unweighted_events.lhe.gz")
         text = gzip.decompress(events.read_bytes()).decode()
@@ -164,37 +126,38 @@ class Once:
         madgraph.generate_events(self.directory, "sm", N_EVENTS, number, output)
 
 
-def cumulative(way: EveryJob | Once, most: int) -> dict[int, Cost]:
+def cumulative(way: EveryJob | Once, most: int) -> dict[int, Seconds]:
     """Total cost after every number of jobs up to ``most``."""
-    total, costs = (0.0, 0.0), {}
+    total, costs = Seconds(0.0, 0.0), {}
     for number in range(most):
-        wall, cpu = measure(lambda number=number: way.job(number))
-        total = (total[0] + wall, total[1] + cpu)
+        total += measured(way.job, number)[1]
         costs[number + 1] = total
     return costs
 
 
 def main() -> None:
-    measured = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    """Measure both ways, and print a table and how they compare."""
+    old_jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 6
     with tempfile.TemporaryDirectory() as scratch:
         rows = []
         for name, way, most in (
-            ("every job integrates", EveryJob(Path(scratch) / "every"), measured),
+            ("every job integrates", EveryJob(Path(scratch) / "every"), old_jobs),
             ("integrated once", Once(Path(scratch) / "once"), JOBS[-1]),
         ):
-            prepared = measure(way.prepare)
+            _, prepared = measured(way.prepare)
             rows.append((name, prepared, cumulative(way, most)))
     print(f"{'wall / CPU seconds':22s} {'once':>15s}" + "".join(f"{n:>11d} jobs" for n in JOBS))
     for name, prepared, costs in rows:
-        line = f"{name:22s} {prepared[0]:7.1f}/{prepared[1]:7.1f}"
+        line = f"{name:22s} {prepared.wall:7.1f}/{prepared.cpu:7.1f}"
         for n_jobs in JOBS:
             most = min(n_jobs, max(costs))
-            wall, cpu = (value * n_jobs / most for value in costs[most])
-            line += f" {wall:7.1f}/{cpu:6.1f}" + ("*" if most < n_jobs else " ")
+            cost = costs[most] * (n_jobs / most)
+            line += f" {cost.wall:7.1f}/{cost.cpu:6.1f}" + ("*" if most < n_jobs else " ")
         print(line)
-    every, once = (tuple(c / max(costs) for c in costs[max(costs)]) for _, _, costs in rows)
+    every, once = (costs[max(costs)] * (1.0 / max(costs)) for _, _, costs in rows)
     print(
-        f"a job costs {once[0] / every[0]:.0%} of the wall and {once[1] / every[1]:.0%} of the CPU"
+        f"a job costs {once.wall / every.wall:.0%} of the wall and "
+        f"{once.cpu / every.cpu:.0%} of the CPU"
     )
     print("* scaled from fewer jobs")
 
