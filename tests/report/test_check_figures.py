@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
 from madminer_workflow.report.figures import check_tables, checks, style
+from madminer_workflow.report.results import Distribution, Report
 from madminer_workflow.statistics.checks.closure import closure_check
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check
@@ -19,6 +20,7 @@ from madminer_workflow.statistics.checks.score import mean_check
 from madminer_workflow.statistics.checks.simulation import bins_check, size_check
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Check
+from tests.support.figure_content import make
 
 NAMES = ["p0", "p1"]
 POINTS = np.array([[0.5, 0.0], [0.0, -0.5]])
@@ -50,23 +52,37 @@ def ratio_checks(slope: float) -> list[Check]:
 
 
 @pytest.fixture(scope="module")
-def content() -> dict[str, Any]:
+def report() -> Report:
     sums = np.geomspace(10.0, 1000.0, 8)
     own = {"good": ratio_checks(1.0), "steep": ratio_checks(1.6), "bins": [bins_check(sums, sums)]}
-    return {
-        "parameters": NAMES,
-        "setup": {"parameters": [{"parameter_name": name, "latex": name} for name in NAMES]},
-        "observables": [{"name": name, "latex": f"${name}$"} for name in "ab"],
-        "methods": [
-            {"name": name, "believed": name != "steep", "checks": plain(checks)}
-            for name, checks in own.items()
+    base = make(2, methods=("histogram",), members=1, resolution=5)
+    entries = [
+        replace(entry, parameter_name=name, latex=name)
+        for name, entry in zip(NAMES, base.setup.parameters, strict=True)
+    ]
+    return replace(
+        base,
+        parameters=NAMES,
+        setup=replace(base.setup, parameters=entries),
+        observables=[
+            Distribution(name=name, latex=f"${name}$", unit="", edges=[], curves=[])
+            for name in "ab"
         ],
-    }
+        methods=[
+            replace(
+                base.methods[0],
+                name=name,
+                believed=name != "steep",
+                checks=msgspec.convert(plain(checks_of), list[Check]),
+            )
+            for name, checks_of in own.items()
+        ],
+    )
 
 
-def draw(content: dict[str, Any], kind: str) -> Figure:
+def draw(report: Report, kind: str) -> Figure:
     with matplotlib.rc_context(style.RC):
-        figure = checks.KINDS[kind][0](content)
+        figure = checks.KINDS[kind][0](report, checks.shown(report)[kind])
         style.settle(figure)
     return figure
 
@@ -77,27 +93,27 @@ def points(figure: Figure) -> np.ndarray:
     return np.concatenate([np.column_stack(line.get_data()).astype(float) for line in lines])
 
 
-def test_every_kind_is_there(content: dict[str, Any]) -> None:
-    assert checks.kinds(content) == KINDS
+def test_every_kind_is_there(report: Report) -> None:
+    assert list(checks.shown(report)) == KINDS
     assert set(checks.KINDS) == set(check_tables.KINDS)
-    without = {**content, "methods": content["methods"][2:]}
-    assert checks.kinds(without) == ["bins"]
+    without = replace(report, methods=report.methods[2:])
+    assert list(checks.shown(without)) == ["bins"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_figures_show_the_numbers_of_the_checks(content: dict[str, Any], kind: str) -> None:
-    figure = draw(content, kind)
+def test_figures_show_the_numbers_of_the_checks(report: Report, kind: str) -> None:
+    figure = draw(report, kind)
     shown = points(figure)
     expected = {
-        "closure": lambda plot: plot["mean"],
-        "reliability": lambda plot: plot["curves"][0]["predicted"],
-        "reweighting": lambda plot: plot["difference"],
-        "ensemble": lambda plot: plot["members"][0][0],
-        "extrapolation": lambda plot: np.ravel(plot["prior"]),
-        "sizes": lambda plot: plot["size"],
-        "bins": lambda plot: plot["size"],
+        "closure": lambda plot: plot.mean,
+        "reliability": lambda plot: plot.curves[0].predicted,
+        "reweighting": lambda plot: plot.difference,
+        "ensemble": lambda plot: plot.members[0][0],
+        "extrapolation": lambda plot: np.ravel(plot.prior),
+        "sizes": lambda plot: plot.size,
+        "bins": lambda plot: plot.size,
     }[kind]
-    for _, plot in checks.drawn(content, kind):
+    for _, plot in checks.shown(report)[kind]:
         for value in expected(plot):
             assert np.isclose(shown, value).any()
     words = " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
@@ -106,9 +122,10 @@ def test_figures_show_the_numbers_of_the_checks(content: dict[str, Any], kind: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_have_columns_of_one_length(content: dict[str, Any], kind: str) -> None:
-    tables = check_tables.tables(content, kind)
-    assert len(tables) == len(checks.drawn(content, kind))
+def test_tables_have_columns_of_one_length(report: Report, kind: str) -> None:
+    rows = checks.shown(report)[kind]
+    tables = [check_tables.table(series.name, kind, plot, report) for series, plot in rows]
+    assert tables
     for table in tables:
         columns = [*table.independent, *table.dependent]
         assert len({len(column.values) for column in columns}) == 1

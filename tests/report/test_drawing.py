@@ -9,9 +9,9 @@ import pytest
 
 from madminer_workflow import cores
 from madminer_workflow.errors import StepError
-from madminer_workflow.files import read_json
 from madminer_workflow.report import drawing
 from madminer_workflow.report.plotting import plotting
+from madminer_workflow.report.results import read_report
 from tests.support import synthetic_analysis as synthetic
 
 
@@ -41,4 +41,4 @@ def test_a_process_that_is_killed_is_told(
     plotting(own.analysis, own.data, own.results, tmp_path)
     monkeypatch.setattr(drawing._Worker, "draw", os._exit)
     with pytest.raises(StepError, match="a process that draws figures ended unexpectedly"):
-        drawing.draw_all(read_json(tmp_path / "results.json"), tmp_path, 2)
+        drawing.draw_all(read_report(tmp_path / "results.json"), tmp_path, 2)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
 from madminer_workflow.report.figures import (
     Plot,
-    corner,
     fisher,
     intervals,
     plots,
@@ -22,6 +21,8 @@ from madminer_workflow.report.figures import (
     style,
     toys,
 )
+from madminer_workflow.report.figures.series import methods_of
+from madminer_workflow.report.results import Report
 from tests.support.figure_content import make
 
 
@@ -31,8 +32,8 @@ def _style() -> Iterator[None]:
         yield
 
 
-def by_name(content: dict[str, Any]) -> dict[str, Plot]:
-    return {plot.name: plot for plot in plots(content)}
+def by_name(report: Report) -> dict[str, Plot]:
+    return {plot.name: plot for plot in plots(report)}
 
 
 def draw(plot: Plot) -> Figure:
@@ -42,7 +43,7 @@ def draw(plot: Plot) -> Figure:
 
 
 @pytest.fixture(scope="module")
-def two() -> dict[str, Any]:
+def two() -> Report:
     return make(2, members=2, observed=True, toys=300, failing=("sally",))
 
 
@@ -55,7 +56,7 @@ def test_every_figure_of_one_parameter_is_drawn() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn(two: dict[str, Any]) -> tuple[dict[str, Figure], list[str]]:
+def drawn(two: Report) -> tuple[dict[str, Figure], list[str]]:
     """All figures of two parameters, and what matplotlib warned of."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.WARNING)
@@ -91,7 +92,7 @@ def test_more_parameters_have_all_their_pairs(n: int) -> None:
 def test_tables_have_columns_of_one_length(n: int) -> None:
     content = make(n, observed=True, toys=50, resolution=7)
     for plot in plots(content):
-        for table in plot.tables():
+        for table in plot.tables:
             lengths = {len(each.values) for each in (*table.independent, *table.dependent)}
             assert len(lengths) == 1 and lengths.pop() > 0, table.name
 
@@ -117,27 +118,27 @@ def test_words_stay_inside_the_figure_and_apart(
             assert box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1, name
 
 
-def test_what_is_observed_is_solid_and_what_is_expected_dashed(two: dict[str, Any]) -> None:
-    [axes, _] = profiles.draw(two, "shape").axes
-    colour = style.colour(two, "histogram")
+def test_what_is_observed_is_solid_and_what_is_expected_dashed(two: Report) -> None:
+    [axes, _] = profiles.draw(two, profiles.profiles_of(two, "shape")).axes
+    colour = methods_of(two)[0].colour
     lines = [line for line in axes.lines if line.get_color() == colour]
     assert [line.get_linestyle() for line in lines] == ["--", "-"]
-    grid = two["grid"]["c0"]
     for line, key in zip(lines, ("curves", "observed_curves"), strict=True):
-        drawn = np.interp(grid, *line.get_data())
-        expected = two["methods"][0][key]["shape"]["profiles"]["c0"]
+        drawn = np.interp(two.grid["c0"], *line.get_data())
+        expected = getattr(two.methods[0], key)["shape"].profiles["c0"]
         np.testing.assert_allclose(drawn, expected, atol=1e-6)
 
 
 def test_without_data_expected_lines_are_solid() -> None:
     content = make(1, members=1)
-    [axes] = profiles.draw(content, "shape").axes
-    lines = [line for line in axes.lines if line.get_color() == style.colour(content, "sally")]
+    [axes] = profiles.draw(content, profiles.profiles_of(content, "shape")).axes
+    colour = methods_of(content)[1].colour
+    lines = [line for line in axes.lines if line.get_color() == colour]
     assert [line.get_linestyle() for line in lines] == ["-"]
 
 
-def test_ends_of_intervals_show_the_members(two: dict[str, Any]) -> None:
-    axes = intervals.draw(two, "shape").axes[0]
+def test_ends_of_intervals_show_the_members(two: Report) -> None:
+    axes = intervals.draw(two, intervals.rows_of(two, "shape")).axes[0]
     row = [text.get_text() for text in axes.get_yticklabels()].index("alices")
     ticks = [
         line.get_xdata()
@@ -146,67 +147,71 @@ def test_ends_of_intervals_show_the_members(two: dict[str, Any]) -> None:
         and len(line.get_xdata()) == 2
         and line.get_ydata()[0] == pytest.approx(row + intervals.HEIGHT / 2)
     ]
-    members = two["methods"][2]["limits"]["shape"]["member_intervals"]["c0"]
+    members = (two.methods[2].limits["shape"].member_intervals or {})["c0"]
     expected = [[own[0][i] for own in members[level]] for level in members for i in (0, 1)]
     np.testing.assert_allclose(ticks, expected)
 
 
 def test_a_range_without_intervals_is_that_of_the_grid() -> None:
     content = make(1, methods=("histogram",), members=1)
-    for subject in (*content["methods"], content["baselines"]["truth"]):
-        own = subject["limits"]["shape"]
-        own["intervals"]["c0"] = {"0.6827": [], "0.95": []}
-        own["member_intervals"]["c0"] = {"0.6827": [[]], "0.95": [[]]}
-    axes = intervals.draw(content, "shape").axes[0]
+    for subject in (*content.methods, content.baselines.truth):
+        own = subject.limits["shape"]
+        own.intervals["c0"] = {"0.6827": [], "0.95": []}
+        assert own.member_intervals is not None
+        own.member_intervals["c0"] = {"0.6827": [[]], "0.95": [[]]}
+    axes = intervals.draw(content, intervals.rows_of(content, "shape")).axes[0]
     low, high = axes.get_xlim()
     assert low < -1.2 and high > 1.2
 
 
-def test_members_have_thin_ellipses(two: dict[str, Any]) -> None:
+def test_members_have_thin_ellipses(two: Report) -> None:
     axes = fisher.ellipses(two, 0, 1).axes[0]
-    colour = style.colour(two, "alices")
+    colour = methods_of(two)[2].colour
     own = [line for line in axes.lines if line.get_color() == colour]
     assert [line.get_linewidth() < 1.0 for line in own] == [True, True, False]
 
 
-def test_the_recommended_method_is_filled(two: dict[str, Any]) -> None:
-    assert two["verdict"]["recommended"] == "alices"
-    figure = corner.draw(two, "shape", "profiles")
+def test_the_recommended_method_is_filled(two: Report) -> None:
+    assert two.verdict.recommended == "alices"
+    figure = by_name(two)["corner_shape"].draw()
     plane = figure.axes[1]
     filled = {to_hex(c.get_facecolor()[0]) for c in plane.collections if len(c.get_facecolor())}
-    assert filled == {style.colour(two, "alices")}
+    assert filled == {methods_of(two)[2].colour}
 
 
 def test_nothing_is_filled_without_a_recommended_method() -> None:
     names = ("histogram", "sally")
     content = make(2, methods=names, failing=names, resolution=9)
-    plane = corner.draw(content, "shape", "profiles").axes[1]
+    plane = by_name(content)["corner_shape"].draw().axes[1]
     assert not any(len(c.get_facecolor()) for c in plane.collections)
-    words = [text.get_text() for text in corner.draw(content, "shape", "slices").legends[0].texts]
+    [legend] = by_name(content)["slices_shape"].draw().legends
+    words = [text.get_text() for text in legend.texts]
     assert "sally (fails checks)" in words
 
 
-def test_coverage_is_that_of_the_results(two: dict[str, Any]) -> None:
-    [axes, _] = toys.coverage(two, "shape").axes
-    own = two["methods"][0]["toys"]["points"][0]["kinds"]["shape"]
+def test_coverage_is_that_of_the_results(two: Report) -> None:
+    [axes, _] = by_name(two)["coverage_shape"].draw().axes
+    assert two.methods[0].toys is not None
+    own = two.methods[0].toys.points[0].kinds["shape"]
     drawn = [container.lines[0].get_ydata() for container in axes.containers[:2]]
     for level, values in zip(("0.6827", "0.95"), drawn, strict=True):
-        expected = [own["coverage"][level]["value"]]
-        expected += [own["parameters"][name]["coverage"][level]["value"] for name in ("c0", "c1")]
+        expected = [own.coverage[level].value]
+        expected += [own.parameters[name].coverage[level].value for name in ("c0", "c1")]
         np.testing.assert_allclose(values.astype(float), expected)
 
 
-def test_toys_are_normalised(two: dict[str, Any]) -> None:
-    axes = toys.distributions(two, "shape").axes[0]
+def test_toys_are_normalised(two: Report) -> None:
+    axes = by_name(two)["toys_shape"].draw().axes[0]
     [values, edges, _] = axes.patches[0].get_data()
     assert np.sum(values * np.diff(edges)) == pytest.approx(1.0)
 
 
-def test_points_of_toys_are_told_by_name_or_values(two: dict[str, Any]) -> None:
-    named, other = two["methods"][0]["toys"]["points"]
+def test_points_of_toys_are_told_by_name_or_values(two: Report) -> None:
+    assert two.methods[0].toys is not None
+    named, other = two.methods[0].toys.points
     assert toys.point_words(two, named) == "sm"
     assert "= 0.3" in toys.point_words(two, other)
-    other = {"name": None, "theta": [-0.3, 0.0]}
+    other = replace(other, theta=[-0.3, 0.0])
     assert "−0.3" in toys.point_words(two, other)
 
 

@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from madminer_workflow.analysis.types import Systematic
 from madminer_workflow.files import read_json
 from madminer_workflow.report import page as report
 from madminer_workflow.report.figures import style
@@ -175,7 +177,8 @@ def test_systematics_have_a_section(tmp_path: Path) -> None:
     ],
 )
 def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:
-    assert report.size(systematic) == words
+    typed = msgspec.convert({"systematic_name": "s", **systematic}, Systematic)
+    assert report.size(typed) == words
 
 
 def test_no_method_to_use(tmp_path: Path) -> None:
@@ -216,9 +219,9 @@ def test_intervals(ranges: list[list[float]], expected: str) -> None:
 
 
 def test_settings_are_compared_side_by_side() -> None:
-    methods = [
-        {"settings": {"name": "a", "training": {"alpha": 10.0}, "bins": [1.0, 2.5]}},
-        {"settings": {"name": "b", "training": {"alpha": None}}},
+    settings = [
+        {"name": "a", "training": {"alpha": 10.0}, "bins": [1.0, 2.5]},
+        {"name": "b", "training": {"alpha": None}},
     ]
-    rows = dict(report.compare_settings(methods))
+    rows = dict(report.compare_settings(settings))
     assert rows == {"bins": ["1, 2.5", ""], "training.alpha": ["10", "–"]}

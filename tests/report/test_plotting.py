@@ -9,16 +9,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
+from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.report import distributions, summary, verdict
 from madminer_workflow.report.figures import contours, plots, style
 from madminer_workflow.report.plotting import plotting
+from madminer_workflow.report.results import (
+    Baseline,
+    BaselineInformation,
+    MethodInformation,
+    MethodReport,
+    report_of,
+)
+from madminer_workflow.statistics import checks
 from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.results import Check, Limits
 from tests.support import synthetic_analysis as synthetic
 from tests.support.synthetic_analysis import FAILED, PASSED, write_analysis
 
@@ -195,87 +207,96 @@ def test_data_without_the_systematics_are_refused(
         plotting(own.analysis, own.data, own.results, tmp_path)
 
 
+GOOD, BAD = (msgspec.convert(check, Check) for check in (PASSED, FAILED))
+ABOUT = replace(GOOD, name="nuisance score", concerns="profiled Fisher information")
+
+
 def test_the_reason_says_what_was_found() -> None:
-    assert verdict.failures([PASSED]) == []
-    assert verdict.reason([PASSED]) == "Passes its one check: its score has no bias."
-    other = {**PASSED, "check": "closure", "proves": "its ratios are normalised"}
-    assert verdict.reason([PASSED, other]) == (
+    assert checks.failures([GOOD]) == []
+    assert checks.reason([GOOD]) == "Passes its one check: its score has no bias."
+    other = replace(GOOD, name="closure", proves="its ratios are normalised")
+    assert checks.reason([GOOD, other]) == (
         "Passes all 2 checks: its score has no bias and its ratios are normalised."
     )
-    assert verdict.reason([other, FAILED]) == ("Fails 1 of 2 checks. The mean is 0.75.")
+    assert checks.reason([other, BAD]) == ("Fails 1 of 2 checks. The mean is 0.75.")
     # A value that is not known proves nothing, and is no failure.
-    unknown = {**other, "value": None}
-    assert verdict.reason([PASSED, unknown]) == "Passes all 2 checks: its score has no bias."
+    unknown = replace(other, value=None)
+    assert checks.reason([GOOD, unknown]) == "Passes all 2 checks: its score has no bias."
 
 
 def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
-    other = {**FAILED, "check": "closure"}
-    about = {**PASSED, "check": "nuisance score", "concerns": "profiled Fisher information"}
-    methods = [{"checks": [about, PASSED]}, {"checks": [PASSED, other]}]
-    table = verdict.check_table(methods)
-    assert [row["check"] for row in table] == ["closure", "mean of the score", "nuisance score"]
-    assert [row["cells"] for row in table] == [[None, other], [PASSED, PASSED], [about, None]]
+    other = replace(BAD, name="closure")
+    table = verdict.check_table([[ABOUT, GOOD], [GOOD, other]])
+    assert [row.name for row in table] == ["closure", "mean of the score", "nuisance score"]
+    assert [row.cells for row in table] == [[None, other], [GOOD, GOOD], [ABOUT, None]]
 
 
-def method(name: str, size: float, believed: bool = True) -> dict[str, Any]:
-    limits = {"intervals": {"p": {"0.95": [[0.0, size]] if size else []}}}
-    fisher = {"matrix": [[1.0]], "error": [[0.1]]}
-    return {
-        "name": name,
-        "believed": believed,
-        "limits": {"rate_and_shape": limits},
-        "fisher_information": fisher,
-        "checks": [PASSED],
-        "diagnostics": [[PASSED]],
-    }
+def method(name: str, size: float, believed: bool = True) -> MethodReport:
+    intervals = {"p": {"0.95": [(0.0, size)] if size else []}}
+    return MethodReport(
+        name=name,
+        settings=msgspec.convert({"name": name, **synthetic.SALLY}, Method),
+        members=1,
+        losses=[{}],
+        believed=believed,
+        limits={"rate_and_shape": Limits(best_fit=[0.0], intervals=intervals, allowed_volume={})},
+        curves={},
+        fisher_information=MethodInformation(
+            matrix=[[1.0]],
+            error=[[0.1]],
+            sigma=[1.0],
+            statistical_error=[[0.1]],
+            ensemble_spread=[[0.0]],
+            members=[],
+        ),
+        checks=[GOOD],
+        diagnostics=[[GOOD]],
+        reason="",
+        remarks=[],
+        calibration=None,
+    )
+
+
+def remarks(of: MethodReport, ceiling: float = 2.0) -> list[str]:
+    information = BaselineInformation(matrix=[[ceiling]], error=[[0.1]], sigma=[1.0])
+    truth = Baseline(name="truth", limits={}, curves={}, fisher_information=information)
+    return verdict.remarks(of, truth, {"p": list(np.linspace(-2.0, 2.0, 41))}, "0.95")
 
 
 def test_verdict_without_a_believed_method() -> None:
     own = verdict.verdict([method("a", 1.0, False), method("b", 0.5, False)], "0.95")
-    assert own["recommended"] is None
-    assert own["order"] == ["b", "a"]
-    assert own["sentence"].startswith("No method passes its checks")
+    assert own.recommended is None
+    assert own.order == ["b", "a"]
+    assert own.sentence.startswith("No method passes its checks")
 
 
 def test_a_method_without_an_interval_ranks_last() -> None:
     own = verdict.verdict([method("none", 0.0), method("some", 3.0)], "0.95")
-    assert own["recommended"] == "some"
-    assert "inf" not in own["sentence"]
+    assert own.recommended == "some"
+    assert "inf" not in own.sentence
 
 
 def test_remarks_on_the_grid_and_the_ceiling() -> None:
-    def remarks(size: float, information: float = 1.0) -> list[str]:
-        truth = {"fisher_information": {"matrix": [[information]], "error": [[0.1]]}}
-        grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
-        return verdict.remarks(method("m", size), truth, grid, "0.95")
-
-    assert remarks(1.0) == []
-    assert "reaches the end of the grid" in remarks(2.0)[0]
-    assert "spans 1.0 steps" in remarks(0.1)[0]
-    assert "No 95 % interval" in remarks(0.0)[0]
-    assert "exceeds the parton-level ceiling" in remarks(1.0, information=0.5)[0]
+    assert remarks(method("m", 1.0), ceiling=1.0) == []
+    assert "reaches the end of the grid" in remarks(method("m", 2.0))[0]
+    assert "spans 1.0 steps" in remarks(method("m", 0.1))[0]
+    assert "No 95 % interval" in remarks(method("m", 0.0))[0]
+    assert "exceeds the parton-level ceiling" in remarks(method("m", 1.0), ceiling=0.5)[0]
 
 
 def test_a_check_that_does_not_concern_the_limits() -> None:
-    about = {**FAILED, "check": "nuisance score", "concerns": "profiled Fisher information"}
-    assert verdict.failures(verdict.deciding([PASSED, about])) == []
-    assert verdict.reason([PASSED, about]) == "Passes its one check: its score has no bias."
-    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
-    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
-    own = {**method("m", 1.0), "checks": [PASSED, about]}
-    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    about = replace(ABOUT, passed=False)
+    assert checks.failures(checks.deciding([GOOD, about])) == []
+    assert checks.reason([GOOD, about]) == "Passes its one check: its score has no bias."
+    [remark] = remarks(replace(method("m", 1.0), checks=[GOOD, about]))
     assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
 
 
 def test_remarks_on_members_and_what_is_unknown() -> None:
-    truth = {"fisher_information": {"matrix": [[2.0]], "error": [[0.1]]}}
-    grid = {"p": list(np.linspace(-2.0, 2.0, 41))}
-    own = {**method("m", 1.0), "diagnostics": [[PASSED], [FAILED], [PASSED]]}
-    [remark] = verdict.remarks(own, truth, grid, "0.95")
+    [remark] = remarks(replace(method("m", 1.0), diagnostics=[[GOOD], [BAD], [GOOD]]))
     assert remark.startswith("Taken alone, 1 of its 3 members fail “mean of the score”")
-    unknown = {**PASSED, "check": "agreement", "value": None, "sentence": "Not known."}
-    own = {**method("m", 1.0), "checks": [PASSED, unknown]}
-    assert verdict.remarks(own, truth, grid, "0.95") == ["Not known."]
+    unknown = replace(GOOD, name="agreement", value=None, sentence="Not known.")
+    assert remarks(replace(method("m", 1.0), checks=[GOOD, unknown])) == ["Not known."]
 
 
 def test_the_headline_is_printed(
@@ -303,9 +324,15 @@ def test_results_given_twice_are_refused(
     ("changes", "message"),
     [
         ({"name": "other"}, "there is no method other; expected one of histogram, sally"),
-        ({"settings": {"name": "sally"}}, "the method sally has other settings now"),
+        (
+            {"settings": {"name": "sally", **synthetic.SALLY, "n_samples": 200}},
+            "the method sally has other settings now",
+        ),
         ({"expected_events": 1.0}, "evaluated for 1 expected events"),
-        ({"limits": {"shape": {"intervals": {"q": {}}}}}, "its parameters are q, not p0, p1"),
+        (
+            {"limits": {"shape": {"best_fit": [], "intervals": {"q": {}}, "allowed_volume": {}}}},
+            "its parameters are q, not p0, p1",
+        ),
     ],
 )
 def test_results_of_another_analysis_are_refused(
@@ -390,9 +417,9 @@ def test_numbers_that_are_none_do_not_break_figures(
     curves["pairs"][0]["q"] = [[None] * 9] * 9
     curves["profiles"]["p0"] = [None] * 9
     content["methods"][1]["losses"][0]["validation"][1] = None
-    for plot in plots(content):
+    for plot in plots(report_of(content)):
+        assert plot.tables
         plot.draw()
-        plot.tables()
 
 
 def test_projections_minimise_over_the_other_parameters() -> None:
@@ -400,18 +427,19 @@ def test_projections_minimise_over_the_other_parameters() -> None:
     q = np.random.default_rng(0).random(24)
     found = summary.projections(q, grid, np.array([0.2, 1.9, 3.0]))
     cube = q.reshape(2, 3, 4)
-    np.testing.assert_allclose(found["profiles"]["b"], cube.min(axis=(0, 2)), rtol=1e-5)
-    assert [pair["parameters"] for pair in found["pairs"]] == [["a", "b"], ["a", "c"], ["b", "c"]]
-    np.testing.assert_allclose(found["pairs"][1]["q"], cube.min(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found["slices"]["b"], cube[0, :, 3], rtol=1e-5)
-    assert found["slice_pairs"][1]["parameters"] == ["a", "c"]
-    np.testing.assert_allclose(found["slice_pairs"][1]["q"], cube[:, 2, :], rtol=1e-5)
+    np.testing.assert_allclose(found.profiles["b"], cube.min(axis=(0, 2)), rtol=1e-5)
+    assert [pair.parameters for pair in found.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    np.testing.assert_allclose(found.pairs[1].q, cube.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.slices["b"], cube[0, :, 3], rtol=1e-5)
+    assert found.slice_pairs[1].parameters == ("a", "c")
+    np.testing.assert_allclose(found.slice_pairs[1].q, cube[:, 2, :], rtol=1e-5)
 
 
 def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:
     analysis = synthetic.analysis_content(2, ["sally"], "")
     analysis["benchmarks"]["far"] = {"p0": 1.5, "p1": 1.5}
-    assert distributions.contrasting_benchmarks(analysis) == ["b0", "b1"]
+    typed = Analysis.from_dict(analysis)
+    assert distributions.contrasting_benchmarks(typed) == ["b0", "b1"]
 
 
 def test_histogram_edges() -> None:
@@ -471,4 +499,4 @@ def test_plotting_imports_neither_torch_nor_madminer() -> None:
 )
 def test_the_sentence_says_how_much_is_gained(size: float, words: str) -> None:
     own = verdict.verdict([method("b", size), method("a", 1.0)], "0.95")
-    assert words in own["sentence"]
+    assert words in own.sentence

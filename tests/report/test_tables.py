@@ -8,13 +8,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
+from msgspec.structs import replace
 
+from madminer_workflow.analysis.types import BuiltinProcess, Process
 from madminer_workflow.files import read_json
 from madminer_workflow.report.figures import plots, tables
 from madminer_workflow.report.figures.tables import Column, Table
 from madminer_workflow.report.plotting import plotting
+from madminer_workflow.report.results import Report, report_of
 from tests.support.figure_content import make
 from tests.support.reana_server import releases
 from tests.support.synthetic_analysis import SYSTEMATICS, write_analysis
@@ -86,46 +90,48 @@ def test_hepdata_takes_the_folder_as_it_is(validator: Path, output: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """Content with three parameters, observed data and toys, and its tables."""
-    content = make(3, observed=True, toys=50, resolution=7)
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """Results with three parameters, observed data and toys, and their tables."""
+    report = make(3, observed=True, toys=50, resolution=7)
     directory = tmp_path_factory.mktemp("made_up")
-    every = ((table, plot.name) for plot in plots(content) for table in plot.tables())
-    tables.write(every, content, directory)
-    return content, directory
+    every = ((table, plot.name) for plot in plots(report) for table in plot.tables)
+    tables.write(every, report, directory)
+    return report, directory
 
 
 def test_hepdata_takes_observed_data_and_toys(
-    validator: Path, made_up: tuple[dict[str, Any], Path]
+    validator: Path, made_up: tuple[Report, Path]
 ) -> None:
     checked = validate(validator, made_up[1])
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_tables_tell_expected_from_observed(made_up: tuple[dict[str, Any], Path]) -> None:
-    content, directory = made_up
-    own = content["methods"][0]
+def test_tables_tell_expected_from_observed(made_up: tuple[Report, Path]) -> None:
+    report, directory = made_up
+    own = report.methods[0]
     table = yaml.safe_load((directory / "slices_shape_c1.yaml").read_text())
     found = {
         qualifier(each, "Data"): column(each)
         for each in table["dependent_variables"]
-        if qualifier(each, "Method") == own["name"]
+        if qualifier(each, "Method") == own.name
     }
-    assert found["expected"] == own["curves"]["shape"]["slices"]["c1"]
-    assert found["observed"] == own["observed_curves"]["shape"]["slices"]["c1"]
+    assert found["expected"] == own.curves["shape"].slices["c1"]
+    assert own.observed_curves is not None
+    assert found["observed"] == own.observed_curves["shape"].slices["c1"]
 
 
-def test_coverage_has_its_errors(made_up: tuple[dict[str, Any], Path]) -> None:
-    content, directory = made_up
+def test_coverage_has_its_errors(made_up: tuple[Report, Path]) -> None:
+    report, directory = made_up
     table = yaml.safe_load((directory / "coverage_shape.yaml").read_text())
     keys = list(zip(*map(column, table["independent_variables"]), strict=True))
     row = keys.index(("sally", "sm", "c2", 0.95))
-    sally = content["methods"][1]["toys"]["points"][0]["kinds"]["shape"]
-    own = sally["parameters"]["c2"]["coverage"]["0.95"]
+    assert report.methods[1].toys is not None
+    sally = report.methods[1].toys.points[0].kinds["shape"]
+    own = sally.parameters["c2"].coverage["0.95"]
     [covered, *_] = table["dependent_variables"]
     assert covered["values"][row] == {
-        "value": own["value"],
-        "errors": [{"symerror": own["error"], "label": "number of toys"}],
+        "value": own.value,
+        "errors": [{"symerror": own.error, "label": "number of toys"}],
     }
 
 
@@ -155,8 +161,8 @@ def test_the_list_names_every_file_once(output: Path, content: dict[str, Any]) -
 
 
 def test_every_figure_has_data(content: dict[str, Any]) -> None:
-    for plot in plots(content):
-        for table in plot.tables():
+    for plot in plots(report_of(content)):
+        for table in plot.tables:
             lengths = {len(each.values) for each in (*table.independent, *table.dependent)}
             assert len(lengths) == 1 and lengths.pop() > 0, plot.name
 
@@ -220,7 +226,7 @@ def test_what_is_missing_is_said_to_be(tmp_path: Path, content: dict[str, Any]) 
         [Column("a", [1.0, 2.0])],
         [Column("b", [None, 3.0], "GeV", {"e": [None, (-1.0, 0.5)], "f": [0.1, None]})],
     )
-    assert tables.write([(table, "one"), (table, "two")], content, tmp_path) == {
+    assert tables.write([(table, "one"), (table, "two")], report_of(content), tmp_path) == {
         "one": ["t.yaml"],
         "two": ["t.yaml"],
     }
@@ -234,14 +240,27 @@ def test_what_is_missing_is_said_to_be(tmp_path: Path, content: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("runs", "energy"),
+    ("beams", "energy"),
     [
-        ([{"ebeam1": 6500.0, "ebeam2": 6500.0}] * 2, 13.0),
-        ([{"ebeam1": 27.5, "ebeam2": 920.0}], pytest.approx(0.318, abs=1e-3)),
-        ([{"ebeam1": 6500.0, "ebeam2": 6500.0}, {"ebeam1": 7e3, "ebeam2": 7e3}], None),
-        ([{"ebeam1": 6500.0, "ebeam2": 6500.0}, {}], None),
+        ([(6500.0, 6500.0)] * 2, 13.0),
+        ([(27.5, 920.0)], pytest.approx(0.318, abs=1e-3)),
+        ([(6500.0, 6500.0), (7e3, 7e3)], None),
+        ([(6500.0, 6500.0), None], None),
     ],
 )
-def test_the_energy_is_known_if_all_processes_agree(runs: list[Any], energy: Any) -> None:
-    content = {"setup": {"processes": [{"run": run} for run in runs]}}
-    assert tables.style.energy_tev(content) == energy
+def test_the_energy_is_known_if_all_processes_agree(
+    beams: list[tuple[float, float] | None], energy: Any
+) -> None:
+    setup = make(1, methods=("histogram",), members=1, resolution=5).setup
+    [process] = setup.processes
+    assert isinstance(process, BuiltinProcess)
+    common = {"name": "", "systematics": [], "is_background": False, "k_factor": 1.0, "events": {}}
+    cards = dict.fromkeys(("pythia8_card", "run_card", "param_card", "ufo_model"))
+    madgraph = {**common, **cards, "generator": "madgraph", "proc_card": "proc.dat"}
+    processes = [
+        replace(process, run=replace(process.run, ebeam1=pair[0], ebeam2=pair[1]))
+        if pair
+        else msgspec.convert(madgraph, Process)
+        for pair in beams
+    ]
+    assert replace(setup, processes=processes).energy_tev == energy

@@ -6,12 +6,16 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from scipy.stats import chi2
 
 from madminer_workflow.report import verdict
-from madminer_workflow.report.summary import plain, projections
+from madminer_workflow.report.results import Report, report_of
+from madminer_workflow.report.summary import projections
 from madminer_workflow.statistics.coverage import joint_thresholds
 from madminer_workflow.statistics.limits import Grid, summarise_ensemble
+from madminer_workflow.statistics.plain import plain
+from tests.support.synthetic_analysis import PASSED, SALLY, analysis_content
 
 LEVELS = ["0.6827", "0.95"]
 KINDS = ("rate_and_shape", "shape")
@@ -20,6 +24,7 @@ METHODS = {"histogram": 1.0, "sally": 1.6, "alices": 1.8, "scandal": 2.2}
 """How much each knows, relative to the histogram."""
 
 TRUTH = 2.6
+NO_VERDICT = {"kind": "rate_and_shape", "order": [], "recommended": None, "sentence": ""}
 
 
 def likelihood(
@@ -43,7 +48,7 @@ def make(
     failing: tuple[str, ...] = (),
     resolution: int = 15,
     seed: int = 1,
-) -> dict[str, Any]:
+) -> Report:
     """Everything that figures read, for ``n`` parameters."""
     rng = np.random.default_rng(seed)
     names = [f"c{i}" for i in range(n)]
@@ -64,8 +69,8 @@ def make(
         ]
         levels = [float(level) for level in LEVELS]
         summary = plain(summarise_ensemble(np.array([own, *(q for q, _ in each)]), grid, levels))
-        curves = projections(own, grid, truth)
-        profiles = [projections(q, grid, truth)["profiles"] for q, _ in each]
+        curves = plain(projections(own, grid, truth))
+        profiles = [projections(q, grid, truth).profiles for q, _ in each]
         curves["member_profiles"] = {name: [p[name] for p in profiles] for name in names}
         return summary, curves, [matrix, *(m for _, m in each)]
 
@@ -83,13 +88,15 @@ def make(
             "matrix": matrix,
             "error": 0.06 * np.abs(matrix),
             "sigma": np.sqrt(np.diag(np.linalg.inv(matrix))),
+            "statistical_error": 0.06 * np.abs(matrix),
+            "ensemble_spread": np.zeros_like(matrix),
             "members": each,
         }
         return own
 
     def toy(own: dict[str, Any]) -> dict[str, Any]:
         points = []
-        for name, theta in (("sm", truth), (None, truth + 0.3)):
+        for name, theta in (("sm", truth), ("", truth + 0.3)):
             kinds = {}
             for kind in KINDS:
                 joint = chi2.rvs(n, size=toys, random_state=rng) * 1.1
@@ -118,21 +125,16 @@ def make(
         several = 1 if name == "histogram" else members
         own = subject(name, METHODS[name], several, observed)
         passed = name not in failing
-        check = {
-            "check": "mean of the score",
-            "value": 0.01,
-            "expected": "0",
-            "passed": passed,
-            "meaning": "",
-        }
+        check = {**PASSED, "passed": passed}
         own |= {
             "members": several,
             "believed": passed,
-            "settings": {"name": name},
+            "settings": {"name": name, **SALLY},
             "checks": [check],
             "diagnostics": [[check]] * several,
             "losses": [{}] * several,
             "calibration": None,
+            "reason": "",
             "remarks": [],
         }
         if toys:
@@ -141,35 +143,42 @@ def make(
     rate = subject("rate", 0.05, 0, observed)
     rate["limits"] = {"rate_and_shape": rate["limits"]["rate_and_shape"]}
     rate["curves"] = {"rate_and_shape": rate["curves"]["rate_and_shape"]}
+    analysis = analysis_content(n, list(methods), "Made-up results")
+    parameters = [
+        {**entry, "parameter_name": name, "latex": LABELS[i % len(LABELS)]}
+        for i, (name, entry) in enumerate(zip(names, analysis["parameters"], strict=True))
+    ]
+    sections = ("morphing", "processes", "detector", "observables", "cuts", "efficiencies")
     content = {
         "version": "1.0",
+        "versions": {},
         "analysis": {"name": "made-up", "title": "Made-up results", "seed": 1},
         "setup": {
-            "parameters": [
-                {"parameter_name": name, "latex": LABELS[i % len(LABELS)]}
-                for i, name in enumerate(names)
-            ],
-            "processes": [{"name": "signal", "run": {"ebeam1": 6500.0, "ebeam2": 6500.0}}],
+            **{key: analysis[key] for key in sections},
+            "parameters": parameters,
             "luminosity_fb": 300.0,
+            "events": {"all": 3, "train": 2, "test": 1},
+            "theta_ref": {"benchmark": "sm", "theta": truth},
             "theta_true": {"point": "sm", "theta": truth},
             "fisher_theta": {"benchmark": "sm", "theta": truth},
+            "published_source": "",
         },
         "parameters": names,
         "grid": dict(zip(names, grid.axes, strict=True)),
         "confidence_levels": LEVELS,
         "benchmarks": [],
+        "expected_events": 300.0,
         "observables": [],
+        "cut_flow": [],
         "closure": {"checks": []},
+        "cross_sections": {},
         "systematics": [],
-        "observed": {"source": "sm", "events": 300, "theta": None, "description": ""}
-        if observed
-        else None,
+        "observed": {"source": "sm", "events": 300, "theta": None} if observed else None,
         "baselines": {"rate": rate, "truth": subject("truth", TRUTH, 0, False)},
         "methods": found,
+        "missing": [],
+        "verdict": {**NO_VERDICT, "confidence_level": LEVELS[-1]},
     }
-    content = plain(content)
-    content["verdict"] = verdict.verdict(content["methods"], LEVELS[-1])
-    assert len(list(combinations(names, 2))) == len(
-        content["methods"][0]["curves"]["shape"]["pairs"]
-    )
-    return content
+    report = report_of(plain(content))
+    assert len(list(combinations(names, 2))) == len(report.methods[0].curves["shape"].pairs)
+    return replace(report, verdict=verdict.verdict(report.methods, LEVELS[-1]))

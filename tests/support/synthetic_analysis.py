@@ -171,15 +171,43 @@ REPORT = {
 }
 
 
+SALLY = {
+    "method": "sally",
+    "theta": "sm",
+    "n_samples": 100,
+    "features": None,
+    "network": {"n_hidden": [5], "activation": "tanh", "dropout_prob": 0.0},
+    "training": {
+        "optimizer": "amsgrad",
+        "n_epochs": 3,
+        "batch_size": 10,
+        "initial_lr": 0.002,
+        "final_lr": 0.0001,
+        "validation_split": 0.25,
+        "early_stopping": False,
+        "early_stopping_patience": None,
+        "scale_inputs": True,
+        "limit_samplesize": None,
+        "clip_gradient": None,
+    },
+    "binning": {"kind": "fixed", "bins": None},
+}
+
+RUN = {
+    **{"ebeam1": 6500.0, "ebeam2": 6500.0, "ptj": 20.0, "etaj": 5.0, "drjj": 0.4, "mmjj": 0.0},
+    **{"deltaeta": 0.0, "fixed_fac_scale": False, "scale": 91.188},
+}
+
+
 def analysis_content(
     n: int, methods: list[str], title: str, systematics: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """A resolved analysis with ``n`` parameters; methods named histogram... have no network."""
     names = [f"p{i}" for i in range(n)]
     declared = [
-        {"name": name, "method": "histogram", "observables": ["x"], "bins": {"x": 5}}
+        {"name": name, "method": "histogram", "observables": ["x"], "bins": {"x": 5}, "theta": "sm"}
         if name.startswith("histogram")
-        else {"name": name, "method": "sally", "theta": "sm", "training": {"n_epochs": 3}}
+        else {"name": name, **SALLY}
         for name in methods
     ]
     return {
@@ -192,6 +220,7 @@ def analysis_content(
                 "parameter_name": name,
                 "lha_block": "dim6",
                 "lha_id": i,
+                "morphing_max_power": 2,
                 "param_card_transform": "2*theta",
                 "parameter_range": [-2.0, 2.0],
                 "latex": rf"$\theta_{i}$",
@@ -202,7 +231,7 @@ def analysis_content(
             "sm": dict.fromkeys(names, 0.0),
             **{f"b{i}": {name: float(name == f"p{i}") for name in names} for i in range(n)},
         },
-        "morphing": {"max_overall_power": 2},
+        "morphing": {"max_overall_power": 2, "n_trials": 1, "n_test_thetas": 1},
         "systematics": list(systematics),
         "processes": [
             {
@@ -214,10 +243,18 @@ def analysis_content(
                 "is_background": False,
                 "k_factor": 1.0,
                 "events": {"sm": N_EVENTS},
-                "run": {"ptj": 20.0},
+                "run": RUN,
             }
         ],
-        "detector": {"smearing": [], "met_noise": {}},
+        "detector": {
+            "delphes_card": None,
+            "use_generator_truth": False,
+            "acceptance": {
+                f"{key}_{p}": None for key in ("pt_min", "eta_max") for p in ("e", "mu", "a", "j")
+            },
+            "smearing": [],
+            "met_noise": {"abs_": 0.0, "rel": 0.0},
+        },
         "observables": [
             {"name": "x", "definition": "x", "required": False, "default": 0.0}
             | {"latex": "$x_1$", "unit": "GeV", "range": [-3.0, 3.0]},
@@ -270,6 +307,7 @@ def write_result(
         "name": settings["name"],
         "settings": settings,
         "members": members,
+        "parameters": grid.parameters,
         "expected_events": float(
             problem.luminosity * problem.everything.cross_section(problem.theta_true)
         ),

@@ -108,11 +108,11 @@ def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **option
     if order.part == "physics":
         click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
         return
-    from madminer_workflow.files import read_json
     from madminer_workflow.report.page import headline_text
+    from madminer_workflow.report.results import read_report
 
     plotting = workdir / "ml" / "plotting"
-    click.echo(headline_text(read_json(plotting / "results.json")))
+    click.echo(headline_text(read_report(plotting / "results.json")))
     click.echo(f"Report: {plotting / 'report.html'}")
 
 

@@ -6,37 +6,34 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 
+from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_product, unpack, write_json
+from madminer_workflow.files import read_product, unpack
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.model import METHOD, read_model
 from madminer_workflow.ml.problem import EVALUATION_KEYS, pose_problem
 from madminer_workflow.ml.scan import scan
+from madminer_workflow.products.results import PREFIXES, Results, Summary, write_results
 from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
 from madminer_workflow.statistics.information import summarise_information
-from madminer_workflow.statistics.likelihood import expected_data, observed_data
+from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import (
     Grid,
     likelihood_ratio_statistic,
     make_grid,
     summarise_ensemble,
 )
-from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check, Limits
 
 Found = TypeVar("Found")
-
-RESULTS = "results.json"
-ARRAYS = "arrays.npz"
-PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
-"""What the test statistics of limits are called among the arrays."""
 
 
 def evaluating(
@@ -46,12 +43,10 @@ def evaluating(
     output: Path,
     observed: str | None = None,
 ) -> None:
-    """Evaluate the members in ``models`` and write ``Results.tar.gz``.
+    """Evaluate the members in ``models`` and write ``Results.tar.gz``: ``products.results``.
 
-    It holds ``results.json`` and ``arrays.npz`` (test statistic on the grid, per-event output on
-    the test set). The order of ``models`` does not matter; ``observed`` is what
-    ``observed.observe`` takes. Raises InputError if the models are not all members of one method
-    or do not fit the data.
+    The order of ``models`` does not matter; ``observed`` is what ``observed.observe`` takes. Raises
+    InputError if the models are not all members of one method or do not fit the data.
     """
     evaluation = read_product(evaluation_file, "sampling", EVALUATION_KEYS)
     problem = pose_problem(evaluation, data, observed)
@@ -59,12 +54,8 @@ def evaluating(
     with tempfile.TemporaryDirectory() as scratch:
         directories = unpack_members(models, Path(scratch), problem)
         levels = evaluation["limits"]["confidence_levels"]
-        summary, arrays = evaluate(directories, problem, grid, levels)
-        product = Path(scratch) / "results"
-        product.mkdir()
-        write_json(product / RESULTS, plain(summary))
-        np.savez(product / ARRAYS, allow_pickle=False, **arrays)
-        pack(product, output / "Results.tar.gz")
+        results = evaluate(directories, problem, grid, levels)
+    write_results(output, results)
 
 
 def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> list[Path]:
@@ -109,8 +100,8 @@ def unpack_members(models: Sequence[Path], scratch: Path, problem: Problem) -> l
 
 def evaluate(
     directories: Sequence[Path], problem: Problem, grid: Grid, levels: Sequence[float]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Results of an ensemble by their keys in ``results.json``, and the arrays behind them.
+) -> Results:
+    """Results of an ensemble, and the arrays behind them.
 
     The ensemble's output is the mean of its members'; limits, information and checks are those of
     the ensemble, those of the members show how far training decides them.
@@ -137,24 +128,25 @@ def evaluate(
         if "theta0" in settings
         else None,
     )
-    summary = {
-        "name": settings["name"],
-        "settings": settings,
-        "members": len(directories),
-        "parameters": grid.parameters,
-        "expected_events": float(problem.expected_events(problem.theta_true)),
-        **limits,
-        "fisher_information": information,
-        "checks": checks,
-        "diagnostics": diagnostics,
-        "believed": believed(checks),
-        "losses": [note["losses"] for note in notes],
-    }
-    if profiled is not None:
-        summary["fisher_information_profiled"] = profiled
-    if problem.observed is not None:
-        summary["observation"] = problem.observed.summary()
-    return summary, {**arrays, "thetas": grid.thetas(), **method.per_event(directories, problem)}
+    summary = Summary(
+        name=settings["name"],
+        settings=msgspec.convert(settings, Method),
+        members=len(directories),
+        parameters=grid.parameters,
+        expected_events=float(problem.expected_events(problem.theta_true)),
+        limits=limits["limits"],
+        observed=limits.get("observed"),
+        limits_fixed=limits.get("limits_fixed"),
+        fisher_information=information,
+        fisher_information_profiled=profiled,
+        checks=checks,
+        diagnostics=diagnostics,
+        believed=believed(checks),
+        losses=[note["losses"] for note in notes],
+        observation=None if problem.observed is None else problem.observed.summary(),
+    )
+    arrays |= {"thetas": grid.thetas(), **method.per_event(directories, problem)}
+    return Results(summary, arrays)
 
 
 def of_ensemble_and_members(
@@ -175,7 +167,7 @@ def set_limits(
     """
     # The truth need not lie on the grid.
     points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
-    data = {"limits": expected_data(problem)}
+    data: dict[str, DataSets] = {"limits": expected_data(problem)}
     if problem.observed is not None:
         data["observed"] = observed_data(problem)
     found = scan(directories, problem, points, list(data.values()), members=True)

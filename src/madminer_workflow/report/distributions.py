@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.report.results import DensityCurve, Distribution
 from madminer_workflow.statistics.problem import Problem
 
 HISTOGRAM_BINS = 30
 
 
-def summarise_observables(analysis: dict[str, Any], problem: Problem) -> list[dict[str, Any]]:
+def summarise_observables(analysis: Analysis, problem: Problem) -> list[Distribution]:
     """Normalised distributions at the reference point and at benchmarks that differ from it."""
-    points = [analysis["ml"]["theta_ref"], *contrasting_benchmarks(analysis)]
+    points = [analysis.ml.theta_ref, *contrasting_benchmarks(analysis)]
     events = problem.everything
+    reference = events.weights_at(problem.theta_ref)
     result = []
-    for observable in analysis["observables"]:
-        values = events.columns([observable["name"]])[:, 0]
-        reference = events.weights_at(problem.theta_ref)
-        edges = histogram_edges(values, reference, observable["range"])
+    for observable in analysis.observables:
+        values = events.columns([observable.name])[:, 0]
+        edges = histogram_edges(values, reference, observable.range)
         curves = []
         for name in points:
             weights = events.weights_at(problem.setup.theta(name))
             density, error = normalised_histogram(values, weights, edges)
-            curves.append({"benchmark": name, "density": density, "error": error})
-        labels = {key: observable[key] for key in ("name", "latex", "unit")}
-        result.append({**labels, "edges": edges, "curves": curves})
+            curves.append(
+                DensityCurve(benchmark=name, density=density.tolist(), error=error.tolist())
+            )
+        result.append(
+            Distribution(
+                name=observable.name,
+                latex=observable.latex,
+                unit=observable.unit,
+                edges=edges.tolist(),
+                curves=curves,
+            )
+        )
     return result
 
 
-def contrasting_benchmarks(analysis: dict[str, Any]) -> list[str]:
+def contrasting_benchmarks(analysis: Analysis) -> list[str]:
     """For each parameter the benchmark that is farthest from the reference along it alone."""
-    benchmarks = analysis["benchmarks"]
-    reference = benchmarks[analysis["ml"]["theta_ref"]]
-    spans = {p["parameter_name"]: np.ptp(p["parameter_range"]) for p in analysis["parameters"]}
+    benchmarks = analysis.benchmarks
+    reference = benchmarks[analysis.ml.theta_ref]
+    spans = {p.parameter_name: np.ptp(p.parameter_range) for p in analysis.parameters}
     chosen: list[str] = []
-    for own in spans:
+    for parameter in spans:
 
-        def purity(name: str, own: str = own) -> float:
+        def purity(name: str, parameter: str = parameter) -> float:
             steps = {p: abs(benchmarks[name][p] - reference[p]) / spans[p] for p in spans}
-            return 2.0 * steps[own] - sum(steps.values())
+            return 2.0 * steps[parameter] - sum(steps.values())
 
         best = max(benchmarks, key=purity)
         if best not in chosen and benchmarks[best] != reference:

@@ -9,32 +9,32 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
 from madminer_workflow.errors import StepError
 from madminer_workflow.report.figures import Plot, plots, style, tables
 from madminer_workflow.report.page import InlineFigure
+from madminer_workflow.report.results import Report
 
 DATA = "data"
 
 
-def draw_all(content: dict[str, Any], directory: Path, processes: int = 1) -> list[InlineFigure]:
+def draw_all(report: Report, directory: Path, processes: int = 1) -> list[InlineFigure]:
     """Write every figure and, below ``data``, its numbers; return the figures for the report.
 
     The files and their order are the same for any number of ``processes``. Raises StepError if
     one of them ends before its work is done.
     """
-    every = list(plots(content))
+    every = list(plots(report))
     files = tables.write(
-        ((table, plot.name) for plot in every for table in plot.tables()),
-        content,
+        ((table, plot.name) for plot in every for table in plot.tables),
+        report,
         directory / DATA,
     )
     # A process that is itself a helper may have none.
     if processes > 1 and not current_process().daemon:
-        pictures = _draw_in_processes(content, directory, len(every), processes)
+        pictures = _draw_in_processes(report, directory, len(every), processes)
     else:
         pictures = (draw(plot, directory) for plot in every)
     return [
@@ -53,12 +53,12 @@ def draw(plot: Plot, directory: Path) -> str:
 
 
 def _draw_in_processes(
-    content: dict[str, Any], directory: Path, figures: int, processes: int
+    report: Report, directory: Path, figures: int, processes: int
 ) -> Iterator[str]:
     # Not forked from this process, whose threads, if there are any, would not survive it.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    arguments = content, directory
+    arguments = report, directory
     try:
         with ProcessPoolExecutor(
             min(processes, figures), context, _Worker.start, arguments
@@ -78,9 +78,9 @@ class _Worker:
     directory: Path
 
     @classmethod
-    def start(cls, content: dict[str, Any], directory: Path) -> None:
+    def start(cls, report: Report, directory: Path) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        cls.plots, cls.directory = list(plots(content)), directory
+        cls.plots, cls.directory = list(plots(report)), directory
 
     @classmethod
     def draw(cls, number: int) -> str:

@@ -1,4 +1,4 @@
-"""``report.html`` from the content of ``results.json`` and the inline figures."""
+"""``report.html`` from ``results.json`` and the inline figures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,22 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from scipy.stats import chi2
+from msgspec import Struct
 
+from madminer_workflow.analysis.types import (
+    LabelledParameter,
+    NormVariation,
+    PDFVariation,
+    ScaleVariation,
+    Systematic,
+)
 from madminer_workflow.report.figures import KINDS, style
+from madminer_workflow.report.results import CutFlow, Report
 from madminer_workflow.report.verdict import check_table, percent, rank
+from madminer_workflow.statistics.checks import listing
+from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import ObservedData
 
 SECTIONS = {
     "verdict": "Verdict",
@@ -44,7 +56,7 @@ class InlineFigure:
     data: Sequence[str]
 
 
-def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
+def render(report: Report, figures: Sequence[InlineFigure]) -> str:
     """The whole page: no scripts, nothing loaded from elsewhere, all text escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -66,72 +78,73 @@ def render(content: dict[str, Any], figures: Sequence[InlineFigure]) -> str:
     here = files(__package__)
     template = environment.from_string(here.joinpath("page.html").read_text("utf-8"))
     css = here.joinpath("page.css").read_text("utf-8")
-    return template.render(css=css, figures=figures, **context(content, figures)) + "\n"
+    return template.render(css=css, figures=figures, **context(report, figures)) + "\n"
 
 
-def context(content: dict[str, Any], figures: Sequence[InlineFigure]) -> dict[str, Any]:
-    """The variables of the template."""
-    levels = sorted(content["confidence_levels"], key=float)
-    parameters = content["parameters"]
+def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
+    """The variables of the template; the baselines have a title, which methods lack."""
+    levels = [float(level) for level in report.levels]
+    methods = report.methods
+    by_name = {method.name: method for method in methods}
+    sections = sections_of(report, figures)
+    return {
+        "report": report,
+        "setup": report.setup,
+        "sections": list(sections.items()),
+        "section_ids": list(sections),
+        "kinds": KINDS,
+        "levels": report.levels,
+        "levels_words": listing([percent(level) for level in levels]),
+        "thresholds_words": listing([f"{chi2_quantile(level, 1):.3g}" for level in levels]),
+        "pair_thresholds_words": listing([f"{chi2_quantile(level, 2):.3g}" for level in levels]),
+        "parameters": report.parameters,
+        "labels": label_pictures(report.setup.parameters),
+        "truth_words": point_words(report.setup.theta_true.point),
+        "methods": methods,
+        "colours": {m.name: i % len(style.METHOD_COLOURS) for i, m in enumerate(methods)},
+        "ranked": [by_name[name] for name in report.verdict.order],
+        "best": by_name.get(report.verdict.recommended or ""),
+        "subjects": [
+            *((method, "") for method in methods),
+            (report.baselines.truth, "parton-level ceiling"),
+            (report.baselines.rate, "rate only"),
+        ],
+        "remarks": [(m.name, remark) for m in methods for remark in m.remarks],
+        "has_published": any(m.fisher_information.published is not None for m in methods),
+        "volume_word": {1: "", 2: "area"}.get(len(report.parameters), "volume"),
+        "rate_only_methods": [
+            method.name
+            for method in methods
+            if (profiled := method.fisher_information_profiled)
+            and profiled.nuisance_parameters_in == "rate"
+        ],
+        "entries": list(combinations_with_replacement(range(len(report.parameters)), 2)),
+        "check_table": check_table([method.checks for method in methods]),
+        "settings": compare_settings([plain(method.settings) for method in methods]),
+        "cut_flows": by_process(report.cut_flow),
+        "max_members": max((method.members for method in methods), default=1),
+    }
+
+
+def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, str]:
+    """The titles of the sections that there is something for."""
     drawn = {figure.section for figure in figures}
     absent = {
         "toys": "toys" not in drawn,
         "training": "training" not in drawn,
-        "systematics": not content["systematics"],
-        "cutflow": not content["cut_flow"],
-        "closure": not content["closure"]["checks"],
+        "systematics": not report.systematics,
+        "cutflow": not report.cut_flow,
+        "closure": not report.closure.checks,
     }
-    sections = {key: title for key, title in SECTIONS.items() if not absent.get(key)}
-    methods = [
-        {**method, "colour": i % len(style.METHOD_COLOURS)}
-        for i, method in enumerate(content["methods"])
-    ]
-    by_name = {method["name"]: method for method in methods}
-    baselines = [
-        {**content["baselines"]["truth"], "title": "parton-level ceiling"},
-        {**content["baselines"]["rate"], "title": "rate only"},
-    ]
-    best = content["verdict"]["recommended"]
-    setup = content["setup"]
-    return {
-        "content": content,
-        "setup": setup,
-        "sections": list(sections.items()),
-        "section_ids": list(sections),
-        "kinds": KINDS,
-        "levels": levels,
-        "levels_words": words([percent(level) for level in levels]),
-        "thresholds_words": words([f"{chi2.ppf(float(level), 1):.3g}" for level in levels]),
-        "pair_thresholds_words": words([f"{chi2.ppf(float(level), 2):.3g}" for level in levels]),
-        "parameters": parameters,
-        "labels": label_pictures(setup["parameters"]),
-        "truth_words": point_words(setup["theta_true"]["point"]),
-        "methods": methods,
-        "ranked": [by_name[name] for name in content["verdict"]["order"]],
-        "best": by_name[best] if best else None,
-        "subjects": [*methods, *[{"settings": None, "members": None, **b} for b in baselines]],
-        "remarks": [(m["name"], remark) for m in methods for remark in m["remarks"]],
-        "has_published": any("published" in m["fisher_information"] for m in methods),
-        "volume_word": {1: "", 2: "area"}.get(len(parameters), "volume"),
-        "rate_only_methods": [
-            method["name"]
-            for method in methods
-            if method.get("fisher_information_profiled", {}).get("nuisance_parameters_in") == "rate"
-        ],
-        "entries": list(combinations_with_replacement(range(len(parameters)), 2)),
-        "check_table": check_table(methods),
-        "settings": compare_settings(methods),
-        "cut_flows": by_process(content["cut_flow"]),
-        "max_members": max((method["members"] for method in methods), default=1),
-    }
+    return {key: title for key, title in SECTIONS.items() if not absent.get(key)}
 
 
-def label_pictures(parameters: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def label_pictures(parameters: Sequence[LabelledParameter]) -> dict[str, str]:
     """The LaTeX label of each parameter as SVG; "" where it says no more than the name."""
     return {
-        entry["parameter_name"]: ""
-        if entry["latex"] == entry["parameter_name"]
-        else style.label_svg(entry["latex"])
+        entry.parameter_name: ""
+        if entry.latex == entry.parameter_name
+        else style.label_svg(entry.latex)
         for entry in parameters
     }
 
@@ -140,25 +153,20 @@ def point_words(point: str | Mapping[str, float]) -> str:
     """A parameter point in words: a benchmark's name, or its values."""
     if isinstance(point, str):
         return f"the benchmark {point}"
-    return words([f"{name} = {value:g}" for name, value in point.items()])
+    return listing([f"{name} = {value:g}" for name, value in point.items()])
 
 
-def words(items: Sequence[str]) -> str:
-    """A list as in a sentence."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
-
-
-def by_process(cut_flow: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_process(cut_flow: Sequence[CutFlow]) -> dict[str, list[CutFlow]]:
     """The cut flows of each process, which all have the same steps."""
-    result: dict[str, list[dict[str, Any]]] = {}
+    result: dict[str, list[CutFlow]] = {}
     for flow in cut_flow:
-        result.setdefault(flow["process"], []).append(flow)
+        result.setdefault(flow.process, []).append(flow)
     return result
 
 
-def compare_settings(methods: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+def compare_settings(settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """One row for every setting of any method, empty where a method does not have it."""
-    columns = [dict(flatten(method["settings"])) for method in methods]
+    columns = [dict(flatten(of_method)) for of_method in settings]
     keys = dict.fromkeys(key for column in columns for key in column if key != "name")
     return [(key, [column.get(key, "") for column in columns]) for key in keys]
 
@@ -181,17 +189,17 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(text(each) for each in value)
+        return ", ".join(map(text, value))
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
 
 
-def pairs(settings: Mapping[str, Any], without: str = "") -> str:
+def pairs(settings: Struct | Mapping[str, Any], without: str = "") -> str:
     """Settings in one line, those that are zero or not set left out."""
     return ", ".join(
         f"{key} {text(value)}"
-        for key, value in settings.items()
+        for key, value in sorted(plain(settings).items())
         if (value or isinstance(value, bool)) and key != without
     )
 
@@ -245,17 +253,19 @@ def share(passed: int, generated: int) -> str:
     return f"{100.0 * passed / generated:.1f} %" if generated else "–"
 
 
-def size(systematic: Mapping[str, Any]) -> str:
+def size(systematic: Systematic) -> str:
     """The size of a systematic uncertainty as its entry in the analysis file gives it."""
-    if systematic["effect"] == "norm":
-        return f"cross-section {change(systematic['norm_variation'] - 1.0)}"
-    if systematic["effect"] == "scale":
-        scales = {"mu": "μR and μF", "mur": "μR", "muf": "μF"}[systematic["scale"]]
-        return f"{scales} times {text(systematic['scale_variations'])}"
-    return (
-        f"{systematic['pdf_variation']}, {systematic['pdf_members']} members "
-        f"({systematic['pdf_error_type']}, {percent(systematic['pdf_confidence_level'])})"
-    )
+    match systematic:
+        case NormVariation():
+            return f"cross-section {change(systematic.norm_variation - 1.0)}"
+        case ScaleVariation():
+            scales = {"mu": "μR and μF", "mur": "μR", "muf": "μF"}[systematic.scale]
+            return f"{scales} times {text(systematic.scale_variations)}"
+        case PDFVariation():
+            return (
+                f"{systematic.pdf_variation}, {systematic.pdf_members} members "
+                f"({systematic.pdf_error_type}, {percent(systematic.pdf_confidence_level)})"
+            )
 
 
 def change(value: float | None) -> str:
@@ -272,41 +282,35 @@ def _minus(digits: str) -> str:
     return digits.replace("-", "−")
 
 
-def observation(observed: Mapping[str, Any]) -> str:
+def observation(observed: ObservedData) -> str:
     """The observed data in words: a file of events, or pseudo-data at a point."""
-    if observed["theta"] is None:
-        return f"the {observed['events']} events in {observed['source']}"
-    return f"pseudo-data of {observed['events']} events, drawn at {observed['source']},"
+    if observed.theta is None:
+        return f"the {observed.events} events in {observed.source}"
+    return f"pseudo-data of {observed.events} events, drawn at {observed.source},"
 
 
-def headline_text(content: dict[str, Any]) -> str:
+def headline_text(report: Report) -> str:
     """The headline for a terminal: intervals of every method, and which one to use."""
-    level = content["verdict"]["confidence_level"]
-    kinds = {"expected": "limits", "observed": "observed"}
-    if content["observed"] is None:
-        del kinds["observed"]
-    columns_of = [(name, word) for name in content["parameters"] for word in kinds]
+    verdict = report.verdict
+    level = verdict.confidence_level
+    kinds = ["expected", "observed"] if report.observed else ["expected"]
+    columns_of = [(name, word) for name in report.parameters for word in kinds]
     header = [
         f"{name} {percent(level)}" + (f" {word}" if len(kinds) > 1 else "")
         for name, word in columns_of
     ]
     rows = [["method", "believe", *header]]
-    for method in rank(content["methods"], content["verdict"]["kind"], level):
+    for method in rank(report.methods, verdict.kind, level):
+        limits = {"expected": method.limits, "observed": method.observed or {}}
         cells = [
-            str(
-                intervals(
-                    method[kinds[word]][content["verdict"]["kind"]]["intervals"][name][level],
-                    content["grid"][name],
-                )
-            )
+            str(intervals(limits[word][verdict.kind].intervals[name][level], report.grid[name]))
             for name, word in columns_of
         ]
-        rows.append([method["name"], "yes" if method["believed"] else "no", *cells])
+        rows.append([method.name, "yes" if method.believed else "no", *cells])
     columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
         for row in rows
     ]
-    best = content["verdict"]["recommended"]
-    advice = f"Use {best}. " if best else ""
-    return "\n".join([*lines, "", advice + content["verdict"]["sentence"]])
+    advice = f"Use {verdict.recommended}. " if verdict.recommended else ""
+    return "\n".join([*lines, "", advice + verdict.sentence])

@@ -16,14 +16,15 @@ import msgspec
 
 from madminer_workflow.analysis.types import TRAINING
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import atomic_path, member_of, unpack, write_json
-from madminer_workflow.ml.evaluating import RESULTS, evaluating
+from madminer_workflow.files import atomic_path, unpack, write_json
+from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.methods import OnEpoch
 from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
 from madminer_workflow.ml.sampling import check_defined, write_member
 from madminer_workflow.ml.training import read_samples, training
 from madminer_workflow.ml.validation_loss import validation_loss
-from madminer_workflow.report.verdict import reason
+from madminer_workflow.products.results import read_results
+from madminer_workflow.statistics.checks import reason
 from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Settings, Values
@@ -104,14 +105,14 @@ def _result(plan: Plan, place: Place, number: int, values: Values, product: Path
         ]
     if not all(map(math.isfinite, losses)):
         raise StepError("the validation loss is not a number")
-    results = json.loads(member_of(product / "Results.tar.gz", RESULTS))
+    results = read_results(product / "Results.tar.gz").summary
     return TrialResult(
         number=number,
         values=values,
         loss=sum(losses) / len(losses),
         losses=tuple(losses),
-        believed=results["believed"],
-        reason=reason(results["checks"]),
+        believed=results.believed,
+        reason=reason(results.checks),
         seconds=0.0,
         seconds_training=round(seconds_training, 3),
     )

@@ -3,59 +3,91 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
+from madminer_workflow.report.figures.series import Series, methods_of, parameter_labels
 from madminer_workflow.report.figures.tables import Column, Table
+from madminer_workflow.report.results import Calibration, ClosureCheck, Report
 
 
-def closure(content: dict[str, Any]) -> Figure:
+def closure(checks: Sequence[ClosureCheck]) -> Figure:
     """Pulls of all closure checks."""
-    checks = content["closure"]["checks"]
-    worst = max([abs(check["pull"] or 0.0) for check in checks])
+    worst = max([abs(check.pull or 0.0) for check in checks])
     figure = style.figure(height=1.1 + 0.42 * len(checks), width=7.0)
     axes = figure.subplots()
     for width, alpha in ((2.0, 0.13), (1.0, 0.2)):
         axes.axvspan(-width, width, color=style.MUTED, alpha=alpha, linewidth=0)
     axes.axvline(0.0, color=style.INK, linewidth=0.8)
-    rows = np.arange(len(checks))
     axes.errorbar(
-        np.array([check["pull"] for check in checks], dtype=float),
-        rows,
+        np.array([check.pull for check in checks], dtype=float),
+        np.arange(len(checks)),
         xerr=1.0,
         fmt="o",
         color=style.METHOD_COLOURS[0],
     )
-    axes.set_yticks(rows, [textwrap.fill(check["what"], 42) for check in checks], fontsize=9.5)
-    style.categories(axes, "y")
-    axes.set_ylim(len(checks) - 0.4, -0.6)
+    style.name_rows(axes, [textwrap.fill(check.what, 42) for check in checks], fontsize=9.5)
     limit = max(3.5, worst + 1.5)
     axes.set_xlim(-limit, limit)
     axes.set_xlabel("pull")
     return figure
 
 
-def calibration(content: dict[str, Any]) -> Figure:
+def closure_table(checks: Sequence[ClosureCheck]) -> Table:
+    """Both cross-sections of every check, and the pull."""
+    columns = {
+        "predicted": [check.predicted for check in checks],
+        "direct": [check.direct for check in checks],
+    }
+    return Table(
+        "closure",
+        "Cross-sections that are known directly, and predicted by reweighting or morphing "
+        "other events.",
+        [Column("Check", [check.what for check in checks])],
+        [
+            *(
+                Column(
+                    f"Cross-section, {words}",
+                    [value for value, _ in values],
+                    "pb",
+                    {"statistics": [error for _, error in values]},
+                )
+                for words, values in columns.items()
+            ),
+            Column("Pull", [check.pull for check in checks]),
+        ],
+        ["SIG"],
+    )
+
+
+def calibrated(report: Report) -> list[tuple[Series, list[Calibration]]]:
+    """The methods with a score, and its calibration for every parameter."""
+    return [
+        (series, method.calibration)
+        for series, method in zip(methods_of(report), report.methods, strict=True)
+        if method.calibration
+    ]
+
+
+def calibration(report: Report, shown: Sequence[tuple[Series, list[Calibration]]]) -> Figure:
     """Parton-level against estimated score, one panel per parameter."""
-    labels = style.parameter_labels(content)
+    labels = parameter_labels(report)
     figure, panels = style.panels(len(labels), height=3.9)
-    drawn = [method for method in content["methods"] if method["calibration"]]
     for i, (axes, text) in enumerate(zip(panels, labels.values(), strict=True)):
-        for method in drawn:
-            own = method["calibration"][i]
+        for series, calibrations in shown:
+            score = calibrations[i]
             axes.errorbar(
-                own["estimated"],
-                own["true"],
-                yerr=own["error"],
-                fmt=style.marker(content, method["name"]),
+                style.numbers(score.estimated),
+                style.numbers(score.true),
+                yerr=style.numbers(score.error),
+                fmt=series.marker,
                 markersize=4.5,
                 linewidth=1.2,
-                color=style.colour(content, method["name"]),
-                alpha=style.opacity(method),
+                **series.paint,
             )
         low, high = axes.get_xlim()
         axes.plot([low, high], [low, high], color=style.MUTED, linewidth=1.0, zorder=0)
@@ -64,66 +96,29 @@ def calibration(content: dict[str, Any]) -> Figure:
         axes.annotate(text, (0.05, 0.95), xycoords="axes fraction", va="top")
     for axes in panels[::2]:
         axes.set_ylabel("parton-level score, mean")
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=style.marker(content, method["name"]),
-            color=style.colour(content, method["name"]),
-            alpha=style.opacity(method),
-            label=style.method_label(method),
-        )
-        for method in drawn
-    ]
+    handles = [Line2D([], [], label=series.label, **series.points) for series, _ in shown]
     style.legend_below(figure, handles, 2 * min(2, len(panels)))
     return figure
 
 
-def closure_tables(content: dict[str, Any]) -> list[Table]:
-    """Both cross-sections of every check, and the pull."""
-    checks = content["closure"]["checks"]
-    columns = {
-        key: ([check[key][0] for check in checks], [check[key][1] for check in checks])
-        for key in ("predicted", "direct")
-    }
-    return [
-        Table(
-            "closure",
-            "Cross-sections that are known directly, and predicted by reweighting or morphing "
-            "other events.",
-            [Column("Check", [check["what"] for check in checks])],
-            [
-                *(
-                    Column(f"Cross-section, {key}", values, "pb", {"statistics": errors})
-                    for key, (values, errors) in columns.items()
-                ),
-                Column("Pull", [check["pull"] for check in checks]),
-            ],
-            ["SIG"],
-        )
-    ]
-
-
-def calibration_tables(content: dict[str, Any]) -> list[Table]:
+def calibration_tables(shown: Sequence[tuple[Series, list[Calibration]]]) -> list[Table]:
     """One table per method and parameter."""
     return [
         Table(
-            f"score_calibration_{method['name']}_{own['parameter']}",
-            f"Mean parton-level score on {own['parameter']} in bins of the score that "
-            f"{method['name']} estimates.",
-            [Column("Estimated score", own["estimated"])],
+            f"score_calibration_{series.name}_{score.parameter}",
+            f"Mean parton-level score on {score.parameter} in bins of the score that "
+            f"{series.name} estimates.",
+            [Column("Estimated score", score.estimated)],
             [
                 Column(
                     "Parton-level score",
-                    own["true"],
+                    score.true,
                     "",
-                    {"statistics": own["error"]},
-                    {"Method": method["name"], "Parameter": own["parameter"]},
+                    {"statistics": score.error},
+                    {"Method": series.name, "Parameter": score.parameter},
                 )
             ],
         )
-        for method in content["methods"]
-        if method["calibration"]
-        for own in method["calibration"]
+        for series, calibrations in shown
+        for score in calibrations
     ]

@@ -1,8 +1,8 @@
-"""All parameters and all their pairs in one figure."""
+"""All parameters and pairs of parameters in one figure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy.stats import chi2
 
 from madminer_workflow.report.figures import contours, profiles, style
-from madminer_workflow.report.figures.subjects import (
-    Subject,
+from madminer_workflow.report.figures.contours import Pair, Planes, Surfaces
+from madminer_workflow.report.figures.profiles import Profiles
+from madminer_workflow.report.figures.series import (
+    Series,
+    TestStatistic,
+    conditions,
     data_words,
     level_words,
-    levels_of,
-    subjects,
+    parameter_labels,
 )
-from madminer_workflow.report.figures.tables import Table
+from madminer_workflow.report.results import Report
+from madminer_workflow.statistics.quantiles import chi2_quantile
 
 PAIRS = {"profiles": "pairs", "slices": "slice_pairs"}
 """What fits below the diagonal of profiles, and of slices."""
@@ -32,82 +35,112 @@ WIDTHS = {1: 4.6, 2: 3.4, 3: 2.9}
 MANY = 2.5
 
 
-def draw(content: dict[str, Any], kind: str, part: str) -> Figure:
+def draw(report: Report, diagonal: Profiles, planes: Planes, kind: str) -> Figure:
     """Diagonal: q along each parameter; below: joint contours of each pair.
 
-    ``part`` is "profiles" or "slices". The recommended method has its contours filled and one line
-    for each confidence level, everybody else a thin line at the highest level.
+    The recommended method has its contours filled and one line for each confidence level,
+    everybody else a thin line at the highest level.
     """
-    names = content["parameters"]
-    n = len(names)
-    labels = style.parameter_labels(content)
-    drawn = [subject for subject in subjects(content, kind) if subject.name != "rate"]
-    best = content["verdict"]["recommended"]
-    # The recommended method on top.
-    drawn = [
-        subject if subject.name == best else replace(subject, width=THIN)
-        for subject in sorted(drawn, key=lambda subject: subject.name == best)
-    ]
-    width = WIDTHS.get(n, MANY)
-    figure = style.figure(n, height=n * width * 0.92 + (0.9 if n < 3 else 0.3), width=width)
-    every = figure.subplots(n, n, squeeze=False)
-    pairs = [own["parameters"] for own in drawn[0].own["curves"][kind][PAIRS[part]]]
-    surfaces = [
-        contours.surfaces_of(content, drawn, kind, PAIRS[part], pair) for pair in range(len(pairs))
-    ]
-    ranges = {name: reach(content, drawn, kind, part, name, pairs, surfaces) for name in names}
-    for row in range(n):
-        for column in range(n):
-            axes = every[row, column]
-            if column > row:
-                axes.remove()
-                continue
-            if column == row:
-                profiles.curves(axes, content, drawn, kind, part, names[row])
-                # There is no other panel at the right of the diagonal, but at that of the last.
-                profiles.name_levels(axes, content, makes_room=row == n - 1)
-                if row > 0:
-                    style.categories(axes, "y")
-            else:
-                own = surfaces[pairs.index([names[column], names[row]])]
-                plane(axes, content, own, best)
-                contours.best_fits(axes, content, drawn, kind, [names[column], names[row]])
-                axes.plot(
-                    *contours.truth(content, [names[column], names[row]]),
-                    "+",
-                    color=style.INK,
-                    markersize=8,
-                )
-                axes.set_ylim(*ranges[names[row]])
-                axes.yaxis.set_major_locator(style.few_ticks(3 if n > 2 else 5))
-            axes.set_xlim(*ranges[names[column]])
-            axes.xaxis.set_major_locator(style.few_ticks(3 if n > 2 else 5))
-            label_outer(axes, labels[names[column]], labels[names[row]], row, column, n)
+    best = report.verdict.recommended
+    along = {name: emphasised(rows, best) for name, rows in diagonal.items()}
+    surfaces = {
+        pair: contours.surfaces_of(report, pair, emphasised(rows, best))
+        for pair, rows in planes.items()
+    }
+    drawn = [row.series for row in along[report.parameters[0]] if row.data == "expected"]
+    figure, panels = triangle(report)
+    for (column, row), axes in panels.items():
+        if column == row:
+            profiles.draw_curves(axes, report, along[row], row)
+            # There is no other panel at the right of the diagonal, but at that of the last.
+            profiles.name_levels(axes, report, makes_room=row == report.parameters[-1])
+            if row != report.parameters[0]:
+                style.categories(axes, "y")
+        else:
+            plane(axes, report, surfaces[column, row])
+            contours.best_fits(axes, report, drawn, kind, (column, row))
+            at_truth = contours.truth(report, (column, row))
+            axes.plot(*at_truth, "+", color=style.INK, markersize=8)
+    settle_axes(report, panels, along, surfaces)
     figure.align_labels()
-    first = every[0, 0]
-    first.set_title(data_words(content), loc="left")
-    legend(figure, content, drawn)
+    figure.axes[0].set_title(data_words(report), loc="left")
+    legend(figure, report, drawn)
     return figure
 
 
-def plane(
-    axes: Axes,
-    content: dict[str, Any],
-    own: Sequence[tuple[Subject, contours.Surface, contours.Surface | None]],
-    best: str | None,
+def emphasised(rows: Sequence[TestStatistic], best: str | None) -> list[TestStatistic]:
+    """All but the rate, thin, with the recommended method, which is not, on top."""
+    return sorted(
+        (
+            row if row.series.name == best else replace(row, series=replace(row.series, width=THIN))
+            for row in rows
+            if row.series.name != "rate"
+        ),
+        key=lambda row: row.series.name == best,
+    )
+
+
+def triangle(report: Report) -> tuple[Figure, dict[Pair, Axes]]:
+    """Panels on and below the diagonal, by the parameters along their columns and rows."""
+    names = report.parameters
+    n = len(names)
+    width = WIDTHS.get(n, MANY)
+    figure = style.figure(n, height=n * width * 0.92 + (0.9 if n < 3 else 0.3), width=width)
+    every = figure.subplots(n, n, squeeze=False)
+    panels = {}
+    for i, row in enumerate(names):
+        for j, column in enumerate(names):
+            if j > i:
+                every[i, j].remove()
+            else:
+                panels[column, row] = every[i, j]
+    return figure, panels
+
+
+def settle_axes(
+    report: Report,
+    panels: Mapping[Pair, Axes],
+    along: Profiles,
+    surfaces: Mapping[Pair, Surfaces],
 ) -> None:
+    """The same ranges in a whole column and row; labels and numbers at the outer edges only."""
+    names = report.parameters
+    labels = parameter_labels(report)
+    ranges = {name: reach(report, along, surfaces, name) for name in names}
+    ticks = 3 if len(names) > 2 else 5
+    for (column, row), axes in panels.items():
+        axes.set_xlim(*ranges[column])
+        axes.xaxis.set_major_locator(style.few_ticks(ticks))
+        if column != row:
+            axes.set_ylim(*ranges[row])
+            axes.yaxis.set_major_locator(style.few_ticks(ticks))
+        if row == names[-1]:
+            axes.set_xlabel(labels[column], loc="center")
+        else:
+            axes.xaxis.set_tick_params(labelbottom=False)
+        if column == names[0]:
+            axes.set_ylabel(labels[row] if row != names[0] else r"$q(\theta)$", loc="center")
+        else:
+            axes.yaxis.set_tick_params(labelleft=False)
+
+
+def plane(axes: Axes, report: Report, surfaces: Surfaces) -> None:
     """Contours of one pair: all levels of the recommended method, the highest of the others."""
-    levels = levels_of(content)
-    for subject, expected, observed in own:
-        if subject.name == best:
-            fill(axes, expected, levels, subject)
-        for level in levels if subject.name == best else levels[-1:]:
-            contours.line(axes, expected, level, subject.look)
-            if observed:
-                contours.line(axes, observed, level, subject.observed_look)
+    levels = report.levels
+    best = report.verdict.recommended
+    by_name: dict[str, list[Any]] = {}
+    for row, surface in surfaces:
+        by_name.setdefault(row.series.name, []).append((row, surface))
+    for name, shown in by_name.items():
+        if name == best:
+            row, surface = shown[0]
+            fill(axes, surface, levels, row.series)
+        for level in levels if name == best else levels[-1:]:
+            for row, surface in shown:
+                contours.line(axes, surface, level, row)
 
 
-def fill(axes: Axes, surface: contours.Surface, levels: Sequence[str], subject: Subject) -> None:
+def fill(axes: Axes, surface: contours.Surface, levels: Sequence[str], series: Series) -> None:
     """Fill what is allowed, lower levels darker."""
     x, y, q = surface
     for level in levels:
@@ -115,85 +148,50 @@ def fill(axes: Axes, surface: contours.Surface, levels: Sequence[str], subject: 
             x,
             y,
             q.T,
-            levels=[-np.inf, chi2.ppf(float(level), 2)],
-            colors=[subject.colour],
+            levels=[-np.inf, chi2_quantile(float(level), 2)],
+            colors=[series.colour],
             alpha=0.18,
         )
 
 
 def reach(
-    content: dict[str, Any],
-    drawn: Sequence[Subject],
-    kind: str,
-    part: str,
-    name: str,
-    pairs: Sequence[Sequence[str]],
-    surfaces: Sequence[Any],
+    report: Report, along: Profiles, surfaces: Mapping[Pair, Surfaces], name: str
 ) -> tuple[float, float]:
     """The range of a parameter, the same in its whole column and row."""
-    found = [profiles.reach(content, drawn, kind, part, name)]
-    threshold = chi2.ppf(float(levels_of(content)[-1]), 2)
-    for pair, own in zip(pairs, surfaces, strict=True):
+    threshold = chi2_quantile(float(report.levels[-1]), 2)
+    ranges = [profiles.reach(report, along[name], name)]
+    for pair, shown in surfaces.items():
         if name in pair:
-            found.append(contours.reach(own, threshold)[list(pair).index(name)])
-    return min(low for low, _ in found), max(high for _, high in found)
+            ranges.append(contours.reach(shown, threshold)[pair.index(name)])
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def label_outer(axes: Axes, x: str, y: str, row: int, column: int, n: int) -> None:
-    """Labels and numbers at the left and lower edge of the figure only."""
-    if row == n - 1:
-        axes.set_xlabel(x, loc="center")
-    else:
-        axes.xaxis.set_tick_params(labelbottom=False)
-    if column == 0:
-        axes.set_ylabel(y if row else r"$q(\theta)$", loc="center")
-    else:
-        axes.yaxis.set_tick_params(labelleft=False)
-
-
-def legend(figure: Figure, content: dict[str, Any], drawn: Sequence[Subject]) -> None:
+def legend(figure: Figure, report: Report, drawn: Sequence[Series]) -> None:
     """In the empty corner; below a single panel, which has none."""
-    n = len(content["parameters"])
-    best = content["verdict"]["recommended"]
-    own = sorted(drawn, key=lambda subject: subject.name != best)
-    handles: list[Any] = list(profiles.handles(own, content))
-    levels = levels_of(content)
-    chosen = [subject for subject in drawn if subject.name == best]
-    if n > 1:
-        handles += [
-            Patch(
-                facecolor=subject.colour,
-                alpha=1.0 - 0.82 ** (len(levels) - i),
-                label=f"{best}, {level_words(level)}",
-            )
-            for subject in chosen
-            for i, level in enumerate(levels)
-        ]
-        handles.append(
-            Line2D([], [], color=style.INK, linestyle="", marker="+", label="assumed truth")
-        )
-    if n < 2:
+    best = report.verdict.recommended
+    first = sorted(drawn, key=lambda series: series.name != best)
+    handles: list[Any] = list(profiles.handles(first, report))
+    if len(report.parameters) < 2:
         style.legend_below(figure, handles, 2)
-        figure.axes[0].set_title(style.conditions(content), loc="right")
+        figure.axes[0].set_title(conditions(report), loc="right")
         return
+    levels = report.levels
+    handles += [
+        Patch(
+            facecolor=series.colour,
+            alpha=1.0 - 0.82 ** (len(levels) - i),
+            label=f"{best}, {level_words(level)}",
+        )
+        for series in drawn
+        if series.name == best
+        for i, level in enumerate(levels)
+    ]
+    handles.append(Line2D([], [], color=style.INK, linestyle="", marker="+", label="assumed truth"))
     figure.legend(
         handles=handles,
         loc="upper right",
         bbox_to_anchor=(0.99, 0.985),
-        title=style.conditions(content),
+        title=conditions(report),
         alignment="right",
         ncols=1,
     )
-
-
-def tables(content: dict[str, Any], kind: str, part: str) -> list[Table]:
-    """The tables of the parameters and of the pairs."""
-    pairs = content["baselines"]["truth"]["curves"][kind][PAIRS[part]]
-    return [
-        *profiles.tables(content, kind, part),
-        *(
-            table
-            for pair in range(len(pairs))
-            for table in contours.tables(content, pair, kind, PAIRS[part])
-        ),
-    ]

@@ -11,53 +11,60 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.figures.subjects import CEILING
-from madminer_workflow.report.figures.tables import Column, Table
+from madminer_workflow.report.figures.series import (
+    CEILING,
+    Look,
+    ceiling_of,
+    heading,
+    methods_of,
+    parameter_labels,
+    rate_of,
+)
+from madminer_workflow.report.figures.tables import Column, Table, columns
+from madminer_workflow.report.results import MethodInformation, Report
+from madminer_workflow.statistics.results import Matrix
 
 MARGIN = 1.15
 PUBLISHED = (0, (2.2, 1.4))
+CEILING_LOOK: Look = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK}
 
 
-def ellipses(content: dict[str, Any], i: int, j: int) -> Figure:
+def ellipses(report: Report, i: int, j: int) -> Figure:
     """Ellipses of parameters ``i`` and ``j`` around the reference, the others fixed."""
     figure = style.figure(height=4.9, width=style.WIDTH)
     axes = figure.subplots()
-    centre = np.array(content["setup"]["fisher_theta"]["theta"])[[i, j]]
+    centre = np.array(report.setup.fisher_theta.theta)[[i, j]]
     half_widths = []
     handles = []
 
-    def draw(matrix: list[list[float]], label: str = "", **look: Any) -> None:
-        own = np.array(matrix, dtype=float)[np.ix_([i, j], [i, j])]
-        half_widths.append(_draw(axes, own, centre, **look))
-        if label:
-            handles.append(Line2D([], [], label=label, **look))
+    def draw(matrix: Matrix | list[list[float]], **look: Any) -> np.ndarray:
+        return _draw(axes, np.array(matrix, dtype=float)[np.ix_([i, j], [i, j])], centre, **look)
 
-    for method in content["methods"]:
-        information = method["fisher_information"]
-        colour = {"color": style.colour(content, method["name"])}
-        look: dict[str, Any] = {**colour, "alpha": style.opacity(method)}
-        members = information.get("members", [])
-        for member in members if len(members) > 1 else []:
-            own = np.array(member, dtype=float)[np.ix_([i, j], [i, j])]
-            _draw(axes, own, centre, linewidth=0.7, alpha=0.45, **colour)
-        draw(information["matrix"], style.method_label(method), **look)
-        if "published" in information:
-            text = f"{method['name']}, published"
-            draw(information["published"], text, linestyle=PUBLISHED, linewidth=1.2, **look)
-    truth = content["baselines"]["truth"]["fisher_information"]["matrix"]
-    ceiling: dict[str, Any] = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK}
-    draw(truth, "parton-level ceiling", **ceiling)
+    def draw_labelled(matrix: Matrix | list[list[float]], label: str, **look: Any) -> None:
+        half_widths.append(draw(matrix, **look))
+        handles.append(Line2D([], [], label=label, **look))
+
+    for method, series in zip(report.methods, methods_of(report), strict=True):
+        information = method.fisher_information
+        for member in information.members if len(information.members) > 1 else []:
+            draw(member, linewidth=0.7, alpha=0.45, color=series.colour)
+        draw_labelled(information.matrix, series.label, **series.paint)
+        if information.published is not None:
+            look = {"linestyle": PUBLISHED, "linewidth": 1.2, **series.paint}
+            draw_labelled(information.published, f"{method.name}, published", **look)
+    ceiling = report.baselines.truth.fisher_information.matrix
+    draw_labelled(ceiling, "parton-level ceiling", **CEILING_LOOK)
 
     reach = MARGIN * scale_of(half_widths)
     axes.set_xlim(centre[0] - reach[0], centre[0] + reach[0])
     axes.set_ylim(centre[1] - reach[1], centre[1] + reach[1])
     axes.plot(*centre, "+", color=style.INK, markersize=9)
-    labels = list(style.parameter_labels(content).values())
+    labels = list(parameter_labels(report).values())
     axes.set_xlabel(labels[i])
     axes.set_ylabel(labels[j])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(style.few_ticks())
-    style.heading(axes, axes, r"$\sum\; I_{ij}\,\Delta\theta_i\,\Delta\theta_j = 1$", content)
+    heading([axes], r"$\sum\; I_{ij}\,\Delta\theta_i\,\Delta\theta_j = 1$", report)
     style.legend_below(figure, handles, 2)
     return figure
 
@@ -79,95 +86,78 @@ def _draw(axes: Axes, matrix: np.ndarray, centre: np.ndarray, **kwargs: Any) -> 
     return np.abs(curve).max(axis=1)
 
 
-def values(content: dict[str, Any]) -> Figure:
+def values(report: Report) -> Figure:
     """The information on a single parameter, by method."""
-    methods = content["methods"]
+    methods = methods_of(report)
     figure = style.figure(height=1.7 + 0.4 * (len(methods) + 1), width=style.WIDTH)
     axes = figure.subplots()
-    rate = content["baselines"]["rate"]["fisher_information"]
-    axes.errorbar(
-        rate["matrix"][0][0], len(methods), xerr=rate["error"][0][0], fmt="s", color=style.MUTED
-    )
-    for row, method in enumerate(methods):
-        information = method["fisher_information"]
-        look: dict[str, Any] = {
-            "color": style.colour(content, method["name"]),
-            "alpha": style.opacity(method),
-        }
-        fmt = style.marker(content, method["name"])
-        value, error = information["matrix"][0][0], information["error"][0][0]
-        axes.errorbar(value, row, xerr=error, fmt=fmt, **look)
-        members = [member[0][0] for member in information.get("members", [])]
+    rate = report.baselines.rate.fisher_information
+    value, error = style.numbers([rate.matrix[0][0], rate.error[0][0]])
+    axes.errorbar(value, len(methods), xerr=error, fmt="s", color=style.MUTED)
+    for row, (method, series) in enumerate(zip(report.methods, methods, strict=True)):
+        information = method.fisher_information
+        value, error = style.numbers([information.matrix[0][0], information.error[0][0]])
+        axes.errorbar(value, row, xerr=error, fmt=series.marker, **series.paint)
+        members = style.numbers([member[0][0] for member in information.members])
         if len(members) > 1:
-            axes.plot(members, [row + 0.25] * len(members), "|", markersize=5, **look)
-        if "published" in information:
-            axes.plot(
-                information["published"][0][0],
-                row,
-                fmt,
-                markerfacecolor="none",
-                markersize=9,
-                **look,
-            )
-    truth = content["baselines"]["truth"]["fisher_information"]["matrix"][0][0]
-    axes.axvline(truth, color=style.INK, linestyle=CEILING, linewidth=1.4)
-    axes.set_yticks(range(len(methods) + 1), [*map(style.method_label, methods), "rate only"])
-    style.categories(axes, "y")
-    axes.set_ylim(len(methods) + 0.6, -0.6)
+            axes.plot(members, [row + 0.25] * len(members), "|", markersize=5, **series.paint)
+        if information.published is not None:
+            published = information.published[0][0]
+            hollow = {"markerfacecolor": "none", "markersize": 9, **series.paint}
+            axes.plot(published, row, series.marker, **hollow)
+    truth = report.baselines.truth.fisher_information.matrix[0][0]
+    axes.axvline(style.number(truth), **CEILING_LOOK)
+    style.name_rows(axes, [*(series.label for series in methods), "rate only"], below=0.6)
     axes.set_xlim(left=0.0)
     axes.xaxis.set_major_locator(style.few_ticks())
-    [text] = style.parameter_labels(content).values()
+    [text] = parameter_labels(report).values()
     axes.set_xlabel(f"Fisher information on {text}")
-    style.heading(axes, axes, "", content)
-    ceiling: dict[str, Any] = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK}
-    style.legend_below(figure, [Line2D([], [], label="parton-level ceiling", **ceiling)], 1)
+    heading([axes], "", report)
+    style.legend_below(figure, [Line2D([], [], label="parton-level ceiling", **CEILING_LOOK)], 1)
     return figure
 
 
-def tables(content: dict[str, Any]) -> list[Table]:
+def table(report: Report) -> Table:
     """The matrices of all methods and baselines, one row per entry on or above the diagonal."""
-    rows = list(_rows(content))
-    columns = list(zip(*rows, strict=True))
-    return [
-        Table(
-            "fisher_information",
-            "Fisher information from rate and shape at the point "
-            f"{content['setup']['fisher_theta']['benchmark']}.",
-            [
-                Column(name, column)
-                for name, column in zip(("Method", "Row", "Column"), columns[:3], strict=True)
-            ],
-            [
-                Column("Fisher information", columns[3], "", {"total": columns[4]}),
-                Column("Lowest member", columns[5]),
-                Column("Highest member", columns[6]),
-                Column("Published", columns[7]),
-            ],
-            ["FISHER INFORMATION"],
-        )
-    ]
+    rows = list(_rows(report))
+    values = list(zip(*rows, strict=True))
+    return Table(
+        "fisher_information",
+        "Fisher information from rate and shape at the point "
+        f"{report.setup.fisher_theta.benchmark}.",
+        columns(("Method", "Row", "Column"), [row[:3] for row in rows]),
+        [
+            Column("Fisher information", values[3], "", {"total": values[4]}),
+            Column("Lowest member", values[5]),
+            Column("Highest member", values[6]),
+            Column("Published", values[7]),
+        ],
+        ["FISHER INFORMATION"],
+    )
 
 
-def _rows(content: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    names = content["parameters"]
-    baselines = content["baselines"]
-    everybody = [(method["name"], method["fisher_information"]) for method in content["methods"]]
-    everybody += [
-        (words, baselines[key]["fisher_information"])
-        for key, words in (("truth", "parton-level ceiling"), ("rate", "rate only"))
+def _rows(report: Report) -> Iterator[tuple[Any, ...]]:
+    names = report.parameters
+    everybody = [(method.name, method.fisher_information) for method in report.methods]
+    baselines = [
+        (series.label, series.subject.fisher_information)
+        for series in (ceiling_of(report), rate_of(report))
     ]
-    for who, own in everybody:
+    for who, information in [*everybody, *baselines]:
+        members, published = [], None
+        if isinstance(information, MethodInformation):
+            published = information.published
+            members = information.members if len(information.members) > 1 else []
         for i in range(len(names)):
             for j in range(i, len(names)):
-                members = [member[i][j] for member in own.get("members", [])]
-                several = len(members) > 1
+                entries = [entry for member in members if (entry := member[i][j]) is not None]
                 yield (
                     who,
                     names[i],
                     names[j],
-                    own["matrix"][i][j],
-                    own["error"][i][j],
-                    min(members) if several else None,
-                    max(members) if several else None,
-                    own["published"][i][j] if "published" in own else None,
+                    information.matrix[i][j],
+                    information.error[i][j],
+                    min(entries, default=None),
+                    max(entries, default=None),
+                    None if published is None else published[i][j],
                 )

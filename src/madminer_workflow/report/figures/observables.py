@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,73 +10,68 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from madminer_workflow.report.figures import style
+from madminer_workflow.report.figures.series import parameter_labels
 from madminer_workflow.report.figures.tables import Column, Table, bins
+from madminer_workflow.report.results import Distribution, Report
+from madminer_workflow.statistics.results import Number
 
 
-def distribution(content: dict[str, Any], observable: dict[str, Any]) -> Figure:
+def draw(report: Report, observable: Distribution) -> Figure:
     """One observable at the reference point and at contrasting benchmarks, with their ratio."""
     figure = style.figure(height=5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    edges = np.array(observable["edges"])
-    reference, *others = observable["curves"]
-    density = np.array(reference["density"])
+    edges = np.array(observable.edges)
+    reference, *others = observable.curves
+    density = style.numbers(reference.density)
     top.stairs(density, edges, color=style.MUTED, alpha=0.25, fill=True)
     colours = [style.INK, *style.METHOD_COLOURS]
     for i, curve in enumerate([reference, *others]):
         colour = colours[i % len(colours)]
-        values, errors = np.array(curve["density"]), np.array(curve["error"])
-        _with_band(top, edges, values, errors, colour, point_label(content, curve["benchmark"]))
+        values, errors = style.numbers(curve.density), style.numbers(curve.error)
+        _with_band(top, edges, values, errors, colour, point_label(report, curve.benchmark))
         with np.errstate(divide="ignore", invalid="ignore"):
             _with_band(bottom, edges, values / density, errors / density, colour, None)
     top.set_ylim(bottom=0.0)
     top.set_xlim(edges[0], edges[-1])
-    unit = observable["unit"]
+    unit = observable.unit
     top.set_ylabel(f"fraction of events / {unit}" if unit else "density of events")
     bottom.set_ylabel("ratio")
-    bottom.set_ylim(*_ratio_range([curve["density"] for curve in others], density))
-    bottom.set_xlabel(style.label(observable["latex"], observable["name"], unit))
+    bottom.set_ylim(*_ratio_range([curve.density for curve in others], density))
+    bottom.set_xlabel(style.label(observable.latex, observable.name, unit))
     figure.align_ylabels()
     handles, _ = top.get_legend_handles_labels()
     style.legend_below(figure, handles, 1)
-    energy = style.energy_tev(content)
+    energy = report.setup.energy_tev
     top.set_title("Simulation", loc="left")
     if energy is not None:
         top.set_title(rf"$\sqrt{{s}}$ = {energy:.4g} TeV", loc="right")
     return figure
 
 
-def tables(content: dict[str, Any], observable: dict[str, Any]) -> list[Table]:
+def table(report: Report, observable: Distribution) -> Table:
     """The distribution at every point that is drawn."""
-    unit = observable["unit"]
-    return [
-        Table(
-            f"observable_{observable['name']}",
-            f"Normalised distribution of {observable['name']} after all cuts; statistical errors "
-            "of the simulation.",
-            [
-                Column(
-                    style.label(observable["latex"], observable["name"]),
-                    bins(observable["edges"]),
-                    unit,
-                )
-            ],
-            [
-                Column(
-                    "Fraction of events per unit",
-                    curve["density"],
-                    f"1/{unit}" if unit else "",
-                    {"statistics of the simulation": curve["error"]},
-                    {"Point": curve["benchmark"], **_values(content, curve["benchmark"])},
-                )
-                for curve in observable["curves"]
-            ],
-        )
-    ]
+    unit = observable.unit
+    label = style.label(observable.latex, observable.name)
+    return Table(
+        f"observable_{observable.name}",
+        f"Normalised distribution of {observable.name} after all cuts; statistical errors "
+        "of the simulation.",
+        [Column(label, bins(observable.edges), unit)],
+        [
+            Column(
+                "Fraction of events per unit",
+                curve.density,
+                f"1/{unit}" if unit else "",
+                {"statistics of the simulation": curve.error},
+                {"Point": curve.benchmark, **_values(report, curve.benchmark)},
+            )
+            for curve in observable.curves
+        ],
+    )
 
 
-def _values(content: dict[str, Any], benchmark: str) -> dict[str, float]:
-    theta = next(row["theta"] for row in content["benchmarks"] if row["name"] == benchmark)
-    return dict(zip(content["parameters"], theta, strict=True))
+def _values(report: Report, benchmark: str) -> dict[str, float]:
+    return dict(zip(report.parameters, report.benchmark(benchmark).theta, strict=True))
 
 
 def _with_band(
@@ -93,20 +89,22 @@ def _with_band(
     )
 
 
-def _ratio_range(densities: list[list[float]], reference: np.ndarray) -> tuple[float, float]:
+def _ratio_range(
+    densities: Sequence[Sequence[Number]], reference: np.ndarray
+) -> tuple[float, float]:
     filled = reference > 0.02 * reference.max()
-    ratios = [np.array(density)[filled] / reference[filled] for density in densities]
+    ratios = [style.numbers(density)[filled] / reference[filled] for density in densities]
     top = max((float(ratio.max()) for ratio in ratios if len(ratio)), default=1.5)
     return 0.0, min(max(1.15 * top, 2.0), 6.0)
 
 
-def point_label(content: dict[str, Any], benchmark: str) -> str:
+def point_label(report: Report, benchmark: str) -> str:
     """A benchmark with the values of its parameters that are not zero."""
-    labels = style.parameter_labels(content)
-    theta = next(row["theta"] for row in content["benchmarks"] if row["name"] == benchmark)
     values = [
         f"{text} = {value:g}".replace("-", "−")
-        for text, value in zip(labels.values(), theta, strict=True)
+        for text, value in zip(
+            parameter_labels(report).values(), report.benchmark(benchmark).theta, strict=True
+        )
         if value
     ]
     return f"{benchmark}: {', '.join(values) or 'all parameters 0'}"

@@ -3,98 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.interpolate import PchipInterpolator
-from scipy.stats import chi2
 
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.figures.subjects import (
-    Subject,
+from madminer_workflow.report.figures.series import (
+    Series,
+    TestStatistic,
+    axis_column,
+    curves_of,
     data_words,
+    heading,
     level_words,
-    levels_of,
-    qualifiers,
-    subjects,
+    parameter_labels,
+    series_of,
 )
-from madminer_workflow.report.figures.tables import Column, Table, spread
+from madminer_workflow.report.figures.tables import Table, spread
+from madminer_workflow.report.results import Report
+from madminer_workflow.statistics.quantiles import chi2_quantile
 
 FINER = 8
 TOP = 1.7
 """Height of the panels in thresholds of the highest confidence level."""
 
+Profiles = dict[str, list[TestStatistic]]
+"""By parameter."""
 
-def draw(content: dict[str, Any], kind: str) -> Figure:
+
+def profiles_of(report: Report, kind: str, part: str = "profiles") -> Profiles:
+    """q of everybody along every parameter; ``part`` is "profiles" or "slices"."""
+    along: Profiles = {name: [] for name in report.parameters}
+    for series in series_of(report, kind):
+        for data, curves in curves_of(series, kind):
+            members = (curves.member_profiles or {}) if part == "profiles" else {}
+            for name, rows in along.items():
+                q = getattr(curves, part)[name]
+                rows.append(TestStatistic(series, data, q, members.get(name, [])))
+    return along
+
+
+def draw(report: Report, rows: Profiles) -> Figure:
     """One panel per parameter, the other parameters profiled."""
-    labels = style.parameter_labels(content)
+    labels = parameter_labels(report)
     figure, panels = style.panels(len(labels), height=3.9, sharey=True)
-    drawn = subjects(content, kind)
     for (name, text), axes in zip(labels.items(), panels, strict=True):
-        curves(axes, content, drawn, kind, "profiles", name)
-        axes.set_xlim(*reach(content, drawn, kind, "profiles", name))
+        draw_curves(axes, report, rows[name], name)
+        axes.set_xlim(*reach(report, rows[name], name))
         axes.set_xlabel(text)
     for axes in panels[::2]:
         axes.set_ylabel(r"$q(\theta)$")
     for axes in {*panels[1::2], panels[-1]}:
-        name_levels(axes, content)
-    style.heading(panels[0], panels[min(1, len(panels) - 1)], data_words(content), content)
-    style.legend_below(figure, handles(drawn, content), 2 if len(panels) == 1 else 4)
+        name_levels(axes, report)
+    heading(panels, data_words(report), report)
+    shown = list(dict.fromkeys(row.series.name for row in rows[report.parameters[0]]))
+    by_name = {row.series.name: row.series for row in rows[report.parameters[0]]}
+    entries = handles([by_name[name] for name in shown], report)
+    style.legend_below(figure, entries, 2 if len(panels) == 1 else 4)
     return figure
 
 
-def handles(drawn: Sequence[Subject], content: dict[str, Any]) -> list[Line2D]:
-    """The legend: every subject, and what dashed and solid lines are."""
-    found = [Line2D([], [], label=subject.label, **subject.look) for subject in drawn]
-    if content.get("observed"):
-        found.append(Line2D([], [], color=style.MUTED, linewidth=2.1, label="observed"))
-    return found
+def handles(drawn: Sequence[Series], report: Report) -> list[Line2D]:
+    """The legend: everybody, and what dashed and solid lines are."""
+    entries = [Line2D([], [], label=series.label, **series.lines("expected")) for series in drawn]
+    if report.observed:
+        entries.append(Line2D([], [], color=style.MUTED, linewidth=2.1, label="observed"))
+    return entries
 
 
-def curves(
-    axes: Axes,
-    content: dict[str, Any],
-    drawn: Sequence[Subject],
-    kind: str,
-    part: str,
-    name: str,
-) -> None:
-    """Draw all of ``drawn`` in one panel; ``part`` is "profiles" or "slices"."""
-    grid = np.array(content["grid"][name])
-    for subject in drawn:
-        own = subject.own["curves"][kind]
-        x, q = smooth(grid, own[part][name])
-        axes.plot(x, q, **subject.look)
-        members = own.get("member_profiles", {}).get(name, []) if part == "profiles" else []
-        if len(members) > 1:
-            band = np.array([smooth(grid, member)[1] for member in members])
+def draw_curves(axes: Axes, report: Report, rows: Sequence[TestStatistic], name: str) -> None:
+    """Draw ``rows`` in one panel, with bands where the members of ensembles are."""
+    grid = np.array(report.grid[name])
+    for row in rows:
+        x, q = smooth(grid, row.q)
+        axes.plot(x, q, **row.look)
+        if len(row.members) > 1:
+            band = np.array([smooth(grid, member)[1] for member in row.members])
             axes.fill_between(
                 x,
                 band.min(axis=0),
                 band.max(axis=0),
-                color=subject.colour,
+                color=row.series.colour,
                 alpha=0.2,
                 linewidth=0,
             )
-        seen = subject.observed("curves", kind)
-        if seen:
-            axes.plot(*smooth(grid, seen[part][name]), **subject.observed_look)
-    levels = levels_of(content)
-    for level in levels:
-        axes.axhline(chi2.ppf(float(level), 1), color=style.MUTED, linewidth=0.8, zorder=0)
-    axes.set_ylim(0.0, TOP * chi2.ppf(float(levels[-1]), 1))
+    for level in report.levels:
+        axes.axhline(chi2_quantile(float(level), 1), color=style.MUTED, linewidth=0.8, zorder=0)
+    axes.set_ylim(0.0, top(report))
     axes.xaxis.set_major_locator(style.few_ticks())
 
 
-def name_levels(axes: Axes, content: dict[str, Any], makes_room: bool = True) -> None:
+def top(report: Report) -> float:
+    """The height of panels."""
+    return TOP * chi2_quantile(float(report.levels[-1]), 1)
+
+
+def name_levels(axes: Axes, report: Report, makes_room: bool = True) -> None:
     """The confidence levels beside the right end of their lines, where no curve is."""
-    for level in levels_of(content):
+    for level in report.levels:
         words = axes.annotate(
             level_words(level),
-            (1.02, chi2.ppf(float(level), 1)),
+            (1.02, chi2_quantile(float(level), 1)),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=9,
@@ -112,51 +124,37 @@ def smooth(x: np.ndarray, values: Sequence[float | None]) -> tuple[np.ndarray, n
     return fine, PchipInterpolator(x, q)(fine)
 
 
-def reach(
-    content: dict[str, Any], drawn: Sequence[Subject], kind: str, part: str, name: str
-) -> tuple[float, float]:
+def reach(report: Report, rows: Sequence[TestStatistic], name: str) -> tuple[float, float]:
     """Where any curve but that of the rate alone is within the panel, inside the grid."""
-    axis = np.array(content["grid"][name])
-    top = TOP * chi2.ppf(float(levels_of(content)[-1]), 1)
+    axis = np.array(report.grid[name])
     low, high = axis[-1], axis[0]
-    for subject in drawn:
-        if subject.name == "rate" and content["methods"]:
+    for row in rows:
+        if row.series.name == "rate" and report.methods:
             continue
-        seen = subject.observed("curves", kind)
-        for own in (subject.own["curves"][kind], *([seen] if seen else [])):
-            x, q = smooth(axis, own[part][name])
-            inside = x[q < top]
-            if len(inside):
-                low, high = min(low, inside[0]), max(high, inside[-1])
+        x, q = smooth(axis, row.q)
+        inside = x[q < top(report)]
+        if len(inside):
+            low, high = min(low, inside[0]), max(high, inside[-1])
     return (low, high) if low < high else (axis[0], axis[-1])
 
 
-def tables(content: dict[str, Any], kind: str, part: str = "profiles") -> list[Table]:
-    """One table per parameter: q of every method on the grid's points."""
-    return [table(content, kind, part, name) for name in content["parameters"]]
-
-
-def table(content: dict[str, Any], kind: str, part: str, name: str) -> Table:
-    """q along one parameter."""
-    columns = []
-    for subject in subjects(content, kind):
-        own = subject.own["curves"][kind]
-        members = own.get("member_profiles", {}).get(name, []) if part == "profiles" else []
-        values = own[part][name]
-        errors = {"ensemble": spread(members, values)} if len(members) > 1 else {}
-        own_qualifiers = qualifiers(subject, kind, "expected")
-        columns.append(Column("q", values, "", errors, own_qualifiers))
-        seen = subject.observed("curves", kind)
-        if seen:
-            own_qualifiers = qualifiers(subject, kind, "observed")
-            columns.append(Column("q", seen[part][name], "", {}, own_qualifiers))
+def tables(report: Report, rows: Profiles, kind: str, part: str = "profiles") -> list[Table]:
+    """One table per parameter: q of everybody on the grid's points."""
     others = "profiled" if part == "profiles" else "at the assumed truth"
-    label = style.parameter_labels(content)[name]
-    return Table(
-        f"{part}_{kind}_{name}",
-        f"Test statistic q along {name} from {kind.replace('_', ' ')}, all other parameters "
-        f"{others}. Errors: lowest and highest member of the ensemble.",
-        [Column(label if label == name else f"{label} ({name})", content["grid"][name])],
-        columns,
-        ["-2*LOG(L)"],
-    )
+    return [
+        Table(
+            f"{part}_{kind}_{name}",
+            f"Test statistic q along {name} from {kind.replace('_', ' ')}, all other parameters "
+            f"{others}. Errors: lowest and highest member of the ensemble.",
+            [axis_column(report, name, report.grid[name])],
+            [
+                row.column(
+                    kind,
+                    {"ensemble": spread(row.members, row.q)} if len(row.members) > 1 else None,
+                )
+                for row in rows_of_one
+            ],
+            ["-2*LOG(L)"],
+        )
+        for name, rows_of_one in rows.items()
+    ]

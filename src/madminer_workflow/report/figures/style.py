@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 import matplotlib
 import mplhep
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -91,33 +91,11 @@ def panels(
     """``n`` panels, at most two side by side so that a page can hold them; sizes of a panel."""
     columns = min(n, 2)
     rows = -(-n // columns)
-    own = figure(columns, height * rows, width if n == 1 else 0.92 * width)
-    every = own.subplots(rows, columns, squeeze=False, **kwargs).ravel().tolist()
+    whole = figure(columns, height * rows, width if n == 1 else 0.92 * width)
+    every = whole.subplots(rows, columns, squeeze=False, **kwargs).ravel().tolist()
     for empty in every[n:]:
         empty.remove()
-    return own, every[:n]
-
-
-def energy_tev(content: dict[str, Any]) -> float | None:
-    """√s [TeV] if the run settings of all processes say the same; massless beams."""
-    energies = set()
-    for process in content["setup"]["processes"]:
-        beams = [process.get("run", {}).get(f"ebeam{i}") for i in (1, 2)]
-        energies.add(None if None in beams else 2e-3 * math.sqrt(beams[0] * beams[1]))
-    return energies.pop() if len(energies) == 1 else None
-
-
-def conditions(content: dict[str, Any]) -> str:
-    """Energy, where it is known, and luminosity, as the top right of a figure says them."""
-    energy = energy_tev(content)
-    words = rf"{content['setup']['luminosity_fb']:.4g} fb$^{{-1}}$"
-    return words if energy is None else rf"$\sqrt{{s}}$ = {energy:.4g} TeV, {words}"
-
-
-def heading(first: Axes, last: Axes, left: str, content: dict[str, Any]) -> None:
-    """What is shown above the first panel's left end, its conditions above the last's right."""
-    first.set_title(left, loc="left")
-    last.set_title(conditions(content), loc="right")
+    return whole, every[:n]
 
 
 def few_ticks(n: int = 5) -> MaxNLocator:
@@ -131,28 +109,26 @@ def categories(axes: Axes, direction: Literal["x", "y"]) -> None:
     getattr(axes, f"{direction}axis").set_minor_locator(NullLocator())
 
 
-def colour(content: dict[str, Any], name: str) -> str:
-    """The colour of a method, the same in every figure."""
-    return METHOD_COLOURS[_position(content, name) % len(METHOD_COLOURS)]
+def name_rows(axes: Axes, names: Sequence[str], below: float = -0.4, **kwargs: Any) -> None:
+    """Rows with names instead of numbers, the first on top; ``below`` is room under the last."""
+    axes.set_yticks(range(len(names)), names, **kwargs)
+    categories(axes, "y")
+    axes.set_ylim(len(names) + below, -0.6)
 
 
-def marker(content: dict[str, Any], name: str) -> str:
-    """The marker of a method, the same in every figure."""
-    return MARKERS[_position(content, name) % len(MARKERS)]
+def number(value: float | None) -> float:
+    """A number of a JSON file, NaN for none."""
+    return np.nan if value is None else value
 
 
-def _position(content: dict[str, Any], name: str) -> int:
-    return [method["name"] for method in content["methods"]].index(name)
+def numbers(values: Sequence[Any]) -> np.ndarray:
+    """Numbers of a JSON list, NaN for what is none."""
+    return np.array(values, dtype=float)
 
 
-def method_label(method: dict[str, Any]) -> str:
-    """The name of a method, with a warning if it fails its checks."""
-    return method["name"] if method["believed"] else f"{method['name']} (fails checks)"
-
-
-def opacity(method: dict[str, Any]) -> float:
-    """Methods that fail their checks step back."""
-    return 1.0 if method["believed"] else 0.6
+def offsets(n: int, width: float) -> Sequence[float]:
+    """Where ``n`` points go that share a row, around its middle."""
+    return np.linspace(-0.5 * width, 0.5 * width, n).tolist() if n > 1 else [0.0]
 
 
 def label(latex: str, name: str, unit: str = "") -> str:
@@ -160,14 +136,6 @@ def label(latex: str, name: str, unit: str = "") -> str:
     latex = known_to_mathtext(latex)
     text = (latex if is_mathtext(latex) else name).replace("\n", " ")
     return f"{text} [{unit}]" if unit else text
-
-
-def parameter_labels(content: dict[str, Any]) -> dict[str, str]:
-    """The label of each parameter by name."""
-    return {
-        entry["parameter_name"]: label(entry["latex"], entry["parameter_name"])
-        for entry in content["setup"]["parameters"]
-    }
 
 
 def known_to_mathtext(text: str) -> str:

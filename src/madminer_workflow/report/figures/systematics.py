@@ -2,81 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.figures.tables import Column, Table
+from madminer_workflow.report.figures.series import (
+    Look,
+    Series,
+    ceiling_of,
+    heading,
+    methods_of,
+    rate_of,
+    row_panels,
+)
+from madminer_workflow.report.figures.tables import Column, Table, columns
+from madminer_workflow.report.results import MethodReport, Report
+from madminer_workflow.statistics.results import Number
 
 
-def widths(content: dict[str, Any]) -> Figure:
+@dataclass(frozen=True)
+class Width:
+    """Standard deviations of one parameter with nuisance parameters fixed and profiled."""
+
+    series: Series
+    parameter: str
+    fixed: Number
+    profiled: Number
+
+
+def widths_of(report: Report) -> list[Width]:
+    """Those of every method and of the baselines."""
+    return [
+        Width(series, name, fixed, profiled)
+        for series in (*methods_of(report), rate_of(report), ceiling_of(report))
+        for name, fixed, profiled in zip(report.parameters, *_sigmas(series.subject), strict=True)
+    ]
+
+
+def _sigmas(subject: Any) -> Iterator[list[Number]]:
+    yield subject.fisher_information.sigma
+    yield subject.fisher_information_profiled.sigma
+
+
+def draw(report: Report, rows: Sequence[Width]) -> Figure:
     """Standard deviations of every parameter with nuisance parameters fixed and profiled."""
-    baselines = content["baselines"]
-    rows: list[tuple[str, dict[str, Any], dict[str, Any], str]] = []
-    for method in content["methods"]:
-        look: dict[str, Any] = {
-            "color": style.colour(content, method["name"]),
-            "alpha": style.opacity(method),
-        }
-        symbol = style.marker(content, method["name"])
-        rows.append((style.method_label(method), method, look, symbol))
-    rows.append(("rate only", baselines["rate"], {"color": style.MUTED}, "s"))
-    rows.append(("parton-level ceiling", baselines["truth"], {"color": style.INK}, "*"))
-
-    labels = list(style.parameter_labels(content).values())
-    figure, panels = style.panels(len(labels), height=1.4 + 0.4 * len(rows), sharey=len(labels) > 1)
-    for i, (axes, label) in enumerate(zip(panels, labels, strict=True)):
-        for row, (_, own, look, symbol) in enumerate(rows):
-            fixed = own["fisher_information"]["sigma"][i]
-            profiled = own["fisher_information_profiled"]["sigma"][i]
-            if fixed is None or profiled is None:
+    labels = list(dict.fromkeys(row.series.label for row in rows))
+    figure, panels = row_panels(report, labels, height=1.4, row=0.4, label=r"$\sigma$({})")
+    for name, axes in zip(report.parameters, panels, strict=True):
+        for row in rows:
+            if row.parameter != name or row.fixed is None or row.profiled is None:
                 continue
-            axes.plot([fixed, profiled], [row, row], linewidth=1.2, **look)
-            axes.plot(fixed, row, symbol, markerfacecolor="none", markersize=8, **look)
-            axes.plot(profiled, row, symbol, markersize=8, **look)
-        axes.set_xlabel(rf"$\sigma$({label})")
+            height = labels.index(row.series.label)
+            marker, paint = row.series.marker, row.series.paint
+            axes.plot([row.fixed, row.profiled], [height, height], linewidth=1.2, **paint)
+            axes.plot(row.fixed, height, marker, markerfacecolor="none", markersize=8, **paint)
+            axes.plot(row.profiled, height, marker, markersize=8, **paint)
         axes.set_xlim(left=0.0)
         axes.xaxis.set_major_locator(style.few_ticks())
-        style.categories(axes, "y")
-    panels[0].set_yticks(range(len(rows)), [name for name, *_ in rows])
-    panels[0].set_ylim(len(rows) - 0.4, -0.6)
-    style.heading(panels[0], panels[min(1, len(panels) - 1)], "Expected", content)
-    marker: dict[str, Any] = {"color": style.MUTED, "linestyle": "", "marker": "o", "markersize": 8}
+    heading(panels, "Expected", report)
+    grey: Look = {"color": style.MUTED, "linestyle": "", "marker": "o", "markersize": 8}
     handles = [
-        Line2D([], [], markerfacecolor="none", label="nuisance parameters fixed", **marker),
-        Line2D([], [], label="profiled", **marker),
+        Line2D([], [], markerfacecolor="none", label="nuisance parameters fixed", **grey),
+        Line2D([], [], label="profiled", **grey),
     ]
     style.legend_below(figure, handles, 2)
     return figure
 
 
-def tables(content: dict[str, Any]) -> list[Table]:
+def table(rows: Sequence[Width]) -> Table:
     """Both standard deviations of every method and parameter."""
-    baselines = content["baselines"]
-    everybody = [(method["name"], method) for method in content["methods"]]
-    everybody += [("rate only", baselines["rate"]), ("parton-level ceiling", baselines["truth"])]
-    rows = [
-        (
-            who,
-            name,
-            own["fisher_information"]["sigma"][i],
-            own["fisher_information_profiled"]["sigma"][i],
-        )
-        for who, own in everybody
-        for i, name in enumerate(content["parameters"])
-    ]
-    columns = list(zip(*rows, strict=True))
-    return [
-        Table(
-            "systematics",
-            "Expected standard deviation of each parameter, all others free, from the Fisher "
-            "information.",
-            [Column("Method", columns[0]), Column("Parameter", columns[1])],
-            [
-                Column("Standard deviation", columns[i], "", {}, {"Nuisance parameters": words})
-                for i, words in ((2, "fixed"), (3, "profiled"))
-            ],
-        )
-    ]
+
+    def name_of(series: Series) -> str:
+        return series.name if isinstance(series.subject, MethodReport) else series.label
+
+    return Table(
+        "systematics",
+        "Expected standard deviation of each parameter, all others free, from the Fisher "
+        "information.",
+        columns(("Method", "Parameter"), [(name_of(row.series), row.parameter) for row in rows]),
+        [
+            Column("Standard deviation", values, "", {}, {"Nuisance parameters": words})
+            for values, words in (
+                ([row.fixed for row in rows], "fixed"),
+                ([row.profiled for row in rows], "profiled"),
+            )
+        ],
+    )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from madminer_workflow.report.figures import style
+from madminer_workflow.report.results import Report
 
 SUBMISSION = "submission.yaml"
 MAX_NAME = 64
@@ -41,7 +41,7 @@ class Column:
     """A variable: numbers, texts, None where there is none, or (low, high) for bins.
 
     ``errors`` has a list as long as ``values`` for each kind of error; ``qualifiers`` say what
-    distinguishes this column from the others, a (value, unit) or a value each.
+    distinguishes this column from the others, by a value or a (value, unit).
     """
 
     name: str
@@ -67,6 +67,12 @@ class Table:
         return f"{self.name}.yaml"
 
 
+def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]:
+    """Rows of a table as columns."""
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return [Column(name, column) for name, column in zip(names, values, strict=True)]
+
+
 def bins(edges: Sequence[float]) -> list[tuple[float, float]]:
     """Bins from their edges."""
     return list(pairwise(edges))
@@ -75,8 +81,8 @@ def bins(edges: Sequence[float]) -> list[tuple[float, float]]:
 def spread(members: Sequence[Sequence[Any]], values: Sequence[Any]) -> list[Error]:
     """How far the lowest and the highest member (n_members, n_values) are from ``values``."""
     errors: list[Error] = []
-    for value, own in zip(values, zip(*members, strict=True), strict=True):
-        known = [each for each in own if each is not None]
+    for value, of_members in zip(values, zip(*members, strict=True), strict=True):
+        known = [one for one in of_members if one is not None]
         if value is None or not known:
             errors.append(None)
         else:
@@ -86,7 +92,7 @@ def spread(members: Sequence[Sequence[Any]], values: Sequence[Any]) -> list[Erro
 
 
 def write(
-    tables: Iterable[tuple[Table, str]], content: dict[str, Any], directory: Path
+    tables: Iterable[tuple[Table, str]], report: Report, directory: Path
 ) -> dict[str, list[str]]:
     """Write all ``tables`` (with the figure that shows each) and the submission's list of them.
 
@@ -100,9 +106,10 @@ def write(
         chosen[table.name] = table
         figures.setdefault(table.name, []).append(figure)
         files.setdefault(figure, []).append(table.file)
-    common = {"SQRT(S)": (1000.0 * energy, "GeV")} if (energy := style.energy_tev(content)) else {}
-    common["LUMINOSITY"] = (content["setup"]["luminosity_fb"], "fb$^{-1}$")
-    documents = [{"comment": comment(content)}]
+    energy = report.setup.energy_tev
+    common = {"SQRT(S)": (1000.0 * energy, "GeV")} if energy else {}
+    common["LUMINOSITY"] = (report.setup.luminosity_fb, "fb$^{-1}$")
+    documents = [{"comment": comment(report)}]
     for number, table in enumerate(chosen.values(), 1):
         data = {
             "independent_variables": [variable(column) for column in table.independent],
@@ -112,20 +119,20 @@ def write(
             ],
         }
         (directory / table.file).write_text(dump([data]), encoding="utf-8")
-        documents.append(entry(table, number, figures[table.name], energy))
+        documents.append(listed(table, number, figures[table.name], energy))
     (directory / SUBMISSION).write_text(dump(documents), encoding="utf-8")
     return files
 
 
-def comment(content: dict[str, Any]) -> str:
+def comment(report: Report) -> str:
     """What the whole submission is."""
     return (
-        f"{content['analysis']['title']}. Data of the figures of the analysis "
-        f"{content['analysis']['name']}, by madminer-workflow {content['version']}."
+        f"{report.analysis.title}. Data of the figures of the analysis {report.analysis.name}, by "
+        f"madminer-workflow {report.version}."
     )
 
 
-def entry(table: Table, number: int, figures: Sequence[str], energy: float | None) -> dict:
+def listed(table: Table, number: int, figures: Sequence[str], energy: float | None) -> dict:
     """A table in the submission's list."""
     keywords = [
         {"name": "phrases", "values": ["simulation-based inference", "MadMiner"]},
@@ -146,10 +153,10 @@ def variable(column: Column) -> dict[str, Any]:
     header = {"name": column.name} | ({"units": column.units} if column.units else {})
     values = [cell(value) for value in column.values]
     for kind, errors in column.errors.items():
-        for own, error in zip(values, errors, strict=True):
+        for entry, error in zip(values, errors, strict=True):
             # HEPData takes no errors of zero.
             if error is not None and np.any(error):
-                own.setdefault("errors", []).append({**error_of(error), "label": kind})
+                entry.setdefault("errors", []).append({**error_of(error), "label": kind})
     return {"header": header, "values": values}
 
 
@@ -167,10 +174,10 @@ def error_of(error: float | tuple[float, float]) -> dict[str, Any]:
     return {"symerror": plain(error)}
 
 
-def qualifiers(own: Mapping[str, Any]) -> list[dict[str, Any]]:
+def qualifiers(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Qualifiers in HEPData's form."""
     rows = []
-    for name, value in own.items():
+    for name, value in values.items():
         value, units = value if isinstance(value, tuple) else (value, "")
         rows.append({"name": name, "value": plain(value)} | ({"units": units} if units else {}))
     return rows

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from madminer_workflow.report.figures import style
+from madminer_workflow.report.figures.series import Series
 from madminer_workflow.report.figures.tables import Column, Table
+from madminer_workflow.report.results import MethodReport
+
+LINES = {"training": "-", "validation": "--"}
 
 
-def losses(content: dict[str, Any], method: dict[str, Any]) -> Figure:
+def losses(series: Series, method: MethodReport) -> Figure:
     """Training (solid) and validation (dashed) loss of every member."""
     figure = style.figure(height=3.7)
     axes = figure.subplots()
-    colour = style.colour(content, method["name"])
-    members = method["losses"]
-    for i, member in enumerate(members):
-        alpha = 1.0 - 0.6 * i / max(len(members) - 1, 1)
-        for kind, line in (("training", "-"), ("validation", "--")):
+    for i, member in enumerate(method.losses):
+        alpha = 1.0 - 0.6 * i / max(len(method.losses) - 1, 1)
+        for kind, line in LINES.items():
             values = member.get(kind) or []
             # A single epoch has no line to draw.
             axes.plot(
                 np.arange(1, len(values) + 1),
                 np.array(values, dtype=float),
                 line,
-                color=colour,
+                color=series.colour,
                 alpha=alpha,
                 marker="o" if len(values) == 1 else None,
             )
@@ -36,28 +36,31 @@ def losses(content: dict[str, Any], method: dict[str, Any]) -> Figure:
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_minor_locator(MaxNLocator(1))
-    axes.set_title(style.method_label(method), loc="left")
-    handles = [Line2D([], [], color=colour, linestyle=line) for line in ("-", "--")]
-    axes.legend(handles, ["training", "validation"])
+    axes.set_title(series.label, loc="left")
+    handles = [Line2D([], [], color=series.colour, linestyle=line) for line in LINES.values()]
+    axes.legend(handles, list(LINES))
     return figure
 
 
-def tables(method: dict[str, Any]) -> list[Table]:
+def table(method: MethodReport) -> Table:
     """Both losses of every member, by epoch."""
-    members = method["losses"]
-    epochs = max(len(values) for member in members for values in member.values())
-    columns = []
-    for i, member in enumerate(members, 1):
-        for kind in ("training", "validation"):
-            values = list(member.get(kind) or [])
-            if values:
-                values += [None] * (epochs - len(values))
-                columns.append(Column("Loss", values, "", {}, {"Events": kind, "Member": i}))
-    return [
-        Table(
-            f"training_{method['name']}",
-            f"Loss of every ensemble member of {method['name']} by epoch.",
-            [Column("Epoch", list(range(1, epochs + 1)))],
-            columns,
-        )
+    losses_of = [
+        (kind, i, list(values))
+        for i, member in enumerate(method.losses, 1)
+        for kind in LINES
+        if (values := member.get(kind))
     ]
+    epochs = max(len(values) for _, _, values in losses_of)
+    return Table(
+        f"training_{method.name}",
+        f"Loss of every ensemble member of {method.name} by epoch.",
+        [Column("Epoch", list(range(1, epochs + 1)))],
+        [
+            Column(
+                "Loss",
+                values + [None] * (epochs - len(values)),
+                qualifiers={"Events": kind, "Member": i},
+            )
+            for kind, i, values in losses_of
+        ],
+    )

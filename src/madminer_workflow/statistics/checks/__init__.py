@@ -81,3 +81,22 @@ def failures(checks: Sequence[Check]) -> list[Check]:
 def believed(checks: Sequence[Check]) -> bool:
     """Whether a method with these checks may be believed."""
     return not failures(deciding(checks))
+
+
+def reason(checks: Sequence[Check]) -> str:
+    """Why a method is, or is not, to be believed."""
+    checks = deciding(checks)
+    failed = failures(checks)
+    n = len(checks)
+    if failed:
+        of_all = "its one check" if n == 1 else f"{len(failed)} of {n} checks"
+        return f"Fails {of_all}. {' '.join(check.sentence for check in failed)}"
+    all_of_them = "its one check" if n == 1 else f"all {n} checks"
+    # What is not known proves nothing.
+    proven = [check.proves for check in checks if check.value is not None]
+    return f"Passes {all_of_them}: {listing(proven)}." if proven else f"Passes {all_of_them}."
+
+
+def listing(items: Sequence[str]) -> str:
+    """Items as in a sentence."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
