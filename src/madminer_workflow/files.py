@@ -44,10 +44,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write ``content`` as JSON with sorted keys, atomically."""
+def write_json(path: str | Path, data: Any) -> None:
+    """Write ``data`` as JSON with sorted keys, atomically."""
     with atomic_path(path) as product:
-        product.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        product.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
@@ -62,20 +62,19 @@ def read_json(path: str | Path) -> Any:
 
 def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str, Any]:
     """Read a JSON file that ``step`` wrote; InputError unless it has exactly these ``keys``."""
-    content = read_json(path)
-    if not isinstance(content, dict) or content.keys() != set(keys):
+    data = read_json(path)
+    if not isinstance(data, dict) or data.keys() != set(keys):
         raise InputError(
             f"{path}: is not the file that {step} writes; "
             f"expected JSON with the keys {', '.join(sorted(keys))}"
         )
-    return content
+    return data
 
 
 def read_struct(path: str | Path, step: str, kind: type[S]) -> S:
     """Read a JSON file that ``step`` wrote as a struct; InputError unless it is one."""
-    content = read_json(path)
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(read_json(path), kind)
     except msgspec.ValidationError as error:
         fields = (field.encode_name for field in msgspec.structs.fields(kind))
         raise InputError(
@@ -110,8 +109,8 @@ def natural_order(path: str | Path) -> list[tuple[int, str]]:
 
 def checksum(file: Path) -> str:
     """The SHA-256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def pack(directory: str | Path, archive: str | Path, files: Iterable[Path] | None = None) -> None:
@@ -178,9 +177,9 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
 def member_of(archive: Path, name: str) -> bytes:
     """The content of one file of a ``.tar.gz``."""
     with tarfile.open(archive) as tar:
-        content = tar.extractfile(name)
-        assert content is not None
-        return content.read()
+        member = tar.extractfile(name)
+        assert member is not None
+        return member.read()
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
@@ -191,11 +190,11 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> 
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return
-    content = tar.extractfile(member) if member.isreg() else None
-    if content is None:
+    data = tar.extractfile(member) if member.isreg() else None
+    if data is None:
         raise tarfile.TarError(f"{member.name} is neither a regular file nor a directory")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with content, target.open("wb") as file:
-        shutil.copyfileobj(content, file)
+    with data, target.open("wb") as file:
+        shutil.copyfileobj(data, file)
     if member.mode & 0o100:
         target.chmod(target.stat().st_mode | 0o111)

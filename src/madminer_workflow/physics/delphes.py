@@ -53,15 +53,15 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     settings = read_reconstruction(reconstruction_file)
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        content = read_events(events, directory)
-        for name, process in content.processes.items():
+        generated = read_events(events, directory)
+        for name, process in generated.processes.items():
             if process.benchmarks != benchmark_values(setup):
                 raise InputError(
                     f"{events}: belongs to another analysis: {name} was generated for other "
                     f"parameters or benchmarks than those of {config}"
                 )
         try:
-            measured = list(measure(content, directory, setup, settings))
+            measured = list(measure(generated, directory, setup, settings))
         except (InputError, StepError) as error:
             # The unpacked file is gone when somebody reads the message.
             raise type(error)(str(error).replace(str(directory), str(events))) from None
@@ -70,7 +70,7 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
         config,
         join(measured, settings, setup),
         {observable.name: observable.definition for observable in settings.observables},
-        Report(tasks=tuple(entry.task for entry in measured), processes=content.processes),
+        Report(tasks=tuple(entry.task for entry in measured), processes=generated.processes),
     )
 
 
@@ -99,16 +99,16 @@ class Measured:
 
 
 def measure(
-    content: Events, directory: Path, setup: Setup, settings: Reconstruction
+    events: Events, directory: Path, setup: Setup, settings: Reconstruction
 ) -> Iterator[Measured]:
     """Analyse the files in ``directory`` task by task, as many events at once as fit.
 
     Raises StepError when they do not hold the tasks' numbers of events.
     """
     card = settings.detector.delphes_card
-    for tasks in batches(content.tasks):
+    for tasks in batches(events.tasks):
         blocks = [
-            read_block(task, content.processes[task.process], directory, setup) for task in tasks
+            read_block(task, events.processes[task.process], directory, setup) for task in tasks
         ]
         if card is None:
             parts = reconstruct_partons(blocks, settings)

@@ -154,9 +154,9 @@ def log_end(log: Path, lines: int = LOG_LINES) -> str:
 
 def _find(program: str, variable: str, folders: Sequence[str], names: Sequence[str]) -> Path:
     """The first of ``names`` in the directory that ``variable`` or ``SOFTWARE_DIR`` gives."""
-    own = os.environ.get(variable)
-    if own:
-        searched = [Path(own)]
+    chosen = os.environ.get(variable)
+    if chosen:
+        searched = [Path(chosen)]
     elif variable == "DELPHES_DIR" and os.environ.get("MG5_DIR"):
         searched = [Path(os.environ["MG5_DIR"]) / "Delphes", *_software(folders)]
     else:
@@ -166,8 +166,8 @@ def _find(program: str, variable: str, folders: Sequence[str], names: Sequence[s
             if (directory / name).is_file():
                 return (directory / name).absolute()
     expected = " or ".join(names)
-    if own:
-        raise InputError(f"{variable}: {own} does not hold {program} (no {expected} in it)")
+    if chosen:
+        raise InputError(f"{variable}: {chosen} does not hold {program} (no {expected} in it)")
     software = os.environ.get("SOFTWARE_DIR")
     where = f"; in SOFTWARE_DIR, {software}, it is not" if software else ""
     raise InputError(
@@ -200,10 +200,10 @@ def _version(directory: Path) -> str:
         text = (directory / "VERSION").read_text()
     except OSError:
         text = ""
-    found = re.search(r"version\s*=\s*(\S+)", text)
-    if found is None:
+    version = re.search(r"version\s*=\s*(\S+)", text)
+    if version is None:
         raise InputError(f"{directory}: does not say which version of MadGraph it is (VERSION)")
-    return found.group(1)
+    return version.group(1)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

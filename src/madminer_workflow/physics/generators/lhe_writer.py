@@ -122,9 +122,9 @@ def _scale_variations(run: Run) -> str:
     if not run.variations:
         return ""
     weights = "\n".join(
-        f"<weight id='{each.benchmark}' MUR='{each.mur}' MUF='{each.muf}' PDF='{run.pdf_id}'>"
-        f"muR times {each.mur:g}, muF times {each.muf:g}</weight>"
-        for each in run.variations
+        f"<weight id='{v.benchmark}' MUR='{v.mur}' MUF='{v.muf}' PDF='{run.pdf_id}'>"
+        f"muR times {v.mur:g}, muF times {v.muf:g}</weight>"
+        for v in run.variations
     )
     return f"<weightgroup name='scale variation'>\n{weights}\n</weightgroup>\n"
 

@@ -205,7 +205,7 @@ def _sorted(particles: ak.Array) -> ak.Array:
 def _sum(lists: list[ak.Array]) -> ak.Array:
     """The sum of all particles of several lists, (n,)."""
     total = {
-        component: sum(ak.sum(getattr(each, component), axis=1) for each in lists)
+        component: sum(ak.sum(getattr(particles, component), axis=1) for particles in lists)
         for component in ("px", "py", "pz", "e")
     }
     return ak.zip(total, with_name="Momentum4D")

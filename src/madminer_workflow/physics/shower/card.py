@@ -74,13 +74,13 @@ def _settings(text: str, name: str) -> Iterator[tuple[int, str, str]]:
     """The number, key and value of every line that is not a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         # Pythia, too, takes a line for a comment that starts with anything but a letter or digit.
-        content = line.strip()
-        if not content[:1].isalnum():
+        setting = line.strip()
+        if not setting[:1].isalnum():
             continue
-        key, separator, value = content.partition("=")
+        key, separator, value = setting.partition("=")
         value = value.split("!")[0].strip()
         if not separator or not value:
-            raise InputError(f"{name}: line {number}: '{content}': expected 'key = value'")
+            raise InputError(f"{name}: line {number}: '{setting}': expected 'key = value'")
         yield number, key.strip(), value
 
 

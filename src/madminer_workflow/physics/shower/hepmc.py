@@ -152,7 +152,7 @@ def _status_codes(record: _Record, is_hadron: Callable[[int], bool]) -> np.ndarr
     """HepMC's status of each particle, as ``Particle::statusHepMC``."""
     pdgid, status = record.columns["id"], record.columns["status"]
     known, inverse = np.unique(pdgid, return_inverse=True)
-    decaying = [is_hadron(each) or abs(each) in _LONG_LIVED for each in known.tolist()]
+    decaying = [is_hadron(code) or abs(code) in _LONG_LIVED for code in known.tolist()]
     daughter = record.columns["daughter1"]
     by_decay = (np.abs(status[daughter]) > 90) & (np.abs(status[daughter]) < 95)
     decayed = np.array(decaying)[inverse] & (pdgid[daughter] != pdgid) & by_decay
@@ -183,7 +183,7 @@ def _particle_lines(record: _Record, vertices: _Vertices, status: np.ndarray) ->
     barcode = np.where(end == _NOBODY, 0, first_of_event[record.event[order]] - end - 1)
     names = ("id", "px", "py", "pz", "e", "m")
     columns = [record.index[order], *(record.columns[name][order] for name in names)]
-    rows = zip(*(each.tolist() for each in (*columns, status[order], barcode)), strict=True)
+    rows = zip(*(column.tolist() for column in (*columns, status[order], barcode)), strict=True)
     return _Lines([_PARTICLE % row for row in rows], where[order], incoming[order])
 
 
@@ -197,7 +197,7 @@ def _vertex_lines(record: _Record, vertices: _Vertices, particles: _Lines) -> li
     position = np.zeros((n, 4))
     position[vertices.production[placed]] = record.position[placed]
     columns = (barcode, *position.T, n_in, n_out)
-    return [_VERTEX % row for row in zip(*(each.tolist() for each in columns), strict=True)]
+    return [_VERTEX % row for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _join(record: _Record, vertices: _Vertices, particles: _Lines, numbers: np.ndarray) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import read_json, write_json
+from madminer_workflow.files import read_struct, write_json
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
 from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import Channel
@@ -36,21 +37,19 @@ class IntegratedProcess:
 
     def save(self, directory: Path) -> None:
         """Write ``integration.json`` (numbers) and ``integration.npz`` (arrays)."""
-        scalars = {
-            name: {key: value for key, value in vars(channel).items() if key != "grid"}
-            for name, channel in self.channels.items()
-        }
-        content = {
-            "process": self.process,
-            "settings": asdict(self.settings),
-            # A list, because JSON files are written with sorted keys and the order is needed.
-            "benchmarks": list(self.benchmarks.items()),
-            "coefficients": self.coefficients.tolist(),
-            "channels": scalars,
-            "reference": self.reference,
-            "variations": [asdict(variation) for variation in self.variations],
-        }
-        write_json(directory / "integration.json", content)
+        numbers = _Numbers(
+            process=self.process,
+            settings=self.settings,
+            benchmarks=list(self.benchmarks.items()),
+            coefficients=self.coefficients.tolist(),
+            channels={
+                name: {key: value for key, value in vars(channel).items() if key != "grid"}
+                for name, channel in self.channels.items()
+            },
+            reference=self.reference,
+            variations=self.variations,
+        )
+        write_json(directory / "integration.json", msgspec.to_builtins(numbers))
         np.savez(
             directory / "integration.npz",
             densities=self.densities.coefficients,
@@ -69,22 +68,34 @@ class IntegratedProcess:
         return _read(directory, modified)
 
 
+class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of numbers; ``benchmarks`` is a list because their order is needed."""
+
+    process: str
+    settings: RunSettings
+    benchmarks: list[tuple[str, dict[str, float]]]
+    coefficients: list[list[float]]
+    channels: dict[str, dict[str, float]]
+    reference: str
+    variations: list[Variation]
+
+
 @functools.lru_cache(maxsize=4)
 def _read(directory: Path, modified: int) -> IntegratedProcess:
-    content = read_json(directory / "integration.json")
-    benchmarks = dict(content["benchmarks"])
+    numbers = read_struct(directory / "integration.json", "generate", _Numbers)
+    benchmarks = dict(numbers.benchmarks)
     with np.load(directory / "integration.npz") as arrays:
         densities, grids = PartonDensities(arrays["densities"]), arrays["grids"]
     return IntegratedProcess(
-        process=content["process"],
-        settings=RunSettings(**content["settings"]),
+        process=numbers.process,
+        settings=numbers.settings,
         densities=densities,
         benchmarks=benchmarks,
-        coefficients=np.array(content["coefficients"]),
+        coefficients=np.array(numbers.coefficients),
         channels={
-            name: Channel(grid=grid, **content["channels"][name])
+            name: Channel(grid=grid, **numbers.channels[name])
             for name, grid in zip(benchmarks, grids, strict=True)
         },
-        reference=content["reference"],
-        variations=[Variation(**variation) for variation in content["variations"]],
+        reference=numbers.reference,
+        variations=numbers.variations,
     )

@@ -161,15 +161,15 @@ def write_events(
     template = "".join(f"<wgt id='{name}'> %+.9e </wgt>\n" for name in names)
     with atomic_path(path) as product, product.open("w", encoding="utf-8") as file:
         file.write(_preamble(header, events, nominal))
-        for text, row, own, others in zip(
+        for text, row, weight, named in zip(
             events.texts, events.headers, nominal, weights, strict=True
         ):
             file.write(
-                f"<event>\n {int(row[0]):d} {int(row[1]):d} {own:+.9e} "
+                f"<event>\n {int(row[0]):d} {int(row[1]):d} {weight:+.9e} "
                 f"{row[3]:.8e} {row[4]:.8e} {row[5]:.8e}\n{text}\n"
             )
             if names:
-                file.write(f"<rwgt>\n{template % tuple(others)}</rwgt>\n")
+                file.write(f"<rwgt>\n{template % tuple(named)}</rwgt>\n")
             file.write("</event>\n")
         file.write("</LesHouchesEvents>\n")
 
@@ -192,9 +192,9 @@ def _preamble(header: Header, events: DrawnEvents, nominal: np.ndarray) -> str:
     lines += ["</header>", "<init>", f"{events.beams} {strategy} {len(numbers)}"]
     relative_error = header.cross_section[1] / header.cross_section[0]
     for number in numbers:
-        own = nominal[processes == number]
-        value = math.fsum(own)
-        largest = float(np.abs(own).max())
+        weights = nominal[processes == number]
+        value = math.fsum(weights)
+        largest = float(np.abs(weights).max())
         lines.append(f"{value:.8e} {abs(value) * relative_error:.8e} {largest:.8e} {number}")
     lines.append(
         f"<generator name='{header.generator}' version='{header.version}'>"

@@ -11,19 +11,20 @@ from madminer_workflow.errors import InputError
 
 
 def copy_model(
-    card: ProcessCard, own: str | None, models: Path, madgraph: Path, target: Path, where: str
+    card: ProcessCard, ufo_model: str | None, models: Path, madgraph: Path, target: Path, where: str
 ) -> Path:
-    """Copy the model, ``own`` from the analysis' ``models`` or MadGraph's, into ``target``.
+    """Copy the model, ``ufo_model`` from the analysis' ``models`` or MadGraph's, into ``target``.
 
     MadGraph writes into the folders of models. It would search the internet for one that it does
     not have; here that is an InputError.
     """
-    if own is not None and Path(own).name != card.model:
+    if ufo_model is not None and Path(ufo_model).name != card.model:
+        brought = Path(ufo_model).name
         raise InputError(
-            f"{where}: imports the model {card.model}, but the process brings {Path(own).name}; "
-            f"expected 'import model {Path(own).name}' (with a restriction where there is one)"
+            f"{where}: imports the model {card.model}, but the process brings {brought}; "
+            f"expected 'import model {brought}' (with a restriction where there is one)"
         )
-    folder = madgraph / "models" if own is None else models
+    folder = madgraph / "models" if ufo_model is None else models
     source = folder / card.model
     if not (source / "particles.py").is_file():
         known = sorted(path.parent.name for path in folder.glob("*/particles.py"))

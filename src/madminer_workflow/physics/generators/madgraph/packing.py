@@ -40,9 +40,9 @@ def pack_process(process: Path, pdlabel: str, archive: Path) -> None:
     """Pack what all points have in common; of the large PDF grids only the one in use."""
     history = process / "Cards" / "proc_card_mg5.dat"
     history.write_text(history.read_text().replace(str(process.parent), "."))
-    found = set(_matching(process, _NEEDED)) - set(_matching(process, _PER_POINT))
+    kept = set(_matching(process, _NEEDED)) - set(_matching(process, _PER_POINT))
     unused = set(_NNPDF.values()) - {_NNPDF.get(pdlabel, "")}
-    pack(process, archive, (path for path in found if path.name not in unused))
+    pack(process, archive, (path for path in kept if path.name not in unused))
 
 
 def _matching(root: Path, patterns: Iterable[str]) -> Iterator[Path]:

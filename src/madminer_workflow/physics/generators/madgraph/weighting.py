@@ -55,22 +55,23 @@ def ratios(
         elements = np.load(result)
     except (OSError, ValueError):
         raise workplace.failure("did not evaluate the matrix elements") from None
-    own, again = elements[:, :1], elements[:, -1]
+    sampled, again = elements[:, :1], elements[:, -1]
     if elements.shape != (len(events), len(names) + 1) or not np.isfinite(elements).all():
         raise workplace.failure("returned matrix elements that are missing, NaN or infinite")
-    if not (own > 0.0).all():
+    if not (sampled > 0.0).all():
+        bad = int(np.sum(sampled <= 0.0))
         raise StepError(
-            f"{int(np.sum(own <= 0.0))} of {len(events)} events have no positive matrix element at "
-            f"{sampling}, where they were drawn: generator and reweighting disagree"
+            f"{bad} of {len(events)} events have no positive matrix element at {sampling}, where "
+            "they were drawn: generator and reweighting disagree"
         )
-    difference = float(np.abs(again / own[:, 0] - 1.0).max())
+    difference = float(np.abs(again / sampled[:, 0] - 1.0).max())
     if difference > _REPRODUCED:
         raise StepError(
             f"the matrix elements at {sampling} change by {difference:.1e} after those at other "
             "benchmarks: the reweighting depends on the order of its points"
         )
     columns = [names.index(name) for name in points]
-    return elements[:, columns] / own
+    return elements[:, columns] / sampled
 
 
 def _known_parameters(ident_card: Path) -> set[Place]:

@@ -51,10 +51,10 @@ def main(path: str) -> None:
         command.exec_cmd(f"survey {point['name']} {SURVEY}", postcmd=False)
         improve(settings["accuracy"], settings["cores"])
         for pattern in KEPT:
-            for found in glob(os.path.join("SubProcesses", "P*", pattern)):
-                target = os.path.join(point["output"], found)
+            for state in glob(os.path.join("SubProcesses", "P*", pattern)):
+                target = os.path.join(point["output"], state)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copyfile(found, target)
+                shutil.copyfile(state, target)
                 if target.endswith("results.dat"):
                     forget_time(target)
 

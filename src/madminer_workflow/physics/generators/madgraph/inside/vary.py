@@ -56,10 +56,10 @@ def ratios(settings: dict[str, Any]) -> np.ndarray:
         settings["events"], None, mur=[1], muf=[1], pdf="central", dyn=[-1], lhapdf_config=config
     )
     lhapdf = import_module("lhapdf")
-    own = systematics.orig_pdf
-    points = [(1.0, 1.0, own)]
+    nominal = systematics.orig_pdf
+    points = [(1.0, 1.0, nominal)]
     for mur, muf, name, member in settings["variations"]:
-        points.append((mur, muf, lhapdf.mkPDF(name, member) if name else own))
+        points.append((mur, muf, lhapdf.mkPDF(name, member) if name else nominal))
     rows = []
     for event in systematics.input:
         systematics.new_event()

@@ -65,13 +65,13 @@ class Orders:
         key = (tuple(sorted(incoming)), tuple(sorted(outgoing)))
         if key not in self.known:
             raise SystemExit("no matrix element for {} -> {}".format(*key))
-        found = self.known[key]
-        if len({prefix for _, prefix, _ in found}) == 1:
-            return found[0][2], -1
-        own = [entry for entry in found if entry[0] == process]
-        if len({prefix for _, prefix, _ in own}) != 1:
+        elements = self.known[key]
+        if len({prefix for _, prefix, _ in elements}) == 1:
+            return elements[0][2], -1
+        chosen = [element for element in elements if element[0] == process]
+        if len({prefix for _, prefix, _ in chosen}) != 1:
             raise SystemExit("more than one matrix element for {} -> {}".format(*key))
-        return own[0][2], process
+        return chosen[0][2], process
 
 
 def arrange(
@@ -89,7 +89,7 @@ def arrange(
     """
     stop = np.cumsum(sizes)
     for first, last, number, coupling in zip(stop - sizes, stop, process, alpha_s):
-        ids, own = pdgid[first:last].tolist(), momenta[first:last]
+        ids, external = pdgid[first:last].tolist(), momenta[first:last]
         sides = incoming[first:last].tolist()
         order, number = orders.find(
             [i for i, side in zip(ids, sides) if side],
@@ -102,7 +102,7 @@ def arrange(
             index = next(i for i in sorted(free) if ids[i] == wanted and sides[i] == (position < 2))
             free.remove(index)
             chosen.append(index)
-        yield order, number, np.asfortranarray(boost(own[chosen]).T), float(coupling)
+        yield order, number, np.asfortranarray(boost(external[chosen]).T), float(coupling)
 
 
 def boost(momenta: np.ndarray) -> np.ndarray:
