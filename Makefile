@@ -63,8 +63,9 @@ format: $(READY)lint  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY)core  ## Generate the reference of the analysis file
+docs: $(READY)core  ## Generate the reference of the analysis file, and mlflow/MLproject
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
+	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > mlflow/MLproject
 
 benchmark: $(READY)test  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

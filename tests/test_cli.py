@@ -327,6 +327,19 @@ def test_truncated_files(
     assert own.name in refuse(tmp_path / "out", step, *arguments)
 
 
+def test_the_analysis_that_comes_with_the_program(tmp_path: Path, monkeypatch) -> None:
+    """It is found anywhere under its name, unless there is another one of that name."""
+    monkeypatch.chdir(tmp_path)
+    result = invoke("configure", "--input", "inputs/wbf/input.yml", "--output", "out")
+    assert result.exit_code == 0, result.output
+    assert read_json(tmp_path / "out/analysis.json")["name"] == "wbf"
+    mine = tmp_path / "inputs/wbf/input.yml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("nonsense: 1")
+    result = invoke("configure", "--input", "inputs/wbf/input.yml", "--output", "out")
+    assert result.exit_code == 2 and "nonsense" in result.output
+
+
 @pytest.mark.parametrize(
     ("observed", "words"),
     [("smm", "did you mean sm?"), ("none.h5", "no such file"), ("CWL2=x", "expected NAME=NUMBER")],

@@ -346,8 +346,8 @@ def is_list(step: Step, option: Option) -> bool:
 
 def groups() -> Iterator[list[Step]]:
     """All steps, those together that do not wait for each other."""
-    for level in range(max(step.level for step in _STEPS) + 1):
-        yield [step for step in _STEPS if step.level == level]
+    for level in range(max(step.level for step in STEPS.values()) + 1):
+        yield [step for step in STEPS.values() if step.level == level]
 
 
 def keys(

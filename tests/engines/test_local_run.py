@@ -62,7 +62,8 @@ def yadage_run(
     }
     words = documented(workflow)
     command = [values.get(word, word) for word in words if visualize or word != "--visualize"]
-    command += [word for parameter in parameters for word in ("-p", parameter)]
+    for parameter in ("ntrainsamples=2", *parameters):
+        command += ["-p", parameter]
     finished = subprocess.run(
         command,
         cwd=REPOSITORY,

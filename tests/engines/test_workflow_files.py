@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import madminer_workflow
+from madminer_workflow import graph
 from madminer_workflow.cli import main
 from madminer_workflow.engines import commands
 from madminer_workflow.engines.order import Order
@@ -23,6 +25,7 @@ from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from tests.support.chain import observed_events
 from tests.support.paths import DATA, REPOSITORY
+from tests.support.stand_in import METHODS, install
 
 ROOT = REPOSITORY
 STEPS = {
@@ -30,82 +33,24 @@ STEPS = {
     for part in ("physics", "ml")
     for name, step in yaml.safe_load((ROOT / f"steps/{part}.yml").read_text()).items()
 }
-OPTIONS = sorted(set(re.findall(r"--([\w-]+)", str(STEPS))))
-METHODS = ["alices", "histogram", "sally"]
 BLANK = ("settings", "observed", "tracking_uri")
 
 PHYSICS = {
-    "physics/configure": [
-        "Models.tar.gz",
-        "analysis.json",
-        "config.h5",
-        "generation.json",
-        "reconstruction.json",
-    ],
+    "physics/configure": sorted(graph.STEPS["configure"].products.values()),
     "physics/combine": ["closure.json", "combined_delphes.h5", "cutflow.json"],
 }
 ML = {"ml/plotting": ["plots", "report.html", "results.json"]} | {
     f"ml/method_{k}/evaluating": ["Results.tar.gz"] for k in range(len(METHODS))
 }
 
-# Publishes what every step promises; the content is a checksum of what the step reads.
-STAND_IN = f"""#!{sys.executable}
-import argparse, hashlib, sys
-from pathlib import Path
-
-step = sys.argv[1]
-parser = argparse.ArgumentParser()
-for option in {OPTIONS!r}:
-    parser.add_argument("--" + option)
-parser.add_argument("files", nargs="*")
-toys = Path(__file__).with_name("toys")
-njobs = int(toys.read_text()) if toys.exists() else 0
-arguments = vars(parser.parse_args(sys.argv[2:]))
-output = Path(arguments.pop("output"))
-files = arguments.pop("files")
-for option in ("tracking_uri", "set"):
-    arguments.pop(option)
-files += (arguments.pop("toys") or "").split()
-files += filter(Path.is_file, [Path((arguments.pop("observed") or "").strip())])
-numbers = {{name: int(arguments.pop(name) or 0) for name in ("njobs", "ntrainsamples")}}
-inputs = [Path(file).read_bytes() for file in [*filter(None, arguments.values()), *files]]
-content = hashlib.sha256(b"".join(inputs)).hexdigest()
-products = {{
-    "configure": {PHYSICS["physics/configure"]!r},
-    "generate": ["Processes.tar.gz"]
-    + [f"jobs/job_{{i:04d}}.json" for i in range(numbers["njobs"])],
-    "pythia": ["Events.tar.gz"],
-    "delphes": ["delphes_data.h5"],
-    "combine": ["combined_delphes.h5", "cutflow.json", "closure.json"],
-    "sampling": ["analysis.json"]
-    + [f"methods/{{m}}/evaluation.json" for m in {METHODS!r}]
-    + [f"methods/{{m}}/Samples_{{m}}_{{i}}.npz"
-       for m in {METHODS!r} for i in range(numbers["ntrainsamples"])]
-    + [f"methods/{{m}}/toys_{{i}}.json" for m in {METHODS!r} for i in range(njobs)],
-    "training": ["Model.tar.gz"],
-    "evaluating": ["Results.tar.gz"],
-    "toys": ["Toys.npz"],
-    "plotting": ["report.html", "results.json", "plots/limits.pdf"],
-}}
-for name in products[step]:
-    (output / name).parent.mkdir(parents=True, exist_ok=True)
-    # A sample depends on its own settings only, so that other methods' settings do not show.
-    own = name if "Samples" in name else f"{{name}} {{content}}"
-    (output / name).write_text(f"{{step}} {{own}}\\n")
-"""
-
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with a stand-in for ``madminer-workflow``, which the engine then uses."""
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    (directory / "madminer-workflow").write_text(STAND_IN)
-    (directory / "madminer-workflow").chmod(0o755)
+    path = install(tmp_path / "bin")
     original = commands.environment
-    path = f"{directory}{os.pathsep}{os.environ['PATH']}"
     monkeypatch.setattr(commands, "environment", lambda: original() | {"PATH": path})
-    return directory
+    return tmp_path / "bin"
 
 
 def run(workdir: Path, **arguments) -> int:
@@ -261,6 +206,36 @@ def test_plain_yadage_with_the_plug_in(tmp_path: Path):
         capture_output=True,
     )
     assert (tmp_path / "workdir/part/join/joined.txt").read_text() == "a\na\nb\nb\nend"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "toplevel", "folders"),
+    [("workflow.yml", ".", PHYSICS | ML), ("physics.yml", "workflows", PHYSICS)],
+)
+def test_parameters_that_are_not_given_have_their_defaults(
+    stand_in: Path, tmp_path: Path, workflow: str, toplevel: str, folders: dict[str, list[str]]
+):
+    """The one line that README promises, with nothing but the workflow files and the plug-in."""
+    line = "workflow.yml -p njobs=6 --plugins madminer_workflow.engines.local"
+    assert f"yadage-run workdir {line}" in (ROOT / "README.md").read_text()
+    words = shlex.split(line.replace("workflow.yml", workflow).replace("njobs=6", "njobs=2"))
+    path = f"{stand_in}{os.pathsep}{os.environ['PATH']}"
+    code = (
+        "import sys; from madminer_workflow.engines import commands\n"
+        "original = commands.environment\n"
+        f"commands.environment = lambda: original() | {{'PATH': {path!r}}}\n"
+        "from yadage.steering import main; main(sys.argv[1:])"
+    )
+    workdir = tmp_path / "workdir"
+    command = [sys.executable, "-c", code, str(workdir), *words, "--toplevel", toplevel]
+    finished = subprocess.run(
+        [*command, "-b", "foregroundasync"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    assert published(workdir, folders) == folders
+    log = (workdir / "physics/configure/_packtivity/configure.run.log").read_text()
+    assert "--input inputs/wbf/input.yml " in log
+    assert len(list(workdir.glob("physics/pythia_*"))) == 2
 
 
 def test_plain_yadage_shows_why_a_step_failed(tmp_path: Path):

@@ -132,7 +132,7 @@ def yadage_run(
     words = [values.get(word, word) for word in documented_line(*line)]
     assert f"initdir={inputs}" in words
     # The last word about a parameter counts.
-    parameters = {"inputfile": "input.yml", "njobs": "2", **parameters}
+    parameters = {"inputfile": "input.yml", "njobs": "2", "ntrainsamples": "2", **parameters}
     words += [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
     text = (REPOSITORY / "docs/containers.md").read_text()
     variables = dict(re.findall(r"^    export (PACKTIVITY_\w+)=\"?(.*?)\"?$", text, re.MULTILINE))
