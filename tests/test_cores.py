@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from madminer_workflow import cores
-from madminer_workflow.engines import commands
+from madminer_workflow.engines.executors import local
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_engine_and_threads_limit_a_step(
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert cores.step_cores() == 3
     # Steps get one thread from the engine, which says by another variable what it was given.
-    assert commands.environment()[cores.CORES] == "3"
+    assert local.environment()[cores.CORES] == "3"
     monkeypatch.setenv(cores.CORES, "5")
     assert cores.step_cores() == 5
     machine["/sys/fs/cgroup/cpu.max"] = "100000 100000"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from glob import escape
 from pathlib import PurePath
 from string import Formatter
@@ -372,6 +372,15 @@ def pattern(file: str, key: Key) -> str:
 
 def values(file: str, path: PurePath) -> dict[str, str | int] | None:
     """The values of indices in ``path``, if it is the product whose name is ``file``."""
+    match = _expression(file).search(path.as_posix())
+    if not match:
+        return None
+    return {k: value if k == "method" else int(value) for k, value in match.groupdict().items()}
+
+
+@cache
+def _expression(file: str) -> re.Pattern[str]:
+    """What matches paths that end in the product, with a group for each of its indices."""
     expression, known = "", set()
     for text, name, _, _ in Formatter().parse(file):
         expression += re.escape(text)
@@ -380,10 +389,7 @@ def values(file: str, path: PurePath) -> dict[str, str | int] | None:
         elif name:
             known.add(name)
             expression += f"(?P<{name}>{'[^/]+' if name == 'method' else '[0-9]+'})"
-    match = re.search(f"(?:^|/){expression}$", path.as_posix())
-    if not match:
-        return None
-    return {k: value if k == "method" else int(value) for k, value in match.groupdict().items()}
+    return re.compile(f"(?:^|/){expression}$")
 
 
 def title(step: Step, words: Iterable[str | PurePath]) -> str | None:

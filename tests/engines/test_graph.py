@@ -19,7 +19,7 @@ from rich.console import Console
 from madminer_workflow import graph
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.cli.steps import StepCommand
-from madminer_workflow.engines import commands as engine_commands
+from madminer_workflow.engines.executors import local as processes
 from madminer_workflow.engines.folder import commands
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES, Order
 from madminer_workflow.engines.run import run_yadage
@@ -42,8 +42,8 @@ def run(root: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[An
     """The jobs of the whole workflow in ``root`` with a stand-in, in ``directory/workdir``."""
     path = install(directory / "bin")
     (directory / "bin" / "toys").write_text(str(TIMES["toys"]))
-    original = engine_commands.environment
-    monkeypatch.setattr(engine_commands, "environment", lambda: original() | {"PATH": path})
+    original = processes.environment
+    monkeypatch.setattr(processes, "environment", lambda: original() | {"PATH": path})
     parameters = {
         "inputfile": str(root / PARAMETERS["inputfile"]),
         "njobs": TIMES["job"],

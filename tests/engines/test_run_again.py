@@ -17,13 +17,13 @@ from tests.support.chain import observed_events
 from tests.support.paths import DATA
 
 PROGRAM = str(Path(sys.executable).parent / "madminer-workflow")
-# Of the tiny analysis: counts, ratio, sally are method_0, method_1, method_2.
+# Of the tiny analysis.
 ML = {
     "ml/sampling",
     "ml/plotting",
-    "ml/method_0/training_0",
-    *(f"ml/method_{method}/training_{member}" for method in (1, 2) for member in (0, 1)),
-    *(f"ml/method_{method}/evaluating" for method in (0, 1, 2)),
+    "ml/training_counts_0",
+    *(f"ml/training_{method}_{member}" for method in ("ratio", "sally") for member in (0, 1)),
+    *(f"ml/evaluating_{method}" for method in ("counts", "ratio", "sally")),
 }
 
 
@@ -92,7 +92,7 @@ def test_an_observable(workdir: Path, tmp_path: Path):
     assert again.exit_code == 0, again.text
     physics = {f"physics/{step}" for step in ("configure", "delphes_0", "delphes_1", "combine")}
     # The two methods that do not look at this observable are not trained again.
-    blind = {step for step in ML if re.match(r"ml/method_[01]/training", step)}
+    blind = {step for step in ML if re.match(r"ml/training_(counts|ratio)", step)}
     assert again.computed == physics | ML - blind
 
 
@@ -102,8 +102,8 @@ def test_the_epochs_of_one_method(workdir: Path, tmp_path: Path):
     )
     again = run(new, workdir)
     assert again.exit_code == 0, again.text
-    training = {f"ml/method_1/training_{member}" for member in (0, 1)}
-    others = {"physics/configure", "ml/sampling", "ml/method_1/evaluating", "ml/plotting"}
+    training = {f"ml/training_ratio_{member}" for member in (0, 1)}
+    others = {"physics/configure", "ml/sampling", "ml/evaluating_ratio", "ml/plotting"}
     assert again.computed == training | others
     [ratio] = [
         method
@@ -140,7 +140,8 @@ def test_another_number_of_jobs(workdir: Path):
 def test_more_members(workdir: Path):
     again = run(DATA / "tiny", workdir, ntrainsamples=3)
     assert again.exit_code == 0, again.text
-    new = {f"ml/method_{k}/{step}" for k in (1, 2) for step in ("training_2", "evaluating")}
+    trained = ("ratio", "sally")
+    new = {f"ml/{step}" for m in trained for step in (f"training_{m}_2", f"evaluating_{m}")}
     assert again.computed == {"ml/sampling", "ml/plotting", *new}
 
 

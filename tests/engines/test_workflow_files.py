@@ -19,7 +19,7 @@ from rich.console import Console
 import madminer_workflow
 from madminer_workflow import graph
 from madminer_workflow.cli import main
-from madminer_workflow.engines import commands
+from madminer_workflow.engines.executors import local as processes
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
@@ -48,8 +48,8 @@ ML = {"ml/plotting": ["plots", "report.html", "results.json"]} | {
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with a stand-in for ``madminer-workflow``, which the engine then uses."""
     path = install(tmp_path / "bin")
-    original = commands.environment
-    monkeypatch.setattr(commands, "environment", lambda: original() | {"PATH": path})
+    original = processes.environment
+    monkeypatch.setattr(processes, "environment", lambda: original() | {"PATH": path})
     return tmp_path / "bin"
 
 
@@ -221,9 +221,9 @@ def test_parameters_that_are_not_given_have_their_defaults(
     words = shlex.split(line.replace("workflow.yml", workflow).replace("njobs=6", "njobs=2"))
     path = f"{stand_in}{os.pathsep}{os.environ['PATH']}"
     code = (
-        "import sys; from madminer_workflow.engines import commands\n"
-        "original = commands.environment\n"
-        f"commands.environment = lambda: original() | {{'PATH': {path!r}}}\n"
+        "import sys; from madminer_workflow.engines.executors import local\n"
+        "original = local.environment\n"
+        f"local.environment = lambda: original() | {{'PATH': {path!r}}}\n"
         "from yadage.steering import main; main(sys.argv[1:])"
     )
     workdir = tmp_path / "workdir"

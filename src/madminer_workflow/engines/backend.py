@@ -10,6 +10,7 @@ from typing import Any
 
 from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
 
+from madminer_workflow import graph
 from madminer_workflow.engines.cache import NOTES, Cache
 from madminer_workflow.engines.executors import Executor
 from madminer_workflow.engines.local import Outcome, describe_failure, run_step
@@ -17,7 +18,7 @@ from madminer_workflow.engines.local import Outcome, describe_failure, run_step
 
 @dataclass(eq=False)
 class Job:
-    """One step: ``stage`` is its name in the workflow, ``name`` its folder in the work directory.
+    """One step: ``stage`` is its name in the workflow, ``name`` that of no other step.
 
     ``status`` goes from waiting through running to done, reused, failed or skipped; times are
     those of ``time.monotonic``.
@@ -48,6 +49,7 @@ class Queue:
         """Run ``workers`` jobs at a time, all below ``workdir``, through ``executor``."""
         self.workdir = workdir
         self.jobs: list[Job] = []
+        self.failures: list[Job] = []
         self._cache = cache
         self._executor = executor
         self._pool = ThreadPoolExecutor(workers)
@@ -58,7 +60,7 @@ class Queue:
         target = Path(state.readwrite[0])
         entry = Job(
             stage=metadata["wflow_stage"],
-            name=target.relative_to(self.workdir).as_posix(),
+            name=_name(job["job"]["command"], target.relative_to(self.workdir).as_posix()),
             command=job["job"]["command"],
             target=target,
             log=Path(state.metadir) / f"{metadata['name']}.run.log",
@@ -82,11 +84,7 @@ class Queue:
     def fail(self, job: Job, problem: str, exit_code: int = 1) -> None:
         """Mark a job as failed; those that wait will not start."""
         job.status, job.problem, job.exit_code = "failed", problem, exit_code
-
-    @property
-    def failures(self) -> list[Job]:
-        """The jobs that failed so far."""
-        return [job for job in self.jobs if job.failed]
+        self.failures.append(job)
 
     def stop(self) -> None:
         """End everything that runs and drop everything that waits; return when it is quiet."""
@@ -121,6 +119,14 @@ class Queue:
         (job.target / NOTES).mkdir(exist_ok=True)
         (job.target / NOTES / "key").write_text(f"{outcome.key}\n")
         job.status = "reused" if outcome.reused else "done"
+
+
+def _name(command: str, folder: str) -> str:
+    """The name of a step: that of its folder, but with its method, which yadage only numbers."""
+    _, name, *words = [*command.split(), ""]
+    step = graph.STEPS.get(name)
+    title = graph.title(step, words) if step and "method" in step.each else None
+    return f"{step.part}/{title}" if step and title else folder
 
 
 class LocalBackend(ExternalAsyncBackend):

@@ -148,7 +148,11 @@ def replace_product(target: Path, product: Path) -> None:
 
 def replace_path(command: str, path: Path, replacement: str) -> str:
     """``command`` with every occurrence of ``path``, also as the start of a longer path."""
-    return re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: replacement, command)
+    before, *after = command.split(str(path))
+    longer = re.compile(r"[\w.-]")
+    return before + "".join(
+        (str(path) if longer.match(rest) else replacement) + rest for rest in after
+    )
 
 
 def remove_scratch(directory: Path) -> None:

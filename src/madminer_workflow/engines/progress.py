@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,10 @@ class Progress:
         self._jobs = jobs
         self._start = time.monotonic()
         self._told: dict[int, str] = {}
+        self._seen = 0
+        self._open: list[Job] = []
+        self._number: Counter[str] = Counter()
+        self._finished: Counter[str] = Counter()
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -52,16 +57,19 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def _of(self, stage: str) -> list[Job]:
-        return [job for job in list(self._jobs) if job.stage == stage]
-
     def _tell(self) -> None:
         """Print one line for each job that has started or ended since the last time."""
-        for job in list(self._jobs):
+        new = self._jobs[self._seen :]
+        self._seen += len(new)
+        self._number.update(job.stage for job in new)
+        self._open += new
+        for job in self._open:
             status = job.status
             if status != self._told.get(id(job)) and status not in ("waiting", "skipped"):
                 self._told[id(job)] = status
+                self._finished[job.stage] += status in _FINISHED
                 self._console.print(self._line(job, status), highlight=False, markup=False)
+        self._open = [job for job in self._open if self._told.get(id(job)) not in _ENDED]
 
     def _line(self, job: Job, status: str) -> str:
         what = {
@@ -70,11 +78,9 @@ class Progress:
             "done": f"done in {job.ended - job.started:.1f} s",
             "failed": "FAILED",
         }[status]
-        jobs = self._of(job.stage)
-        count = ""
-        if len(jobs) > 1 and status in _FINISHED:
-            # Jobs end between two looks: count up to this one, so that the lines count up.
-            count = f" {sum(self._told.get(id(other)) in _FINISHED for other in jobs)}/{len(jobs)}"
+        number, count = self._number[job.stage], ""
+        if number > 1 and status in _FINISHED:
+            count = f" {self._finished[job.stage]}/{number}"
         return f"[{_clock(time.monotonic() - self._start)}] {job.stage}{count} {what} ({job.name})"
 
     def _table(self) -> Table:
@@ -82,13 +88,15 @@ class Progress:
         for _ in range(4):
             table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        jobs: dict[str, list[Job]] = {stage: [] for stage in self._stages}
+        for job in list(self._jobs):
+            jobs.setdefault(job.stage, []).append(job)
         for stage in self._stages:
-            table.add_row(*self._row(stage))
+            table.add_row(*self._row(stage, jobs[stage]))
         table.add_row("", "elapsed", "", _clock(time.monotonic() - self._start), "")
         return table
 
-    def _row(self, stage: str) -> tuple[Text, str, str, str, str]:
-        jobs = self._of(stage)
+    def _row(self, stage: str, jobs: list[Job]) -> tuple[Text, str, str, str, str]:
         started = [job.started for job in jobs if job.started]
         if not started:
             return Text("·", "dim"), stage, "", "", ""

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 import adage.dagstate
+import jq
 import yadage.wflowview
 from adage.node import Node
 
@@ -31,6 +32,15 @@ def parse_queries_once() -> None:
     queries.parse = functools.cache(queries.parse)
 
 
+def compile_jq_programs_once() -> None:
+    """packtivity and yadage compile the same few programs of 2 ms at every call."""
+    jq.jq = functools.lru_cache(maxsize=1000)(jq.jq)
+
+
+_failed: set[str] = set()
+"""The identifiers of all steps that failed."""
+
+
 def ask_finished_steps_once() -> None:
     """adage asks the backend for the result of every finished step again, at every turn."""
     update_state = Node.update_state
@@ -39,14 +49,21 @@ def ask_finished_steps_once() -> None:
         # Without a proxy the step has been reset by hand and starts anew.
         if node.resultproxy is None or not node.ready():
             update_state(node, backend)
+            if adage.dagstate.node_ran_and_failed(node):
+                _failed.add(node.identifier)
 
     Node.update_state = update_unless_finished
 
 
 def visit_ancestors_once() -> None:
-    """adage looks for failed ancestors along every path; their number grows like a product."""
+    """adage looks for failed ancestors along every path, also while nothing has failed.
+
+    The number of paths grows like a product.
+    """
 
     def upstream_failure(dag: Any, node: Any) -> bool:
+        if not _failed:
+            return False
         waiting = list(dag.predecessors(node.identifier))
         seen = set(waiting)
         while waiting:
@@ -63,5 +80,6 @@ def visit_ancestors_once() -> None:
 
 choose_fast_options()
 parse_queries_once()
+compile_jq_programs_once()
 ask_finished_steps_once()
 visit_ancestors_once()
