@@ -293,3 +293,12 @@ def test_paths_that_a_shell_would_split_are_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         run_workflow(Order(WBF, tmp_path / "file"))
+
+
+def test_where_nothing_can_be_written_another_place_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(InputError, match=r"cannot be written to.* --workdir"):
+        run_workflow(Order(WBF, tmp_path / "results"))
+    assert list(tmp_path.iterdir()) == []

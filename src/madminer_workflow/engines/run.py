@@ -215,6 +215,9 @@ def _data_file(data: Path | None, part: str, workdir: Path) -> Path | None:
 def _work_directory(workdir: Path) -> Path:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"{workdir}: is a file; expected a directory for the results")
+    place = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{place}: cannot be written to; choose another place with --workdir")
     return _safe(Path(os.path.realpath(workdir)))
 
 
