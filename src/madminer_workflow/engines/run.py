@@ -119,7 +119,9 @@ def run_yadage(
     ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path;
     the ``executor`` is that of this machine, if none is given.
     """
+    # What newer Pythons and packages have to say about yadage's own code.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", category=SyntaxWarning)
     # Only here: these imports take most of a second.
     from yadage.backends.packtivitybackend import PacktivityBackend
     from yadage.steering_api import steering_ctx
