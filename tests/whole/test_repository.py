@@ -90,6 +90,9 @@ def test_one_version():
     for files, pattern in tagged:
         texts = [file.read_text() for file in REPOSITORY.glob(files)]
         assert {tag for text in texts for tag in re.findall(pattern, text)} == {version}, files
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert cited["version"] == version
+    assert cited["license"] == project()["license"]
     images = matches(r"madminer-workflow/madminer[\w-]*:\d[\w.]*")
     assert len(images) >= 5
     assert {image.rpartition(":")[2] for image in images} == {version}, images
