@@ -17,7 +17,6 @@ from madminer_workflow.report.figures import (
     fisher,
     intervals,
     plots,
-    profiles,
     style,
     toys,
 )
@@ -71,7 +70,7 @@ def drawn(two: Report) -> tuple[dict[str, Figure], list[str]]:
 def test_no_font_and_no_character_is_missing(drawn: tuple[dict[str, Figure], list[str]]) -> None:
     figures, warned = drawn
     assert warned == []
-    assert len(figures) == 17
+    assert len(figures) == 15
 
 
 @pytest.mark.parametrize("n", [3, 4])
@@ -119,7 +118,7 @@ def test_words_stay_inside_the_figure_and_apart(
 
 
 def test_what_is_observed_is_solid_and_what_is_expected_dashed(two: Report) -> None:
-    [axes, _] = profiles.draw(two, profiles.profiles_of(two, "shape")).axes
+    axes = by_name(two)["corner_shape"].draw().axes[0]
     colour = methods_of(two)[0].colour
     lines = [line for line in axes.lines if line.get_color() == colour]
     assert [line.get_linestyle() for line in lines] == ["--", "-"]
@@ -131,7 +130,7 @@ def test_what_is_observed_is_solid_and_what_is_expected_dashed(two: Report) -> N
 
 def test_without_data_expected_lines_are_solid() -> None:
     content = make(1, members=1)
-    [axes] = profiles.draw(content, profiles.profiles_of(content, "shape")).axes
+    [axes] = by_name(content)["corner_shape"].draw().axes
     colour = methods_of(content)[1].colour
     lines = [line for line in axes.lines if line.get_color() == colour]
     assert [line.get_linestyle() for line in lines] == ["-"]

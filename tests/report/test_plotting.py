@@ -56,8 +56,6 @@ EXPECTED_PLOTS = {
         "limits_p0_p1_rate_and_shape",
         "intervals_shape",
         "intervals_rate_and_shape",
-        "profiles_shape",
-        "profiles_rate_and_shape",
         "corner_shape",
         "corner_rate_and_shape",
         "slices_shape",

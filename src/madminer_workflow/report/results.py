@@ -28,6 +28,7 @@ from madminer_workflow.analysis.types import (
 )
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
+from madminer_workflow.products.combined import ClosureCheck, CutFlow
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
@@ -110,34 +111,6 @@ class Benchmark(Result, frozen=True, kw_only=True):
     added_by_morphing: bool
     cross_section_fb: ValueAndError
     expected_events: float
-
-
-class CutStep(Result, frozen=True, kw_only=True):
-    """A requirement, and the events left after it."""
-
-    cut: str
-    passed: int
-
-
-class CutFlow(Result, frozen=True, kw_only=True):
-    """Events of one process, drawn from one benchmark, after each requirement."""
-
-    process: str
-    sampling_benchmark: str
-    is_background: bool
-    generated: int
-    steps: list[CutStep]
-
-
-class ClosureCheck(Result, frozen=True, kw_only=True):
-    """A cross-section that is known directly, and predicted another way [pb]."""
-
-    what: str
-    theta: list[float]
-    predicted: ValueAndError
-    direct: ValueAndError
-    pull: Number
-    closes: bool
 
 
 class Closure(Result, frozen=True, kw_only=True):

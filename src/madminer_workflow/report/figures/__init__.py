@@ -97,7 +97,9 @@ def limit_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
         section,
         f"{both} limits from {words}: the test statistic q along each parameter"
         + (", and joint contours of each pair, all others profiled" if n > 1 else "")
-        + f".{filled} Thin lines: the other methods at the highest confidence level.{lines}",
+        + f".{filled} Thin lines: the other methods at the highest confidence level."
+        + (" Bands: spread of the ensemble members." if several else "")
+        + lines,
     )
     if n > 1:
         yield corner_plot(
@@ -118,18 +120,6 @@ def limit_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
             [contours.table(report, pair, planes, kind)],
             partial(contours.draw, report, pair, planes, kind),
         )
-    along = profiles.profiles_of(report, kind)
-    yield Plot(
-        f"profiles_{kind}",
-        "limits",
-        f"Test statistic q from {words}"
-        + (", the other parameters profiled" if n > 1 else "")
-        + ". An interval is where a curve lies below the line of its confidence level"
-        + ("; bands: spread of the ensemble members." if several else ".")
-        + lines,
-        profiles.tables(report, along, kind),
-        partial(profiles.draw, report, along),
-    )
 
 
 def corner_plot(report: Report, kind: str, part: str, section: str, caption: str) -> Plot:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.interpolate import PchipInterpolator
 
@@ -16,10 +15,7 @@ from madminer_workflow.report.figures.series import (
     TestStatistic,
     axis_column,
     curves_of,
-    data_words,
-    heading,
     level_words,
-    parameter_labels,
     series_of,
 )
 from madminer_workflow.report.figures.tables import Table, spread
@@ -44,26 +40,6 @@ def profiles_of(report: Report, kind: str, part: str = "profiles") -> Profiles:
                 q = getattr(curves, part)[name]
                 rows.append(TestStatistic(series, data, q, members.get(name, [])))
     return along
-
-
-def draw(report: Report, rows: Profiles) -> Figure:
-    """One panel per parameter, the other parameters profiled."""
-    labels = parameter_labels(report)
-    figure, panels = style.panels(len(labels), height=3.9, sharey=True)
-    for (name, text), axes in zip(labels.items(), panels, strict=True):
-        draw_curves(axes, report, rows[name], name)
-        axes.set_xlim(*reach(report, rows[name], name))
-        axes.set_xlabel(text)
-    for axes in panels[::2]:
-        axes.set_ylabel(r"$q(\theta)$")
-    for axes in {*panels[1::2], panels[-1]}:
-        name_levels(axes, report)
-    heading(panels, data_words(report), report)
-    shown = list(dict.fromkeys(row.series.name for row in rows[report.parameters[0]]))
-    by_name = {row.series.name: row.series for row in rows[report.parameters[0]]}
-    entries = handles([by_name[name] for name in shown], report)
-    style.legend_below(figure, entries, 2 if len(panels) == 1 else 4)
-    return figure
 
 
 def handles(drawn: Sequence[Series], report: Report) -> list[Line2D]:
