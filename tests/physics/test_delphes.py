@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,15 @@ def test_config_of_another_analysis(tiny: Physics, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="belongs to another analysis"):
         delphes(DATA / "madminer_config.h5", tiny.reconstruction, tiny.events[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_job_imports_no_more_than_it_needs() -> None:
+    """Most of the time of a small job would be imports: of sympy, which vector would like, too."""
+    script = (
+        "import sys, madminer_workflow.physics.delphes as _\n"
+        "from madminer_workflow.physics.momenta import register_momenta\n"
+        "register_momenta()\n"
+        "print(*{'madminer', 'scipy', 'sympy', 'torch', 'uproot'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == "\n"

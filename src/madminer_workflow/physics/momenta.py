@@ -11,7 +11,7 @@ def register_momenta() -> None:
     Where sympy is installed, as it is wherever torch is, vector imports it for symbolic vectors.
     Nobody needs these here, and every job would wait for it, a third of a second.
     """
-    unwanted = "sympy" not in sys.modules
+    unwanted = not sys.modules.keys() & {"sympy", "vector"}
     if unwanted:
         sys.modules["sympy"] = None  # type: ignore[assignment]
     try:
