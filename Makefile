@@ -14,7 +14,7 @@ KUBERNETES = $(BIN)/madminer-workflow kubernetes
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz check test-local test-reana test-all lint format docs benchmark benchmark-tutorial images images-push \
+.PHONY: help setup run test fuzz check test-local test-reana test-all lint format docs graphs benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
@@ -66,6 +66,9 @@ format: $(READY)lint  ## Format the code
 docs: $(READY)core  ## Generate the reference of the analysis file, and mlflow/MLproject
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > mlflow/MLproject
+
+graphs: $(READY)test  ## Draw the graphs of the workflow in docs/images; needs graphviz
+	@$(BIN)/python scripts/graphs
 
 benchmark: $(READY)test  ## Measure the numbers quoted in the documentation
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

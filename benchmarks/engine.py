@@ -1,6 +1,6 @@
 """What the engine itself costs: CPU seconds of a workflow of trivial jobs, new and unchanged.
 
-The steps are shell commands of a few milliseconds, of which the first figure is told apart.
+The steps are shell commands of a few milliseconds; what they cost is told apart.
 
     python benchmarks/engine.py [number of jobs, default 1000]
 """
@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from tests.support.paths import DATA
 
 from madminer_workflow.engines.run import run_yadage
 
+TOY = Path(__file__).parents[1] / "tests" / "data" / "toy_workflow"
 WORKERS = 2
 
 
@@ -35,7 +35,7 @@ def run(directory: Path) -> str:
     before, start = cpu_seconds(), time.perf_counter()
     jobs = run_yadage(
         "workflow.yml",
-        DATA / "toy_workflow",
+        TOY,
         {**parameters, "delay": 0},
         directory / "workdir",
         WORKERS,

@@ -124,7 +124,7 @@ def test_the_mlflow_project_is_made_from_the_table():
     assert (REPOSITORY / "mlflow/MLproject").read_text() == entry_points.project()
 
 
-# docs/contributing.md shows these lines as its example.
+# The example of docs/contributing.md.
 COUNTING = Step(
     "counting",
     "ml",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from madminer_workflow.graph import STEPS
@@ -20,7 +21,8 @@ import argparse, hashlib, pickle, sys
 from pathlib import Path
 from madminer_workflow import graph
 
-step = pickle.loads(Path(__file__).with_name("steps").read_bytes())[sys.argv[1]]
+steps, methods = pickle.loads(Path(__file__).with_name("steps").read_bytes())
+step = steps[sys.argv[1]]
 parser = argparse.ArgumentParser()
 for option in step.options:
     if option.word:
@@ -33,7 +35,7 @@ arguments = vars(parser.parse_args(sys.argv[2:]))
 output = arguments["output"]
 toys = Path(__file__).with_name("toys")
 numbers = {{
-    "method": {METHODS!r},
+    "method": methods,
     "job": range(int(arguments.get("njobs", 0))),
     "member": range(int(arguments.get("ntrainsamples", 0))),
     "toys": range(int(toys.read_text()) if toys.exists() else 0),
@@ -57,10 +59,10 @@ for published, file in step.products.items():
 """
 
 
-def install(directory: Path) -> str:
+def install(directory: Path, methods: Sequence[str] = METHODS) -> str:
     """Put the stand-in into ``directory``, and return the PATH that finds it there first."""
     directory.mkdir(exist_ok=True)
     (directory / "madminer-workflow").write_text(PROGRAM)
     (directory / "madminer-workflow").chmod(0o755)
-    (directory / "steps").write_bytes(pickle.dumps(STEPS))
+    (directory / "steps").write_bytes(pickle.dumps((STEPS, methods)))
     return f"{directory}{os.pathsep}{os.environ['PATH']}"
