@@ -20,12 +20,17 @@ import yaml
 from scipy.stats import chi2
 
 from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.types import Analysis, Histogram
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.problem import evaluation_settings, pose_problem
+from madminer_workflow.ml.problem import pose_problem
+from madminer_workflow.ml.sampling import draw_member
+from madminer_workflow.ml.training import fit
 from madminer_workflow.physics import programs
+from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.report.figures import style
 from madminer_workflow.statistics import information
 from madminer_workflow.statistics.events import Events
@@ -66,7 +71,7 @@ def events_of(generator: str, workdir: Path) -> tuple[dict[str, Any], Problem]:
     run_workflow(Order(file, workdir / generator / "run", njobs=4, part="physics"))
     analysis = load_analysis(file)
     data = workdir / generator / "run/physics/combine/combined_delphes.h5"
-    return analysis, pose_problem(evaluation_settings(analysis), data)
+    return analysis, pose_problem(evaluation_of(Analysis.from_dict(analysis)), data)
 
 
 def spectrum(
@@ -126,12 +131,12 @@ def compare_information(
         events, theta, luminosity = problem.everything, problem.fisher_theta, problem.luminosity
         rows.setdefault("rate", []).append(information.rate(events, theta, luminosity))
         rows.setdefault("partons", []).append(information.truth(events, theta, luminosity))
-        for settings in analysis["ml"]["methods"]:
-            if settings["method"] == "histogram":
-                arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
-                histogram.train(arrays, settings, scratch, 1)
-                found = histogram.information(scratch, problem)
-                rows.setdefault(settings["name"], []).append(found)
+        for settings in Analysis.from_dict(analysis).ml.methods:
+            if isinstance(settings, Histogram):
+                samples = draw_member(problem.train, settings, member=0, seed=1)
+                member = Member(fit(samples, settings, scratch), scratch)
+                matrix = histogram.information([member], problem)
+                rows.setdefault(settings.name, []).append(matrix)
     for name, (ours, theirs) in rows.items():
         for i in range(len(ours.matrix)):
             a, b = ours.matrix[i, i], theirs.matrix[i, i]

@@ -27,12 +27,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from madminer_workflow.analysis.file import load_analysis
-from madminer_workflow.files import unpack, write_json
+from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.types import Analysis, Method
+from madminer_workflow.files import write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.problem import evaluation_settings, problem_of, read_data
-from madminer_workflow.ml.sampling import write_member
-from madminer_workflow.ml.training import training
+from madminer_workflow.ml.member import Member, open_member
+from madminer_workflow.ml.problem import problem_of, read_data
+from madminer_workflow.ml.sampling import draw_member, write_member
+from madminer_workflow.ml.training import fit, training
+from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.samples import samples_path
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.information import Information
@@ -163,26 +167,21 @@ def make_events(place: Path) -> None:
     run_workflow(Order(place, place, njobs=2 * CORES, part="physics", workers=CORES))
 
 
-def problem_in(place: Path) -> tuple[dict[str, Any], Problem, Sample]:
+def problem_in(place: Path) -> tuple[Analysis, Problem, Sample]:
     """The analysis in a folder, its problem, and the events with their sampling benchmarks."""
-    analysis = load_analysis(place / "input.yml")
+    analysis = read_analysis(place / "input.yml")
     data = place / COMBINED
     setup, sample = read_data(data)
-    return analysis, problem_of(evaluation_settings(analysis), setup, sample, data), sample
-
-
-def settings_of(analysis: dict[str, Any], name: str) -> dict[str, Any]:
-    """The settings of the method ``name``."""
-    return next(each for each in analysis["ml"]["methods"] if each["name"] == name)
+    return analysis, problem_of(evaluation_of(analysis), setup, sample, data), sample
 
 
 def train_member(place: Path, name: str, member: int) -> None:
     """Draw the training set of one member and train it, as the steps do."""
     analysis, problem, _ = problem_in(place)
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        settings = settings_of(analysis, name)
-        write_member(Path(scratch), problem.train, settings, member, analysis["seed"])
-        samples = Path(scratch) / name / f"Samples_{name}_{member}.npz"
+        settings = analysis.ml.by_name[name]
+        write_member(Path(scratch), problem.train, settings, member, analysis.seed)
+        samples = samples_path(Path(scratch), name, member)
         training(samples, place / "ml" / name / str(member))
 
 
@@ -205,27 +204,27 @@ class Row:
 def measure(place: Path) -> dict[str, dict[str, Any]]:
     """All rows of the table for one seed, as JSON."""
     analysis, problem, sample = problem_in(place)
-    like_theirs = tutorial_problem(problem, sample, analysis["ml"]["test_split"])
+    like_theirs = tutorial_problem(problem, sample, analysis.ml.test_split)
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for settings in analysis["ml"]["methods"]:
-            name, family = settings["name"], methods.get(settings["method"])
+        for settings in analysis.ml.methods:
+            name, family = settings.name, methods.family_of(settings)
             if name in MEMBERS:
-                directories = [
-                    unpack(
+                members = [
+                    open_member(
                         place / "ml" / name / str(i) / "Model.tar.gz", Path(scratch) / f"{name}_{i}"
                     )
                     for i in range(MEMBERS[name])
                 ]
-                found = family.information(directories, problem)
-                estimated = family.per_event(directories, problem)["score"]
+                found = family.information(members, problem)
+                estimated = family.per_event(members, problem)["score"]
                 checks = proven(estimated, found.matrix, problem)
             else:
-                directories = [histogram(settings, problem, Path(scratch))]
-                of = partial(family.information, directories)
+                members = [histogram(settings, problem, Path(scratch))]
+                of = partial(family.information, members)
                 found = without_bias(of, problem) if name == FINE else of(problem)
                 checks = {}
-            error = family.information(directories, like_theirs).error
+            error = family.information(members, like_theirs).error
             rows[name] = Row(found.matrix, found.error, tutorial_error=error, **checks)
     truth = fisher.truth(problem.everything, problem.fisher_theta, problem.luminosity)
     rows[TRUTH] = Row(truth.matrix, truth.error)
@@ -235,17 +234,12 @@ def measure(place: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def histogram(settings: dict[str, Any], problem: Problem, scratch: Path) -> Path:
-    """The directory of the one member of a histogram, which training only fills."""
-    from madminer_workflow.ml.model import write_model
-
-    directory = scratch / settings["name"]
+def histogram(settings: Method, problem: Problem, scratch: Path) -> Member:
+    """The one member of a histogram, which training only fills."""
+    directory = scratch / settings.name
     directory.mkdir()
-    family = methods.get("histogram")
-    arrays = family.draw(problem.train, settings, np.random.default_rng(0))
-    family.train(arrays, settings, directory, seed=0)
-    write_model(directory, {"settings": settings})
-    return directory
+    samples = draw_member(problem.train, settings, member=0, seed=0)
+    return Member(fit(samples, settings, directory), directory)
 
 
 def without_bias(information: Any, problem: Problem) -> Information:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import find_spec
+from importlib.util import LazyLoader, find_spec
 from types import ModuleType
 from typing import Any
 
 PACKAGE = "madminer"
+UNUSED = "sympy"
 UPROOT3_CLASSES = "uproot3_methods.classes"
 
 
 def arrange_imports() -> None:
     """Let MadMiner be imported in parts, and with the reader of Delphes that it uses."""
     sys.meta_path.insert(0, _Finder(PACKAGE, _PackageOnDemand))
+    # MadMiner imports it for networks, too, and uses it nowhere: half a second.
+    sys.meta_path.insert(0, _Finder(UNUSED, _on_demand))
     # Python 3.12 has no ``FileFinder.find_module`` any more, which uproot3's last release asks.
     if not hasattr(FileFinder, "find_module"):
         sys.meta_path.insert(0, _Finder(UPROOT3_CLASSES, _WithFindModule))
@@ -27,7 +30,7 @@ def arrange_imports() -> None:
 class _Finder(MetaPathFinder):
     """Finds one module as ever, but to be loaded by ``loader``."""
 
-    def __init__(self, module: str, loader: type[SourceFileLoader]) -> None:
+    def __init__(self, module: str, loader: Callable[[str, str], Any]) -> None:
         self._module, self._loader = module, loader
 
     def find_spec(
@@ -63,6 +66,11 @@ class _PackageOnDemand(SourceFileLoader):
             return getattr(module, name)
 
         module.__dict__["__getattr__"] = load
+
+
+def _on_demand(name: str, path: str) -> LazyLoader:
+    """Executes a module as soon as one of its names is wanted."""
+    return LazyLoader(SourceFileLoader(name, path))
 
 
 class _WithFindModule(SourceFileLoader):

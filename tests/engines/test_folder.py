@@ -15,7 +15,7 @@ from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.graph import STEPS
-from madminer_workflow.ml.training import read_samples
+from madminer_workflow.products.samples import read_samples
 from tests.support.chain import TINY, with_toys
 
 
@@ -162,5 +162,5 @@ def test_training_with_other_settings_in_the_folder(copy: Path, monkeypatch):
         )
         assert finished.exit_code == 0, finished.output
         assert (model.read_bytes() == before) == (not changes)
-    content, _ = read_samples(copy / "ml/sampling/methods/ratio/Samples_ratio_0.npz")
-    assert content["settings"]["training"]["alpha"] == 0.1
+    note = read_samples(copy / "ml/sampling/methods/ratio/Samples_ratio_0.npz").note
+    assert note.settings.training.alpha == 0.1

@@ -19,15 +19,15 @@ from madminer.ml.morphing_aware import (
 )
 from pandas import DataFrame
 
-from madminer_workflow.files import unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
-from madminer_workflow.ml import methods, networks
+from madminer_workflow.ml import methods
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.score import bins_of, turn
 from madminer_workflow.ml.methods.unbinned import log_ratios, scores
 from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.registered import Ensemble
-from madminer_workflow.ml.training import read_samples
 from madminer_workflow.ml.validation_loss import validation_loss
+from madminer_workflow.products.samples import read_samples
 from madminer_workflow.statistics.events import union
 from tests.support import learning
 
@@ -73,10 +73,10 @@ def test_from_samples_to_results(
     json.dumps(summary, allow_nan=False)
 
 
-def trained(data: Path, tmp_path: Path, method: str, n: int, **changes: Any) -> Path:
-    """The directory of a model."""
+def trained(data: Path, tmp_path: Path, method: str, n: int, **changes: Any) -> Member:
+    """A model."""
     chosen = learning.analytic_settings(method, n, **changes)
-    return unpack(learning.model(data, chosen, tmp_path), tmp_path / "model")
+    return learning.opened(learning.model(data, chosen, tmp_path), tmp_path / "model")
 
 
 ORACLES = {
@@ -101,7 +101,7 @@ def test_evaluation_is_madminers(
         changes["estimator"] = estimator
     model = trained(files[n], tmp_path, method, n, **changes)
     theirs = ORACLES[estimator]()
-    theirs.load(str(model / "model"))
+    theirs.load(str(model.directory / "model"))
     part = union(read_sample(files[n]), read_setup(files[n])).part(0.8, 1.0)
     thetas = np.array([[0.3] * n, [-0.8] * n])
     if estimator == "scandal":
@@ -162,20 +162,19 @@ def test_the_validation_loss_is_the_trainings(
     """On its own sample, in one batch, up to the units of a density."""
     one_epoch = {"n_epochs": 1, "batch_size": 1000, "early_stopping": False}
     chosen = learning.analytic_settings(method, 3, training=one_epoch, **changes)
-    model = unpack(learning.model(files[3], chosen, tmp_path), tmp_path / "model")
+    model = learning.opened(learning.model(files[3], chosen, tmp_path), tmp_path / "model")
     samples = learning.samples(files[3], chosen, tmp_path)
-    found = validation_loss(model, read_samples(samples)[1], chosen)
+    found = validation_loss(model, read_samples(samples).arrays, learning.typed(chosen))
     if method in learning.DENSITY:
-        found -= np.log(networks.load(model).x_scaling_stds).sum()
-    told = json.loads((model / "method.json").read_text())["losses"]["validation"]
-    assert found == pytest.approx(told[-1], rel=1e-4)
+        found -= np.log(model.network.x_scaling_stds).sum()
+    assert found == pytest.approx(model.note.losses["validation"][-1], rel=1e-4)
 
 
 def test_pairs_carry_joint_ratio_and_scores(files: dict[int, Path], tmp_path: Path) -> None:
     """Observables are the partons' momenta: what is joint is exact."""
     theta1 = {"n_thetas": 30, "priors": {}}
     chosen = learning.analytic_settings("alices", 2, **DOUBLE, theta1=theta1)
-    _, arrays = read_samples(learning.samples(files[2], chosen, tmp_path))
+    arrays = read_samples(learning.samples(files[2], chosen, tmp_path)).arrays
     x, theta0, theta1 = (arrays[name].astype(float) for name in ("x", "theta0", "theta1"))
     expected = [
         learning.analytic_log_ratio(row, one) - learning.analytic_log_ratio(row, two)
@@ -198,7 +197,7 @@ def test_pairs_carry_joint_ratio_and_scores(files: dict[int, Path], tmp_path: Pa
 
 def test_densities_see_events_of_their_points(files: dict[int, Path], tmp_path: Path) -> None:
     chosen = learning.analytic_settings("scandal", 1, n_samples=20000)
-    _, arrays = read_samples(learning.samples(files[1], chosen, tmp_path))
+    arrays = read_samples(learning.samples(files[1], chosen, tmp_path)).arrays
     theta, x = arrays["theta"][:, 0], arrays["x"][:, 0]
     # The mean of x at theta is theta / (1 + theta^2 / 4).
     mean = theta / (1.0 + 0.25 * theta**2)
@@ -215,14 +214,15 @@ def test_bins_are_madminers_unless_given(kind: str, n: int, numbers: Any) -> Non
     parameters = [f"p{i}" for i in range(n)]
 
     def bins(given: Any) -> list[Any]:
-        return bins_of({"method": "sally", "binning": {"kind": kind, "bins": given}}, parameters)
+        binning = {"kind": kind, "bins": given}
+        return bins_of(learning.typed(learning.settings("sally", binning=binning)), parameters)
 
     usual = numbers[kind == "adaptive"]
     assert bins(None) == bins({}) == usual
     assert bins(7) == [7] * len(usual)
     first = "along" if kind == "adaptive" else "p0"
-    assert bins({first: [0.0, 1.0]}) == [[0.0, 1.0], *usual[1:]]
-    assert bins_of({"method": "sallino", "binning": {"bins": None}}, parameters) == [25]
+    assert bins({first: [0.0, 1.0]}) == [(0.0, 1.0), *usual[1:]]
+    assert bins_of(learning.typed(learning.settings("sallino")), parameters) == [25]
 
 
 def test_axes_are_madminers() -> None:
@@ -258,7 +258,7 @@ LONG = {"n_epochs": 6, "batch_size": 500, "initial_lr": 0.02, "final_lr": 0.0005
 NARROW = {"prior": "flat", "min": -0.5, "max": 0.5}
 
 
-def well_trained(tmp_path: Path, method: str, **changes: Any) -> tuple[Path, Any]:
+def well_trained(tmp_path: Path, method: str, **changes: Any) -> tuple[Member, Any]:
     """A model of one parameter and the problem that it solves."""
     data = learning.analytic_file(tmp_path, 1, 60000)
     chosen = learning.analytic_settings(method, 1, n_samples=60000, **changes)
@@ -266,8 +266,8 @@ def well_trained(tmp_path: Path, method: str, **changes: Any) -> tuple[Path, Any
     chosen["theta0"] = {"n_thetas": 1000, "priors": {"p0": NARROW}}
     if isinstance(chosen.get("theta1"), dict):
         chosen["theta1"] = chosen["theta0"]
-    model = unpack(learning.model(data, chosen, tmp_path), tmp_path / "model")
-    return model, pose_problem({**learning.EVALUATION, **evaluation(1)}, data)
+    model = learning.opened(learning.model(data, chosen, tmp_path), tmp_path / "model")
+    return model, pose_problem(learning.evaluation(**evaluation(1)), data)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_good_network_knows_the_likelihood(
     for row, theta in zip(log_r[1:], thetas[1:], strict=True):
         true = learning.analytic_log_ratio(problem.test.x, theta)
         assert np.sqrt(p @ (row - true) ** 2) < 0.15 * np.sqrt(p @ true**2)
-    found = methods.get(method).information([model], problem)
+    found = methods.family_of(model.note.settings).information([model], problem)
     # The score at 0 is x, of variance 1; the rate does not change at first order.
     expected = problem.expected_events(np.zeros(1))
     assert found.matrix[0, 0] / expected == pytest.approx(1.0, abs=0.15)

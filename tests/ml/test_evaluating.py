@@ -140,7 +140,7 @@ def test_information_lies_between_histogram_and_truth(
         found[name] = [
             np.array(summary["fisher_information"][key]) for key in ("matrix", "statistical_error")
         ]
-    problem = pose_problem(learning.EVALUATION, toy_file)
+    problem = pose_problem(learning.evaluation(), toy_file)
     ceiling = truth(problem.everything, problem.fisher_theta, problem.luminosity)
     (low, low_error), (matrix, error) = found["histogram"], found[method]
     for i in range(2):
@@ -175,7 +175,9 @@ def test_models_that_do_not_belong_together(
 
 def edited(model: Path, directory: Path, **changes: Any) -> Path:
     content = unpack(model, directory / "content")
-    write_json(content / "method.json", {**read_json(content / "method.json"), **changes})
+    note = read_json(content / "method.json")
+    note["fingerprint"] |= changes
+    write_json(content / "method.json", note)
     pack(content, directory / "Edited.tar.gz")
     return directory / "Edited.tar.gz"
 
@@ -194,7 +196,7 @@ def test_data_of_another_analysis(
 ) -> None:
     models = [members["sally"][0]]
     refused(mixed.combined, models, tmp_path, "its parameters are CWL2; the limits grid names")
-    message = "its observables are x0, x1; those of the data are pt_j1, deta_jj"
+    message = "its benchmark w is at 10, 0; that of the data is at 15.2, 0.1"
     refused(tiny.combined, models, tmp_path, message)
     refused(tiny.data[0], models, tmp_path, "holds the events of one job only")
 

@@ -27,7 +27,7 @@ ANALYSIS = replace(
 
 @pytest.fixture(scope="module")
 def problem(toy_file: Path) -> Problem:
-    return pose_problem(learning.EVALUATION, toy_file)
+    return pose_problem(learning.evaluation(), toy_file)
 
 
 def events_file(path: Path, names: list[str], x: np.ndarray, **more: Any) -> Path:

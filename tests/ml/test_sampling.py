@@ -11,7 +11,7 @@ import yaml
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
 from madminer_workflow.ml.sampling import sampling
-from madminer_workflow.ml.training import read_samples
+from madminer_workflow.products.samples import read_samples
 from tests.support.chain import TINY, TINY1, Physics, analysis_file
 from tests.support.chain import tiny as section
 
@@ -76,11 +76,9 @@ def test_another_seed_draws_other_samples(tiny: Physics, tmp_path: Path) -> None
             analysis_file(tmp_path / "x.yml", seed=seed), tiny.combined, 1, tmp_path / str(seed)
         )
     for name in ("methods/sally/Samples_sally_0.npz", "methods/ratio/Samples_ratio_0.npz"):
-        (content1, arrays1), (content2, arrays2) = (
-            read_samples(tmp_path / seed / name) for seed in ("1", "2")
-        )
-        assert content1["seed"] != content2["seed"]
-        assert not np.array_equal(arrays1["x"], arrays2["x"])
+        one, two = (read_samples(tmp_path / seed / name) for seed in ("1", "2"))
+        assert one.note.seed != two.note.seed
+        assert not np.array_equal(one.arrays["x"], two.arrays["x"])
 
 
 @pytest.mark.parametrize("name", ["sally", "ratio"])
@@ -91,7 +89,7 @@ def test_n_samples_counts_training_and_validation(
     training = {"n_epochs": 2, "validation_split": 0.2}
     file = with_method(tmp_path / "x.yml", name, n_samples=n_samples, training=training)
     sampling(file, tiny.combined, 1, tmp_path)
-    _, arrays = read_samples(tmp_path / f"methods/{name}/Samples_{name}_0.npz")
+    arrays = read_samples(tmp_path / f"methods/{name}/Samples_{name}_0.npz").arrays
     assert (len(arrays["x"]), len(arrays["x_val"])) == (0.8 * n_samples, 0.2 * n_samples)
 
 
@@ -101,7 +99,7 @@ def test_features_are_the_columns(
     tiny: Physics, tmp_path: Path, name: str, features: list[str] | None
 ) -> None:
     sampling(with_method(tmp_path / "x.yml", name, features=features), tiny.combined, 1, tmp_path)
-    _, arrays = read_samples(tmp_path / f"methods/{name}/Samples_{name}_0.npz")
+    arrays = read_samples(tmp_path / f"methods/{name}/Samples_{name}_0.npz").arrays
     expected = features or ["pt_j1", "deta_jj"]
     assert arrays["x"].shape[1] == len(expected)
     column = arrays["x"][:, expected.index("deta_jj")]
@@ -118,13 +116,13 @@ def test_theta0_and_theta1_reach_the_samples(tiny: Physics, tmp_path: Path) -> N
     }
     file = with_method(tmp_path / "x.yml", "ratio", theta0=theta0, theta1="w")
     sampling(file, tiny.combined, 1, tmp_path / "w")
-    _, arrays = read_samples(tmp_path / "w/methods/ratio/Samples_ratio_0.npz")
+    arrays = read_samples(tmp_path / "w/methods/ratio/Samples_ratio_0.npz").arrays
     assert len(np.unique(arrays["theta"], axis=0)) == 7
     assert 3.0 <= arrays["theta"][:, 0].min() <= arrays["theta"][:, 0].max() <= 4.0
     np.testing.assert_allclose(arrays["theta"][:, 1], -2.0, atol=0.01)
     file = with_method(tmp_path / "x.yml", "ratio", theta0=theta0, theta1="sm")
     sampling(file, tiny.combined, 1, tmp_path / "sm")
-    _, others = read_samples(tmp_path / "sm/methods/ratio/Samples_ratio_0.npz")
+    others = read_samples(tmp_path / "sm/methods/ratio/Samples_ratio_0.npz").arrays
     assert not np.allclose(arrays["r_xz"], others["r_xz"])
 
 
@@ -133,7 +131,7 @@ def test_test_events_are_not_drawn(tiny: Physics, tmp_path: Path) -> None:
     with h5py.File(tiny.combined) as file:
         x = file["samples/observations"][()].astype(np.float32)
     held_back = {row.tobytes() for row in x[round(0.5 * len(x)) :]}
-    _, arrays = read_samples(tmp_path / "methods/sally/Samples_sally_0.npz")
+    arrays = read_samples(tmp_path / "methods/sally/Samples_sally_0.npz").arrays
     drawn = {row.tobytes() for name in ("x", "x_val") for row in arrays[name]}
     assert not drawn & held_back
 

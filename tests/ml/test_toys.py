@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,12 +16,10 @@ from scipy.stats import chi2
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import write_json
-from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.model import write_model
 from madminer_workflow.ml.problem import pose_problem
-from madminer_workflow.ml.sampling import toy_jobs
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.ml.toys import draw_toys, read_toys, statistics, toy_points, toys
+from madminer_workflow.ml.toys import draw_toys, statistics, toy_points, toys
+from madminer_workflow.products.toys import ToyJob, read_toys, toy_jobs, write_job
 from madminer_workflow.statistics.coverage import (
     ToyPoint,
     Toys,
@@ -40,10 +39,12 @@ LIMITS = {
     "toys": {"n_toys": 400, "points": [{"CWL2": 0.21, "CPWL2": -0.1}], "resolution": 5, "njobs": 2},
 }
 
+SETTINGS = learning.evaluation(limits=LIMITS).limits
+
 
 @pytest.fixture(scope="module")
 def problem(toy_file: Path) -> Problem:
-    return pose_problem(learning.EVALUATION, toy_file)
+    return pose_problem(learning.evaluation(), toy_file)
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +57,21 @@ def files(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     evaluation = {**learning.EVALUATION, "limits": LIMITS, "luminosity": 3e5}
     write_json(directory / "evaluation.json", evaluation)
     paths = []
-    for job in toy_jobs(LIMITS["toys"]):
-        write_json(directory / "job.json", job)
-        output = directory / str(job["job"])
-        toys(directory / "evaluation.json", toy_file, directory / "job.json", [model], output)
+    for job in toy_jobs(SETTINGS.toys):
+        write_job(directory, job)
+        output = directory / str(job.job)
+        file = directory / f"toys_{job.job}.json"
+        toys(directory / "evaluation.json", toy_file, file, [model], output)
         paths.append(output / "Toys.npz")
     return paths
 
 
 def test_jobs_share_the_toys() -> None:
-    assert toy_jobs({"n_toys": 0, "njobs": 4}) == []
-    assert toy_jobs({"n_toys": 3, "njobs": 4}) == [{"job": i, "njobs": 3} for i in range(3)]
+    def jobs(n_toys: int) -> list[ToyJob]:
+        return toy_jobs(msgspec.structs.replace(SETTINGS.toys, n_toys=n_toys, njobs=4))
+
+    assert jobs(0) == []
+    assert jobs(3) == [ToyJob(job=i, njobs=3) for i in range(3)]
 
 
 def test_toys_follow_the_expectation(problem: Problem) -> None:
@@ -85,8 +90,8 @@ def test_toys_follow_the_expectation(problem: Problem) -> None:
 
 
 def test_points_are_nodes_along_every_parameter(problem: Problem) -> None:
-    grid = make_grid(LIMITS["grid"], problem.setup.parameters)
-    points = toy_points(LIMITS, problem, grid)
+    grid = make_grid(SETTINGS.grid, problem.setup.parameters)
+    points = toy_points(SETTINGS, problem, grid)
     assert [point.name for point in points if point.axis is None] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
     along = [point.theta.tolist() for point in points if point.axis == "CPWL2"]
     np.testing.assert_allclose(along, [[0.0, value] for value in (-2.0, -1.0, 0.0, 1.0, 2.0)])
@@ -107,12 +112,10 @@ def test_statistics_of_gaussian_likelihoods(dimensions: int) -> None:
 def covered(problem: Problem, directory: Path) -> dict[str, np.ndarray]:
     """Coverage at 68 and 95 %, (2 levels, all and each of 2 parameters), by kind, of 1500 toys."""
     settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
-    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, directory, seed=1)
-    write_model(directory, {"settings": settings})
-    grid = make_grid(LIMITS["grid"], problem.setup.parameters)
+    member = learning.trained(problem.train, settings, directory)
+    grid = make_grid(SETTINGS.grid, problem.setup.parameters)
     drawn = draw_toys(problem, problem.theta_true, 1500, np.random.default_rng(3))
-    [found] = scan([directory], problem, grid.thetas(), [drawn])
+    [found] = scan([member], problem, grid.thetas(), [drawn])
     result = {}
     for kind, rows in found.items():
         joint, each = statistics(rows[0], grid, problem.theta_true)
@@ -148,7 +151,7 @@ def test_summary_of_toys(files: list[Path]) -> None:
     assert found.q["shape"].shape == (12, 400)
     assert found.q_profiled["shape"].shape == (12, 2, 400)
     assert np.all(found.q["shape"] >= 0.0)
-    grid = make_grid(LIMITS["grid"], ["CWL2", "CPWL2"])
+    grid = make_grid(SETTINGS.grid, ["CWL2", "CPWL2"])
     parabola = np.sum((grid.thetas() / 0.2) ** 2, axis=1)
     q = {"shape": parabola, "rate_and_shape": parabola}
     summary = summarise_toys(found, q, q, grid, [0.6827, 0.95])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import unpack
 from madminer_workflow.ml import methods, networks
-from madminer_workflow.ml.training import read_samples, training
+from madminer_workflow.ml.training import training
+from madminer_workflow.products.samples import read_samples
+from madminer_workflow.statistics.plain import plain
 from tests.support import learning
 
 
@@ -124,7 +127,7 @@ def test_patience_ends_training(toy_file: Path, tmp_path: Path) -> None:
     settings = chosen("sally", training={**PATIENCE, "early_stopping_patience": 0})
     samples = learning.samples(toy_file, settings, tmp_path)
     training(samples, tmp_path, on_epoch=lambda epoch, losses: told.append(epoch))
-    losses = learning.note(tmp_path / "Model.tar.gz", tmp_path / "x")["losses"]["validation"]
+    losses = learning.note(tmp_path / "Model.tar.gz").losses["validation"]
     assert len(losses) < 8
     assert losses[-1] > losses[-2] == min(losses)
     assert told == list(range(1, len(losses) + 1))
@@ -241,15 +244,15 @@ def test_same_samples_same_bytes(toy_file: Path, tmp_path: Path, method: str) ->
 
 def test_no_validation_on_request(toy_file: Path, tmp_path: Path) -> None:
     chosen = learning.settings("sally", training={"validation_split": None})
-    note = learning.note(learning.model(toy_file, chosen, tmp_path), tmp_path / "x")
-    assert note["losses"]["validation"] == []
-    assert len(note["losses"]["training"]) == 2
+    note = learning.note(learning.model(toy_file, chosen, tmp_path))
+    assert note.losses["validation"] == ()
+    assert len(note.losses["training"]) == 2
 
 
 def test_every_method_has_a_family() -> None:
-    assert sorted(name for names in methods.FAMILIES.values() for name in names) == sorted(
-        learning.METHODS
-    )
+    families = {kind.family for kind in typing.get_args(Method)}
+    assert families == set(methods.FAMILIES)
+    assert {learning.typed(learning.settings(name)).family for name in learning.METHODS} == families
 
 
 def test_divergence_is_a_failed_step(toy_file: Path, tmp_path: Path) -> None:
@@ -283,14 +286,13 @@ def test_what_is_no_sample_is_refused(toy_file: Path, tmp_path: Path) -> None:
 
 
 def test_samples_say_whose_they_are(toy_file: Path, tmp_path: Path) -> None:
-    content, arrays = read_samples(
+    drawn = read_samples(
         learning.samples(toy_file, learning.settings("alices"), tmp_path, member=3)
     )
-    assert (content["member"], content["parameters"]) == (3, ["CWL2", "CPWL2"])
-    assert content["observables"] == ["x0", "x1"]
-    assert json.dumps(content["settings"]) == json.dumps(
-        learning.settings("alices"), sort_keys=True
-    )
-    assert set(arrays) == {
+    note = drawn.note
+    assert (note.member, note.parameters) == (3, ["CWL2", "CPWL2"])
+    assert note.observables == ["x0", "x1"]
+    assert plain(note.settings) == plain(learning.settings("alices"))
+    assert set(drawn.arrays) == {
         name + end for name in ("theta", "x", "y", "r_xz", "t_xz") for end in ("", "_val")
     }

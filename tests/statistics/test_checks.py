@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstwobign, norm
 
-from madminer_workflow.files import unpack
+from madminer_workflow.analysis.types import FlatPrior, GaussianPrior
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.problem import pose_problem
@@ -325,8 +325,8 @@ def test_thinly_filled_bins_are_caught() -> None:
     assert bins_check(np.array([5000.0, 1.0]), np.array([5000.0, 1.0])).passed
 
 
-GAUSSIAN = {"prior": "gaussian", "mean": 1.0, "std": 2.0}
-FLAT = {"prior": "flat", "min": -1.0, "max": 1.0}
+GAUSSIAN = GaussianPrior(mean=1.0, std=2.0)
+FLAT = FlatPrior(min=-1.0, max=1.0)
 
 
 def test_prior_ranges() -> None:
@@ -353,7 +353,7 @@ def test_a_region_outside_of_the_prior_is_caught() -> None:
 
 def test_a_prior_that_ends_with_the_grid_covers_it() -> None:
     thetas = np.linspace(-0.3, 0.3, 7)[:, None]
-    prior = {"prior": "flat", "min": -0.1 * 3, "max": 0.1 * 3}
+    prior = FlatPrior(min=-0.1 * 3, max=0.1 * 3)
     assert extrapolation_check(np.ones(7, dtype=bool), thetas, [prior], ["p0"]).value == 0.0
 
 
@@ -429,9 +429,9 @@ def trained(toy_file: Path, directory: Path, method: str, well: bool) -> dict[st
         chosen["theta0"] = {"n_thetas": 2000 if well else 100, "priors": WIDE}
         chosen["training"]["alpha"] = 1.0
     archive = learning.model(toy_file, chosen, directory / f"{well}")
-    model = unpack(archive, directory / f"model_{well}")
-    problem = pose_problem(learning.EVALUATION, toy_file)
-    found = methods.get(method).diagnostics([model], problem)
+    model = learning.opened(archive, directory / f"model_{well}")
+    problem = pose_problem(learning.evaluation(), toy_file)
+    found = methods.family_of(model.note.settings).diagnostics([model], problem)
     return {check.name: check for check in found}
 
 
@@ -466,7 +466,7 @@ def test_results_say_whether_to_believe_an_ensemble(toy_file: Path, tmp_path: Pa
     # The truth, and two edges of two intervals.
     assert sizes["plot"]["points"][0] == "the assumed truth"
     assert len(sizes["plot"]["points"]) == 5
-    problem = pose_problem({**learning.EVALUATION, "luminosity": 3e5}, toy_file)
+    problem = pose_problem(learning.evaluation(luminosity=3e5), toy_file)
     simulated = effective_size(problem.test.weights_at(SM))
     assert sizes["plot"]["size"][0] == pytest.approx(simulated)
     expected = float(problem.expected_events(SM))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from madminer_workflow.ml.methods.drawing import joint_ratios, joint_scores
 from madminer_workflow.statistics.events import Events, draw, union
 from madminer_workflow.statistics.setup import Setup
 from madminer_workflow.statistics.weights import effective_size
+from tests.support import learning
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +72,9 @@ def test_effective_size() -> None:
     assert effective_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1.0)
 
 
-def settings(**extra: object) -> dict:
-    shared = {
-        "n_samples": 400,
-        "features": None,
-        "training": {"validation_split": 0.25},
-    }
-    return {**shared, **extra}
+def settings(method: str, **extra: Any) -> Any:
+    training = {"validation_split": 0.25, **extra.pop("training", {})}
+    return learning.typed(learning.settings(method, n_samples=400, training=training, **extra))
 
 
 PRIORS = {
@@ -130,7 +128,7 @@ def test_joint_ratio_and_score_are_madminers(events: Events, setup: Setup, toy_f
 
 def test_ratio_draw_covers_the_prior_and_labels_evenly(events: Events) -> None:
     points = {"n_thetas": 50, "priors": PRIORS}
-    chosen = settings(theta0=points, theta1="sm", estimator="parameterized")
+    chosen = settings("alices", theta0=points)
     arrays = ratio.draw(events, chosen, np.random.default_rng(1))
     assert {name: len(array) for name, array in arrays.items()} == {
         name + suffix: n
@@ -143,14 +141,14 @@ def test_ratio_draw_covers_the_prior_and_labels_evenly(events: Events) -> None:
 
 
 def test_validation_events_are_not_trained_on(events: Events) -> None:
-    arrays = score.draw(events, settings(method="sally", theta="sm"), np.random.default_rng(1))
+    arrays = score.draw(events, settings("sally"), np.random.default_rng(1))
     training = {row.tobytes() for row in arrays["x"]}
     assert (len(arrays["x"]), len(arrays["x_val"])) == (300, 100)
     assert not training & {row.tobytes() for row in arrays["x_val"]}
 
 
 def test_no_validation_on_request(events: Events) -> None:
-    chosen = settings(method="sally", theta="sm", training={"validation_split": None})
+    chosen = settings("sally", training={"validation_split": None})
     arrays = score.draw(events, chosen, np.random.default_rng(1))
     assert set(arrays) == {"x", "t_xz"}
     assert len(arrays["x"]) == 400
@@ -158,7 +156,7 @@ def test_no_validation_on_request(events: Events) -> None:
 
 def test_draws_are_reproducible(events: Events) -> None:
     first, again, other = (
-        score.draw(events, settings(method="sally", theta="sm"), np.random.default_rng(seed))["x"]
+        score.draw(events, settings("sally"), np.random.default_rng(seed))["x"]
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)

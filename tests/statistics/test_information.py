@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from madminer_workflow.statistics.information import (
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
+from tests.support import learning
 
 LUMINOSITY = 1e6
 THETA = np.array([0.3, -0.2])
@@ -73,12 +73,11 @@ def test_histogram_information_is_madminers(
         luminosity=LUMINOSITY,
     )
     for names, theirs in ((["x0"], one), (["x0", "x1"], two)):
-        settings = {"observables": names, "bins": edges, "theta": "sm"}
+        settings = learning.settings("histogram", observables=names, bins=edges)
         directory = tmp_path / str(len(names))
         directory.mkdir()
-        arrays = histogram.draw(events, settings, np.random.default_rng(1))
-        histogram.train(arrays, settings, directory, seed=1)
-        ours = histogram.information([directory], problem_of(events)).matrix
+        member = learning.trained(events, settings, directory)
+        ours = histogram.information([member], problem_of(events)).matrix
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -97,14 +96,9 @@ def test_information_from_scores_is_madminers(
 
 
 def test_no_observable_beats_the_truth(events: Events, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "observables": ["x0", "x1"],
-        "bins": {"x0": 6, "x1": 6},
-        "theta": "sm",
-    }
-    arrays = histogram.draw(events, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, tmp_path, seed=1)
-    ours = histogram.information([tmp_path], problem_of(events)).matrix
+    settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
+    member = learning.trained(events, settings, tmp_path)
+    ours = histogram.information([member], problem_of(events)).matrix
     ceiling = truth(events, THETA, LUMINOSITY).matrix
     assert np.all(np.linalg.eigvalsh(ceiling - ours) > 0.0)
     assert np.all(np.linalg.eigvalsh(ours - rate(events, THETA, LUMINOSITY).matrix) > 0.0)

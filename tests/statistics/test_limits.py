@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from madminer.limits import AsymptoticLimits
 from madminer.utils import histo
 
+from madminer_workflow.analysis.types import GridAxis
 from madminer_workflow.madminer_file import read_sample
-from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.model import write_model
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
 from madminer_workflow.statistics.events import union
@@ -29,10 +29,11 @@ from madminer_workflow.statistics.limits import (
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
+from tests.support import learning
 
 RANGES = {
-    "CWL2": {"range": [-2.0, 2.0], "resolution": 9},
-    "CPWL2": {"range": [-1.0, 1.0], "resolution": 7},
+    "CWL2": GridAxis(range=(-2.0, 2.0), resolution=9),
+    "CPWL2": GridAxis(range=(-1.0, 1.0), resolution=7),
 }
 LUMINOSITY = 3e7
 
@@ -88,16 +89,14 @@ def test_rate_limits_are_madminers(problem: Problem, madminer: AsymptoticLimits)
     np.testing.assert_allclose(ours - ours.max(), theirs - theirs.max(), rtol=1e-3, atol=0.01)
 
 
-def train_histogram(problem: Problem, directory: Path, bins: dict[str, Any]) -> None:
-    settings = {"method": "histogram", "observables": list(bins), "bins": bins, "theta": "sm"}
-    arrays = histogram.draw(problem.train, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, directory, seed=1)
-    write_model(directory, {"settings": settings})
+def histogram(problem: Problem, directory: Path, bins: dict[str, Any]) -> Member:
+    settings = learning.settings("histogram", observables=list(bins), bins=bins)
+    return learning.trained(problem.train, settings, directory)
 
 
-def expected_shape(directory: Path, problem: Problem, thetas: np.ndarray) -> np.ndarray:
+def expected_shape(member: Member, problem: Problem, thetas: np.ndarray) -> np.ndarray:
     """The log likelihood of the shape of expected data, (n_thetas,)."""
-    [found] = scan([directory], problem, thetas, [expected_data(problem)])
+    [found] = scan([member], problem, thetas, [expected_data(problem)])
     return found["shape"][0, 0]
 
 
@@ -105,9 +104,9 @@ def test_histogram_limits_are_madminers(
     problem: Problem, madminer: AsymptoticLimits, tmp_path: Path
 ) -> None:
     edges = [-1.0, 0.0, 1.0]
-    train_histogram(problem, tmp_path, {"x0": edges})
+    member = histogram(problem, tmp_path, {"x0": edges})
     thetas = make_grid(RANGES, problem.setup.parameters).thetas()
-    ours = expected_shape(tmp_path, as_madminer_splits(problem), thetas)
+    ours = expected_shape(member, as_madminer_splits(problem), thetas)
     _, _, _, theirs, _, _ = madminer.expected_limits(
         mode="histo",
         hist_vars=["x0"],
@@ -133,8 +132,8 @@ def test_no_histogram_beats_the_truth(problem: Problem, tmp_path: Path) -> None:
     found = truth_log_likelihoods(problem, thetas, expected_data(problem))
     truth = likelihood_ratio_statistic(found["shape"][0])
     assert thetas[np.argmin(truth)] == pytest.approx([0.0, 0.0])
-    train_histogram(problem, tmp_path, {"x0": 5, "x1": 5})
-    binned = likelihood_ratio_statistic(expected_shape(tmp_path, problem, thetas))
+    member = histogram(problem, tmp_path, {"x0": 5, "x1": 5})
+    binned = likelihood_ratio_statistic(expected_shape(member, problem, thetas))
     elsewhere = np.any(thetas != 0.0, axis=1)
     assert np.all(truth[elsewhere] > binned[elsewhere])
 

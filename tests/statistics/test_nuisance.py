@@ -132,10 +132,9 @@ def test_truth_information_is_madminers(events: Events, madminer: FisherInformat
 
 def histogram_of(events: Events, directory: Path) -> Information:
     edges = {"x0": [-1.0, 0.0, 1.5]}
-    settings = {"observables": ["x0"], "bins": edges, "theta": "sm"}
-    arrays = histogram.draw(events, settings, np.random.default_rng(1))
-    histogram.train(arrays, settings, directory, seed=1)
-    return histogram.information([directory], problem_of(events))
+    settings = learning.settings("histogram", observables=["x0"], bins=edges)
+    member = learning.trained(events, settings, directory)
+    return histogram.information([member], problem_of(events))
 
 
 def test_histogram_information_is_madminers(
@@ -213,19 +212,18 @@ def test_sally_learns_the_nuisance_parameters(events: Events, tmp_path: Path) ->
     settings = learning.settings(
         "sally", n_samples=8000, training={"n_epochs": 15}, network={"n_hidden": [20]}
     )
-    arrays = score.draw(events, settings, np.random.default_rng(1))
+    arrays = score.draw(events, learning.typed(settings), np.random.default_rng(1))
     assert arrays["t_xz"].shape[1] == 5
     widths = arrays["t_xz"].std(axis=0) / arrays["nuisance_scales"]
     np.testing.assert_allclose(widths[[2, 4]], widths[:2].min(), rtol=1e-5)
     assert widths[3] < 1e-12, "rounding errors must not be learned"
-    score.train(arrays, settings, tmp_path, seed=1)
-    (tmp_path / "method.json").write_text('{"settings": {"features": null}}')
-    estimated, true = score.all_scores([tmp_path], events), events.nuisance_scores_at(SM)
+    member = learning.trained(events, settings, tmp_path)
+    estimated, true = score.all_scores([member], events), events.nuisance_scores_at(SM)
     for i in (0, 2):
         assert np.corrcoef(estimated[:, 2 + i], true[:, i])[0, 1] > 0.98
         assert estimated[:, 2 + i].std() == pytest.approx(true[:, i].std(), rel=0.1)
     np.testing.assert_allclose(true[:, 1], 0.0, atol=1e-12)
-    named = score.outputs(tmp_path, problem_of(events), SM[None, :])
+    named = score.outputs(member, problem_of(events), SM[None, :])
     assert named["test"].shape == (10_000, 2)
 
 
@@ -238,7 +236,9 @@ def test_calibration_of_the_nuisance_score(events: Events) -> None:
 
 
 def test_other_methods_do_not_learn_them(events: Events) -> None:
-    arrays = score.draw(events, learning.settings("sallino"), np.random.default_rng(1))
+    arrays = score.draw(
+        events, learning.typed(learning.settings("sallino")), np.random.default_rng(1)
+    )
     assert arrays["t_xz"].shape[1] == 2
     assert "nuisance_scales" not in arrays
 

@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 
-from madminer_workflow.files import read_json, unpack, write_json
+from madminer_workflow.analysis.types import Method
+from madminer_workflow.files import unpack, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
-from madminer_workflow.ml.sampling import write_member
-from madminer_workflow.ml.training import training
-from madminer_workflow.statistics.events import union
+from madminer_workflow.ml.member import Member, open_member
+from madminer_workflow.ml.sampling import draw_member, write_member
+from madminer_workflow.ml.training import fit, training
+from madminer_workflow.products.evaluation import Evaluation
+from madminer_workflow.products.model import ModelNote, note_in
+from madminer_workflow.products.samples import samples_path
+from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.sample import Sample, madminer_shares
 from tests.support import chain
 from tests.support.synthetic_analysis import write_setup_file
@@ -142,11 +148,32 @@ def of_estimator(chosen: dict[str, Any], estimator: str) -> dict[str, Any]:
     return {"estimator": estimator, "theta1": "sm"}
 
 
+def evaluation(**changes: Any) -> Evaluation:
+    """``EVALUATION`` as steps have it, with other entries."""
+    return msgspec.convert({**EVALUATION, **changes}, Evaluation)
+
+
+def typed(chosen: dict[str, Any]) -> Any:
+    """Settings as methods have them."""
+    return msgspec.convert(chosen, Method)
+
+
 def samples(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) -> Path:
     """The training set of one member, from the first 80 % of the events."""
     events = union(read_sample(data), read_setup(data)).part(0.0, 0.8)
-    write_member(directory, events, chosen, member, 1)
-    return directory / chosen["name"] / f"Samples_{chosen['name']}_{member}.npz"
+    write_member(directory, events, typed(chosen), member, 1)
+    return samples_path(directory, chosen["name"], member)
+
+
+def trained(events: Events, chosen: dict[str, Any], directory: Path) -> Member:
+    """A member of a method trained on ``events``."""
+    samples = draw_member(events, typed(chosen), member=0, seed=1)
+    return Member(fit(samples, samples.note.settings, directory), directory)
+
+
+def opened(archive: Path, directory: Path) -> Member:
+    """The member in a model's archive."""
+    return open_member(archive, directory)
 
 
 def model(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) -> Path:
@@ -156,9 +183,9 @@ def model(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) 
     return output / "Model.tar.gz"
 
 
-def note(archive: Path, directory: Path) -> dict[str, Any]:
+def note(archive: Path) -> ModelNote:
     """What a model says about itself."""
-    return read_json(unpack(archive, directory) / "method.json")
+    return note_in(archive)
 
 
 def results(

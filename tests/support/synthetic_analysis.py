@@ -10,10 +10,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from madminer_workflow.analysis import types
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_setup, write_sample
-from madminer_workflow.ml.problem import evaluation_settings, pose_problem
+from madminer_workflow.ml.problem import pose_problem
+from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
     likelihood_ratio_statistic,
@@ -292,8 +294,9 @@ def write_result(
     diagnostics: list[list[dict[str, Any]]],
 ) -> None:
     """A ``Results.tar.gz`` whose log likelihood is a parabola of ``curvature``."""
-    problem = pose_problem(evaluation_settings(analysis), data)
-    grid = make_grid(analysis["ml"]["limits"]["grid"], problem.setup.parameters)
+    evaluation = evaluation_of(types.Analysis.from_dict(analysis))
+    problem = pose_problem(evaluation, data)
+    grid = make_grid(evaluation.limits.grid, problem.setup.parameters)
     thetas = grid.thetas()
     n = thetas.shape[1]
     members = len(diagnostics)

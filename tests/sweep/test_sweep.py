@@ -27,8 +27,8 @@ from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, unpack, write_json
-from madminer_workflow.ml.training import read_samples
 from madminer_workflow.ml.validation_loss import validation_loss
+from madminer_workflow.products.samples import read_samples
 from madminer_workflow.sweep import trials
 from madminer_workflow.sweep.place import Place
 from madminer_workflow.sweep.plan import Axis, Plan, Values, read_plan
@@ -358,10 +358,12 @@ def test_the_loss_of_a_network_that_sees_one_observable(
     model = note(place, 0, tmp_path / "model")
     assert record.loss == pytest.approx(min(model["losses"]["validation"]), rel=1e-4)
     [samples] = trials.samples_in(place.reference, plan)
-    arrays = read_samples(samples)[1]
+    arrays = read_samples(samples).arrays
     assert arrays["x_val"].shape[1] == 2
     arrays["x_val"] = arrays["x_val"][:, ::-1]
-    assert validation_loss(tmp_path / "model", arrays, plan.settings) > record.loss
+    archive = place.trial(0) / "training_0/Model.tar.gz"
+    member = learning.opened(archive, tmp_path / "opened")
+    assert validation_loss(member, arrays, learning.typed(plan.settings)) > record.loss
 
 
 def test_a_trial_that_diverges_has_failed_and_leaves_nothing(folder: Path, place: Place) -> None:

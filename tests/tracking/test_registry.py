@@ -17,10 +17,12 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from madminer_workflow.files import checksum, member_of, unpack, write_json
+from madminer_workflow.files import checksum, member_of, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.ml import networks
 from madminer_workflow.ml.evaluating import evaluating
-from madminer_workflow.ml.methods import score, unbinned
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods import score
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.statistics.events import Events, union
@@ -121,8 +123,8 @@ def toy_events(file: Path) -> Events:
     return union(read_sample(file), read_setup(file)).part(0.8, 0.81)
 
 
-def unpacked(archives: list[Path], directory: Path) -> list[Path]:
-    return [unpack(file, directory / str(i)) for i, file in enumerate(archives)]
+def unpacked(archives: list[Path], directory: Path) -> list[Member]:
+    return [learning.opened(file, directory / str(i)) for i, file in enumerate(archives)]
 
 
 def table_of(events: Events) -> pd.DataFrame:
@@ -166,7 +168,10 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
     table = table[table.columns[::-1]]
     found = predictions(uri, "models:/toy-alices/1", tmp_path / "elsewhere", table)
     members = unpacked(models["alices"], tmp_path)
-    expected = [unbinned.log_ratios(member, part, theta[None, :])[0] for member in members]
+    expected = [
+        networks.evaluate(member.network, member.inputs(part), theta[None, :])[0][0]
+        for member in members
+    ]
     np.testing.assert_array_equal(found["log_r"], np.mean(expected, axis=0))
 
 
@@ -260,5 +265,5 @@ def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path
     model_uri = f"models:/{registered.name}/1"
     found = predictions(uri, model_uri, tmp_path / "elsewhere", table_of(part))
     assert list(found) == names
-    expected = score.all_scores([unpack(model, tmp_path / "unpacked")], part)
+    expected = score.all_scores([learning.opened(model, tmp_path / "unpacked")], part)
     np.testing.assert_array_equal(found, expected)

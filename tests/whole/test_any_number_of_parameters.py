@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.ml.evaluating import evaluating
-from madminer_workflow.ml.problem import evaluation_settings
 from madminer_workflow.ml.toys import toys
+from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
 from madminer_workflow.report.plotting import plotting
 from tests.support import learning
 from tests.support import synthetic_analysis as synthetic
@@ -43,7 +44,7 @@ def test_from_events_to_the_report(tmp_path: Path, n: int) -> None:
     }
     ml["limits"]["toys"] = {"n_toys": 20, "points": ["b0"], "resolution": 3, "njobs": 1}
     write_json(tmp_path / "analysis.json", analysis)
-    write_json(tmp_path / "evaluation.json", evaluation_settings(analysis))
+    write_evaluation(tmp_path / "evaluation.json", evaluation_of(Analysis.from_dict(analysis)))
     write_json(tmp_path / "job.json", {"job": 0, "njobs": 1})
     results, pseudo = [], []
     for settings in declared:

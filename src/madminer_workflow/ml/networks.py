@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from madminer.ml import (
@@ -17,14 +18,18 @@ from madminer.ml import (
     ParameterizedRatioEstimator,
     ScoreEstimator,
 )
+from madminer.ml.base import Estimator
 from madminer.ml.morphing_aware import (
     MorphingAwareRatioEstimator,
     QuadraticMorphingAwareRatioEstimator,
 )
+from madminer.utils.ml.models.ratio import DenseSingleParameterizedRatioModel
 from madminer.utils.ml.trainer import Trainer
 
 from madminer_workflow import madminer_fixes
-from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.analysis.types import Network, Trained, Training
+from madminer_workflow.ml import dense
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 
 MODEL = "model"
 REFERENCE = "reference.npy"
@@ -53,33 +58,33 @@ logging.getLogger("madminer").setLevel(logging.WARNING)
 logging.getLogger("madminer.ml.base").setLevel(logging.ERROR)
 
 
-def make(kind: type, settings: dict[str, Any]) -> Any:
-    """An untrained estimator with the network of ``settings``."""
-    network = dict(settings["network"])
-    return kind(n_hidden=tuple(network.pop("n_hidden")), **network)
+def make(kind: type, network: Network) -> Estimator:
+    """An untrained estimator with a ``network`` of these settings."""
+    arguments = msgspec.to_builtins(network)
+    return kind(n_hidden=tuple(arguments.pop("n_hidden")), **arguments)
 
 
 def train(
-    estimator: Any,
-    arrays: dict[str, np.ndarray],
-    settings: dict[str, Any],
+    estimator: Estimator,
+    arrays: Arrays,
+    settings: Trained,
     directory: Path,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> dict[str, list[float]]:
-    """Train with every setting of ``settings["training"]`` and save into ``directory``.
+) -> Losses:
+    """Train with every setting of ``settings.training`` and save into ``directory``.
 
     ``arrays`` has the estimator's own training arguments, with the suffix ``_val`` those of the
     validation events. Returns the losses by epoch; ``on_epoch`` hears of them while they come.
     """
     torch.manual_seed(seed)
     np.random.seed(seed)
-    with reporting(on_epoch, settings["training"]):
+    with reporting(on_epoch, settings.training):
         training, validation = estimator.train(
-            method=settings["method"],
+            method=settings.method,
             n_workers=0,
             verbose="all",
-            **settings["training"],
+            **msgspec.to_builtins(settings.training),
             **arrays,
         )
     estimator.save(str(directory / MODEL))
@@ -90,7 +95,7 @@ def train(
 
 
 @contextmanager
-def reporting(on_epoch: OnEpoch | None, training: dict[str, Any]) -> Iterator[None]:
+def reporting(on_epoch: OnEpoch | None, training: Training) -> Iterator[None]:
     """Tell ``on_epoch`` of every epoch of MadMiner's trainer, which offers no other way."""
     if on_epoch is None:
         yield
@@ -99,7 +104,7 @@ def reporting(on_epoch: OnEpoch | None, training: dict[str, Any]) -> Iterator[No
 
     def epoch(self: Trainer, i_epoch: int, *rest: Any) -> tuple[float, float | None, Any, Any]:
         loss, loss_val, *parts = run_epoch(self, i_epoch, *rest)
-        rates = (training["n_epochs"], training["initial_lr"], training["final_lr"])
+        rates = (training.n_epochs, training.initial_lr, training.final_lr)
         lr = Trainer.calculate_lr(i_epoch, *rates)
         on_epoch(i_epoch + 1, {"loss_train": loss, "loss_val": loss_val, "learning_rate": lr})
         return (loss, loss_val, *parts)
@@ -111,35 +116,45 @@ def reporting(on_epoch: OnEpoch | None, training: dict[str, Any]) -> Iterator[No
         Trainer.epoch = run_epoch
 
 
-def load(directory: Path) -> Any:
+def load(directory: Path) -> Estimator:
     """The trained estimator of a model directory."""
     kind = json.loads((directory / f"{MODEL}_settings.json").read_text())["estimator_type"]
     estimator = SAVED[kind]()
     estimator.load(str(directory / MODEL))
+    if isinstance(estimator, DoubleParameterizedRatioEstimator):
+        estimator.reference = np.load(directory / REFERENCE)[None, :]
     return estimator
 
 
 def evaluate(
-    directory: Path,
+    estimator: Estimator,
     x: np.ndarray,
     thetas: np.ndarray,
     *,
     combined: bool = True,
     score: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the network says of events ``x`` (n_events, n_features) at ``thetas``.
+    """What a trained network says of events ``x`` (n_events, n_features) at ``thetas``.
 
     That is log r(x | theta, reference), or log p(x | theta) of an estimator of the density, and
     its gradient in theta, if ``score``: (n_thetas, n_events) and (n_thetas, n_events,
     n_parameters). Not ``combined``, there is a theta for each event, and no first axis.
     """
-    estimator = load(directory)
     options = {"test_all_combinations": combined, "evaluate_score": score}
     if isinstance(estimator, LikelihoodEstimator):
         log_p, t_hat = estimator.evaluate_log_likelihood(x, thetas, **options)
         # MadMiner's density is that of scaled observables.
         return log_p - np.sum(np.log(estimator.x_scaling_stds)), t_hat
     if isinstance(estimator, DoubleParameterizedRatioEstimator):
-        denominator = np.load(directory / REFERENCE)[None, :]
-        return estimator.evaluate_log_likelihood_ratio(x, thetas, denominator, **options)[:2]
+        return estimator.evaluate_log_likelihood_ratio(x, thetas, estimator.reference, **options)[
+            :2
+        ]
     return estimator.evaluate_log_likelihood_ratio(x, thetas, **options)
+
+
+def at_all_points(estimator: Estimator, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
+    """As ``evaluate`` without the score, (n_thetas, n_events), as fast as it goes."""
+    if not isinstance(estimator.model, DenseSingleParameterizedRatioModel):
+        return evaluate(estimator, x, thetas)[0]
+    x, thetas = estimator._transform_inputs(x), estimator._transform_parameters(thetas)
+    return dense.at_all_points(estimator.model, x, thetas)

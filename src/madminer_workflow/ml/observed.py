@@ -9,14 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.analysis.types import Analysis, Point
 from madminer_workflow.errors import InputError
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.problem import Observation, Problem
-
-Point = str | dict[str, float]
-"""A benchmark's name, or values of all parameters."""
 
 
 def observe(value: str | None, problem: Problem) -> Observation | None:

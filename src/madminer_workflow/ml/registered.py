@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from madminer_workflow.files import natural_order, unpack
-from madminer_workflow.ml.model import METHOD, read_model
+from madminer_workflow.analysis.types import Parameterized
+from madminer_workflow.files import natural_order
+from madminer_workflow.ml.member import Member, open_member
 from madminer_workflow.tracking.registry import POINT, outputs_of
 
 # Whoever loads a model from MLflow has pandas; the rest of this package does not need it.
@@ -28,14 +29,10 @@ class Ensemble:
         self._scratch = TemporaryDirectory()
         archives = sorted(directory.glob("member_*.tar.gz"), key=natural_order)
         self.members = [
-            unpack(archive, Path(self._scratch.name) / str(i), METHOD)
+            open_member(archive, Path(self._scratch.name) / str(i))
             for i, archive in enumerate(archives)
         ]
-        note = read_model(self.members[0])
-        self.parameters: list[str] = note["parameters"]
-        self.nuisance_parameters: list[str] = note["nuisance_parameters"]
-        self.settings: dict[str, Any] = note["settings"]
-        self.features: list[str] = self.settings["features"] or note["observables"]
+        self.note = self.members[0].note
 
     def predict(self, events: DataFrame, params: dict[str, Any] | None = None) -> DataFrame:
         """The outputs for a table of events, one row each.
@@ -45,19 +42,19 @@ class Ensemble:
         """
         from pandas import DataFrame
 
-        x = events[self.features].to_numpy(dtype=float)
+        note = self.note
+        x = events[note.settings.inputs(note.observables)].to_numpy(dtype=float)
         outputs = np.mean([self._output(member, x, events) for member in self.members], axis=0)
-        names = outputs_of(self.settings, self.parameters, self.nuisance_parameters)
-        return DataFrame(outputs, columns=names)
+        return DataFrame(outputs, columns=outputs_of(note))
 
-    def _output(self, member: Path, x: np.ndarray, events: DataFrame) -> np.ndarray:
+    def _output(self, member: Member, x: np.ndarray, events: DataFrame) -> np.ndarray:
         from madminer_workflow.ml import networks
         from madminer_workflow.ml.methods.score import estimated_scores
 
-        if "theta0" not in self.settings:
+        if not isinstance(self.note.settings, Parameterized):
             return estimated_scores(member, x)
-        points = events[[f"{POINT}{name}" for name in self.parameters]].to_numpy(dtype=float)
-        return networks.evaluate(member, x, points, combined=False)[0][:, None]
+        points = events[[f"{POINT}{name}" for name in self.note.parameters]].to_numpy(dtype=float)
+        return networks.evaluate(member.network, x, points, combined=False)[0][:, None]
 
 
 def _load_pyfunc(path: str) -> Ensemble:

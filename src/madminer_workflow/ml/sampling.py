@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis.changes import change_methods
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
+from madminer_workflow.ml.problem import check_same_analysis, read_data
+from madminer_workflow.products import evaluation
+from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
+from madminer_workflow.products.samples import MemberNote, Samples, samples_path, write_samples
+from madminer_workflow.products.toys import toy_jobs, write_job
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.statistics.plain import plain
 
 
 def sampling(
@@ -33,65 +36,54 @@ def sampling(
     if ntrainsamples < 1:
         raise InputError(f"ntrainsamples: is {ntrainsamples}; expected at least 1 ensemble member")
     # Learning needs no cards: the events are there.
-    analysis = change_methods(load_analysis(input_file, cards=False), changes)
-    if all(process["is_background"] for process in analysis["processes"]):
+    analysis = read_analysis(input_file, cards=False, changes=changes)
+    if all(process.is_background for process in analysis.processes):
         raise InputError(
             f"{input_file}: processes: all are backgrounds, which do not depend on the parameters; "
             "expected at least one other process to learn from"
         )
     setup, sample = read_data(data)
     check_same_analysis(analysis, setup, sample, data)
-    ml = analysis["ml"]
-    training_events = union(sample, setup).part(0.0, 1.0 - ml["test_split"])
-    evaluation = evaluation_settings(analysis)
-
-    for settings in ml["methods"]:
+    training_events = union(sample, setup).part(0.0, 1.0 - analysis.ml.test_split)
+    for settings in analysis.ml.methods:
         check_defined(training_events, settings, data)
     with atomic_path(output / "methods") as directory:
-        for settings in ml["methods"]:
-            write_json(directory / settings["name"] / "evaluation.json", evaluation)
-            # A histogram is the same for every member: nothing in it is random.
-            members = 1 if settings["method"] == "histogram" else ntrainsamples
-            for member in range(members):
-                write_member(directory, training_events, settings, member, analysis["seed"])
-            for job in toy_jobs(ml["limits"]["toys"]):
-                write_json(directory / settings["name"] / f"toys_{job['job']}.json", job)
-    write_json(output / "analysis.json", analysis)
+        for settings in analysis.ml.methods:
+            folder = directory / settings.name
+            write_evaluation(folder / evaluation.NAME, evaluation_of(analysis))
+            for member in range(settings.members(ntrainsamples)):
+                write_member(directory, training_events, settings, member, analysis.seed)
+            for job in toy_jobs(analysis.ml.limits.toys):
+                write_job(folder, job)
+    write_json(output / "analysis.json", plain(analysis))
 
 
-def toy_jobs(toys: dict[str, int]) -> list[dict[str, int]]:
-    """The jobs that share the toys of a method; none if no toys are wanted."""
-    njobs = min(toys["njobs"], toys["n_toys"])
-    return [{"job": job, "njobs": njobs} for job in range(njobs)]
-
-
-def check_defined(events: Events, settings: dict[str, Any], data: Path) -> None:
+def check_defined(events: Events, settings: Method, data: Path) -> None:
     """Raise InputError if an observable that the method uses is not a finite number somewhere."""
-    names = settings.get("observables") or settings.get("features") or events.observables
+    names = settings.inputs(events.observables)
     undefined = np.sum(~np.isfinite(events.columns(names)), axis=0)
     for name, n in zip(names, undefined, strict=True):
         if n:
             raise InputError(
                 f"{data}: the observable {name} is undefined in {n} of {len(events)} events, which "
-                f"the method {settings['name']} cannot use; give the observable a default, make it "
+                f"the method {settings.name} cannot use; give the observable a default, make it "
                 "required, or leave it out of the method's observables or features"
             )
 
 
-def write_member(
-    directory: Path, events: Events, settings: dict[str, Any], member: int, seed: int
-) -> None:
+def write_member(directory: Path, events: Events, settings: Method, member: int, seed: int) -> None:
     """Draw the training set of one ensemble member into ``directory/<method>``."""
-    name = settings["name"]
-    rng = np.random.default_rng(derive_seed(seed, "sampling", name, member))
-    arrays = methods.get(settings["method"]).draw(events, settings, rng)
-    content = {
-        "settings": settings,
-        "member": member,
-        "seed": derive_seed(seed, "training", name, member),
-        "parameters": events.setup.parameters,
-        "nuisance_parameters": [each.name for each in events.setup.nuisance],
-        "observables": events.observables,
-    }
-    with atomic_path(directory / name / f"Samples_{name}_{member}.npz") as product:
-        np.savez(product, content=np.array(json.dumps(content, sort_keys=True)), **arrays)
+    path = samples_path(directory, settings.name, member)
+    write_samples(path, draw_member(events, settings, member, seed))
+
+
+def draw_member(events: Events, settings: Method, member: int, seed: int) -> Samples:
+    """The training set of one ensemble member; ``seed`` is that of the analysis."""
+    rng = np.random.default_rng(derive_seed(seed, "sampling", settings.name, member))
+    note = MemberNote(
+        settings=settings,
+        member=member,
+        seed=derive_seed(seed, "training", settings.name, member),
+        fingerprint=events.setup.fingerprint(events.observables),
+    )
+    return Samples(note, methods.family_of(settings).draw(events, settings, rng))

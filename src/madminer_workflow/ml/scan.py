@@ -3,59 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.model import model_settings
-from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
+from madminer_workflow.ml.member import Member
+from madminer_workflow.statistics.likelihood import (
+    KINDS,
+    DataSets,
+    Density,
+    chunks,
+    log_likelihoods,
+)
 from madminer_workflow.statistics.problem import Problem
 
 
 def densities(
-    directories: Sequence[Path], problem: Problem, thetas: np.ndarray, members: bool
-) -> Iterator[tuple[np.ndarray, list[Density]]]:
-    """Parameter points in chunks, each with the densities of the ensemble and, if asked, members.
+    members: Sequence[Member], problem: Problem, thetas: np.ndarray, each: bool
+) -> Iterator[list[Density]]:
+    """Densities at a few parameter points at a time: of the ensemble and, if asked, each member.
 
     The ensemble's are made of the mean of its members' outputs.
     """
-    settings = model_settings(directories[0])
-    method = methods.get(settings["method"])
-    n_events = len(problem.test) + len(problem.observed or ())
-    for chunk in chunks(thetas, n_events):
-        outputs = [method.outputs(directory, problem, chunk) for directory in directories]
-        mean = {name: np.mean([each[name] for each in outputs], axis=0) for name in outputs[0]}
-        every = [mean, *outputs] if members else [mean]
-        owners = [directories[0], *directories]
-        yield (
-            chunk,
-            [
-                method.density(each, problem, settings, chunk, owner)
-                for each, owner in zip(every, owners, strict=False)
-            ],
-        )
+    family = methods.family_of(members[0].note.settings)
+    for chunk in chunks(thetas, events_asked(problem)):
+        outputs = [family.outputs(member, problem, chunk) for member in members]
+        mean = {name: np.mean([one[name] for one in outputs], axis=0) for name in outputs[0]}
+        rows = [(mean, members[0]), *(zip(outputs, members, strict=True) if each else ())]
+        yield [family.density(output, problem, chunk, member) for output, member in rows]
+
+
+def events_asked(problem: Problem) -> int:
+    """The number of events that members are asked about at every parameter point."""
+    return len(problem.test) + len(problem.observed or ())
 
 
 def scan(
-    directories: Sequence[Path],
+    members: Sequence[Member],
     problem: Problem,
     thetas: np.ndarray,
     data: Sequence[DataSets],
-    members: bool = False,
+    each: bool = False,
     profiled: bool = True,
 ) -> list[dict[str, np.ndarray]]:
     """Log likelihoods of each of ``data`` by kind: (1 + n_members, n_sets, n_thetas).
 
-    The first row is the ensemble's; without ``members`` it is the only one.
+    The first row is the ensemble's; without those of ``each`` member it is the only one.
     """
-    pieces: list[dict[str, list[np.ndarray]]] = [{} for _ in data]
-    for chunk, rows in densities(directories, problem, thetas, members):
-        for piece, sets in zip(pieces, data, strict=True):
-            found = [log_likelihoods(row, sets, problem, chunk, profiled) for row in rows]
-            for kind in found[0]:
-                piece.setdefault(kind, []).append(np.array([each[kind] for each in found]))
-    return [
-        {kind: np.concatenate(arrays, axis=-1) for kind, arrays in piece.items()}
-        for piece in pieces
+    if each and len(members) == 1:
+        # A lone member is its ensemble.
+        return [
+            {kind: np.concatenate([rows, rows]) for kind, rows in kinds.items()}
+            for kinds in scan(members, problem, thetas, data, profiled=profiled)
+        ]
+    n_rows = 1 + len(members) * each
+    scanned = [
+        {kind: np.empty((n_rows, sets.multiplicities.shape[0], len(thetas))) for kind in KINDS}
+        for sets in data
     ]
+    done = 0
+    pieces = chunks(thetas, events_asked(problem))
+    for chunk, rows in zip(pieces, densities(members, problem, thetas, each), strict=True):
+        place = slice(done, done + len(chunk))
+        for kinds, sets in zip(scanned, data, strict=True):
+            for row, density in enumerate(rows):
+                found = log_likelihoods(density, sets, problem, chunk, profiled)
+                for kind in KINDS:
+                    kinds[kind][row, :, place] = found[kind]
+        done += len(chunk)
+    return scanned

@@ -9,23 +9,19 @@ likelihood of all parameters and for that of every single one, the others profil
 
 from __future__ import annotations
 
-import json
 import tempfile
-import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.errors import InputError
-from madminer_workflow.files import atomic_path, read_product
-from madminer_workflow.ml.evaluating import unpack_members
-from madminer_workflow.ml.model import model_settings
-from madminer_workflow.ml.problem import EVALUATION_KEYS, pose_problem
+from madminer_workflow.analysis.types import LimitSettings, Point
+from madminer_workflow.ml.member import Member, open_members
+from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.scan import scan
+from madminer_workflow.products.evaluation import read_evaluation
+from madminer_workflow.products.toys import read_job, write_toys
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.coverage import ToyPoint, Toys
 from madminer_workflow.statistics.events import draw
@@ -33,15 +29,8 @@ from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.limits import Grid, make_grid, peak, with_nodes
 from madminer_workflow.statistics.problem import Problem
 
-JOB_KEYS = ("job", "njobs")
-
-
-@dataclass(frozen=True)
-class MethodToys:
-    """Toys of the models of one method, and the ``settings`` of these."""
-
-    settings: dict[str, Any]
-    toys: Toys
+LARGEST_SCAN = 30_000_000
+"""Log likelihoods of toys at points of the grid that are kept at a time: 240 MB."""
 
 
 def toys(
@@ -53,58 +42,59 @@ def toys(
     n_toys), for each with the others profiled. All jobs together make ``n_toys`` toys a point. The
     toys are the same for every method. Raises InputError as evaluating does.
     """
-    evaluation = read_product(evaluation_file, "sampling", EVALUATION_KEYS)
-    share = read_product(job, "sampling", JOB_KEYS)
+    evaluation, share = read_evaluation(evaluation_file), read_job(job)
     problem = pose_problem(evaluation, data)
-    n_toys = len(range(share["job"], evaluation["limits"]["toys"]["n_toys"], share["njobs"]))
-    grid = make_grid(evaluation["limits"]["grid"], problem.setup.parameters)
-    points = toy_points(evaluation["limits"], problem, grid)
+    n_toys = len(range(share.job, evaluation.limits.toys.n_toys, share.njobs))
+    grid = make_grid(evaluation.limits.grid, problem.setup.parameters)
+    points = toy_points(evaluation.limits, problem, grid)
     grid = with_nodes(grid, np.stack([point.theta for point in points]))
-    rng = np.random.default_rng(derive_seed(problem.seed, "toys", share["job"]))
+    rng = np.random.default_rng(derive_seed(problem.seed, "toys", share.job))
     drawn = [draw_toys(problem, point.theta, n_toys, rng) for point in points]
     with tempfile.TemporaryDirectory() as scratch:
-        directories = unpack_members(models, Path(scratch), problem)
-        own = model_settings(directories[0])
-        found = scan(directories, problem, grid.thetas(), drawn)
-    arrays = {}
-    for kind in KINDS:
-        rows = [
-            statistics(kinds[kind][0], grid, point.theta)
-            for kinds, point in zip(found, points, strict=True)
-        ]
-        arrays[f"q_{kind}"] = np.array([joint for joint, _ in rows])
-        arrays[f"q_{kind}_each"] = np.array([each for _, each in rows])
-    content = {
-        "name": own["name"],
-        "settings": own,
-        **{key: share[key] for key in JOB_KEYS},
-        "points": [
-            {"name": point.name, "theta": point.theta.tolist(), "axis": point.axis}
-            for point in points
-        ],
-    }
-    with atomic_path(output / "Toys.npz") as product:
-        np.savez(
-            product,
-            allow_pickle=False,
-            content=np.array(json.dumps(content, sort_keys=True)),
-            **arrays,
-        )
+        members = open_members(models, Path(scratch), problem.everything)
+        tested = statistics_of(members, problem, grid, points, drawn)
+    write_toys(output, members[0].note.settings, share, tested)
 
 
-def toy_points(limits: dict[str, Any], problem: Problem, grid: Grid) -> list[ToyPoint]:
+def statistics_of(
+    members: Sequence[Member],
+    problem: Problem,
+    grid: Grid,
+    points: Sequence[ToyPoint],
+    drawn: Sequence[DataSets],
+) -> Toys:
+    """The test statistic at each of ``points``, nodes of the grid, of the toys ``drawn`` there."""
+    numbers = len(KINDS) * max(sets.multiplicities.shape[0] for sets in drawn) * len(grid.thetas())
+    together = max(1, LARGEST_SCAN // numbers)
+    q: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+    q_profiled: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+    for start in range(0, len(points), together):
+        some = slice(start, start + together)
+        scanned = scan(members, problem, grid.thetas(), drawn[some])
+        for log_likelihoods, point in zip(scanned, points[some], strict=True):
+            for kind in KINDS:
+                joint, profiled = statistics(log_likelihoods[kind][0], grid, point.theta)
+                q[kind].append(joint)
+                q_profiled[kind].append(profiled)
+    return Toys(
+        points,
+        {kind: np.array(rows) for kind, rows in q.items()},
+        {kind: np.array(rows) for kind, rows in q_profiled.items()},
+    )
+
+
+def toy_points(limits: LimitSettings, problem: Problem, grid: Grid) -> list[ToyPoint]:
     """``theta_true`` and the points asked for, and more along each parameter from ``theta_true``.
 
     The latter are ``resolution`` nodes of the grid, as evenly spaced as nodes are.
     """
-    settings = limits["toys"]
     asked = [
         ToyPoint(_point_name(point, grid.parameters), problem.setup.theta(point), None)
-        for point in (limits["theta_true"], *settings["points"])
+        for point in (limits.theta_true, *limits.toys.points)
     ]
     along = []
     for i, (name, axis) in enumerate(zip(grid.parameters, grid.axes, strict=True)):
-        wanted = np.linspace(0, len(axis) - 1, min(settings["resolution"], len(axis)))
+        wanted = np.linspace(0, len(axis) - 1, min(limits.toys.resolution, len(axis)))
         for value in axis[np.unique(np.round(wanted).astype(int))]:
             theta = problem.theta_true.copy()
             theta[i] = value
@@ -112,7 +102,7 @@ def toy_points(limits: dict[str, Any], problem: Problem, grid: Grid) -> list[Toy
     return asked + along
 
 
-def _point_name(point: str | dict[str, float], parameters: Sequence[str]) -> str:
+def _point_name(point: Point, parameters: Sequence[str]) -> str:
     if isinstance(point, str):
         return point
     return ", ".join(f"{name}={point[name]:g}" for name in parameters)
@@ -147,64 +137,10 @@ def statistics(
     node = grid.nearest(theta)
     here = log_likelihood[:, np.ravel_multi_index(node, grid.shape)]
     cubes = log_likelihood.reshape(-1, *grid.shape)
-    each = []
+    of_each = []
     for i, position in enumerate(node):
         slab = np.take(cubes, position, axis=i + 1).reshape(len(cubes), -1)
         others = [axis for j, axis in enumerate(grid.axes) if j != i]
         profiled = peak(slab, others)[0] if others else here
-        each.append(2.0 * np.maximum(best - profiled, 0.0))
-    return 2.0 * np.maximum(best - here, 0.0), np.array(each)
-
-
-def read_toys(paths: Sequence[Path]) -> dict[str, MethodToys]:
-    """Toys by method, of all jobs together.
-
-    Raises InputError if a file is broken, a job comes twice or is missing.
-    """
-    jobs: dict[str, dict[int, tuple[Path, dict[str, Any], dict[str, np.ndarray]]]] = {}
-    for path in paths:
-        content, arrays = _read(path)
-        known = jobs.setdefault(content["name"], {})
-        if content["job"] in known:
-            raise InputError(
-                f"{path}: holds the toys of job {content['job']} of {content['name']}, and so "
-                f"does {known[content['job']][0]}; give every job once"
-            )
-        known[content["job"]] = path, content, arrays
-    return {name: _joined(name, known) for name, known in jobs.items()}
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        return json.loads(str(arrays.pop("content"))), arrays
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: holds no toys from the step toys ({error})") from None
-
-
-def _joined(
-    name: str, jobs: dict[int, tuple[Path, dict[str, Any], dict[str, np.ndarray]]]
-) -> MethodToys:
-    """The jobs of one method as one, in the order of their numbers."""
-    ordered = [jobs[number] for number in sorted(jobs)]
-    path, first, _ = ordered[0]
-    if sorted(jobs) != list(range(first["njobs"])):
-        raise InputError(
-            f"{path}: is one of {first['njobs']} jobs with toys of {name}, of which "
-            f"{len(jobs)} are here; give all of them"
-        )
-    for other, content, _ in ordered[1:]:
-        if any(content[key] != first[key] for key in ("settings", "points", "njobs")):
-            raise InputError(f"{other}: its toys of {name} are for other models than {path}")
-
-    def all_jobs(key: str) -> np.ndarray:
-        return np.concatenate([arrays[key] for _, _, arrays in ordered], axis=-1)
-
-    points = [
-        ToyPoint(point["name"], np.array(point["theta"]), point["axis"])
-        for point in first["points"]
-    ]
-    q = {kind: all_jobs(f"q_{kind}") for kind in KINDS}
-    q_profiled = {kind: all_jobs(f"q_{kind}_each") for kind in KINDS}
-    return MethodToys(first["settings"], Toys(points, q, q_profiled))
+        of_each.append(2.0 * np.maximum(best - profiled, 0.0))
+    return 2.0 * np.maximum(best - here, 0.0), np.array(of_each)

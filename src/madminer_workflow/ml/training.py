@@ -2,69 +2,71 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.changes import change_training
-from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import pack
+from madminer_workflow.analysis.types import Method, Trained
+from madminer_workflow.errors import StepError
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.model import write_model
-
-CONTENT = {"settings", "member", "seed", "parameters", "nuisance_parameters", "observables"}
-"""What sampling notes beside the arrays."""
+from madminer_workflow.ml.methods.family import Losses, OnEpoch
+from madminer_workflow.products.model import ModelNote, write_model, write_note
+from madminer_workflow.products.samples import Samples, read_samples
+from madminer_workflow.statistics.plain import plain
 
 
 def training(
     samples: Path,
     output: Path,
     changes: Sequence[str] = (),
-    on_epoch: methods.OnEpoch | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
     """Train on ``Samples_<method>_<i>.npz`` and write ``Model.tar.gz``.
 
     ``changes`` of its settings look like ``training.n_epochs=20``. Raises InputError if they make
     no sense and StepError if the loss stops being a number.
     """
-    content, arrays = read_samples(samples)
-    settings = change_training(content["settings"], changes)
+    drawn = read_samples(samples)
     with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch)
-        train = methods.get(settings["method"]).train
-        losses = train(arrays, settings, directory, content["seed"], on_epoch)
-        check_losses(losses, settings)
-        write_model(directory, {**content, "settings": settings, "losses": losses})
-        pack(directory, output / "Model.tar.gz")
+        fit(drawn, changed(drawn.note.settings, changes), Path(scratch), on_epoch)
+        write_model(Path(scratch), output)
 
 
-def read_samples(samples: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Settings and arrays of one member; InputError if the file is broken."""
-    try:
-        # numpy would take anything else for a pickle and say so.
-        if not zipfile.is_zipfile(samples):
-            raise zipfile.BadZipFile("truncated or no npz file")
-        with np.load(samples) as file:
-            arrays = dict(file)
-        content = json.loads(str(arrays.pop("content")))
-        if not isinstance(content, dict) or not content.keys() >= CONTENT:
-            raise ValueError("it does not describe a method")
-        return content, arrays
-    except (EOFError, KeyError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-        raise InputError(f"{samples}: is not a training sample from sampling ({error})") from None
+def fit(
+    samples: Samples, settings: Method, directory: Path, on_epoch: OnEpoch | None = None
+) -> ModelNote:
+    """Train on ``samples`` with ``settings`` into ``directory``; return what is noted there."""
+    drawn = samples.note
+    train = methods.family_of(settings).train
+    losses = train(samples.arrays, settings, directory, drawn.seed, on_epoch)
+    check_losses(losses, settings)
+    note = ModelNote(
+        settings=settings,
+        member=drawn.member,
+        seed=drawn.seed,
+        fingerprint=drawn.fingerprint,
+        losses={name: tuple(values) for name, values in losses.items()},
+    )
+    write_note(directory, note)
+    return note
 
 
-def check_losses(losses: dict[str, list[float]], settings: dict[str, Any]) -> None:
+def changed(settings: Method, changes: Sequence[str]) -> Method:
+    """The settings with ``KEY=VALUE`` changed in their network or training."""
+    if not changes:
+        return settings
+    return msgspec.convert(change_training(plain(settings), changes), Method)
+
+
+def check_losses(losses: Losses, settings: Method) -> None:
     """Raise StepError if training broke off before its first epoch or diverged."""
     values = losses.get("training")
-    if values is not None and not (values and np.all(np.isfinite(values))):
+    if isinstance(settings, Trained) and not (values and np.all(np.isfinite(values))):
         raise StepError(
-            f"training of {settings['name']}: the loss is not a number; lower initial_lr "
-            f"(now {settings['training']['initial_lr']}) or check the sample for infinite weights"
+            f"training of {settings.name}: the loss is not a number; lower initial_lr "
+            f"(now {settings.training.initial_lr}) or check the sample for infinite weights"
         )

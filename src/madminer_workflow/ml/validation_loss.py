@@ -7,46 +7,46 @@ there are. Networks with different settings can be compared only by one function
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from madminer.utils.ml.utils import get_loss
 
+from madminer_workflow.analysis.types import Density, Ratio, Settings, Trained
 from madminer_workflow.ml import networks
-from madminer_workflow.ml.methods.drawing import Arrays
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.ml.methods.score import estimated_scores
-from madminer_workflow.ml.model import read_model
 
 
-def validation_loss(directory: Path, arrays: Arrays, settings: dict[str, Any]) -> float:
-    """The loss of the network in ``directory`` on the validation events of ``arrays``.
+def validation_loss(member: Member, arrays: Arrays, settings: Settings) -> float:
+    """The loss of a member's network on the validation events of ``arrays``.
 
     ``arrays`` are those that sampling drew with ``settings``, all observables among them: they
     decide what the loss is, whatever the network was trained with.
     """
-    note = read_model(directory)
-    features = note["settings"]["features"] or note["observables"]
-    columns = [note["observables"].index(name) for name in features]
-    x = arrays["x_val"][:, columns]
-    if "theta0" not in settings:
-        return _score_loss(directory, x, arrays)
-    loss = _ratio_loss if "theta1" in settings else _density_loss
-    return loss(directory, x, arrays, settings)
+    observables = member.note.observables
+    inputs = member.note.settings.inputs(observables)
+    x = arrays["x_val"][:, [observables.index(name) for name in inputs]]
+    if isinstance(settings, Ratio):
+        return _ratio_loss(member, x, arrays, settings)
+    if isinstance(settings, Density):
+        return _density_loss(member, x, arrays, settings)
+    return _score_loss(member, x, arrays)
 
 
-def _score_loss(directory: Path, x: np.ndarray, arrays: Arrays) -> float:
+def _score_loss(member: Member, x: np.ndarray, arrays: Arrays) -> float:
     """The mean squared error of the score, in the units that training would have it in."""
-    difference = estimated_scores(directory, x) - arrays["t_xz_val"]
+    difference = estimated_scores(member, x) - arrays["t_xz_val"]
     return float(np.mean((difference / arrays.get("nuisance_scales", 1.0)) ** 2))
 
 
-def _ratio_loss(directory: Path, x: np.ndarray, arrays: Arrays, settings: dict[str, Any]) -> float:
+def _ratio_loss(member: Member, x: np.ndarray, arrays: Arrays, settings: Ratio) -> float:
     """MadMiner's loss of a likelihood ratio, with one parameter point or two."""
-    double = settings["estimator"] == "doubly_parameterized"
+    double = settings.doubly_parameterized
     points, joint = (["theta0", "theta1"], ["t_xz0", "t_xz1"]) if double else (["theta"], ["t_xz"])
-    log_r, *scores = networks.load(directory).evaluate_log_likelihood_ratio(
+    log_r, *scores = member.network.evaluate_log_likelihood_ratio(
         x,
         *(arrays[f"{name}_val"] for name in points),
         test_all_combinations=False,
@@ -59,30 +59,29 @@ def _ratio_loss(directory: Path, x: np.ndarray, arrays: Arrays, settings: dict[s
         for values in (scores, [arrays[f"{name}_val"] for name in joint])
     )
     log_r, y, r_xz = map(torch.as_tensor, (log_r[:, None], arrays["y_val"], arrays["r_xz_val"]))
-    method = settings["method"] + ("2" if double else "")
+    method = settings.method + ("2" if double else "")
     return _sum_of(method, settings, None, log_r, *t_hat, y, r_xz, *t_true)
 
 
-def _density_loss(
-    directory: Path, x: np.ndarray, arrays: Arrays, settings: dict[str, Any]
-) -> float:
+def _density_loss(member: Member, x: np.ndarray, arrays: Arrays, settings: Density) -> float:
     """MadMiner's loss of a density, that of the observables in their own units."""
-    log_p, score = networks.evaluate(directory, x, arrays["theta_val"], combined=False, score=True)
+    thetas = arrays["theta_val"]
+    log_p, score = networks.evaluate(member.network, x, thetas, combined=False, score=True)
     units = score_units(arrays["theta"], settings)
     joint = arrays.get("t_xz_val", np.zeros_like(score))
     values = map(torch.as_tensor, (log_p, score * units, joint * units))
-    return _sum_of(settings["method"], settings, *values)
+    return _sum_of(settings.method, settings, *values)
 
 
-def score_units(thetas: np.ndarray, settings: dict[str, Any]) -> np.ndarray | float:
+def score_units(thetas: np.ndarray, settings: Trained) -> np.ndarray | float:
     """The units that training has scores in: those of parameters scaled to variance 1, if any."""
-    if not settings["training"].get("scale_parameters", False):
+    if not settings.training.scale_parameters:
         return 1.0
     return np.maximum(np.std(thetas, axis=0), 1e-6)
 
 
-def _sum_of(method: str, settings: dict[str, Any], *values: Any) -> float:
+def _sum_of(method: str, settings: Trained, *values: Any) -> float:
     """The weighted sum of the losses of MadMiner's ``method``."""
-    functions, _, weights = get_loss(method, settings["training"].get("alpha"))
+    functions, _, weights = get_loss(method, settings.training.alpha)
     losses = [function(*values) for function in functions]
     return float(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)))

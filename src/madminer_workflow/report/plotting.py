@@ -16,12 +16,12 @@ from madminer_workflow.files import atomic_path, read_json, write_json
 from madminer_workflow.madminer_file import read_report
 from madminer_workflow.ml.problem import (
     check_same_analysis,
-    evaluation_settings,
     problem_of,
     read_data,
 )
-from madminer_workflow.ml.toys import MethodToys, read_toys
+from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.results import Results, read_results
+from madminer_workflow.products.toys import MethodToys, read_toys
 from madminer_workflow.report import page
 from madminer_workflow.report.drawing import draw_all
 from madminer_workflow.report.results import PhysicsNotes
@@ -45,12 +45,11 @@ def plotting(
     jobs, in any order; ``observed`` is what evaluating was given. Prints the headline. Raises
     InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
-    complete = read_json(analysis_file)
+    analysis = Analysis.from_dict(read_json(analysis_file))
     setup, sample = read_data(data)
-    check_same_analysis(complete, setup, sample, data)
-    problem = problem_of(evaluation_settings(complete), setup, sample, data, observed)
-    grid = make_grid(complete["ml"]["limits"]["grid"], problem.setup.parameters)
-    analysis = Analysis.from_dict(complete)
+    check_same_analysis(analysis, setup, sample, data)
+    problem = problem_of(evaluation_of(analysis), setup, sample, data, observed)
+    grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)
     given_toys = read_toys(toys)
     check_toys(given_toys, given)
@@ -117,7 +116,7 @@ def check_results(
 
 def check_toys(toys: Mapping[str, MethodToys], results: Sequence[Results]) -> None:
     """Raise InputError unless all toys are of methods with results, and of the same models."""
-    settings = {one.summary.name: plain(one.summary.settings) for one in results}
+    settings = {one.summary.name: one.summary.settings for one in results}
     for name, of_method in toys.items():
         if name not in settings:
             raise InputError(f"there are toys of {name}, but no results of it")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -29,8 +30,8 @@ STEPS = 50
 LARGEST_STEP = 1.0
 PRECISION = 1e-6
 
-LARGEST_ARRAY = 2_000_000
-"""Numbers in an array of parameter points by events, 16 MB: larger ones are slower."""
+LARGEST_ARRAY = 1_000_000
+"""Numbers in an array of parameter points by events, 8 MB: larger ones are slower."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Density:
     cells: Mapping[str, np.ndarray]
     response: tuple[np.ndarray, np.ndarray] | None = None
     measure: np.ndarray | None = None
+
+    @cached_property
+    def log_p_of_cells(self) -> np.ndarray:
+        """``log_p`` as (n_cells, n_thetas), laid out for products with many data sets."""
+        return np.ascontiguousarray(self.log_p.T)
 
     def probabilities(self) -> np.ndarray:
         """Probability of every cell, (n_thetas, n_cells)."""
@@ -102,7 +108,7 @@ def log_likelihoods(
     counts = data.counts(density)
     expected = problem.expected_events(thetas)
     total = counts.sum(axis=1)
-    shape = counts @ density.log_p.T
+    shape = counts @ density.log_p_of_cells
     both = shape + total[:, None] * np.log(expected) - expected
     if not (profiled and problem.setup.nuisance):
         return {"shape": shape, "rate_and_shape": both}

@@ -7,13 +7,13 @@ arXiv:1007.1727).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from madminer_workflow.analysis.types import GridAxis
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Interval, Intervals, Limits
 
@@ -42,12 +42,12 @@ class Grid:
         return [int(np.argmin(np.abs(a - t))) for a, t in zip(self.axes, theta, strict=True)]
 
 
-def make_grid(settings: dict[str, Any], parameters: list[str]) -> Grid:
+def make_grid(settings: Mapping[str, GridAxis], parameters: list[str]) -> Grid:
     """The grid of ``limits.grid`` in the analysis file."""
     axes = []
     for name in parameters:
-        low, high = settings[name]["range"]
-        axes.append(np.linspace(low, high, settings[name]["resolution"]))
+        low, high = settings[name].range
+        axes.append(np.linspace(low, high, settings[name].resolution))
     return Grid(parameters, axes)
 
 

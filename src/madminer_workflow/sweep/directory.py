@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 
 from madminer_workflow import __version__
+from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import checksum, read_json, write_json
-from madminer_workflow.ml.problem import evaluation_settings
+from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.sweep.plan import Axis, Plan, Settings
 from madminer_workflow.sweep.results import read_results
 from madminer_workflow.tracking import FOLDER
@@ -51,8 +53,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 def claim(plan: Plan, data: Path, workdir: Path) -> str:
     """Note what sweep ``workdir`` belongs to, or refuse another; return the name of its run."""
+    evaluation = evaluation_of(Analysis.from_dict(plan.analysis))
     identity = Identity(
-        analysis={**evaluation_settings(plan.analysis), "method": plan.settings},
+        analysis={**plain(evaluation), "method": plan.settings},
         space=plan.space,
         seed=plan.seed,
         ntrainsamples=plan.ntrainsamples,

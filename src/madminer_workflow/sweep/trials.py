@@ -14,16 +14,19 @@ from typing import Any
 
 import msgspec
 
-from madminer_workflow.analysis.types import TRAINING
+from madminer_workflow.analysis.types import TRAINING, Analysis, Method
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import atomic_path, unpack, write_json
+from madminer_workflow.files import atomic_path
 from madminer_workflow.ml.evaluating import evaluating
-from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.problem import check_same_analysis, evaluation_settings, read_data
+from madminer_workflow.ml.member import open_member
+from madminer_workflow.ml.methods.family import OnEpoch
+from madminer_workflow.ml.problem import check_same_analysis, read_data
 from madminer_workflow.ml.sampling import check_defined, write_member
-from madminer_workflow.ml.training import read_samples, training
+from madminer_workflow.ml.training import training
 from madminer_workflow.ml.validation_loss import validation_loss
+from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
 from madminer_workflow.products.results import read_results
+from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.checks import reason
 from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
@@ -39,26 +42,26 @@ def prepare(plan: Plan, place: Place) -> None:
     if plan.settings["features"] is not None:
         draw(plan, place, plan.settings, place.base)
     # Last: with it, all is there.
-    write_json(place.evaluation, evaluation_settings(plan.analysis))
+    write_evaluation(place.evaluation, evaluation_of(Analysis.from_dict(plan.analysis)))
 
 
 def draw(plan: Plan, place: Place, settings: Settings, directory: Path) -> None:
     """Draw the samples of all members into ``directory``."""
+    analysis = Analysis.from_dict(plan.analysis)
     setup, sample = read_data(place.data)
-    check_same_analysis(plan.analysis, setup, sample, place.data)
-    events = union(sample, setup).part(0.0, 1.0 - plan.analysis["ml"]["test_split"])
-    check_defined(events, plan.settings, place.data)
+    check_same_analysis(analysis, setup, sample, place.data)
+    events = union(sample, setup).part(0.0, 1.0 - analysis.ml.test_split)
+    method = msgspec.convert(settings, Method)
+    check_defined(events, msgspec.convert(plan.settings, Method), place.data)
     with atomic_path(directory) as product:
         for member in range(plan.ntrainsamples):
-            write_member(product, events, settings, member, plan.analysis["seed"])
+            write_member(product, events, method, member, analysis.seed)
 
 
 def samples_in(directory: Path, plan: Plan) -> list[Path]:
     """The samples of all members in a directory that ``draw`` made."""
-    name = plan.method_name
-    return [
-        directory / name / f"Samples_{name}_{member}.npz" for member in range(plan.ntrainsamples)
-    ]
+    members = range(plan.ntrainsamples)
+    return [samples_path(directory, plan.method_name, member) for member in members]
 
 
 def run_trial(plan: Plan, place: Place, number: int, values: Values) -> TrialResult:
@@ -143,8 +146,10 @@ def _train(place: Place, number: int, samples: Path, changes: list[str], output:
 
 
 def _loss(plan: Plan, samples: Path, model: Path, scratch: Path) -> float:
-    _, arrays = read_samples(samples)
-    return validation_loss(unpack(model, scratch), arrays, plan.settings)
+    arrays = read_samples(samples).arrays
+    return validation_loss(
+        open_member(model, scratch), arrays, msgspec.convert(plan.settings, Method)
+    )
 
 
 def _listener(journal: Journal | None) -> OnEpoch | None:

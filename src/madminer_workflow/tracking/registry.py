@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from madminer_workflow import __version__
+from madminer_workflow.analysis.types import Parameterized, Ratio, Trained
 from madminer_workflow.files import checksum, member_of, read_json
+from madminer_workflow.products.model import ModelNote, note_in
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.tracking.journal import MODEL, Journal, ProposedModel
 
 # MLflow is imported by the uploader, if at all.
@@ -45,30 +48,30 @@ def propose(
 
     A histogram is not registered: its likelihood is one of all events, not a function of each.
     """
-    notes = {file: json.loads(member_of(file, "method.json")) for file in models}
+    notes = {file: note_in(file) for file in models}
     # The order of the arguments has no meaning.
-    models = sorted(models, key=lambda file: notes[file]["member"])
+    models = sorted(models, key=lambda file: notes[file].member)
     first = notes[models[0]]
-    settings = first["settings"]
-    if "network" not in settings:
+    settings = first.settings
+    if not isinstance(settings, Trained):
         return
     shared = read_json(evaluation)
     results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
     with np.load(io.BytesIO(member_of(output / "Results.tar.gz", "arrays.npz"))) as arrays:
         example = _example(first, dict(arrays))
-    files = {f"member_{notes[file]['member']}.tar.gz": file for file in models}
+    files = {f"member_{notes[file].member}.tar.gz": file for file in models}
     digests = {name: checksum(file) for name, file in files.items()}
-    seeds = [notes[file]["seed"] for file in models]
-    config = {"evaluation": shared, "settings": settings, "seeds": seeds}
+    seeds = [notes[file].seed for file in models]
+    config = {"evaluation": shared, "settings": plain(settings), "seeds": seeds}
     proposed = ProposedModel(
-        name=f"{shared['analysis']}-{settings['name']}",
+        name=f"{shared['analysis']}-{settings.name}",
         inputs=list(example),
-        outputs=outputs_of(settings, first["parameters"], first["nuisance_parameters"]),
+        outputs=outputs_of(first),
         example=example,
         believed=results["believed"],
         verdict=verdict(results),
         tags={
-            "madminer.method": settings["method"],
+            "madminer.method": settings.method,
             "madminer.members": str(len(files)),
             "madminer.believed": "yes" if results["believed"] else "no",
             "madminer.config_sha256": _digest(config),
@@ -87,25 +90,24 @@ def verdict(results: dict[str, Any]) -> str:
     return f"Fails: {', '.join(failed)}." if failed else "Passes all checks."
 
 
-def _example(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
+def _example(note: ModelNote, arrays: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
     """The first test events as the model's inputs, by name."""
-    features = note["settings"]["features"] or note["observables"]
     x = arrays["x_test"][:EXAMPLES]
-    example = {name: x[:, note["observables"].index(name)].tolist() for name in features}
-    if "theta0" in note["settings"]:
-        points = np.resize(arrays["theta_llr"], (len(x), len(note["parameters"])))
-        columns = zip(note["parameters"], points.T, strict=True)
+    inputs = note.settings.inputs(note.observables)
+    example = {name: x[:, note.observables.index(name)].tolist() for name in inputs}
+    if isinstance(note.settings, Parameterized):
+        points = np.resize(arrays["theta_llr"], (len(x), len(note.parameters)))
+        columns = zip(note.parameters, points.T, strict=True)
         example |= {f"{POINT}{name}": column.tolist() for name, column in columns}
     return example
 
 
-def outputs_of(settings: dict[str, Any], parameters: list[str], nuisance: list[str]) -> list[str]:
-    """The columns of what a model with these settings says of events."""
-    if "theta0" in settings:
-        return ["log_r" if "theta1" in settings else "log_p"]
-    # SALLINO learns no score of nuisance parameters.
-    learned = [*parameters, *nuisance] if settings["method"] == "sally" else parameters
-    return [f"score_{name}" for name in learned]
+def outputs_of(note: ModelNote) -> list[str]:
+    """The columns of what a model says of events."""
+    if isinstance(note.settings, Parameterized):
+        return ["log_r" if isinstance(note.settings, Ratio) else "log_p"]
+    nuisance = note.nuisance_parameters if note.settings.knows_nuisance else []
+    return [f"score_{name}" for name in (*note.parameters, *nuisance)]
 
 
 def _digest(content: Any) -> str:

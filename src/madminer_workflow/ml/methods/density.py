@@ -8,19 +8,13 @@ numbers: observables that are whole numbers, or have many events at one value, d
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.methods import OnEpoch
-from madminer_workflow.ml.methods.drawing import (
-    Arrays,
-    blocks,
-    draw_at,
-    draw_thetas,
-    joined,
-    joint_scores,
-)
+from madminer_workflow.analysis import types
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods.drawing import blocks, draw_at, draw_thetas, joined, joint_scores
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import (
     diagnostics,
     information,
@@ -30,7 +24,6 @@ from madminer_workflow.ml.methods.unbinned import (
     scores,
 )
 from madminer_workflow.ml.methods.validation import with_validation
-from madminer_workflow.ml.model import model_inputs
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.problem import Problem
@@ -47,20 +40,20 @@ __all__ = [
 ]
 
 
-def draw(events: Events, settings: dict[str, Any], rng: np.random.Generator) -> Arrays:
-    """Events drawn from parameter points theta of a prior, for SCANDAL with their joint score.
+def draw(events: Events, settings: types.Density, rng: np.random.Generator) -> Arrays:
+    """Events drawn from parameter points theta of a prior, with the joint score if it is learned.
 
     The arrays are those of MadMiner's ``sample_train_density``.
     """
 
     def draw_from(part: Events, n: int) -> Arrays:
-        inputs = model_inputs(part, settings)
-        thetas = draw_thetas(settings["theta0"], part.setup.parameters, n, rng)
+        inputs = part.columns(settings.inputs(part.observables))
+        thetas = draw_thetas(settings.theta0, part.setup.parameters, n, rng)
         indices, points = draw_at(part, thetas, n, rng)
         parts = []
         for chosen, theta in zip(blocks(indices), blocks(thetas[points]), strict=True):
             arrays = {"theta": theta, "x": inputs[chosen]}
-            if settings["method"] == "scandal":
+            if settings.learns_score:
                 arrays["t_xz"] = joint_scores(part, chosen, theta)
             parts.append(arrays)
         return joined(parts)
@@ -70,24 +63,18 @@ def draw(events: Events, settings: dict[str, Any], rng: np.random.Generator) -> 
 
 def train(
     arrays: Arrays,
-    settings: dict[str, Any],
+    settings: types.Density,
     directory: Path,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> dict[str, list[float]]:
+) -> Losses:
     """Train the flow; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
-    estimator = networks.make(networks.LikelihoodEstimator, settings)
+    estimator = networks.make(networks.LikelihoodEstimator, settings.network)
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
-def density(
-    outputs: dict[str, np.ndarray],
-    problem: Problem,
-    settings: dict[str, Any],
-    thetas: np.ndarray,
-    directory: Path,
-) -> Density:
+def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
     """The log densities as they are: a flow is normalised, whatever it has learned."""
     return of_events(outputs)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from madminer_workflow.analysis.types import GaussianPrior, Prior, Thetas
+from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.events import draw as draw_events
-
-Arrays = dict[str, np.ndarray]
 
 BLOCK = 100_000
 ROUNDING = 1e-6
@@ -18,20 +17,17 @@ ROUNDING = 1e-6
 
 
 def draw_thetas(
-    points: dict[str, Any], parameters: list[str], n: int, rng: np.random.Generator
+    points: Thetas, parameters: Sequence[str], n: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """At most ``n`` parameter points from independent priors, (n_thetas, n_parameters).
-
-    ``points`` is the ``theta0`` or ``theta1`` of the analysis file: ``n_thetas`` and ``priors``.
-    """
-    n_thetas = min(points["n_thetas"], n)
+    """At most ``n`` parameter points from independent priors, (n_thetas, n_parameters)."""
+    n_thetas = min(points.n_thetas, n)
     columns = []
     for name in parameters:
-        prior = points["priors"][name]
-        if prior["prior"] == "gaussian":
-            columns.append(rng.normal(prior["mean"], prior["std"], n_thetas))
+        prior = points.priors[name]
+        if isinstance(prior, GaussianPrior):
+            columns.append(rng.normal(prior.mean, prior.std, n_thetas))
         else:
-            columns.append(rng.uniform(prior["min"], prior["max"], n_thetas))
+            columns.append(rng.uniform(prior.min, prior.max, n_thetas))
     return np.stack(columns, axis=1)
 
 
@@ -151,8 +147,8 @@ def joined(chunks: list[Arrays]) -> Arrays:
     }
 
 
-def prior_spread(prior: dict[str, Any]) -> float:
+def prior_spread(prior: Prior) -> float:
     """The standard deviation of a prior."""
-    if prior["prior"] == "gaussian":
-        return prior["std"]
-    return (prior["max"] - prior["min"]) / np.sqrt(12.0)
+    if isinstance(prior, GaussianPrior):
+        return prior.std
+    return (prior.max - prior.min) / np.sqrt(12.0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.analysis.types import Histogram
+from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.binning import (
     bin_indices,
@@ -27,29 +30,27 @@ from madminer_workflow.statistics.results import Check
 MODEL = "histogram.npz"
 
 
-def draw(
-    events: Events, settings: dict[str, Any], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def draw(events: Events, settings: Histogram, rng: np.random.Generator) -> Arrays:
     """All training events: their histogrammed observables and benchmark weights."""
-    theta = events.setup.theta(settings["theta"])
+    theta = events.setup.theta(settings.theta)
     return {
-        "x": events.columns(settings["observables"]),
+        "x": events.columns(list(settings.observables)),
         "weights": events.weights,
         "reference_weights": events.weights_at(theta),
     }
 
 
 def train(
-    arrays: dict[str, np.ndarray],
-    settings: dict[str, Any],
+    arrays: Arrays,
+    settings: Histogram,
     directory: Path,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> dict[str, list[float]]:
+) -> Losses:
     """Choose the bins and fill the template of cross-sections (n_bins, n_benchmarks)."""
     edges = []
-    for name, column in zip(settings["observables"], arrays["x"].T, strict=True):
-        bins = settings["bins"][name]
+    for name, column in zip(settings.observables, arrays["x"].T, strict=True):
+        bins = settings.bins[name]
         edges.append(
             quantile_edges(column, arrays["reference_weights"], bins)
             if isinstance(bins, int)
@@ -60,37 +61,45 @@ def train(
         directory / MODEL,
         allow_pickle=False,
         template=template,
-        observables=np.array(settings["observables"]),
+        observables=np.array(settings.observables),
         **{f"edges_{i}": axis for i, axis in enumerate(edges)},
     )
     return {}
 
 
-def _load(directory: Path) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
-    with np.load(directory / MODEL) as model:
+@dataclass(frozen=True)
+class _Bins:
+    """A trained histogram: ``template`` has cross-sections (n_bins, n_benchmarks)."""
+
+    template: np.ndarray
+    observables: list[str]
+    edges: list[np.ndarray]
+
+    def of(self, events: Sample) -> np.ndarray:
+        """The bin of every event, (n_events,)."""
+        return bin_indices(events.columns(self.observables), self.edges)
+
+
+@lru_cache(maxsize=8)
+def _load(member: Member) -> _Bins:
+    with np.load(member.directory / MODEL) as model:
         observables = model["observables"].tolist()
         edges = [model[f"edges_{i}"] for i in range(len(observables))]
-        return model["template"], observables, edges
+        return _Bins(model["template"], observables, edges)
 
 
-def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
     """The bin of every event of every sample, (n_events,)."""
-    _, observables, edges = _load(directory)
+    bins = _load(member)
     return {
-        name: bin_indices(events.columns(observables), edges)
+        name: member.once(events, "bins", partial(bins.of, events))
         for name, events in problem.samples().items()
     }
 
 
-def density(
-    outputs: dict[str, np.ndarray],
-    problem: Problem,
-    settings: dict[str, Any],
-    thetas: np.ndarray,
-    directory: Path,
-) -> Density:
+def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
     """Probabilities of the bins, from the training events."""
-    template, _, _ = _load(directory)
+    template = _load(member).template
     cells = {name: bins.astype(int) for name, bins in outputs.items()}
     return Density(
         log_p=log_probabilities(template, problem.setup, thetas),
@@ -99,27 +108,25 @@ def density(
     )
 
 
-def information(directories: Sequence[Path], problem: Problem) -> fisher.Information:
+def information(members: Sequence[Member], problem: Problem) -> fisher.Information:
     """Fisher information of the bin counts, from all events, under- and overflow included."""
-    template, observables, edges = _load(directories[0])
+    bins = _load(members[0])
     events, theta = problem.everything, problem.fisher_theta
-    indices = bin_indices(events.columns(observables), edges)
     counts = fisher.histogram(
-        events, indices, len(template), theta, problem.luminosity, problem.seed
+        events, bins.of(events), len(bins.template), theta, problem.luminosity, problem.seed
     )
     return fisher.information([counts], len(theta))
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
+def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Whether every bin that counts is filled by enough simulated events."""
-    template, observables, edges = _load(directories[0])
-    indices = bin_indices(problem.train.columns(observables), edges)
+    bins = _load(members[0])
     weights = problem.train.weights_at(problem.theta_true)
-    sums = fill(indices, np.column_stack([weights, weights**2]), len(template))
+    columns = np.column_stack([weights, weights**2])
+    sums = fill(bins.of(problem.train), columns, len(bins.template))
     return [bins_check(*sums.T)]
 
 
-def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
+def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
     """The bin of every test event, and the test events themselves."""
-    _, observables, edges = _load(directories[0])
-    return {"bin": bin_indices(problem.test.columns(observables), edges), **problem.test_set()}
+    return {"bin": _load(members[0]).of(problem.test), **problem.test_set()}

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.analysis.types import Ratio
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import (
-    Arrays,
     blocks,
     draw_at,
     draw_thetas,
@@ -25,6 +24,7 @@ from madminer_workflow.ml.methods.drawing import (
     joint_scores,
     shares,
 )
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import (
     diagnostics,
     information,
@@ -34,7 +34,6 @@ from madminer_workflow.ml.methods.unbinned import (
     scores,
 )
 from madminer_workflow.ml.methods.validation import with_validation
-from madminer_workflow.ml.model import model_inputs, reference
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.likelihood import Density
@@ -52,9 +51,7 @@ __all__ = [
 ]
 
 
-def draw(
-    events: Events, settings: dict[str, Any], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def draw(events: Events, settings: Ratio, rng: np.random.Generator) -> Arrays:
     """Events drawn from theta0 (y = 0) and theta1 (y = 1), half each, over priors.
 
     Each carries the joint likelihood ratio r_xz between the two points and the joint score t_xz
@@ -65,12 +62,12 @@ def draw(
     ``morphing_matrix`` (n_components, n_benchmarks).
     """
     setup = events.setup
-    theta1 = settings["theta1"]
+    theta1 = settings.theta1
 
     def draw_from(part: Events, n: int) -> Arrays:
-        inputs = model_inputs(part, settings)
-        theta0s = draw_thetas(settings["theta0"], setup.parameters, n, rng)
-        if settings["estimator"] == "doubly_parameterized":
+        inputs = part.columns(settings.inputs(part.observables))
+        theta0s = draw_thetas(settings.theta0, setup.parameters, n, rng)
+        if settings.doubly_parameterized:
             theta1s = (
                 setup.theta(theta1)[None, :]
                 if isinstance(theta1, str)
@@ -82,12 +79,13 @@ def draw(
                 np.resize(points, (pairs, points.shape[1])) for points in (theta0s, theta1s)
             )
             return joined(list(_of_pairs(part, inputs, theta0s, theta1s, n, rng)))
-        return joined(list(_of_numerators(part, inputs, theta0s, setup.theta(theta1), n, rng)))
+        denominator = setup.theta(settings.reference)
+        return joined(list(_of_numerators(part, inputs, theta0s, denominator, n, rng)))
 
     arrays = with_validation(draw_from, events, settings)
-    if settings["estimator"] == "doubly_parameterized":
-        arrays["reference"] = setup.theta(reference(settings))
-    if settings["estimator"] == "morphing_aware":
+    if settings.doubly_parameterized:
+        arrays["reference"] = setup.theta(settings.reference)
+    if settings.estimator == "morphing_aware":
         arrays |= {"components": setup.components, "morphing_matrix": setup.morphing_matrix.T}
     return arrays
 
@@ -141,39 +139,33 @@ def _of_pairs(
 
 
 def train(
-    arrays: dict[str, np.ndarray],
-    settings: dict[str, Any],
+    arrays: Arrays,
+    settings: Ratio,
     directory: Path,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> dict[str, list[float]]:
+) -> Losses:
     """Train the ratio estimator; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
-    estimator = networks.make(networks.RATIO[settings["estimator"]], settings)
+    estimator = networks.make(networks.RATIO[settings.estimator], settings.network)
     arrays = dict(arrays)
-    if settings["estimator"] == "morphing_aware":
+    if settings.estimator == "morphing_aware":
         # MadMiner would read them from a set-up file.
         estimator.components = arrays.pop("components")
         estimator.morphing_matrix = arrays.pop("morphing_matrix")
-    if settings["estimator"] == "doubly_parameterized":
+    if settings.doubly_parameterized:
         np.save(directory / networks.REFERENCE, arrays.pop("reference"))
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
-def density(
-    outputs: dict[str, np.ndarray],
-    problem: Problem,
-    settings: dict[str, Any],
-    thetas: np.ndarray,
-    directory: Path,
-) -> Density:
+def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
     """Normalised log ratios; cells are events.
 
     The network's ratios are not exactly those of a density: their mean under the denominator
     differs from 1, and a slope of that mean in theta would shift the best fit once many events are
     observed. Dividing by the mean restores the normalisation.
     """
-    weights = problem.test.weights_at(problem.setup.theta(reference(settings)))
+    weights = problem.test.weights_at(problem.setup.theta(member.note.settings.reference))
     norm = logsumexp(outputs["test"], b=weights / weights.sum(), axis=1)
     return of_events({name: log_r - norm[:, None] for name, log_r in outputs.items()})

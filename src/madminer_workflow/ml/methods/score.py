@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from madminer_workflow.analysis.methods import score_axes
-from madminer_workflow.ml.methods import OnEpoch
+from madminer_workflow.analysis.types import Bins, Score
+from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.methods.validation import with_validation
-from madminer_workflow.ml.model import model_inputs, model_settings
 from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
@@ -33,41 +33,36 @@ from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
-from madminer_workflow.statistics.problem import Observation, Problem
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 NUISANCE_SCALES = "nuisance_scales.npy"
 ROUNDING = 1e-6
 
-Bins = list[int | list[float]]
-"""For every axis of a histogram the number of bins of equal cross-section, or its edges."""
-
-BINS = {1: [25], 2: [8, 8]}
-ADAPTIVE_BINS = {1: [25], 2: [15, 5]}
+BINS: dict[int, list[Bins]] = {1: [25], 2: [8, 8]}
+ADAPTIVE_BINS: dict[int, list[Bins]] = {1: [25], 2: [15, 5]}
 BINS_OTHERWISE = 5
 BINS_ALONG = 12
 """MadMiner's numbers of bins of a score histogram by the number of axes; the first of many axes of
 an adaptive one has BINS_ALONG."""
 
 
-def draw(
-    events: Events, settings: dict[str, Any], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def draw(events: Events, settings: Score, rng: np.random.Generator) -> Arrays:
     """Unweighted events at the reference point with their joint score.
 
-    For SALLY, components for the nuisance parameters follow those of the parameters.
+    Components for the nuisance parameters follow those of the parameters, if the method knows them.
     """
-    theta = events.setup.theta(settings["theta"])
-    with_nuisance = settings["method"] == "sally" and events.setup.nuisance
+    theta = events.setup.theta(settings.theta)
+    with_nuisance = settings.knows_nuisance and events.setup.nuisance
 
     def joint_scores(part: Events) -> np.ndarray:
         scores = part.scores_at(theta)
         return np.hstack([scores, part.nuisance_scores_at(theta)]) if with_nuisance else scores
 
-    def draw_from(part: Events, n: int) -> dict[str, np.ndarray]:
+    def draw_from(part: Events, n: int) -> Arrays:
         chosen = draw_events(part.weights_at(theta), n, rng)
         return {
-            "x": model_inputs(part, settings)[chosen].astype(np.float32),
+            "x": part.columns(settings.inputs(part.observables))[chosen].astype(np.float32),
             "t_xz": joint_scores(part)[chosen].astype(np.float32),
         }
 
@@ -92,12 +87,12 @@ def nuisance_scales(scores: np.ndarray, n_parameters: int) -> np.ndarray:
 
 
 def train(
-    arrays: dict[str, np.ndarray],
-    settings: dict[str, Any],
+    arrays: Arrays,
+    settings: Score,
     directory: Path,
     seed: int,
     on_epoch: OnEpoch | None = None,
-) -> dict[str, list[float]]:
+) -> Losses:
     """Regress the joint score; see ``networks.train``."""
     from madminer_workflow.ml import networks
 
@@ -110,63 +105,56 @@ def train(
             for name, values in arrays.items()
             if name != "nuisance_scales"
         }
-    estimator = networks.make(networks.ScoreEstimator, settings)
+    estimator = networks.make(networks.ScoreEstimator, settings.network)
     return networks.train(estimator, arrays, settings, directory, seed, on_epoch)
 
 
-def estimated_scores(directory: Path, x: np.ndarray) -> np.ndarray:
-    """Score at the reference point for inputs ``x`` (n_events, n_features), (n_events, n_scores).
+def estimated_scores(member: Member, x: np.ndarray) -> np.ndarray:
+    """Score at the reference point for inputs ``x`` (n_events, n_inputs), (n_events, n_scores).
 
     With the components of the nuisance parameters, if the model has learned them.
     """
-    from madminer_workflow.ml import networks
-
-    estimated = networks.load(directory).evaluate_score(x)
-    scales = directory / NUISANCE_SCALES
+    estimated = member.network.evaluate_score(x)
+    scales = member.directory / NUISANCE_SCALES
     return estimated * np.load(scales) if scales.exists() else estimated
 
 
-def all_scores(directories: Sequence[Path], events: Events | Observation) -> np.ndarray:
+def all_scores(members: Sequence[Member], events: Sample) -> np.ndarray:
     """Mean over members of ``estimated_scores`` of events, (n_events, n_scores)."""
-    x = model_inputs(events, model_settings(directories[0]))
-    return np.mean([estimated_scores(directory, x) for directory in directories], axis=0)
+
+    def scores_of(member: Member) -> np.ndarray:
+        return estimated_scores(member, member.inputs(events))
+
+    return np.mean(
+        [member.once(events, "scores", partial(scores_of, member)) for member in members], axis=0
+    )
 
 
-def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
     """Estimated score with respect to the parameters of every sample, (n_events, n_parameters)."""
     n = len(problem.setup.parameters)
-    return {
-        name: all_scores([directory], events)[:, :n] for name, events in problem.samples().items()
-    }
+    return {name: all_scores([member], events)[:, :n] for name, events in problem.samples().items()}
 
 
-def density(
-    outputs: dict[str, np.ndarray],
-    problem: Problem,
-    settings: dict[str, Any],
-    thetas: np.ndarray,
-    directory: Path,
-) -> Density:
+def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
     """Probabilities of the bins of the score, from the training events."""
+    settings = member.settings(Score)
     bins = bins_of(settings, problem.setup.parameters)
-    if settings["binning"].get("kind") == "fixed":
+    if settings.binning.kind == "fixed":
         plain = _histogram(outputs, problem, thetas, bins)
         size = plain.log_p.shape[1]
         response = response_of_counts(problem.train, plain.cells["train"], size, thetas)
         return replace(plain, response=response)
-    return _adaptive(outputs, problem, thetas, problem.setup.theta(settings["theta"]), bins)
+    return _adaptive(outputs, problem, thetas, problem.setup.theta(settings.theta), bins)
 
 
-def bins_of(settings: dict[str, Any], parameters: list[str]) -> Bins:
-    """The bins on each axis of the histogram of the score, MadMiner's where the settings say none.
-
-    Axes are those of ``analysis.methods.score_axes``.
-    """
-    axes, given = score_axes(settings, parameters), settings["binning"]["bins"]
+def bins_of(settings: Score, parameters: Sequence[str]) -> list[Bins]:
+    """The bins on each of ``settings.axes``, MadMiner's where the settings say none."""
+    axes, given = settings.axes(parameters), settings.binning.bins
     if isinstance(given, int):
         return [given] * len(axes)
     n = len(axes)
-    if settings["binning"].get("kind") == "adaptive":
+    if settings.binning.kind == "adaptive":
         usual = ADAPTIVE_BINS.get(n, [BINS_ALONG] + [BINS_OTHERWISE] * (n - 1))
     else:
         usual = BINS.get(n, [BINS_OTHERWISE] * n)
@@ -174,38 +162,39 @@ def bins_of(settings: dict[str, Any], parameters: list[str]) -> Bins:
 
 
 def _histogram(
-    values: dict[str, np.ndarray], problem: Problem, thetas: np.ndarray, bins: Bins
+    values: Arrays, problem: Problem, thetas: np.ndarray, bins: Sequence[Bins]
 ) -> Density:
     """Probabilities of one histogram of ``values``, each (n_events, n_dimensions)."""
     weights = problem.train.weights_at(problem.theta_true)
     edges = [
-        quantile_edges(column, weights, own) if isinstance(own, int) else np.asarray(own)
-        for column, own in zip(values["train"].T, bins, strict=True)
+        quantile_edges(column, weights, given) if isinstance(given, int) else np.asarray(given)
+        for column, given in zip(values["train"].T, bins, strict=True)
     ]
-    cells = {name: bin_indices(each, edges) for name, each in values.items()}
+    cells = {name: bin_indices(rows, edges) for name, rows in values.items()}
     template = fill(cells["train"], problem.train.weights, n_bins(edges))
     return Density(log_probabilities(template, problem.setup, thetas), cells)
 
 
 def _adaptive(
-    scores: dict[str, np.ndarray],
+    scores: Arrays,
     problem: Problem,
     thetas: np.ndarray,
     reference: np.ndarray,
-    bins: Bins,
+    bins: Sequence[Bins],
 ) -> Density:
     """Log ratios to the reference of a histogram of its own for every theta; cells are events."""
     directions = thetas - reference
     directions[np.all(directions == 0.0, axis=1), 0] = 1.0
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    asked = {name: each for name, each in scores.items() if name != "train"}
-    log_p = {name: np.empty((len(thetas), len(each))) for name, each in asked.items()}
+    log_p = {
+        name: np.empty((len(thetas), len(rows))) for name, rows in scores.items() if name != "train"
+    }
     for i, (theta, direction) in enumerate(zip(thetas, directions, strict=True)):
-        turned = {name: turn(each, direction, len(bins)) for name, each in scores.items()}
-        own = _histogram(turned, problem, np.stack([theta, reference]), bins)
-        ratio = own.log_p[0] - own.log_p[1]
-        for name, row in log_p.items():
-            row[i] = ratio[own.cells[name]]
+        turned = {name: turn(rows, direction, len(bins)) for name, rows in scores.items()}
+        along = _histogram(turned, problem, np.stack([theta, reference]), bins)
+        ratio = along.log_p[0] - along.log_p[1]
+        for name, values in log_p.items():
+            values[i] = ratio[along.cells[name]]
     return of_events(log_p)
 
 
@@ -224,10 +213,10 @@ def turn(scores: np.ndarray, direction: np.ndarray, n_axes: int) -> np.ndarray:
     return np.column_stack([along, scores])
 
 
-def information(directories: Sequence[Path], problem: Problem) -> Information:
+def information(members: Sequence[Member], problem: Problem) -> Information:
     """Fisher information at the reference point, from the test events."""
     return from_scores(
-        all_scores(directories, problem.test),
+        all_scores(members, problem.test),
         problem.test,
         problem.fisher_theta,
         problem.luminosity,
@@ -236,13 +225,13 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
     )
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
+def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Checks of the estimated score at the reference point."""
-    theta = problem.setup.theta(model_settings(directories[0])["theta"])
-    return score_checks(all_scores(directories, problem.test), problem.test, theta)
+    theta = problem.setup.theta(members[0].note.settings.reference)
+    return score_checks(all_scores(members, problem.test), problem.test, theta)
 
 
-def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
+def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
     """The estimated score of every test event, and the test events themselves."""
     n = len(problem.setup.parameters)
-    return {"score": all_scores(directories, problem.test)[:, :n], **problem.test_set()}
+    return {"score": all_scores(members, problem.test)[:, :n], **problem.test_set()}

@@ -7,46 +7,57 @@ log p(x | theta) of one of the density.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
+from madminer_workflow.analysis.types import Parameterized, Ratio
+from madminer_workflow.ml.member import Member, Sample
 from madminer_workflow.ml.methods.drawing import prior_spread
-from madminer_workflow.ml.model import model_inputs, model_settings, reference
+from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
-from madminer_workflow.statistics.problem import Observation, Problem
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 
-def log_ratios(directory: Path, events: Events | Observation, thetas: np.ndarray) -> np.ndarray:
+def log_ratios(member: Member, events: Sample, thetas: np.ndarray) -> np.ndarray:
     """One member's log ratios, shape (n_thetas, n_events)."""
     from madminer_workflow.ml import networks
 
-    x = model_inputs(events, model_settings(directory))
-    return networks.evaluate(directory, x, thetas)[0]
+    return networks.at_all_points(member.network, member.inputs(events), thetas)
 
 
-def mean_log_ratios(directories: Sequence[Path], events: Events, thetas: np.ndarray) -> np.ndarray:
+def mean_log_ratios(members: Sequence[Member], events: Events, thetas: np.ndarray) -> np.ndarray:
     """The ensemble's log ratios: the mean of ``log_ratios``."""
-    return np.mean([log_ratios(directory, events, thetas) for directory in directories], axis=0)
+    what = f"log ratios at {thetas.tolist()}"
+    rows = [
+        member.once(events, what, partial(log_ratios, member, events, thetas)) for member in members
+    ]
+    return np.mean(rows, axis=0)
 
 
-def scores(directories: Sequence[Path], events: Events, theta: np.ndarray) -> np.ndarray:
-    """Mean score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
+def score(member: Member, events: Events, theta: np.ndarray) -> np.ndarray:
+    """One member's score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
     from madminer_workflow.ml import networks
 
-    x = model_inputs(events, model_settings(directories[0]))
-    found = [networks.evaluate(each, x, theta[None, :], score=True)[1][0] for each in directories]
-    return np.mean(found, axis=0)
+    x = member.inputs(events)
+    return networks.evaluate(member.network, x, theta[None, :], score=True)[1][0]
 
 
-def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, np.ndarray]:
+def scores(members: Sequence[Member], events: Events, theta: np.ndarray) -> np.ndarray:
+    """Mean score at ``theta``, (n_events, n_parameters)."""
+    what = f"score at {theta.tolist()}"
+    rows = [member.once(events, what, partial(score, member, events, theta)) for member in members]
+    return np.mean(rows, axis=0)
+
+
+def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
     """Log ratios of test and observed events, each (n_thetas, n_events)."""
     return {
-        name: log_ratios(directory, events, thetas)
+        name: log_ratios(member, events, thetas)
         for name, events in problem.samples().items()
         if name != "train"
     }
@@ -54,19 +65,19 @@ def outputs(directory: Path, problem: Problem, thetas: np.ndarray) -> dict[str, 
 
 def of_events(log_p: Mapping[str, np.ndarray]) -> Density:
     """The density of events that are cells of their own, by sample, each (n_thetas, n_events)."""
-    sizes = [each.shape[1] for each in log_p.values()]
+    sizes = [values.shape[1] for values in log_p.values()]
     ends = np.cumsum(sizes)
     cells = {name: np.arange(end - n, end) for name, end, n in zip(log_p, ends, sizes, strict=True)}
     return Density(np.concatenate(list(log_p.values()), axis=1), cells)
 
 
-def information(directories: Sequence[Path], problem: Problem) -> Information:
+def information(members: Sequence[Member], problem: Problem) -> Information:
     """Fisher information from the test events: the covariance of the score.
 
     The mean score is 0 for a normalised density; that of a ratio vanishes when it is normalised.
     """
     theta = problem.fisher_theta
-    estimated = scores(directories, problem.test, theta)
+    estimated = scores(members, problem.test, theta)
     weights = problem.test.weights_at(theta)
     return from_scores(
         estimated - weights @ estimated / weights.sum(),
@@ -78,12 +89,12 @@ def information(directories: Sequence[Path], problem: Problem) -> Information:
     )
 
 
-def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
+def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Checks of the ratio along every axis of the prior and of its score at the reference."""
-    theta1, thetas = typical_points(directories[0], problem)
+    theta1, thetas = typical_points(members[0], problem)
     return ratio_checks(
-        ratios_to(theta1, directories, problem, thetas),
-        scores(directories, problem.test, theta1),
+        ratios_to(theta1, members, problem, thetas),
+        scores(members, problem.test, theta1),
         problem.test,
         theta1,
         thetas,
@@ -91,30 +102,30 @@ def diagnostics(directories: Sequence[Path], problem: Problem) -> list[Check]:
 
 
 def ratios_to(
-    theta1: np.ndarray, directories: Sequence[Path], problem: Problem, thetas: np.ndarray
+    theta1: np.ndarray, members: Sequence[Member], problem: Problem, thetas: np.ndarray
 ) -> np.ndarray:
     """The ensemble's log r(x | thetas, theta1) of the test events, (n_thetas, n_events)."""
-    log_r = mean_log_ratios(directories, problem.test, thetas)
-    if "theta1" in model_settings(directories[0]):
+    log_r = mean_log_ratios(members, problem.test, thetas)
+    if isinstance(members[0].note.settings, Ratio):
         return log_r
-    return log_r - mean_log_ratios(directories, problem.test, theta1[None, :])
+    return log_r - mean_log_ratios(members, problem.test, theta1[None, :])
 
 
-def typical_points(directory: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+def typical_points(member: Member, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The reference point, and the points one standard deviation of the prior away from it."""
-    settings = model_settings(directory)
-    theta1 = problem.setup.theta(reference(settings))
-    priors = settings["theta0"]["priors"]
+    settings = member.settings(Parameterized)
+    theta1 = problem.setup.theta(settings.reference)
+    priors = settings.theta0.priors
     steps = np.diag([prior_spread(priors[name]) for name in problem.setup.parameters])
     return theta1, theta1 + np.concatenate([steps, -steps])
 
 
-def per_event(directories: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
+def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
     """Log ratios at typical points and the score of every test event, and the events."""
-    theta1, thetas = typical_points(directories[0], problem)
+    theta1, thetas = typical_points(members[0], problem)
     return {
         "theta_llr": thetas,
-        "log_likelihood_ratio": ratios_to(theta1, directories, problem, thetas),
-        "score": scores(directories, problem.test, theta1),
+        "log_likelihood_ratio": ratios_to(theta1, members, problem, thetas),
+        "score": scores(members, problem.test, theta1),
         **problem.test_set(),
     }

@@ -6,11 +6,11 @@ Elsewhere it extrapolates, and nothing says how well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from madminer_workflow.analysis.types import GaussianPrior, Prior
 from madminer_workflow.statistics.checks import make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import gaussian_deviations
@@ -20,18 +20,18 @@ CENTRAL = 0.99
 LARGEST_SHARE = 0.05
 
 
-def prior_range(prior: Mapping[str, Any], central: float) -> tuple[float, float]:
+def prior_range(prior: Prior, central: float) -> tuple[float, float]:
     """The central part of one parameter's prior, as in the analysis file; all of a flat one."""
-    if prior["prior"] == "gaussian":
-        half = gaussian_deviations(0.5 * (1.0 - central)) * prior["std"]
-        return prior["mean"] - half, prior["mean"] + half
-    return prior["min"], prior["max"]
+    if isinstance(prior, GaussianPrior):
+        half = gaussian_deviations(0.5 * (1.0 - central)) * prior.std
+        return prior.mean - half, prior.mean + half
+    return prior.min, prior.max
 
 
 def extrapolation_check(
     region: np.ndarray,
     thetas: np.ndarray,
-    priors: Sequence[Mapping[str, Any]],
+    priors: Sequence[Prior],
     parameters: Sequence[str],
 ) -> Check:
     """The share of a confidence region that lies outside of the prior.

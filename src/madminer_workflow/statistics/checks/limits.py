@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from madminer_workflow.analysis.types import Prior
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check
 from madminer_workflow.statistics.checks.simulation import size_check
@@ -26,7 +26,7 @@ def limit_checks(
     level: float,
     *,
     trained: bool,
-    priors: Sequence[Mapping[str, Any]] | None,
+    priors: Sequence[Prior] | None,
 ) -> list[Check]:
     """Checks of expected ``limits`` from rate and shape, with test statistic ``q`` (n_points,).
 

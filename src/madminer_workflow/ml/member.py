@@ -1,0 +1,92 @@
+"""A trained member of an ensemble, opened to be asked about events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from madminer_workflow.analysis.fingerprint import require_same
+from madminer_workflow.analysis.types import Settings
+from madminer_workflow.errors import InputError
+from madminer_workflow.products.model import ModelNote, read_model
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.problem import Observation
+
+if TYPE_CHECKING:
+    from madminer_workflow.ml.networks import Estimator
+
+Sample = Events | Observation
+"""Events that a member can be asked about."""
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A model in its ``directory``: its network is loaded once, and what it says can be kept."""
+
+    note: ModelNote
+    directory: Path
+    _kept: dict[tuple[int, str], tuple[Sample, np.ndarray]] = field(default_factory=dict)
+
+    def settings(self, kind: type[S]) -> S:
+        """The method's settings, which are of this ``kind``."""
+        assert isinstance(self.note.settings, kind), f"a model of {self.note.settings.method}"
+        return self.note.settings
+
+    @cached_property
+    def network(self) -> Estimator:
+        """The trained network."""
+        from madminer_workflow.ml import networks
+
+        return networks.load(self.directory)
+
+    def inputs(self, events: Sample) -> np.ndarray:
+        """The observables that the method sees, (n_events, n_inputs)."""
+        return events.columns(self.note.settings.inputs(events.observables))
+
+    def once(self, events: Sample, what: str, answer: Callable[[], np.ndarray]) -> np.ndarray:
+        """``answer()``, which is ``what`` this member says of ``events``, computed once."""
+        key = id(events), what
+        if key not in self._kept:
+            # The events are kept, too, so that no others get their number.
+            self._kept[key] = events, answer()
+        return self._kept[key][1]
+
+
+def open_member(archive: Path, directory: Path) -> Member:
+    """Unpack a model into ``directory``; InputError if it is broken or something else."""
+    return Member(read_model(archive, directory), directory)
+
+
+def open_members(models: Sequence[Path], scratch: Path, events: Events) -> list[Member]:
+    """Unpack ``models`` into ``scratch``; return the members in the order of their numbers.
+
+    Raises InputError if they are not all members of one method, trained on events of the analysis
+    that ``events`` belong to.
+    """
+    fingerprint = events.setup.fingerprint(events.observables)
+    members: dict[int, tuple[Path, Member]] = {}
+    first: ModelNote | None = None
+    for i, path in enumerate(models):
+        member = open_member(path, scratch / f"model_{i}")
+        note = member.note
+        first = first or note
+        require_same(path, found=note.fingerprint, expected=fingerprint, whose="the data")
+        if note.settings != first.settings:
+            raise InputError(
+                f"{path}: is a model of {note.settings.name} with other settings than "
+                f"{models[0]}; evaluate the members of one method at a time"
+            )
+        if note.member in members:
+            raise InputError(
+                f"{path}: is member {note.member} of {note.settings.name}, and so is "
+                f"{members[note.member][0]}; give every member once"
+            )
+        members[note.member] = path, member
+    return [members[number][1] for number in sorted(members)]
