@@ -10,6 +10,7 @@ import pytest
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 from madminer_workflow.physics.reconstruction import Reconstructed, reconstruct_delphes
+from tests.support import parts
 from tests.support.paths import DATA
 
 WBF = DATA / "wbf_delphes_60.root"
@@ -23,18 +24,17 @@ def observable(name, definition, required=False, default=None):
 
 
 def run(file=WBF, observables=(), cuts=(), truth=False, n_generated=10**6, **acceptance):
-    settings = {
-        "detector": {"use_generator_truth": truth, "acceptance": acceptance},
-        "observables": [observable(*each) for each in observables],
-        "cuts": [{"definition": text, "required": False} for text in cuts],
-        "efficiencies": [],
-    }
+    settings = parts.reconstruction(
+        {"use_generator_truth": truth, "acceptance": acceptance},
+        observables=[observable(*entry) for entry in observables],
+        cuts=[{"definition": text, "required": False} for text in cuts],
+    )
     scale = np.arange(n_generated, dtype=float)
     return reconstruct_delphes(file, settings, n_generated, {"scale": scale})
 
 
-def measured(**parts) -> Reconstructed:
-    return run(**parts)[0]
+def measured(**settings) -> Reconstructed:
+    return run(**settings)[0]
 
 
 def test_identical_to_madminers_reader_event_by_event() -> None:
