@@ -1,0 +1,44 @@
+"""Arrows of import point one way: see docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.support.paths import REPOSITORY
+
+PACKAGE = REPOSITORY / "src" / "madminer_workflow"
+BASE = {"__version__", "cores", "errors", "files", "seeds", "versions"}
+BELOW_STEPS = {"analysis", "expressions", "madminer_file", "products", "statistics"}
+ALLOWED = {
+    "expressions": set(),
+    "analysis": {"expressions"},
+    "statistics": {"analysis", "expressions"},
+    "madminer_file": {"analysis", "statistics"},
+    "products": {"analysis", "madminer_file", "statistics"},
+    "physics": BELOW_STEPS | {"madminer_fixes"},
+    "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},
+    # The step plotting reads what the ml steps make.
+    "report": BELOW_STEPS | {"ml"},
+}
+
+
+def imported(room: str) -> set[str]:
+    """The other rooms that a room imports, also inside of functions."""
+    files = (PACKAGE / room).rglob("*.py")
+    rooms = set()
+    for file in [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").is_file() else files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "madminer_workflow":
+                rooms |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                package, _, module = node.module.partition(".")
+                if package == "madminer_workflow":
+                    rooms.add(module.partition(".")[0])
+    return rooms - {room}
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_arrows_of_import_point_down(room: str) -> None:
+    assert imported(room) <= ALLOWED[room] | BASE
