@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,29 +85,6 @@ def _nuisance_parameters(file: h5py.File) -> list[Nuisance]:
 def _optional(name: str) -> str | None:
     """A name, or None where MadMiner notes that there is none."""
     return None if name == "None" else name
-
-
-def check_setup(path: str | Path, setup: Setup, analysis: Mapping[str, Any]) -> None:
-    """Raise InputError unless ``setup``, read from ``path``, is that of ``analysis``.
-
-    ``analysis`` has the ``parameters`` and ``benchmarks`` of the analysis file; MadMiner may have
-    added benchmarks to these.
-    """
-    declared = [parameter["parameter_name"] for parameter in analysis["parameters"]]
-    if setup.parameters != declared:
-        raise InputError(
-            f"{path}: belongs to another analysis: its parameters are "
-            f"{', '.join(setup.parameters)}; expected {', '.join(declared)}"
-        )
-    for name, values in analysis["benchmarks"].items():
-        if name not in setup.benchmark_names:
-            raise InputError(f"{path}: belongs to another analysis: no benchmark {name}")
-        if not np.array_equal(setup.theta(name), setup.theta(values)):
-            raise InputError(
-                f"{path}: belongs to another analysis: its benchmark {name} is at "
-                f"{', '.join(f'{value:g}' for value in setup.theta(name))}; "
-                f"expected {', '.join(f'{value:g}' for value in setup.theta(values))}"
-            )
 
 
 def read_sample(path: str | Path) -> Sample:

@@ -16,6 +16,7 @@ from scipy.stats import chi2
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import write_json
+from madminer_workflow.ml import toys as step
 from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.toys import draw_toys, statistics, toy_points, toys
@@ -205,6 +206,23 @@ def test_toys_of_other_models(files: list[Path], tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", content=np.array(json.dumps(content)), **arrays)
     with pytest.raises(InputError, match="its toys of histogram are for other models than"):
         read_toys([files[0], tmp_path / "other.npz"])
+
+
+def test_scans_that_do_not_fit_into_memory_are_split(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
+    member = learning.trained(problem.train, settings, tmp_path)
+    grid = make_grid(SETTINGS.grid, problem.setup.parameters)
+    points = toy_points(SETTINGS, problem, grid)[:3]
+    rng = np.random.default_rng(3)
+    drawn = [draw_toys(problem, point.theta, 10, rng) for point in points]
+    whole = step.statistics_of([member], problem, grid, points, drawn)
+    monkeypatch.setattr(step, "LARGEST_SCAN", 1)
+    split = step.statistics_of([member], problem, grid, points, drawn)
+    for kind in whole.q:
+        np.testing.assert_array_equal(split.q[kind], whole.q[kind])
+        np.testing.assert_array_equal(split.q_profiled[kind], whole.q_profiled[kind])
 
 
 @given(st.integers(1, 500), st.floats(0.05, 0.99))

@@ -29,7 +29,7 @@ def at_all_points(model: Any, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
     """
     (weights, biases), *rest, (last, constant) = ((w.float(), b.float()) for w, b in _layers(model))
     activate = torch.sigmoid_ if model.activation is torch.tanh else model.activation
-    events, points = (torch.as_tensor(each, dtype=torch.float) for each in (x, thetas))
+    events, points = (torch.as_tensor(rows, dtype=torch.float) for rows in (x, thetas))
     n_parameters = points.shape[1]
     of_points = points @ weights[:, :n_parameters].T + biases
     result = torch.empty(len(points), len(events))

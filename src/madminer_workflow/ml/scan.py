@@ -67,8 +67,8 @@ def scan(
         place = slice(done, done + len(chunk))
         for kinds, sets in zip(scanned, data, strict=True):
             for row, density in enumerate(rows):
-                found = log_likelihoods(density, sets, problem, chunk, profiled)
+                values = log_likelihoods(density, sets, problem, chunk, profiled)
                 for kind in KINDS:
-                    kinds[kind][row, :, place] = found[kind]
+                    kinds[kind][row, :, place] = values[kind]
         done += len(chunk)
     return scanned
