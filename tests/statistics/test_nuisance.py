@@ -38,7 +38,7 @@ from madminer_workflow.statistics.nuisance import response
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
 from tests.conftest import toy_sample
-from tests.support import learning
+from tests.support import learning, parts
 from tests.support.chain import TINY_SYSTEMATICS, Physics
 from tests.support.paths import DATA
 
@@ -65,8 +65,9 @@ def file(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for systematic in SYSTEMATICS:
         miner.add_systematics(**systematic)
     miner.save(str(directory / "setup.h5"))
-    analysis = {"systematics": SYSTEMATICS, "benchmarks": dict.fromkeys(setup.benchmark_names)}
-    add_nuisance_parameters(analysis, directory / "setup.h5")
+    add_nuisance_parameters(
+        parts.systematics(SYSTEMATICS), setup.benchmark_names[0], directory / "setup.h5"
+    )
     sample = toy_sample(setup, {"sm": 8000, "w": 2000}, seed=1)
     x0, x1 = sample.observations.T
     ratios = {

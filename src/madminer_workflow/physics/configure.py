@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 
 from madminer_workflow.analysis.file import parts, read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
-from madminer_workflow.analysis.types import Analysis, MadGraphProcess
+from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
 from madminer_workflow.products.parts import write_parts
@@ -100,18 +101,18 @@ def write_setup(analysis: Analysis, path: Path) -> None:
     madminer_fixes.save_systematics_without_scale()
     miner.save(str(path))
     if analysis.systematics:
-        add_nuisance_parameters(analysis, path)
+        add_nuisance_parameters(analysis.systematics, next(iter(analysis.benchmarks)), path)
 
 
-def add_nuisance_parameters(analysis: Analysis, path: Path) -> None:
+def add_nuisance_parameters(systematics: Sequence[Systematic], reference: str, path: Path) -> None:
     """Add the nuisance parameters and their benchmarks, as MadMiner's readers of events do.
 
-    The first benchmark is the reference, at which the uncertainties are evaluated.
+    The uncertainties are evaluated at the benchmark ``reference``.
     """
     from madminer.models import NuisanceParameter
     from madminer.utils.interfaces.hdf5 import save_nuisance_setup
 
-    nuisance = nuisance_parameters(analysis.systematics)
+    nuisance = nuisance_parameters(systematics)
     save_nuisance_setup(
         file_name=str(path),
         file_override=True,
@@ -120,5 +121,5 @@ def add_nuisance_parameters(analysis: Analysis, path: Path) -> None:
             p.name: NuisanceParameter(p.name, p.systematic, p.positive, p.negative)
             for p in nuisance
         },
-        reference_benchmark=next(iter(analysis.benchmarks)),
+        reference_benchmark=reference,
     )
