@@ -54,7 +54,7 @@ test-reana: $(READY)test $(READY)reana  ## Run the tests with REANA's client, wh
 test-all: test  ## Run all tests, the full reference analysis included
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m slow
 
-lint: $(READY)lint  ## Check style and types
+lint: $(READY)test $(READY)lint  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
