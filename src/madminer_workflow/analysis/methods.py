@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from madminer_workflow.analysis import types
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound, complete, duplicates, known, point
+from madminer_workflow.analysis.types import score_axes
 
 
 def _methods(sound: Sound) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def _methods(sound: Sound) -> Iterator[Finding]:
             yield from _bins((*path, "bins"), bins, method.get("observables", []))
         if "binning" in method and sound.parameters:
             bins = method["binning"]["bins"]
-            axes = score_axes(method, sound.parameters)
+            axes = score_axes(method["binning"].get("kind"), sound.parameters)
             yield from _bins((*path, "binning", "bins"), bins, axes)
         for key in ("theta0", "theta1"):
             if isinstance(method.get(key), dict):
@@ -68,11 +68,6 @@ def _quadratic(path: KeyPath, theta1: Any, sound: Sound) -> Iterator[Finding]:
         if value != 0.0:
             message = f"{what} and theta1 at {name} = 0; the benchmark '{theta1}' is at {value:g}"
             yield Finding((*path, "theta1"), message)
-
-
-def score_axes(method: Entry, parameters: list[str]) -> list[str]:
-    """The axes of the histogram of the score of sally or sallino, as its ``binning`` has them."""
-    return types.score_axes(method["binning"].get("kind"), parameters)
 
 
 def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
