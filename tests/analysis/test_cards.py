@@ -12,6 +12,7 @@ from madminer_workflow.analysis.file import load_analysis, problems, split
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.physics.configure import configure, pack_models
+from tests.support import parts
 from tests.support.chain import set_up
 from tests.support.paths import DATA, REPOSITORY
 
@@ -268,9 +269,10 @@ def test_no_model_there(folder):
 
 
 def test_two_models_of_one_name(folder, tmp_path):
+    places = {name: model(folder, f"{name}/UFO").relative_to(folder) for name in ("a", "b")}
     processes = [
-        {"name": name, "ufo_model": model(folder, f"{name}/UFO").relative_to(folder).as_posix()}
-        for name in ("a", "b")
+        parts.process("madgraph", name=name, proc_card="", ufo_model=place.as_posix())
+        for name, place in places.items()
     ]
     with pytest.raises(InputError, match="have the same name"):
-        pack_models({"processes": processes}, folder, tmp_path / "Models.tar.gz")
+        pack_models(processes, folder, tmp_path / "Models.tar.gz")

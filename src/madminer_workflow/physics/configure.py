@@ -13,7 +13,7 @@ import numpy as np
 
 from madminer_workflow.analysis.file import parts, read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
-from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Systematic
+from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Process, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
 from madminer_workflow.products.parts import write_parts
@@ -34,16 +34,16 @@ def configure(input_file: Path, output: Path) -> None:
         write_setup(analysis, product)
     write_parts(output, generation, reconstruction)
     write_json(output / "analysis.json", msgspec.to_builtins(analysis))
-    pack_models(analysis, input_file.parent, output / "Models.tar.gz")
+    pack_models(analysis.processes, input_file.parent, output / "Models.tar.gz")
 
 
-def pack_models(analysis: Analysis, folder: Path, archive: Path) -> None:
-    """Pack the UFO models of the analysis, each under the name of its folder.
+def pack_models(processes: Sequence[Process], folder: Path, archive: Path) -> None:
+    """Pack the UFO models of all processes, each under the name of its folder.
 
     Raises InputError if two of them have the same name.
     """
     sources: dict[str, Path] = {}
-    for process in analysis.processes:
+    for process in processes:
         if isinstance(process, MadGraphProcess) and process.ufo_model is not None:
             source = (folder / process.ufo_model).resolve()
             if sources.setdefault(source.name, source) != source:
