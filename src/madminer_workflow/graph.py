@@ -380,7 +380,13 @@ def values(file: str, path: PurePath) -> dict[str, str | int] | None:
 
 @cache
 def _expression(file: str) -> re.Pattern[str]:
-    """What matches paths that end in the product, with a group for each of its indices."""
+    """What matches paths that end in the product, with a group for each of its indices.
+
+    Folders in front of them do not count: a file may have been copied.
+    """
+    _, _, rest = file.partition("/")
+    if rest and set(indices(rest)) == set(indices(file)) != set():
+        return _expression(rest)
     expression, known = "", set()
     for text, name, _, _ in Formatter().parse(file):
         expression += re.escape(text)
@@ -392,8 +398,8 @@ def _expression(file: str) -> re.Pattern[str]:
     return re.compile(f"(?:^|/){expression}$")
 
 
-def title(step: Step, words: Iterable[str | PurePath]) -> str | None:
-    """The name of a step that is given ``words``, if they tell what it is done for."""
+def key_of(step: Step, words: Iterable[str | PurePath]) -> Key:
+    """What a step is done for that is given ``words``, as far as they tell."""
     paths = [PurePath(word) for word in words]
     key: dict[str, str | int] = {}
     for option in step.options:
@@ -404,4 +410,10 @@ def title(step: Step, words: Iterable[str | PurePath]) -> str | None:
                 file = f"{folder}/{file}"
             for path in paths:
                 key |= values(file, path) or {}
-    return step.title(key) if set(step.each) <= set(key) else None
+    return {index: key[index] for index in step.each if index in key}
+
+
+def title(step: Step, words: Iterable[str | PurePath]) -> str | None:
+    """The name of a step that is given ``words``, if they tell what it is done for."""
+    key = key_of(step, words)
+    return step.title(key) if len(key) == len(step.each) else None

@@ -427,7 +427,7 @@ def test_a_sweep_in_mlflow(folder: Path, finished: Path) -> None:
         assert trial.data.metrics["validation_loss"] == record.loss
         assert trial.data.params["training.initial_lr"] == str(record.values["training.initial_lr"])
         [member] = [e for e in runs if above[e.info.run_id] == trial]
-        assert member.info.run_name == "sally_0"
+        assert member.info.run_name == "training_sally_0"
         losses = client.get_metric_history(member.info.run_id, "loss_val")
         assert len(losses) == record.values["training.n_epochs"]
     history = client.get_metric_history(own.info.run_id, "validation_loss")

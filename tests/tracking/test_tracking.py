@@ -169,7 +169,7 @@ def test_toys_are_part_of_the_run_of_their_method(tmp_path: Path):
         "output": tmp_path / "ratio",
         "observed": str(tmp_path / "events.h5"),
     }
-    assert place("toys", arguments) == (["ratio", "ratio_toys_1"], False)
+    assert place("toys", arguments) == (["ratio", "toys_ratio_1"], False)
     assert place("evaluating", arguments) == (["ratio"], True)
     journal = Journal.begin(tmp_path / "spool", ["toys"])
     describe("toys", arguments, journal)
@@ -314,9 +314,9 @@ def test_a_training_shows_its_epochs_in_the_run_of_its_method(
     assert {name: parent(run, found) for name, run in found.items()} == {
         "whole": None,
         "sally": "whole",
-        "sally_1": "sally",
+        "training_sally_1": "sally",
     }
-    run = found["sally_1"]
+    run = found["training_sally_1"]
     losses = history(uri, run, "loss_val")
     assert [step for step, _ in losses] == [1, 2, 3, 4]
     assert run.data.metrics["best_loss_val"] == min(loss for _, loss in losses)
@@ -540,7 +540,8 @@ WHOLE = {
     **dict.fromkeys(("configure", "generate", "combine", "sampling", "plotting"), "whole"),
     **{f"{step}_{i}": "whole" for step in ("pythia", "delphes") for i in range(2)},
     **dict.fromkeys(("counts", "sally", "ratio"), "whole"),
-    **{"counts_0": "counts", "sally_0": "sally", "ratio_0": "ratio", "whole": None},
+    **{f"training_{name}_0": name for name in ("counts", "sally", "ratio")},
+    "whole": None,
 }
 
 

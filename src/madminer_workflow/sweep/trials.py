@@ -137,7 +137,7 @@ def _drawn(settings: Settings, **changes: Any) -> Settings:
 
 def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
     method, member = products.sample_name(samples)
-    run = [f"trial_{number}", f"{method}_{member}"]
+    run = [f"trial_{number}", f"training_{method}_{member}"]
     with recorded(place, "training", run) as journal:
         training(samples, output, changes, _listener(journal))
         if journal:

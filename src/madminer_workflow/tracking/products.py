@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -29,8 +28,6 @@ IMAGE = "MADMINER_WORKFLOW_IMAGE"
 Arguments = Mapping[str, Any]
 """The options of a step, as its command line has read them."""
 
-_SCRATCH = re.compile(r"\.(.+)\.[0-9a-f]{32}")
-
 
 def place(step: str, arguments: Arguments) -> tuple[list[str], bool]:
     """The names that lead from the whole workflow to a step's run, and whether others nest in it.
@@ -38,18 +35,13 @@ def place(step: str, arguments: Arguments) -> tuple[list[str], bool]:
     Evaluating is the run of its method, in which those of the ensemble's members and of the jobs of
     toys are nested.
     """
-    if step == "training":
-        method, member = sample_name(arguments["samples"])
-        return [method, f"{method}_{member}"], False
-    if step in ("evaluating", "toys"):
-        method = arguments["evaluation"].absolute().parent.name
-        if step == "evaluating":
-            return [method], True
-        return [method, f"{method}_{arguments['job'].stem}"], False
-    folder = arguments["output"].absolute().name
-    scratch = _SCRATCH.fullmatch(folder)
-    folder = scratch[1] if scratch else folder
-    return [folder if re.fullmatch(rf"{step}(_\d+)?", folder) else step], False
+    files = [value for value in arguments.values() if isinstance(value, Path)]
+    key = graph.key_of(graph.STEPS[step], files)
+    title = graph.title(graph.STEPS[step], files) or step
+    if "method" not in key:
+        return [title], False
+    method = str(key["method"])
+    return ([method], True) if step == "evaluating" else ([method, title], False)
 
 
 def sample_name(samples: Path) -> tuple[str, str]:
