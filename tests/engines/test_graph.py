@@ -124,7 +124,7 @@ def test_the_mlflow_project_is_made_from_the_table():
     assert (REPOSITORY / "mlflow/MLproject").read_text() == entry_points.project()
 
 
-# The example of docs/contributing.md.
+# A step like the one that CONTRIBUTING.md adds, for every method.
 COUNTING = Step(
     "counting",
     "ml",
