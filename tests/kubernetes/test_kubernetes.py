@@ -30,7 +30,7 @@ from tests.support.reana_server import releases
 # It needs a jsonschema that yadage does not allow, and is therefore installed beside everything.
 VALIDATOR = (
     *("kubernetes-validate==1.37.0", "jsonschema==4.26.0", "referencing==0.37.0"),
-    *("rpds-py==2026.9.1", "jsonschema-specifications==2025.9.1"),
+    *("rpds-py==2026.9.1", "jsonschema-specifications==2025.9.1", "importlib-resources==7.1.0"),
 )
 VERSIONS = ["1.29", "1.33", "1.37"]
 MANIFESTS = ["kube/pv.yml", "kube/pvc.yml", "kube/input_configmap.yml"]
