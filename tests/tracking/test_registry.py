@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from madminer_workflow.files import checksum, member_of, write_json
+from madminer_workflow.files import checksum, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import networks
 from madminer_workflow.ml.evaluating import evaluating
@@ -25,7 +24,9 @@ from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import score
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
+from madminer_workflow.products.results import read_results
 from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.statistics.results import Check
 from madminer_workflow.tracking import registry
 from madminer_workflow.tracking.journal import AnyEntry, Journal, ProposedModel, entries
 from madminer_workflow.tracking.products import describe
@@ -192,9 +193,9 @@ def test_signature_example_and_tags(
     assert len(version.tags["madminer.config_sha256"]) == 64
     assert version.tags["madminer.members"] == "2"
     archive = evaluated["alices"]["output"] / "Results.tar.gz"
-    results = json.loads(member_of(archive, "results.json"))
-    assert version.tags["madminer.believed"] == ("yes" if results["believed"] else "no")
-    assert version.description == registry.verdict(results)
+    results = read_results(archive).summary
+    assert version.tags["madminer.believed"] == ("yes" if results.believed else "no")
+    assert version.description == registry.verdict(results.checks)
     run = client.get_run(version.run_id)
     assert run.info.run_name == "evaluating" and run.info.status == "FINISHED"
 
@@ -232,11 +233,15 @@ def test_the_alias_names_the_latest_that_is_believed(
 
 
 def test_the_verdict_is_about_the_checks_that_decide() -> None:
-    good = {"check": "closure", "passed": True}
-    bad = {"check": "mean of the score", "passed": False}
-    other = {"check": "nuisance", "passed": False, "concerns": "profiling"}
-    assert registry.verdict({"checks": [good, other]}) == "Passes all checks."
-    assert registry.verdict({"checks": [good, bad, other]}) == "Fails: mean of the score."
+    def check(name: str, passed: bool, concerns: str | None = None) -> Check:
+        words = dict.fromkeys(("expected", "meaning", "reason", "sentence", "proves"), "")
+        return Check(name=name, value=0.0, error=0.0, passed=passed, concerns=concerns, **words)
+
+    good = check("closure", True)
+    bad = check("mean of the score", False)
+    other = check("nuisance", False, "profiling")
+    assert registry.verdict([good, other]) == "Passes all checks."
+    assert registry.verdict([good, bad, other]) == "Fails: mean of the score."
 
 
 def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path: Path) -> None:

@@ -206,8 +206,6 @@ def test_coverage_and_observed_limits_are_numbers():
     numbers = method_numbers(
         MethodFindings(
             name="sally",
-            settings={},
-            members=1,
             believed=True,
             fisher_information=FisherInformation(
                 matrix=[[2.0]], statistical_error=[[3.0]], ensemble_spread=[[4.0]], members=[]

@@ -572,9 +572,10 @@ class Nde(Density, frozen=True, kw_only=True, tag="nde"):
     """The likelihood alone."""
 
 
-Method = (
-    Histogram | Sally | Sallino | Alice | Alices | Carl | Rolr | Cascal | Rascal | Scandal | Nde
-)
+TrainedMethod = Sally | Sallino | Alice | Alices | Carl | Rolr | Cascal | Rascal | Scandal | Nde
+"""An entry of ``ml.methods`` that has a network."""
+
+Method = Histogram | TrainedMethod
 """An entry of ``ml.methods``; a product that holds one can name this as the type of its field."""
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from madminer_workflow import __version__
-from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import checksum, read_json, write_json
 from madminer_workflow.products.evaluation import evaluation_of
@@ -53,7 +52,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 def claim(plan: Plan, data: Path, workdir: Path) -> str:
     """Note what sweep ``workdir`` belongs to, or refuse another; return the name of its run."""
-    evaluation = evaluation_of(Analysis.from_dict(plan.analysis))
+    evaluation = evaluation_of(plan.analysis)
     identity = Identity(
         analysis={**plain(evaluation), "method": plan.settings},
         space=plan.space,

@@ -15,6 +15,7 @@ from madminer_workflow.analysis.changes import change_setting
 from madminer_workflow.analysis.file import load_analysis
 from madminer_workflow.analysis.problems import AnalysisError, Finding
 from madminer_workflow.analysis.reading import Document, read
+from madminer_workflow.analysis.types import Analysis, TrainedMethod
 from madminer_workflow.files import read_json
 
 Value = Any
@@ -63,7 +64,7 @@ class Plan:
     """What is to be done; ``settings`` are those that trials start from."""
 
     analysis_file: Path
-    analysis: dict[str, Any]
+    analysis: Analysis
     settings: Settings
     space: tuple[Axis, ...]
     n_trials: int
@@ -75,6 +76,15 @@ class Plan:
     def method_name(self) -> str:
         """The name of the method in the analysis file."""
         return self.settings["name"]
+
+    @property
+    def method(self) -> TrainedMethod:
+        """The method that trials start from."""
+        return msgspec.convert(self.settings, TrainedMethod)
+
+    def method_of(self, values: Mapping[str, Value]) -> TrainedMethod:
+        """The method of a trial."""
+        return msgspec.convert(self.settings_of(values), TrainedMethod)
 
     def settings_of(self, values: Mapping[str, Value]) -> Settings:
         """The settings of a trial."""
@@ -103,7 +113,7 @@ def read_plan(file: Path) -> Plan:
     _raise(document, list(checks.searched(order.space, analysis, settings)))
     return Plan(
         analysis_file=analysis_file,
-        analysis=analysis,
+        analysis=Analysis.from_dict(analysis),
         settings=settings,
         space=tuple(_axis(key, entry) for key, entry in order.space.items()),
         n_trials=order.n_trials,

@@ -136,7 +136,7 @@ def _parameters(plan: Plan) -> dict[str, Value]:
         for axis in plan.space
     }
     return {
-        "analysis": plan.analysis["name"],
+        "analysis": plan.analysis.name,
         "method": plan.method_name,
         "n_trials": plan.n_trials,
         "seed": plan.seed,

@@ -10,11 +10,10 @@ import math
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from madminer_workflow.analysis.types import TRAINING, Analysis, Method
+from madminer_workflow.analysis.types import TRAINING, TrainedMethod
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import atomic_path
 from madminer_workflow.ml.evaluating import evaluating
@@ -30,7 +29,7 @@ from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.checks import reason
 from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
-from madminer_workflow.sweep.plan import Plan, Settings, Values
+from madminer_workflow.sweep.plan import Plan, Values
 from madminer_workflow.sweep.results import TrialResult
 from madminer_workflow.tracking import products
 from madminer_workflow.tracking.journal import Journal
@@ -38,24 +37,23 @@ from madminer_workflow.tracking.journal import Journal
 
 def prepare(plan: Plan, place: Place) -> None:
     """Draw the samples that trials share; InputError if the data are of another analysis."""
-    draw(plan, place, {**plan.settings, "features": None}, place.reference)
-    if plan.settings["features"] is not None:
-        draw(plan, place, plan.settings, place.base)
+    method = plan.method
+    draw(plan, place, replace(method, features=None), place.reference)
+    if method.features is not None:
+        draw(plan, place, method, place.base)
     # Last: with it, all is there.
-    write_evaluation(place.evaluation, evaluation_of(Analysis.from_dict(plan.analysis)))
+    write_evaluation(place.evaluation, evaluation_of(plan.analysis))
 
 
-def draw(plan: Plan, place: Place, settings: Settings, directory: Path) -> None:
+def draw(plan: Plan, place: Place, method: TrainedMethod, directory: Path) -> None:
     """Draw the samples of all members into ``directory``."""
-    analysis = Analysis.from_dict(plan.analysis)
     setup, sample = read_data(place.data)
-    check_same_analysis(analysis, setup, sample, place.data)
-    events = union(sample, setup).part(0.0, 1.0 - analysis.ml.test_split)
-    method = msgspec.convert(settings, Method)
-    check_defined(events, msgspec.convert(plan.settings, Method), place.data)
+    check_same_analysis(plan.analysis, setup, sample, place.data)
+    events = union(sample, setup).part(0.0, 1.0 - plan.analysis.ml.test_split)
+    check_defined(events, plan.method, place.data)
     with atomic_path(directory) as product:
         for member in range(plan.ntrainsamples):
-            write_member(product, events, method, member, analysis.seed)
+            write_member(product, events, method, member, plan.analysis.seed)
 
 
 def samples_in(directory: Path, plan: Plan) -> list[Path]:
@@ -84,11 +82,11 @@ def run_trial(plan: Plan, place: Place, number: int, values: Values) -> TrialRes
         result = TrialResult(
             number=number, values=values, loss=None, believed=False, reason=str(error), seconds=0.0
         )
-    return msgspec.structs.replace(result, seconds=round(time.monotonic() - started, 3))
+    return replace(result, seconds=round(time.monotonic() - started, 3))
 
 
 def _result(plan: Plan, place: Place, number: int, values: Values, product: Path) -> TrialResult:
-    settings = plan.settings_of(values)
+    method = plan.method_of(values)
     changes = [
         f"{key}={json.dumps(value)}"
         for key, value in values.items()
@@ -98,7 +96,7 @@ def _result(plan: Plan, place: Place, number: int, values: Values, product: Path
         started = time.monotonic()
         models = [
             _train(place, number, samples, changes, product / f"training_{member}")
-            for member, samples in enumerate(_samples(plan, place, settings, Path(scratch)))
+            for member, samples in enumerate(_samples(plan, place, method, Path(scratch)))
         ]
         seconds_training = time.monotonic() - started
         evaluating(place.evaluation, place.data, models, product)
@@ -121,18 +119,14 @@ def _result(plan: Plan, place: Place, number: int, values: Values, product: Path
     )
 
 
-def _samples(plan: Plan, place: Place, settings: Settings, scratch: Path) -> list[Path]:
-    """Samples for ``settings``: those that trials share, or others if they would be others."""
-    for features, directory in ((plan.settings["features"], place.base), (None, place.reference)):
-        if directory.exists() and _drawn(settings) == _drawn(plan.settings, features=features):
+def _samples(plan: Plan, place: Place, method: TrainedMethod, scratch: Path) -> list[Path]:
+    """Samples for ``method``: those that trials share, or others if they would be others."""
+    base = plan.method
+    for shared, directory in ((base, place.base), (replace(base, features=None), place.reference)):
+        if directory.exists() and method.sampled_like(shared):
             return samples_in(directory, plan)
-    draw(plan, place, settings, scratch / "samples")
+    draw(plan, place, method, scratch / "samples")
     return samples_in(scratch / "samples", plan)
-
-
-def _drawn(settings: Settings, **changes: Any) -> Settings:
-    """What of the settings decides how samples are drawn, as long as validation_split stays."""
-    return {key: value for key, value in settings.items() if key not in TRAINING} | changes
 
 
 def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
@@ -147,9 +141,7 @@ def _train(place: Place, number: int, samples: Path, changes: list[str], output:
 
 def _loss(plan: Plan, samples: Path, model: Path, scratch: Path) -> float:
     arrays = read_samples(samples).arrays
-    return validation_loss(
-        open_member(model, scratch), arrays, msgspec.convert(plan.settings, Method)
-    )
+    return validation_loss(open_member(model, scratch), arrays, plan.method)
 
 
 def _listener(journal: Journal | None) -> OnEpoch | None:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from math import hypot
-from typing import Any
 
 import msgspec
 
+from madminer_workflow.products.results import Summary
 from madminer_workflow.statistics.results import Check, FisherInformation, Limits, ToySummary
 
 
 class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of a method: some of what evaluating, and plotting after it, find.
-
-    Both products have more keys; ``settings`` are as in the analysis file.
-    """
+    """What is told of a method in the results of plotting, which have more."""
 
     name: str
-    settings: dict[str, Any]
-    members: int
     believed: bool
     fisher_information: FisherInformation
     limits: dict[str, Limits]
@@ -28,12 +23,6 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     toys: ToySummary | None = None
     checks: list[Check]
     diagnostics: list[list[Check]]
-
-
-class EvaluatedMethod(MethodFindings, frozen=True, kw_only=True):
-    """What is told of the results of evaluating."""
-
-    parameters: list[str]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,17 +40,20 @@ class WorkflowFindings(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
-def method_numbers(method: MethodFindings, parameters: Sequence[str]) -> dict[str, float | None]:
+def method_numbers(
+    method: Summary | MethodFindings, parameters: Sequence[str]
+) -> dict[str, float | None]:
     """Fisher information, limits, coverage and checks of one method.
 
     ``parameters`` are in the order of the rows of the matrix.
     """
+    toys = method.toys if isinstance(method, MethodFindings) else None
     return {
         "believed": method.believed,
         **_information(method.fisher_information, parameters),
         **_sizes("limits", method.limits),
         **_sizes("observed", method.observed or {}),
-        **(_coverage(method.toys) if method.toys else {}),
+        **_coverage(toys),
         **_checks(method),
     }
 
@@ -93,10 +85,10 @@ def _sizes(name: str, limits: Mapping[str, Limits]) -> dict[str, float]:
     return numbers
 
 
-def _coverage(toys: ToySummary) -> dict[str, float | None]:
+def _coverage(toys: ToySummary | None) -> dict[str, float | None]:
     """How often toys' limits hold the truth, at every point that they were drawn at."""
     numbers = {}
-    for point in toys.points:
+    for point in toys.points if toys else ():
         for kind, thresholds in point.kinds.items():
             for level, coverage in thresholds.coverage.items():
                 name = f"toys/{_words(point.name)}/{kind}/{level}/coverage"
@@ -105,7 +97,7 @@ def _coverage(toys: ToySummary) -> dict[str, float | None]:
     return numbers
 
 
-def _checks(method: MethodFindings) -> dict[str, float | None]:
+def _checks(method: Summary | MethodFindings) -> dict[str, float | None]:
     return {
         f"check/{_words(check.name)}/{whose}": check.value
         for whose, checks in [("ensemble", method.checks), *enumerate(method.diagnostics)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 from collections import Counter
@@ -11,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from madminer_workflow import __version__, graph
 from madminer_workflow.analysis.types import Analysis
-from madminer_workflow.files import checksum, member_of, read_json
+from madminer_workflow.files import checksum, read_json
+from madminer_workflow.products import toys as toy_products
 from madminer_workflow.products.jobs import Task, read_job
+from madminer_workflow.products.model import note_in
+from madminer_workflow.products.results import read_results
+from madminer_workflow.products.samples import read_samples
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.tracking import registry
-from madminer_workflow.tracking.findings import EvaluatedMethod, WorkflowFindings, method_numbers
+from madminer_workflow.tracking.findings import WorkflowFindings, method_numbers
 from madminer_workflow.tracking.journal import Journal
 from madminer_workflow.versions import versions
 
@@ -131,12 +134,12 @@ def sampling(arguments: Arguments, output: Path, journal: Journal) -> None:
 
 def training(arguments: Arguments, output: Path, journal: Journal) -> None:
     """The settings and losses of one ensemble member."""
-    model = json.loads(member_of(product("training.model", output), "method.json"))
-    journal.params({"member": model["member"], "seed": model["seed"], **model["settings"]})
-    with np.load(arguments["samples"]) as arrays:
-        journal.params({"samples_sha256": checksum(arguments["samples"])})
-        journal.metrics({"samples": len(arrays["x"]) if "x" in arrays else None})
-    losses = model["losses"].get("validation")
+    model = note_in(product("training.model", output))
+    journal.params({"member": model.member, "seed": model.seed, **plain(model.settings)})
+    arrays = read_samples(arguments["samples"]).arrays
+    journal.params({"samples_sha256": checksum(arguments["samples"])})
+    journal.metrics({"samples": len(arrays["x"]) if "x" in arrays else None})
+    losses = model.losses.get("validation")
     journal.metrics({"best_loss_val": min(losses) if losses else None})
     journal.artifact(product("training.model", output))
 
@@ -151,15 +154,15 @@ def evaluating(arguments: Arguments, output: Path, journal: Journal) -> None:
 
 def toys(arguments: Arguments, output: Path, journal: Journal) -> None:
     """Which share of the toys it is, and the toys."""
-    journal.params(read_json(arguments["job"]))
+    journal.params(plain(toy_products.read_job(arguments["job"])))
     journal.artifact(product("toys.toys", output))
 
 
 def evaluated(output: Path, journal: Journal) -> None:
     """The settings, numbers and checks of an ensemble, from the products of evaluating."""
     archive = product("evaluating.results", output)
-    method = msgspec.json.decode(member_of(archive, "results.json"), type=EvaluatedMethod)
-    journal.params({**method.settings, "members": method.members})
+    method = read_results(archive).summary
+    journal.params({**plain(method.settings), "members": method.members})
     journal.metrics(method_numbers(method, method.parameters))
     journal.tags({"madminer.believed": "yes" if method.believed else "no"})
     journal.artifact(archive)

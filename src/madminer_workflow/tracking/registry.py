@@ -8,7 +8,6 @@ latest version whose diagnostics pass.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,9 +19,13 @@ import numpy as np
 
 from madminer_workflow import __version__
 from madminer_workflow.analysis.types import Parameterized, Ratio, Trained
-from madminer_workflow.files import checksum, member_of, read_json
+from madminer_workflow.files import checksum
+from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.model import ModelNote, note_in
+from madminer_workflow.products.results import ARCHIVE as RESULTS
+from madminer_workflow.products.results import read_results
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import Check
 from madminer_workflow.tracking.journal import MODEL, Journal, ProposedModel
 
 # MLflow is imported by the uploader, if at all.
@@ -55,38 +58,37 @@ def propose(
     settings = first.settings
     if not isinstance(settings, Trained):
         return
-    shared = read_json(evaluation)
-    results = json.loads(member_of(output / "Results.tar.gz", "results.json"))
-    with np.load(io.BytesIO(member_of(output / "Results.tar.gz", "arrays.npz"))) as arrays:
-        example = _example(first, dict(arrays))
+    shared = read_evaluation(evaluation)
+    results = read_results(output / RESULTS)
+    believed = results.summary.believed
+    example = _example(first, results.arrays)
     files = {f"member_{notes[file].member}.tar.gz": file for file in models}
     digests = {name: checksum(file) for name, file in files.items()}
     seeds = [notes[file].seed for file in models]
-    config = {"evaluation": shared, "settings": plain(settings), "seeds": seeds}
+    config = {"evaluation": plain(shared), "settings": plain(settings), "seeds": seeds}
     proposed = ProposedModel(
-        name=f"{shared['analysis']}-{settings.name}",
+        name=f"{shared.analysis}-{settings.name}",
         inputs=list(example),
         outputs=outputs_of(first),
         example=example,
-        believed=results["believed"],
-        verdict=verdict(results),
+        believed=believed,
+        verdict=verdict(results.summary.checks),
         tags={
             "madminer.method": settings.method,
             "madminer.members": str(len(files)),
-            "madminer.believed": "yes" if results["believed"] else "no",
+            "madminer.believed": "yes" if believed else "no",
             "madminer.config_sha256": _digest(config),
             "madminer.data_sha256": checksum(data),
             "madminer.version": __version__,
-            CONTENT_TAG: _digest({"files": digests, "believed": results["believed"]}),
+            CONTENT_TAG: _digest({"files": digests, "believed": believed}),
         },
     )
     journal.model(files, proposed)
 
 
-def verdict(results: dict[str, Any]) -> str:
+def verdict(checks: Sequence[Check]) -> str:
     """Which of the checks that decide fail, in one sentence."""
-    checks = results["checks"]
-    failed = [check["check"] for check in checks if not check["passed"] and "concerns" not in check]
+    failed = [check.name for check in checks if not check.passed and check.concerns is None]
     return f"Fails: {', '.join(failed)}." if failed else "Passes all checks."
 
 
