@@ -165,8 +165,8 @@ def test_settings_reach_the_trainer(toy_file: Path, tmp_path: Path, method: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", counting)
         archive = learning.model(toy_file, chosen, tmp_path)
-    note = learning.note(archive, tmp_path / "x")
-    assert len(note["losses"]["training"]) == len(note["losses"]["validation"]) == 4
+    losses = learning.note(archive).losses
+    assert len(losses["training"]) == len(losses["validation"]) == 4
     # 600 training events in batches of 30.
     assert len(steps) == 4 * 20
     rates = [chosen["training"][name] for name in ("initial_lr", "final_lr")]
@@ -182,7 +182,7 @@ def test_early_stopping_keeps_the_best_epoch(toy_file: Path, tmp_path: Path, met
         chosen = learning.settings(method, training={**rates, "early_stopping": stop})
         archive = learning.model(toy_file, chosen, tmp_path / str(stop))
         found.append(weights(archive, tmp_path / f"{stop}/x"))
-        losses.append(learning.note(archive, tmp_path / f"{stop}/y")["losses"]["validation"])
+        losses.append(learning.note(archive).losses["validation"])
     best = int(np.argmin(losses[1]))
     assert losses[0] == losses[1]
     assert (best != len(losses[1]) - 1) == (not np.array_equal(*found))
@@ -201,10 +201,10 @@ def test_every_ratio_with_every_estimator(
         training(samples, tmp_path / name)
     one, two = (tmp_path / name / "Model.tar.gz" for name in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
-    losses = learning.note(one, tmp_path / "x")["losses"]
+    losses = learning.note(one).losses
     assert len(losses["training"]) == len(losses["validation"]) == 2
     assert np.all(np.isfinite([losses["training"], losses["validation"]]))
-    assert networks.load(tmp_path / "x").__class__ is networks.RATIO[estimator]
+    assert networks.load(unpack(one, tmp_path / "x")).__class__ is networks.RATIO[estimator]
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from msgspec.structs import replace
 
+from madminer_workflow.analysis.types import GaussianPrior
 from madminer_workflow.report.figures import check_tables, checks, style
 from madminer_workflow.report.results import Distribution, Report
 from madminer_workflow.statistics.checks.closure import closure_check
@@ -34,7 +35,7 @@ def ratio_checks(slope: float) -> list[Check]:
     log_r = POINTS @ x.T - 0.125
     one, many = np.ones(2000), np.exp(log_r)
     thetas = np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2), axis=-1).reshape(-1, 2)
-    prior = {"prior": "gaussian", "mean": 0.0, "std": 0.5}
+    prior = GaussianPrior(mean=0.0, std=0.5)
     return [
         closure_check(slope * log_r, one, POINTS),
         reliability_check(slope * log_r, many, one, POINTS),
