@@ -12,6 +12,7 @@ import torch
 from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import unpack
+from madminer_workflow.madminer_fixes.trainer import stepping_as_it_is
 from madminer_workflow.ml import methods, networks
 from madminer_workflow.ml.training import training
 from madminer_workflow.products.samples import read_samples
@@ -156,14 +157,15 @@ def test_settings_reach_the_trainer(toy_file: Path, tmp_path: Path, method: str)
         method, n_samples=1000, training={"n_epochs": 4, "batch_size": 30, "validation_split": 0.4}
     )
     steps: list[int] = []
-    original = torch.optim.Adam.step
+    optimizer = stepping_as_it_is(torch.optim.Adam)
+    original = optimizer.step
 
     def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
         steps.append(self.param_groups[0]["lr"])
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", counting)
+        patch.setattr(optimizer, "step", counting)
         archive = learning.model(toy_file, chosen, tmp_path)
     losses = learning.note(archive).losses
     assert len(losses["training"]) == len(losses["validation"]) == 4

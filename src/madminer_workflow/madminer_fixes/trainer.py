@@ -161,14 +161,15 @@ def spare_the_compiler() -> None:
 
     def get_optimizer(original: Any, *args: Any) -> Any:
         kind, settings = original(*args)
-        return _stepping_as_it_is(kind), settings
+        return stepping_as_it_is(kind), settings
 
     for module in (double_parameterized_ratio, likelihood, parameterized_ratio, score):
         fix(module, "get_optimizer")(get_optimizer)
 
 
 @functools.cache
-def _stepping_as_it_is(kind: Any) -> Any:
+def stepping_as_it_is(kind: Any) -> Any:
+    """A torch optimizer class like ``kind`` whose ``step`` is the plain function."""
     import torch
 
     return type(kind.__name__, (kind,), {"step": torch.no_grad()(inspect.unwrap(kind.step))})
