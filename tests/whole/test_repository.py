@@ -117,12 +117,8 @@ def test_a_step_has_one_name_everywhere(step: str):
     entries = (yaml.safe_load(file.read_text()) for file in (REPOSITORY / "steps").glob("*.yml"))
     assert step in set().union(*entries)
     package = REPOSITORY / "src/madminer_workflow"
-    assert [path.parent.name for path in package.glob(f"*/{step}.py")] in (
-        ["physics"],
-        ["ml"],
-        ["report"],
-    )
-    (part,) = [path.parent.name for path in package.glob(f"*/{step}.py")]
+    rooms = ("physics", "ml", "report")
+    (part,) = [room for room in rooms if (package / room / f"{step}.py").is_file()]
     assert (REPOSITORY / f"tests/{part}/test_{step}.py").is_file()
 
 
