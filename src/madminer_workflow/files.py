@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -58,17 +58,6 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not valid JSON ({error})") from None
-
-
-def read_product(path: str | Path, step: str, keys: Collection[str]) -> dict[str, Any]:
-    """Read a JSON file that ``step`` wrote; InputError unless it has exactly these ``keys``."""
-    data = read_json(path)
-    if not isinstance(data, dict) or data.keys() != set(keys):
-        raise InputError(
-            f"{path}: is not the file that {step} writes; "
-            f"expected JSON with the keys {', '.join(sorted(keys))}"
-        )
-    return data
 
 
 def read_struct(path: str | Path, step: str, kind: type[S]) -> S:
