@@ -38,7 +38,8 @@ def tracked() -> set[str]:
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source distribution and the wheel that is built from it."""
-    pytest.importorskip("build", reason="build is not installed: make setup EXTRA=release")
+    # Not `build`: the folder of that name would do.
+    pytest.importorskip("build.env", reason="build is not installed: make setup EXTRA=release")
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, REPOSITORY, env=WITHOUT_CHECKOUT)
     return folder
