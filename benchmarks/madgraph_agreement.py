@@ -26,11 +26,11 @@ from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import histogram
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.sampling import draw_member
 from madminer_workflow.ml.training import fit
 from madminer_workflow.physics import programs
 from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.report.figures import style
 from madminer_workflow.statistics import information
 from madminer_workflow.statistics.events import Events

@@ -30,12 +30,13 @@ import yaml
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.files import write_json
+from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_member
-from madminer_workflow.ml.problem import problem_of, read_data
 from madminer_workflow.ml.sampling import draw_member, write_member
 from madminer_workflow.ml.training import fit, training
 from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.samples import samples_path
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.events import union
@@ -171,8 +172,7 @@ def problem_in(place: Path) -> tuple[Analysis, Problem, Sample]:
     """The analysis in a folder, its problem, and the events with their sampling benchmarks."""
     analysis = read_analysis(place / "input.yml")
     data = place / COMBINED
-    setup, sample = read_data(data)
-    return analysis, problem_of(evaluation_of(analysis), setup, sample, data), sample
+    return analysis, pose_problem(evaluation_of(analysis), data), read_sample(data)
 
 
 def train_member(place: Path, name: str, member: int) -> None:

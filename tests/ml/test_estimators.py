@@ -24,9 +24,9 @@ from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.score import bins_of, turn
 from madminer_workflow.ml.methods.unbinned import log_ratios, scores
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.registered import Ensemble
 from madminer_workflow.ml.validation_loss import validation_loss
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.samples import read_samples
 from madminer_workflow.statistics.events import union
 from tests.support import learning

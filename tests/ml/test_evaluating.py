@@ -9,9 +9,9 @@ import pytest
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.ml.evaluating import evaluating
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics.information import truth
 from tests.support import learning
 from tests.support.chain import TINY1, Physics, run_physics

@@ -17,9 +17,9 @@ from scipy.stats import chi2
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import write_json
 from madminer_workflow.ml import toys as step
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.ml.toys import draw_toys, statistics, toy_points, toys
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.toys import ToyJob, read_toys, toy_jobs, write_job
 from madminer_workflow.statistics.coverage import (
     ToyPoint,

@@ -16,7 +16,7 @@ from scipy.stats import kstwobign, norm
 from madminer_workflow.analysis.types import FlatPrior, GaussianPrior
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.problem import pose_problem
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics import checks
 from madminer_workflow.statistics.checks.closure import closure_check
 from madminer_workflow.statistics.checks.ensemble import spread_check

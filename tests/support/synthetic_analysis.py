@@ -14,8 +14,8 @@ from madminer_workflow.analysis import types
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_setup, write_sample
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
     likelihood_ratio_statistic,

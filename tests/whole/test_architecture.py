@@ -19,8 +19,7 @@ ALLOWED = {
     "products": {"analysis", "madminer_file", "statistics"},
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},
-    # The step plotting reads what the ml steps make.
-    "report": BELOW_STEPS | {"ml"},
+    "report": BELOW_STEPS,
 }
 
 

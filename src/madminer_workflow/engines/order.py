@@ -18,7 +18,7 @@ class Order:
 
     ``analysis`` is an analysis file or the directory of its ``input.yml``. ``njobs`` jobs share the
     events, and ensembles have ``ntrainsamples`` members. ``changes`` of methods' settings look like
-    ``sally.training.n_epochs=20``; ``observed`` data are what ``ml.observed`` takes.
+    ``sally.training.n_epochs=20``; ``observed`` data are what ``products.observed`` takes.
 
     For the workflow as a whole: ``part`` is "all", "physics" or "ml", the last from the events in
     ``data`` (by default those in ``workdir``). ``workers`` steps run at a time, by default one per

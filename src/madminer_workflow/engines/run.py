@@ -27,7 +27,7 @@ from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
-from madminer_workflow.ml.observed import check_argument
+from madminer_workflow.products.observed import check_argument
 from madminer_workflow.tracking import followed, step_environment
 from madminer_workflow.workflow_files import workflow_files
 

@@ -13,9 +13,9 @@ import numpy as np
 from madminer_workflow.analysis.types import Parameterized
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.products.evaluation import read_evaluation
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import PREFIXES, Results, Summary, write_results
 from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks

@@ -12,13 +12,13 @@ from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
-from madminer_workflow.ml.problem import check_same_analysis, read_data
 from madminer_workflow.products import evaluation
 from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
+from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.samples import MemberNote, Samples, samples_path, write_samples
 from madminer_workflow.products.toys import toy_jobs, write_job
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.plain import plain
 
 
@@ -42,17 +42,15 @@ def sampling(
             f"{input_file}: processes: all are backgrounds, which do not depend on the parameters; "
             "expected at least one other process to learn from"
         )
-    setup, sample = read_data(data)
-    check_same_analysis(analysis, setup, sample, data)
-    training_events = union(sample, setup).part(0.0, 1.0 - analysis.ml.test_split)
+    events = training_events(data, analysis)
     for settings in analysis.ml.methods:
-        check_defined(training_events, settings, data)
+        check_defined(events, settings, data)
     with atomic_path(output / "methods") as directory:
         for settings in analysis.ml.methods:
             folder = directory / settings.name
             write_evaluation(folder / evaluation.NAME, evaluation_of(analysis))
             for member in range(settings.members(ntrainsamples)):
-                write_member(directory, training_events, settings, member, analysis.seed)
+                write_member(directory, events, settings, member, analysis.seed)
             for job in toy_jobs(analysis.ml.limits.toys):
                 write_job(folder, job)
     write_json(output / "analysis.json", plain(analysis))

@@ -18,9 +18,9 @@ from scipy import sparse
 
 from madminer_workflow.analysis.types import LimitSettings, Point
 from madminer_workflow.ml.member import Member, open_members
-from madminer_workflow.ml.problem import pose_problem
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.products.evaluation import read_evaluation
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.toys import read_job, write_toys
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.coverage import ToyPoint, Toys

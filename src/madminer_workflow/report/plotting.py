@@ -14,12 +14,8 @@ from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_json, write_json
 from madminer_workflow.madminer_file import read_report
-from madminer_workflow.ml.problem import (
-    check_same_analysis,
-    problem_of,
-    read_data,
-)
 from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import Results, read_results
 from madminer_workflow.products.toys import MethodToys, read_toys
 from madminer_workflow.report import page
@@ -46,9 +42,7 @@ def plotting(
     InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
     analysis = Analysis.from_dict(read_json(analysis_file))
-    setup, sample = read_data(data)
-    check_same_analysis(analysis, setup, sample, data)
-    problem = problem_of(evaluation_of(analysis), setup, sample, data, observed)
+    problem = pose_problem(evaluation_of(analysis), data, observed, analysis)
     grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)
     given_toys = read_toys(toys)

@@ -19,15 +19,14 @@ from madminer_workflow.files import atomic_path
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.member import open_member
 from madminer_workflow.ml.methods.family import OnEpoch
-from madminer_workflow.ml.problem import check_same_analysis, read_data
 from madminer_workflow.ml.sampling import check_defined, write_member
 from madminer_workflow.ml.training import training
 from madminer_workflow.ml.validation_loss import validation_loss
 from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
+from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.results import read_results
 from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.checks import reason
-from madminer_workflow.statistics.events import union
 from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Values
 from madminer_workflow.sweep.results import TrialResult
@@ -47,9 +46,7 @@ def prepare(plan: Plan, place: Place) -> None:
 
 def draw(plan: Plan, place: Place, method: TrainedMethod, directory: Path) -> None:
     """Draw the samples of all members into ``directory``."""
-    setup, sample = read_data(place.data)
-    check_same_analysis(plan.analysis, setup, sample, place.data)
-    events = union(sample, setup).part(0.0, 1.0 - plan.analysis.ml.test_split)
+    events = training_events(place.data, plan.analysis)
     check_defined(events, plan.method, place.data)
     with atomic_path(directory) as product:
         for member in range(plan.ntrainsamples):

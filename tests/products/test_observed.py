@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError
-from madminer_workflow.ml.observed import check_argument, observe, read_observed
-from madminer_workflow.ml.problem import pose_problem
+from madminer_workflow.products.observed import check_argument, observe, read_observed
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import ObservedData
 from tests.support import learning

@@ -1,4 +1,4 @@
-"""What every method is asked: events, parameter points, luminosity."""
+"""The problem that an analysis poses on a MadMiner data file."""
 
 from __future__ import annotations
 
@@ -9,60 +9,57 @@ from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import read_report, read_sample, read_setup
-from madminer_workflow.ml.observed import observe
 from madminer_workflow.products.evaluation import Evaluation
-from madminer_workflow.statistics.events import union
+from madminer_workflow.products.observed import observe
+from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.sample import Sample
-from madminer_workflow.statistics.setup import Setup
 
 
-def check_same_analysis(analysis: Analysis, setup: Setup, sample: Sample, data: Path) -> None:
-    """Raise InputError unless the data are those of the analysis.
+def read_events(data: Path, analysis: Analysis | None = None) -> Events:
+    """All events of ``data``.
 
-    They must have its parameters, benchmarks, systematic uncertainties and observables.
+    Raises InputError if it holds those of one job only, or if the parameters, benchmarks,
+    systematic uncertainties or observables of the ``analysis``, where one is given, are others.
     """
-    require_same(
-        data,
-        found=setup.fingerprint(sample.observables),
-        expected=of_analysis(analysis),
-        remedy="run the physics steps again",
-    )
-
-
-def read_data(data: Path) -> tuple[Setup, Sample]:
-    """Set-up and events; InputError if ``data`` holds only the events of one job."""
     if "tasks" in read_report(data):
         raise InputError(
             f"{data}: holds the events of one job only; expected the combined_delphes.h5 of combine"
         )
-    return read_setup(data), read_sample(data)
+    setup, sample = read_setup(data), read_sample(data)
+    if analysis is not None:
+        require_same(
+            data,
+            found=setup.fingerprint(sample.observables),
+            expected=of_analysis(analysis),
+            remedy="run the physics steps again",
+        )
+    return union(sample, setup)
 
 
-def pose_problem(evaluation: Evaluation, data: Path, observed: str | None = None) -> Problem:
-    """The problem of an ``evaluation.json`` on a MadMiner data file, with data to observe.
-
-    Raises InputError if the data do not have the grid's parameters or the benchmarks, or as
-    ``observed.observe``.
-    """
-    return problem_of(evaluation, *read_data(data), data, observed)
+def training_events(data: Path, analysis: Analysis) -> Events:
+    """The events of ``data`` to learn from; InputError as from ``read_events``."""
+    return read_events(data, analysis).part(0.0, 1.0 - analysis.ml.test_split)
 
 
-def problem_of(
+def pose_problem(
     evaluation: Evaluation,
-    setup: Setup,
-    sample: Sample,
     data: Path,
     observed: str | None = None,
+    analysis: Analysis | None = None,
 ) -> Problem:
-    """As ``pose_problem``, for what ``read_data`` gave of ``data``."""
+    """The problem of an ``evaluation.json`` on a MadMiner data file, with data to observe.
+
+    Raises InputError as ``read_events`` and ``observe`` do, and if the data do not have the grid's
+    parameters or the benchmarks.
+    """
+    everything = read_events(data, analysis)
+    setup = everything.setup
     grid = evaluation.limits.grid
     if set(grid) != set(setup.parameters):
         raise InputError(
             f"{data}: belongs to another analysis: its parameters are "
             f"{', '.join(setup.parameters)}; the limits grid names {', '.join(grid)}"
         )
-    everything = union(sample, setup)
     boundary = 1.0 - evaluation.test_split
     problem = Problem(
         setup=setup,
