@@ -12,32 +12,15 @@ import msgspec
 import pytest
 
 from madminer_workflow.analysis.types import Systematic
-from madminer_workflow.files import read_json
 from madminer_workflow.report import page as report
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.plotting import plotting
-from tests.support.synthetic_analysis import REPORT, SYSTEMATICS, write_analysis
-
-EVIL = '<script>alert("1")</script> & --> $x$'
+from tests.support.plotted import EVIL, Plotted, plot
+from tests.support.synthetic_analysis import write_analysis
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("report")
-    notes = {**REPORT, "cut_flow": [{**REPORT["cut_flow"][0], "process": EVIL}]}
-    own = write_analysis(directory / "in", failing=("sally",), title=EVIL, report=notes)
-    plotting(own.analysis, own.data, own.results, directory / "out")
-    return directory / "out"
-
-
-@pytest.fixture(scope="module")
-def page(output: Path) -> str:
-    return (output / "report.html").read_text()
-
-
-@pytest.fixture(scope="module")
-def content(output: Path) -> dict[str, Any]:
-    return read_json(output / "results.json")
+def page(two: Plotted) -> str:
+    return two.page
 
 
 class Collector(HTMLParser):
@@ -75,10 +58,10 @@ def test_it_is_well_formed(page: str) -> None:
     assert root.tag == "html"
 
 
-def test_it_loads_nothing(page: str, parsed: Collector, output: Path) -> None:
+def test_it_loads_nothing(page: str, parsed: Collector, two: Plotted) -> None:
     others = [link for link in parsed.links if not link.startswith("#")]
-    assert all((output / link).is_file() for link in others)
-    assert {f"plots/{path.name}" for path in (output / "plots").glob("*.p*")} <= set(others)
+    assert all((two.output / link).is_file() for link in others)
+    assert {f"plots/{path.name}" for path in (two.output / "plots").glob("*.p*")} <= set(others)
     assert not {"script", "link", "iframe", "object", "img"} & parsed.tags
     assert "http:" not in page
     assert "https:" not in page
@@ -98,10 +81,10 @@ def test_text_of_the_user_is_escaped(page: str, parsed: Collector) -> None:
     assert "".join(parsed.text).count(EVIL) >= 3
 
 
-def test_every_figure_is_there_with_its_caption(page: str, output: Path) -> None:
-    for path in (output / "plots").glob("*.png"):
+def test_every_figure_is_there_with_its_caption(page: str, two: Plotted) -> None:
+    for path in (two.output / "plots").glob("*.png"):
         assert f'id="figure-{path.stem}"' in page
-    assert page.count('role="img"') == len(list((output / "plots").glob("*.png")))
+    assert page.count('role="img"') == len(list((two.output / "plots").glob("*.png")))
 
 
 def test_figures_follow_the_colours_of_the_page(page: str) -> None:
@@ -117,7 +100,8 @@ def test_it_opens_with_the_method_to_use(parsed: Collector) -> None:
     assert "sally looks more sensitive but cannot be believed" in words
 
 
-def test_numbers_are_those_of_results_json(content: dict[str, Any], parsed: Collector) -> None:
+def test_numbers_are_those_of_results_json(two: Plotted, parsed: Collector) -> None:
+    content = two.content
     words = "".join(parsed.text)
     for method in content["methods"]:
         own = method["limits"]["rate_and_shape"]["intervals"]
@@ -142,13 +126,9 @@ def test_places_have_as_many_digits_as_the_grid_tells() -> None:
     assert report.place(-31.4, [0.0, 200.0]) == "−31"
 
 
-def test_systematics_have_a_section(tmp_path: Path) -> None:
-    curvatures = {"histogram": 8.0, "sally": 20.0}
-    own = write_analysis(tmp_path / "in", curvatures=curvatures, systematics=SYSTEMATICS)
-    plotting(own.analysis, own.data, own.results, tmp_path / "out")
-    page = (tmp_path / "out/report.html").read_text()
+def test_systematics_have_a_section(systematic: Plotted) -> None:
     collector = Collector()
-    collector.feed(page)
+    collector.feed(systematic.page)
     words = " ".join("".join(collector.text).split())
     assert "systematics" in collector.ids and "figure-systematics" in collector.ids
     assert "profile the nuisance parameters" in words
@@ -181,10 +161,10 @@ def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:
     assert report.size(typed) == words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_method_to_use(tmp_path: Path) -> None:
-    own = write_analysis(tmp_path / "in", 1, failing=("histogram", "sally"))
-    plotting(own.analysis, own.data, own.results, tmp_path)
-    page = (tmp_path / "report.html").read_text()
+    inputs = write_analysis(tmp_path / "in", 1, failing=("histogram", "sally"))
+    page = plot(inputs, tmp_path).page
     assert "Use none of these limits yet" in page
     assert "Use this" not in page
 

@@ -14,14 +14,12 @@ import yaml
 from msgspec.structs import replace
 
 from madminer_workflow.analysis.types import BuiltinProcess, Process
-from madminer_workflow.files import read_json
 from madminer_workflow.report.figures import plots, tables
 from madminer_workflow.report.figures.tables import Column, Table
-from madminer_workflow.report.plotting import plotting
 from madminer_workflow.report.results import Report, report_of
 from tests.support.figure_content import make
+from tests.support.plotted import Plotted
 from tests.support.reana_server import releases
-from tests.support.synthetic_analysis import SYSTEMATICS, write_analysis
 
 # It needs a jsonschema that yadage does not allow, and is therefore installed beside everything.
 VALIDATOR = (
@@ -41,16 +39,13 @@ sys.exit(not valid)
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("hepdata")
-    own = write_analysis(directory / "in", failing=("sally",), systematics=SYSTEMATICS)
-    plotting(own.analysis, own.data, own.results, directory / "out")
-    return directory / "out"
+def output(systematic: Plotted) -> Path:
+    return systematic.output
 
 
 @pytest.fixture(scope="module")
-def content(output: Path) -> dict[str, Any]:
-    return read_json(output / "results.json")
+def content(systematic: Plotted) -> dict[str, Any]:
+    return systematic.content
 
 
 @pytest.fixture(scope="module")

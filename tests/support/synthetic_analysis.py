@@ -376,16 +376,16 @@ def write_analysis(
     return Analysis(directory / "analysis.json", data, results)
 
 
-def edited_analysis(own: Analysis, **changes: Any) -> Analysis:
-    """``own`` with other top-level entries in the analysis file."""
-    path = own.analysis.with_name("edited.json")
-    write_json(path, {**read_json(own.analysis), **changes})
-    return replace(own, analysis=path)
+def edited_analysis(inputs: Analysis, directory: Path, **changes: Any) -> Analysis:
+    """``inputs`` with other top-level entries in the analysis file, which is in ``directory``."""
+    path = directory / "edited.json"
+    write_json(path, {**read_json(inputs.analysis), **changes})
+    return replace(inputs, analysis=path)
 
 
-def edited_result(path: Path, **changes: Any) -> Path:
-    """A copy of a result with other entries in its results.json."""
-    content = unpack(path, path.with_suffix(".edit"))
+def edited_result(path: Path, directory: Path, **changes: Any) -> Path:
+    """A copy of a result, in ``directory``, with other entries in its results.json."""
+    content = unpack(path, directory / "edit")
     write_json(content / "results.json", {**read_json(content / "results.json"), **changes})
-    pack(content, path.with_name(f"edited_{path.name}"))
-    return path.with_name(f"edited_{path.name}")
+    pack(content, directory / f"edited_{path.name}")
+    return directory / f"edited_{path.name}"
