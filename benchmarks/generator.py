@@ -16,7 +16,6 @@ import wbf
 
 from madminer_workflow.analysis.types import BuiltinProcess, RunSettings
 from madminer_workflow.physics.generators import Request, builtin
-from madminer_workflow.physics.generators.builtin import run_settings
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.hard_process import hard_process
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
@@ -31,7 +30,17 @@ def main() -> None:
     process = BuiltinProcess(
         name="wbf",
         process="wbf_haa",
-        run=RunSettings(**vars(run_settings.RunSettings())),
+        run=RunSettings(
+            ebeam1=6500.0,
+            ebeam2=6500.0,
+            ptj=20.0,
+            etaj=5.0,
+            drjj=0.4,
+            mmjj=0.0,
+            deltaeta=0.0,
+            fixed_fac_scale=False,
+            scale=91.188,
+        ),
         pythia8_card=None,
         systematics=(),
         is_background=False,

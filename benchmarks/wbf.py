@@ -15,6 +15,7 @@ from madminer_workflow.analysis.types import (
     Reconstruction,
 )
 from madminer_workflow.madminer_file import read_setup
+from madminer_workflow.physics.points import benchmark_values
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 CONFIG = DATA / "madminer_config.h5"
@@ -23,11 +24,7 @@ EVENTS = DATA / "wbf_madgraph_1000.lhe.gz"
 
 def benchmarks() -> dict[str, dict[str, float]]:
     """The six benchmarks, by name."""
-    setup = read_setup(CONFIG)
-    return {
-        name: dict(zip(setup.parameters, map(float, values), strict=True))
-        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
-    }
+    return benchmark_values(read_setup(CONFIG))
 
 
 def parameters() -> list[Parameter]:

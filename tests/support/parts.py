@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from madminer_workflow.analysis.schema import schema
 from madminer_workflow.analysis.types import (
     Generation,
     Parameter,
     Process,
     Reconstruction,
+    RunSettings,
     Smearing,
     Systematic,
 )
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
+from madminer_workflow.physics.generators import Request
 from madminer_workflow.products.events import SampledProcess
 from madminer_workflow.products.jobs import Task
+from madminer_workflow.products.processes import Points
 
 _PROCESSES: dict[str, dict[str, Any]] = {
     "builtin": {"process": "wbf_haa"},
@@ -35,9 +39,29 @@ def process(generator: str = "builtin", run: dict[str, Any] | None = None, **key
         "k_factor": 1.0,
         "events": {"sm": 100},
     }
-    settings = {"run": {**vars(RunSettings()), **(run or {})}} if generator == "builtin" else {}
-    return msgspec.convert(
-        {"generator": generator, **common, **_PROCESSES[generator], **settings, **keys}, Process
+    settings = {"run": run_settings(**(run or {}))} if generator == "builtin" else {}
+    plain = {"generator": generator, **common, **_PROCESSES[generator], **settings, **keys}
+    return msgspec.convert(msgspec.to_builtins(plain), Process)
+
+
+def run_settings(**changes: Any) -> RunSettings:
+    """The schema's defaults, but for some."""
+    run = schema()["properties"]["processes"]["items"]["properties"]["run"]["properties"]
+    defaults = {name: entry["default"] for name, entry in run.items()}
+    return msgspec.convert({**defaults, **changes}, RunSettings)
+
+
+def request(
+    process: Process, parameters: Sequence[dict[str, Any]], points: Points, **keys: Any
+) -> Request:
+    """What a generator is asked for, with ``points`` as benchmarks, and with other ``keys``."""
+    plain = {"check_points": {}, "reference": "sm", "models": Path("models"), "seed": 1}
+    return Request(
+        process=process,
+        parameters=[parameter(**entry) for entry in parameters],
+        benchmarks=points,
+        systematics=systematics(keys.pop("systematics", ())),
+        **{**plain, **keys},
     )
 
 

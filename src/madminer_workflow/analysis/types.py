@@ -154,6 +154,11 @@ class RunSettings(Part, frozen=True, kw_only=True):
     fixed_fac_scale: bool
     scale: float
 
+    @property
+    def invariant_s(self) -> float:
+        """The squared centre-of-mass energy of the beams [GeV²]."""
+        return 4.0 * self.ebeam1 * self.ebeam2
+
 
 class _Process(Part, frozen=True, kw_only=True, tag_field="generator"):
     name: str

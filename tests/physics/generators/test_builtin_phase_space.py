@@ -8,21 +8,17 @@ import vegas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madminer_workflow.errors import InputError
 from madminer_workflow.physics.generators.builtin.phase_space import (
     DIMENSIONS,
     GEV2_TO_PB,
     decay_to_photons,
     final_states,
 )
-from madminer_workflow.physics.generators.builtin.run_settings import (
-    RunSettings,
-    read_run_settings,
-)
+from tests.support import parts
 from tests.support.properties import examples
 
 run_settings = st.builds(
-    RunSettings,
+    parts.run_settings,
     ebeam1=st.floats(3000, 50000),
     ebeam2=st.floats(3000, 50000),
     ptj=st.floats(0, 100),
@@ -84,7 +80,7 @@ def three_body_volume(s_hat: np.ndarray) -> np.ndarray:
 
 
 def test_measure_integrates_to_the_volume_of_phase_space():
-    run = RunSettings(ebeam1=500.0, ebeam2=600.0, ptj=0.0, etaj=6.0, drjj=0.0)
+    run = parts.run_settings(ebeam1=500.0, ebeam2=600.0, ptj=0.0, etaj=6.0, drjj=0.0)
     low, high, branching_ratio = 0.3, 0.9, 2.52778e-3
     rng = np.random.default_rng(2)
 
@@ -114,7 +110,7 @@ def test_measure_integrates_to_the_volume_of_phase_space():
 def test_mass_and_branching_ratio_follow_the_breit_wigner():
     unit = np.full((200_001, DIMENSIONS), 0.4)
     unit[:, 6] = np.linspace(0.0, 1.0, len(unit))
-    _, states = final_states(unit, RunSettings())
+    _, states = final_states(unit, parts.run_settings())
     deviation = (states.m_higgs - 125.0) / (0.5 * 4.07e-3)
     # Half of a Breit-Wigner distribution lies within half a width.
     inside = np.mean(np.abs(deviation) < 1.0) * (2 / np.pi) * np.arctan(30.0)
@@ -140,26 +136,3 @@ def test_decay_is_isotropic_in_the_rest_frame():
     direction = photon[1:] / photon[0]
     np.testing.assert_allclose(direction.mean(axis=1), 0.0, atol=0.015)
     np.testing.assert_allclose(np.cov(direction), np.eye(3) / 3, atol=0.015)
-
-
-@pytest.mark.parametrize(
-    ("run", "message"),
-    [
-        ({"ptj": -1.0}, "run.ptj: is -1.0; expected a number of at least 0"),
-        ({"ebeam1": 0.0}, "run.ebeam1: is 0.0; expected a number above 0"),
-        ({"etaj": float("nan")}, "run.etaj: is nan; expected a finite number"),
-        ({"etaj": "5"}, "run.etaj: is 5; expected a finite number"),
-        ({"fixed_fac_scale": 1}, "run.fixed_fac_scale: is 1; expected true or false"),
-        ({"ptjet": 20.0}, "did you mean ptj?"),
-    ],
-)
-def test_wrong_settings_are_refused(run, message):
-    with pytest.raises(InputError) as error:
-        read_run_settings(run)
-    assert message in str(error.value)
-
-
-def test_all_wrong_settings_are_listed():
-    with pytest.raises(InputError) as error:
-        read_run_settings({"ptj": -1.0, "drjj": -1.0})
-    assert len(str(error.value).splitlines()) == 2

@@ -12,6 +12,7 @@ from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import programs
 from madminer_workflow.physics.generators import Request, madgraph
 from madminer_workflow.physics.generators.builtin import wbf_haa
+from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from tests.support import parts
 from tests.support.lhe_arrays import read_arrays
@@ -44,32 +45,22 @@ def installation():
 
 
 def benchmarks() -> dict[str, dict[str, float]]:
-    setup = read_setup(DATA / "madminer_config.h5")
-    return {
-        name: dict(zip(setup.parameters, map(float, values), strict=True))
-        for name, values in zip(setup.benchmark_names, setup.benchmarks, strict=True)
-    }
+    return benchmark_values(read_setup(DATA / "madminer_config.h5"))
 
 
 def request(points=None, check_points=None, parameters=(CWL2, CPWL2), **process) -> Request:
-    points = points or benchmarks()
-    return Request(
-        process=parts.process(
-            "madgraph",
-            **{
-                "name": "wbf",
-                "proc_card": SIGNAL,
-                "run_card": "20.0 = ptj\n",
-                "param_card": (DATA / "madgraph_param_card.dat").read_text(),
-                "events": {"sm": 1000, "w": 1000},
-                **process,
-            },
-        ),
-        parameters=[parts.parameter(**keys) for keys in parameters],
-        benchmarks=points,
+    signal = {
+        "name": "wbf",
+        "proc_card": SIGNAL,
+        "run_card": "20.0 = ptj\n",
+        "param_card": (DATA / "madgraph_param_card.dat").read_text(),
+        "events": {"sm": 1000, "w": 1000},
+    }
+    return parts.request(
+        parts.process("madgraph", **{**signal, **process}),
+        parameters,
+        points or benchmarks(),
         check_points=check_points or {},
-        reference="sm",
-        systematics=[],
         models=DATA,
         seed=7,
     )

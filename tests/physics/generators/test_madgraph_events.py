@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from madminer_workflow.errors import StepError
+from madminer_workflow.physics.generators.lhe_writer import Header, write_lhe
 from madminer_workflow.physics.generators.madgraph import events, weighting
 from madminer_workflow.physics.generators.madgraph.inside import weigh
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
@@ -34,14 +35,20 @@ def damaged(tmp_path: Path, old: str, new: str, count: int = 1) -> Path:
     return path
 
 
-def header(names: list[str]) -> events.Header:
-    return events.Header(
-        generator="MadGraph5_aMC@NLO",
-        version="3.1.1",
+def write(
+    path: Path, drawn: events.DrawnEvents, nominal: np.ndarray, weights: dict[str, np.ndarray]
+) -> None:
+    """Write a file as the generator does."""
+    header = Header(
         cards={"MGRunCard": "  sum = event_norm\n  5 = nevents", "slha": "Block mass\n 25 125."},
-        weights={name: f"point {name}" for name in names},
-        cross_section=SIGMA,
+        weights={name: f"point {name}" for name in weights},
+        beams=drawn.beams,
+        strategy=3 if nominal.min() > 0 else -3,
+        subprocesses=events.subprocesses(drawn, nominal, SIGMA[1] / SIGMA[0]),
+        generator="<generator name='MadGraph5_aMC@NLO'></generator>",
     )
+    columns = np.stack(list(weights.values()), axis=1)
+    write_lhe(path, header, events.event_texts(drawn, list(weights), nominal, columns))
 
 
 def test_events_are_read(drawn):
@@ -100,10 +107,9 @@ def test_file_that_is_no_archive(tmp_path):
 def test_written_events_are_clean_and_complete(drawn, tmp_path):
     path = tmp_path / "events.lhe"
     nominal = np.linspace(0.9, 1.1, 5) * SIGMA[0] / 5
-    weights = nominal[:, None] * [1.0, 2.0, 0.5]
-    events.write_events(path, header(["sm", "w", "other"]), drawn, nominal, weights)
+    write(path, drawn, nominal, {"sm": nominal, "w": 2.0 * nominal, "other": 0.5 * nominal})
     read = read_lhe(path, ["w", "sm"])
-    np.testing.assert_allclose(read.weights, weights[:, [1, 0]], rtol=1e-8)
+    np.testing.assert_allclose(read.weights, nominal[:, None] * [2.0, 1.0], rtol=1e-8)
     np.testing.assert_allclose(read.event_weight, nominal, rtol=1e-8)
     final = drawn.momenta.reshape(5, 6, 4)[:, 2:]
     np.testing.assert_allclose(np.asarray(read.particles.pz), final[..., 3], rtol=1e-10)
@@ -124,7 +130,7 @@ def test_pylhe_reads_the_events(drawn, tmp_path):
 
     path = tmp_path / "events.lhe"
     nominal = np.full(5, SIGMA[0] / 5)
-    events.write_events(path, header(["sm"]), drawn, nominal, nominal[:, None])
+    write(path, drawn, nominal, {"sm": nominal})
     read = list(pylhe.LHEFile.fromfile(str(path)).events)
     assert [len(event.particles) for event in read] == [7] * 5
 
@@ -133,14 +139,13 @@ def test_processes_and_signs_in_the_header(drawn, tmp_path):
     drawn.headers[3:, 1] = 2
     nominal = np.array([1.0, 1.0, -1.0, 2.0, 2.0])
     path = tmp_path / "events.lhe"
-    events.write_events(path, header([]), drawn, nominal, np.zeros((5, 0)))
+    write(path, drawn, nominal, {"sm": nominal})
     init = path.read_text().split("<init>\n")[1].splitlines()
     assert init[0].split()[-2:] == ["-3", "2"]
     assert [(float(line.split()[0]), line.split()[3]) for line in init[1:3]] == [
         (1.0, "1"),
         (4.0, "2"),
     ]
-    assert "<rwgt>" not in path.read_text()
 
 
 def test_scales_of_merging_are_kept(tmp_path):

@@ -26,16 +26,8 @@ RESULTS = "  0.65990E-03 0.61590E-05 0.00000E+00    62010     4771    5     2026
 
 
 def request(models: Path, **process) -> Request:
-    return Request(
-        process=parts.process("madgraph", **{"proc_card": CARD, **process}),
-        parameters=[],
-        benchmarks={"sm": {}},
-        check_points={},
-        reference="sm",
-        systematics=[],
-        models=models,
-        seed=1,
-    )
+    asked = parts.process("madgraph", **{"proc_card": CARD, **process})
+    return parts.request(asked, [], {"sm": {}}, models=models)
 
 
 def install(tmp_path: Path, monkeypatch, mg5: str = "", interface: str = "") -> None:

@@ -10,7 +10,7 @@ import pytest
 from madminer_workflow.analysis.systematics import Variation, weight_variations
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import programs
-from madminer_workflow.physics.generators import Request, madgraph
+from madminer_workflow.physics.generators import madgraph
 from madminer_workflow.physics.generators.madgraph import varying
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
@@ -152,21 +152,13 @@ def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
     except InputError as error:
         pytest.skip(str(error))
     monkeypatch.setattr(madgraph, "ACCURACY", 0.02)
-    request = Request(
-        process=parts.process(
-            "madgraph",
-            name="dy",
-            proc_card="import model sm\ngenerate p p > e+ e-\n",
-            run_card="60 = mmll\n",
-        ),
-        parameters=[],
-        benchmarks={"sm": {}},
-        check_points={},
-        reference="sm",
-        systematics=parts.systematics([SCALE]),
-        models=tmp_path,
-        seed=1,
+    process = parts.process(
+        "madgraph",
+        name="dy",
+        proc_card="import model sm\ngenerate p p > e+ e-\n",
+        run_card="60 = mmll\n",
     )
+    request = parts.request(process, [], {"sm": {}}, models=tmp_path, systematics=[SCALE])
     try:
         madgraph.integrate(request, tmp_path)
     except InputError as error:

@@ -77,7 +77,5 @@ def check_draw(n_events: int, sampling_benchmark: str, known: Collection[str]) -
 
 
 def get(name: str) -> Generator:
-    """Return the generator of this name; InputError if there is none."""
-    if name not in SECONDS_PER_EVENT:
-        raise InputError(f"generator: is '{name}'; expected one of {', '.join(SECONDS_PER_EVENT)}")
+    """The generator of this name."""
     return cast(Generator, importlib.import_module(f"{__name__}.{name}"))

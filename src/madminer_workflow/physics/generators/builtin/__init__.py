@@ -6,24 +6,21 @@ a polynomial: every benchmark's weight is a dot product.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.systematics import Variation, weight_variations
-from madminer_workflow.analysis.types import BuiltinProcess
+from madminer_workflow.analysis.systematics import weight_variations
+from madminer_workflow.analysis.types import BuiltinProcess, Parameter
 from madminer_workflow.cores import step_cores
-from madminer_workflow.errors import InputError
-from madminer_workflow.physics.generators import Request, check_draw
+from madminer_workflow.physics.generators import Points, Request, check_draw
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
+from madminer_workflow.physics.generators.builtin.event_file import write_events
 from madminer_workflow.physics.generators.builtin.hard_process import HardProcess, hard_process
 from madminer_workflow.physics.generators.builtin.integrated import IntegratedProcess
-from madminer_workflow.physics.generators.builtin.parameters import coefficients
-from madminer_workflow.physics.generators.builtin.pdf import LHAPDF_ID, alpha_s, tabulate
-from madminer_workflow.physics.generators.builtin.run_settings import read_run_settings
+from madminer_workflow.physics.generators.builtin.pdf import tabulate
 from madminer_workflow.physics.generators.builtin.sampling import (
     LARGEST_FRACTION_ABOVE_MAXIMUM,
     Channel,
@@ -32,7 +29,6 @@ from madminer_workflow.physics.generators.builtin.sampling import (
     require_phase_space,
     unweight,
 )
-from madminer_workflow.physics.generators.lhe_writer import Events, Run, write_lhe
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration
 
@@ -44,18 +40,14 @@ def integrate(request: Request, output: Path) -> Integration:
 
     Writes the adapted maps, the parton densities and the maximum weights into ``output``.
 
-    Raises InputError for an unknown process, settings or parameters and for uncertainties that
-    the process does not have, and StepError if a point cannot be integrated reliably.
+    Raises InputError for cuts that leave nothing and parameters without a value, StepError if a
+    point cannot be integrated reliably.
     """
     process = request.process
     assert isinstance(process, BuiltinProcess)
-    hard = hard_process(process.process, f"processes.{process.name}.process")
-    settings = read_run_settings(msgspec.to_builtins(process.run))
-    variations = weight_variations(request.systematics)
-    for variation in variations:
-        require_effect(variation, process.name)
+    hard, settings = hard_process(process.process), process.run
     points = {**request.benchmarks, **request.check_points}
-    values = coefficients(hard.PARAMETERS, request.parameters, points)
+    values = coefficients(hard, request.parameters, points)
     rng = np.random.default_rng(request.seed)
     require_phase_space(hard, settings, rng)
     cross_section = CrossSection(hard, settings, tabulate(), step_cores())
@@ -72,7 +64,7 @@ def integrate(request: Request, output: Path) -> Integration:
         values[:n_weights],
         {name: channels[name] for name in request.benchmarks},
         request.reference,
-        variations,
+        weight_variations(request.systematics),
     ).save(output)
     return Integration(
         cross_sections={n: (c.cross_section, c.error) for n, c in channels.items()},
@@ -81,19 +73,20 @@ def integrate(request: Request, output: Path) -> Integration:
     )
 
 
-def require_effect(variation: Variation, process: str) -> None:
-    """Raise InputError for a variation that a built-in process cannot have."""
-    if variation.pdf_set is not None:
-        raise InputError(
-            f"systematics: {variation.benchmark} varies the parton densities, but the built-in "
-            f"process {process} has one set only; leave it out of the process's systematics"
-        )
-    if variation.muf == 1.0:
-        raise InputError(
-            f"systematics: {variation.benchmark} varies the renormalisation scale only, on which "
-            f"the built-in process {process} does not depend (it has no strong coupling); vary muf "
-            "or leave it out of the process's systematics"
-        )
+def coefficients(hard: HardProcess, parameters: Sequence[Parameter], points: Points) -> np.ndarray:
+    """Values (n_points, n_known) of the ``PARAMETERS`` of a process at all points.
+
+    Those that the analysis does not have are zero. Raises InputError if a ``param_card_transform``
+    has no finite value at a point.
+    """
+    known = list(hard.PARAMETERS)
+    values = np.zeros((len(points), len(known)))
+    for parameter in parameters:
+        if parameter.coupling in known:
+            values[:, known.index(parameter.coupling)] = [
+                parameter.card_value(point[parameter.parameter_name]) for point in points.values()
+            ]
+    return values
 
 
 def generate_events(
@@ -116,12 +109,10 @@ def generate_events(
     rng = np.random.default_rng(seed)
     sample = unweight(cross_section, channel, monomials[sampling], n_events, rng)
     weights = _weights(sample, channel, monomials, sampling)
-    varied = _varied_weights(process, cross_section, sample, weights, sampling_benchmark)
-    write_lhe(
-        output,
-        _run(process, hard, sampling_benchmark),
-        _lhe_events(cross_section, sample, np.column_stack([weights, *varied]), rng),
-    )
+    varied = _varied_weights(process, hard, sample, weights, sampling_benchmark)
+    kinematics = hard.complete(sample.states, process.settings, rng)
+    all_weights = np.column_stack([weights, *varied])
+    write_events(output, process, hard, sampling_benchmark, kinematics, all_weights)
     fraction = 1.0 - n_events / float(sample.multiplicities.sum())
     if fraction > LARGEST_FRACTION_ABOVE_MAXIMUM:
         _log.warning("%s: %.1f%% of the weight lies above the maximum", output, 100.0 * fraction)
@@ -139,7 +130,7 @@ def _weights(
 
 def _varied_weights(
     process: IntegratedProcess,
-    cross_section: CrossSection,
+    hard: HardProcess,
     sample: UnweightedEvents,
     weights: np.ndarray,
     sampling_benchmark: str,
@@ -149,48 +140,7 @@ def _varied_weights(
     reference = process.reference if process.reference in names else sampling_benchmark
     nominal = weights[:, names.index(reference)]
     return [
-        nominal * cross_section.scale_ratio(sample.states, variation.muf)
+        nominal
+        * hard.scale_ratio(sample.states, process.settings, process.densities, variation.muf)
         for variation in process.variations
     ]
-
-
-def _lhe_events(
-    cross_section: CrossSection,
-    sample: UnweightedEvents,
-    weights: np.ndarray,
-    rng: np.random.Generator,
-) -> Events:
-    """Complete the events: overall azimuth, decays, helicities, scale."""
-    kinematics = cross_section.process.complete(sample.states, cross_section.settings, rng)
-    return Events(
-        momenta=kinematics.momenta[:, [1, 2, 3, 0]].transpose(2, 0, 1),
-        masses=kinematics.masses,
-        helicities=kinematics.helicities,
-        weights=weights,
-        scales=kinematics.scales,
-        alpha_s=alpha_s(kinematics.scales),
-    )
-
-
-def _run(process: IntegratedProcess, hard: HardProcess, sampling_benchmark: str) -> Run:
-    settings = process.settings
-    channel = process.channels[sampling_benchmark]
-    card = {
-        "lpp1": 1,
-        "lpp2": 1,
-        "pdlabel": "nn23lo1",
-        "lhaid": LHAPDF_ID,
-        "dynamical_scale_choice": -1,
-        **dataclasses.asdict(settings),
-    }
-    return Run(
-        particles=hard.PARTICLES,
-        card=card,
-        beam_energies=(settings.ebeam1, settings.ebeam2),
-        pdf_id=LHAPDF_ID,
-        alpha_qed=hard.ALPHA_QED,
-        benchmarks=process.benchmarks,
-        variations=process.variations,
-        sampling_benchmark=sampling_benchmark,
-        cross_section=(channel.cross_section, channel.error),
-    )

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from madminer_workflow.analysis.types import RunSettings
 from madminer_workflow.physics.generators.builtin.hard_process import HardProcess
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 
 CHUNK = 10_000
 """Points evaluated at once: what they need fits into a core's cache."""
@@ -58,7 +58,3 @@ class CrossSection:
         weights = np.zeros(len(unit))
         weights[inside] = monomials @ polynomials
         return weights
-
-    def scale_ratio(self, states: Any, factor: float) -> np.ndarray:
-        """Cross-section with muF of both beams times ``factor``, relative to the nominal one."""
-        return self.process.scale_ratio(states, self.settings, self.densities, factor)

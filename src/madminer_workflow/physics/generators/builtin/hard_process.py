@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from madminer_workflow.analysis.library import LIBRARY
-from madminer_workflow.errors import InputError
+from madminer_workflow.analysis.types import RunSettings
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
-from madminer_workflow.physics.generators.lhe_writer import Particle
 
 
 class States(Protocol):
@@ -28,6 +25,16 @@ class States(Protocol):
     @staticmethod
     def concatenate(parts: Sequence[Any]) -> Any:
         """Several sets of final states, one after the other."""
+
+
+@dataclass(frozen=True)
+class Particle:
+    """What is the same for one particle of every event; ``mothers`` count from 1."""
+
+    pdgid: int
+    status: int
+    mothers: tuple[int, int]
+    colours: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,6 @@ class HardProcess(Protocol):
         """Draw what does not change the weights: azimuth, decays, helicities."""
 
 
-def hard_process(name: str, where: str = "process") -> HardProcess:
-    """The module of a process; InputError if the library has none of this name."""
-    if name not in LIBRARY:
-        raise InputError(f"{where}: is '{name}'; expected one of {', '.join(LIBRARY)}")
-    module: Any = import_module(f"{__package__}.{name}")
-    return module
+def hard_process(name: str) -> HardProcess:
+    """The module of a process of the library."""
+    return cast(HardProcess, import_module(f"{__package__}.{name}"))

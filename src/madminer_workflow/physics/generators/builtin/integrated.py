@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.systematics import Variation
+from madminer_workflow.analysis.types import RunSettings
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_struct, write_json
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 from madminer_workflow.physics.generators.builtin.sampling import Channel
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
+from madminer_workflow.analysis.types import RunSettings
 
 HIGGS_MASS = 125.0
 HIGGS_WIDTH = 4.07e-3

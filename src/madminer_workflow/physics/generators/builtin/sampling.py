@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import vegas
 
+from madminer_workflow.analysis.types import RunSettings
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.hard_process import HardProcess
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
 
 FRACTION_ABOVE_MAXIMUM = 5e-4
 """The share of the cross-section that may lie above the maximum."""
@@ -60,7 +61,8 @@ def require_phase_space(
     """Raise InputError if the generation cuts leave (next to) nothing."""
     inside, _ = process.final_states(rng.random((_SURVEY, process.DIMENSIONS)), settings)
     if np.count_nonzero(inside) < 20:
-        listed = ", ".join(f"{name} = {value}" for name, value in vars(settings).items())
+        entries = msgspec.structs.asdict(settings).items()
+        listed = ", ".join(f"{name} = {value}" for name, value in entries)
         raise InputError(f"run: these beams and cuts leave no phase space ({listed}); loosen them")
 
 

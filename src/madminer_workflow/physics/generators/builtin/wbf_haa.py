@@ -25,7 +25,8 @@ import math
 
 import numpy as np
 
-from madminer_workflow.physics.generators.builtin.hard_process import Kinematics
+from madminer_workflow.analysis.types import RunSettings
+from madminer_workflow.physics.generators.builtin.hard_process import Kinematics, Particle
 from madminer_workflow.physics.generators.builtin.pdf import DOWN, UP, PartonDensities
 from madminer_workflow.physics.generators.builtin.phase_space import (
     DIMENSIONS,
@@ -33,8 +34,6 @@ from madminer_workflow.physics.generators.builtin.phase_space import (
     decay_to_photons,
     final_states,
 )
-from madminer_workflow.physics.generators.builtin.run_settings import RunSettings
-from madminer_workflow.physics.generators.lhe_writer import Particle
 
 __all__ = ["DIMENSIONS", "final_states"]
 

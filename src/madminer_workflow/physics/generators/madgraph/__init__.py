@@ -8,13 +8,13 @@ compiling anything, and weighs events with MadGraph's own matrix elements.
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow import __version__
 from madminer_workflow.analysis.madgraph_cards import (
     DENSITIES,
     read_param_card,
@@ -26,6 +26,12 @@ from madminer_workflow.analysis.types import MadGraphProcess
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import pack, unpack
 from madminer_workflow.physics.generators import Request, check_draw
+from madminer_workflow.physics.generators.lhe_writer import (
+    Header,
+    assignments,
+    run_card_text,
+    write_lhe,
+)
 from madminer_workflow.physics.generators.madgraph import integrated
 from madminer_workflow.physics.generators.madgraph.building import (
     compile_weights,
@@ -34,7 +40,11 @@ from madminer_workflow.physics.generators.madgraph.building import (
     write_process,
 )
 from madminer_workflow.physics.generators.madgraph.drawing import draw, madgraph_seed, prepare
-from madminer_workflow.physics.generators.madgraph.events import DrawnEvents, Header, write_events
+from madminer_workflow.physics.generators.madgraph.events import (
+    DrawnEvents,
+    event_texts,
+    subprocesses,
+)
 from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
 from madminer_workflow.physics.generators.madgraph.model import copy_model
@@ -129,7 +139,7 @@ def _integrate(
     lhapdf_id = DENSITIES[values["pdlabel"]]
     if variations:
         check_densities(workplace, variations, lhapdf_id, f"{where}.systematics")
-    run_card = _run_card_entries((generator / "Cards" / "run_card.dat").read_text())
+    entries = _run_card_entries((generator / "Cards" / "run_card.dat").read_text())
     if not single:
         read_parameters_at_run_time(generator)
         code = compile_weights(workplace)
@@ -149,7 +159,7 @@ def _integrate(
         interpreter=interpreter,
         benchmarks=[(name, dict(point)) for name, point in request.benchmarks.items()],
         cross_sections={name: cross_sections[name] for name in process.events},
-        run_card=run_card,
+        run_card=entries,
         process_card=process.proc_card,
         reference=request.reference,
         variations=variations,
@@ -188,13 +198,15 @@ def generate_events(
     nominal = value * multiplicities / multiplicities.sum()
     weights, meanings = _weights(process, nominal, relative, events.variations)
     header = Header(
-        generator="MadGraph5_aMC@NLO",
-        version=process.madgraph,
         cards=_cards(directory, process, sampling_benchmark, n_events, seed),
         weights=meanings,
-        cross_section=(value, error),
+        beams=events.beams,
+        strategy=3 if nominal.min() > 0 else -3,
+        subprocesses=subprocesses(events, nominal, error / value),
+        generator=f"<generator name='MadGraph5_aMC@NLO' version='{process.madgraph}'>"
+        f"written by madminer-workflow {__version__}</generator>",
     )
-    write_events(output, header, events, nominal, weights)
+    write_lhe(output, header, event_texts(events, list(meanings), nominal, weights))
     sizes = np.abs(multiplicities)
     return Draw(
         n_events=n_events,
@@ -318,7 +330,7 @@ def _weights(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """All weights of the events (n_events, n_weights) [pb], and their names with what they mean."""
     weights = nominal[:, None] * relative
-    meanings = {name: _assignments(point) for name, point in process.benchmarks}
+    meanings = {name: assignments(point) for name, point in process.benchmarks}
     # A background has one benchmark, whatever the signals' reference.
     names = list(meanings)
     base = weights[:, names.index(process.reference) if process.reference in names else 0]
@@ -332,8 +344,7 @@ def _cards(
     directory: Path, process: IntegratedProcess, sampling: str, n_events: int, seed: int
 ) -> dict[str, str]:
     """The cards that the header repeats."""
-    run_card = {
-        **process.run_card,
+    settings = {
         "nevents": str(n_events),
         "iseed": str(seed),
         "gridpack": "False",
@@ -342,11 +353,6 @@ def _cards(
     return {
         "MGVersion": process.madgraph,
         "MG5ProcCard": process.process_card,
-        "MGRunCard": "\n".join(f"  {value} = {key}" for key, value in run_card.items()),
+        "MGRunCard": run_card_text({**process.run_card, **settings}),
         "slha": integrated.param_card(directory, sampling).read_text(),
     }
-
-
-def _assignments(values: Mapping[str, float]) -> str:
-    text = ", ".join(f"{name} = {value!r}" for name, value in values.items())
-    return re.sub(r"[<>&]", "", text)

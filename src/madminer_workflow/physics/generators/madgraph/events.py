@@ -1,4 +1,4 @@
-"""The events that MadGraph draws: read, weighted, and written as a clean LHE file.
+"""The events that MadGraph draws, and as the text of a clean LHE file.
 
 MadGraph's files carry what its own programs need: paths, seeds, the history of a run. What
 is kept is the physics: particles, scales, cards, and one weight for every benchmark.
@@ -10,15 +10,13 @@ import gzip
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from madminer_workflow import __version__
 from madminer_workflow.errors import StepError
-from madminer_workflow.files import atomic_path
 from madminer_workflow.physics.readers.lhe_text import (
     FINAL,
     INCOMING,
@@ -134,70 +132,34 @@ def _particle_lines(event: bytes, n_particles: int) -> str:
     return "\n".join([*lines[1 : n_particles + 1], *scales])
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file says about all of its events.
+def subprocesses(
+    events: DrawnEvents, nominal: np.ndarray, relative_error: float
+) -> list[tuple[float, float, float, int]]:
+    """Cross-section, error, largest weight [pb] and number of each process among the events.
 
-    ``cards`` maps a tag of the header to its text; ``weights`` maps every weight's name to what it
-    means; ``cross_section`` is value and error [pb].
+    ``nominal`` (n_events,) are their weights, which add up to the cross-section.
     """
-
-    generator: str
-    version: str
-    cards: Mapping[str, str]
-    weights: Mapping[str, str]
-    cross_section: tuple[float, float]
-
-
-def write_events(
-    path: Path, header: Header, events: DrawnEvents, nominal: np.ndarray, weights: np.ndarray
-) -> None:
-    """Write a self-contained LHE 3.0 file, atomically.
-
-    ``nominal`` (n_events,) becomes XWGTUP and adds up to the cross-section, ``weights``
-    (n_events, n_weights) go into ``<rwgt>`` in the order of ``header.weights`` [pb].
-    """
-    names = list(header.weights)
-    template = "".join(f"<wgt id='{name}'> %+.9e </wgt>\n" for name in names)
-    with atomic_path(path) as product, product.open("w", encoding="utf-8") as file:
-        file.write(_preamble(header, events, nominal))
-        for text, row, weight, named in zip(
-            events.texts, events.headers, nominal, weights, strict=True
-        ):
-            file.write(
-                f"<event>\n {int(row[0]):d} {int(row[1]):d} {weight:+.9e} "
-                f"{row[3]:.8e} {row[4]:.8e} {row[5]:.8e}\n{text}\n"
-            )
-            if names:
-                file.write(f"<rwgt>\n{template % tuple(named)}</rwgt>\n")
-            file.write("</event>\n")
-        file.write("</LesHouchesEvents>\n")
-
-
-def _preamble(header: Header, events: DrawnEvents, nominal: np.ndarray) -> str:
-    lines = ['<LesHouchesEvents version="3.0">', "<header>"]
-    for tag, text in header.cards.items():
-        # Pythia reads the parameter card from here, and not inside of CDATA.
-        opening, closing = ([], []) if tag == "slha" else (["<![CDATA["], ["]]>"])
-        lines += [f"<{tag}>", *opening, text.strip("\n"), *closing, f"</{tag}>"]
-    if header.weights:
-        lines += ["<initrwgt>", "<weightgroup name='benchmarks' "]
-        lines[-1] += "weight_name_strategy='includeIdInWeightName'>"
-        lines += [f"<weight id='{name}'>{text}</weight>" for name, text in header.weights.items()]
-        lines += ["</weightgroup>", "</initrwgt>"]
-    # Strategy 3: unweighted events; negative where weights may be.
-    strategy = 3 if nominal.min() > 0 else -3
     processes = events.headers[:, 1].astype(int)
-    numbers = sorted(set(processes.tolist()))
-    lines += ["</header>", "<init>", f"{events.beams} {strategy} {len(numbers)}"]
-    relative_error = header.cross_section[1] / header.cross_section[0]
-    for number in numbers:
+    rows = []
+    for number in np.unique(processes).tolist():
         weights = nominal[processes == number]
         value = math.fsum(weights)
-        largest = float(np.abs(weights).max())
-        lines.append(f"{value:.8e} {abs(value) * relative_error:.8e} {largest:.8e} {number}")
-    lines.append(
-        f"<generator name='{header.generator}' version='{header.version}'>"
-        f"written by madminer-workflow {__version__}</generator>"
-    )
-    return "\n".join([*lines, "</init>", ""])
+        rows.append((value, abs(value) * relative_error, float(np.abs(weights).max()), number))
+    return rows
+
+
+def event_texts(
+    events: DrawnEvents, names: Sequence[str], nominal: np.ndarray, weights: np.ndarray
+) -> Iterator[str]:
+    """The events as text, with ``nominal`` (n_events,) as XWGTUP.
+
+    ``weights`` (n_events, n_weights) [pb] go into ``<rwgt>`` under their ``names``.
+    """
+    template = "".join(f"<wgt id='{name}'> %+.9e </wgt>\n" for name in names)
+    rows = zip(events.texts, events.headers, nominal, weights, strict=True)
+    for text, header, weight, named in rows:
+        yield (
+            f"<event>\n {int(header[0]):d} {int(header[1]):d} {weight:+.9e} "
+            f"{header[3]:.8e} {header[4]:.8e} {header[5]:.8e}\n{text}\n"
+            f"<rwgt>\n{template % tuple(named)}</rwgt>\n</event>\n"
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from madminer_workflow.analysis.madgraph_cards import (
@@ -13,7 +12,6 @@ from madminer_workflow.analysis.madgraph_cards import (
 )
 from madminer_workflow.analysis.types import Parameter
 from madminer_workflow.errors import InputError
-from madminer_workflow.expressions import compile_expression
 
 _STANDARD_MODEL = ("sminputs", "mass", "decay", "yukawa", "wolfenstein", "ckmblock", "vckm")
 
@@ -65,17 +63,10 @@ def values_at(
     """
     values: dict[Place, float] = {}
     for parameter in parameters:
-        name, text = parameter.parameter_name, parameter.param_card_transform
-        place = _known_place(parameter, known, where)
+        name, place = parameter.parameter_name, _known_place(parameter, known, where)
         if place in values:
             raise InputError(f"parameters.{name}: another parameter has the same place in {where}")
-        transform = compile_expression(text, names=["theta"], particles=False)
-        values[place] = float(transform({"theta": theta[name]}))
-        if not math.isfinite(values[place]):
-            raise InputError(
-                f"parameters.{name}.param_card_transform: '{text}' has no finite value at "
-                f"theta = {theta[name]}"
-            )
+        values[place] = parameter.card_value(theta[name])
     return values
 
 
@@ -94,7 +85,7 @@ def forgotten(parameters: Sequence[Parameter], known: Mapping[Place, float]) -> 
 
 
 def _known_place(parameter: Parameter, known: Mapping[Place, float], where: str) -> Place:
-    block, number = parameter.lha_block.lower(), parameter.lha_id
+    block, number = parameter.coupling
     if (block, (number,)) in known:
         return (block, (number,))
     blocks = sorted({name for name, _ in known})
