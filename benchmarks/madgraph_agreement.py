@@ -12,14 +12,13 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 import yaml
 from scipy.stats import chi2
 
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis, Histogram
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow
@@ -65,13 +64,13 @@ def write_analysis(folder: Path, generator: str) -> Path:
     return folder / "input.yml"
 
 
-def events_of(generator: str, workdir: Path) -> tuple[dict[str, Any], Problem]:
+def events_of(generator: str, workdir: Path) -> tuple[Analysis, Problem]:
     """The analysis and its events."""
     file = write_analysis(workdir / generator / "analysis", generator)
     run_workflow(Order(file, workdir / generator / "run", njobs=4, part="physics"))
-    analysis = load_analysis(file)
+    analysis = read_analysis(file)
     data = workdir / generator / "run/physics/combine/combined_delphes.h5"
-    return analysis, pose_problem(evaluation_of(Analysis.from_dict(analysis)), data)
+    return analysis, pose_problem(evaluation_of(analysis), data)
 
 
 def spectrum(
@@ -85,9 +84,9 @@ def spectrum(
     return sums, np.sqrt(squares), edges
 
 
-def compare_spectra(events: dict[str, Events], analysis: dict[str, Any], figure_file: Path) -> None:
+def compare_spectra(events: dict[str, Events], analysis: Analysis, figure_file: Path) -> None:
     """Print chi-squared and p of every distribution and draw them with their ratios."""
-    observables = {entry["name"]: entry for entry in analysis["observables"]}
+    observables = {entry.name: entry for entry in analysis.observables}
     figure = style.figure(columns=len(EDGES), height=5.0)
     panels = figure.subplots(2, len(EDGES), sharex="col", height_ratios=[3, 1])
     print(f"{'observable':14}{'point':14}{'chi2/bins':>12}{'p':>8}")
@@ -110,8 +109,8 @@ def compare_spectra(events: dict[str, Events], analysis: dict[str, Any], figure_
             bottom.errorbar(centres, theirs / ours, np.hypot(error, our_error) / ours, **bars)
         bottom.axhline(1.0, color=style.MUTED, linewidth=1.0)
         bottom.set_ylim(0.7, 1.3)
-        unit = observables[name]["unit"]
-        bottom.set_xlabel(style.label(observables[name]["latex"], name, unit))
+        unit = observables[name].unit
+        bottom.set_xlabel(style.label(observables[name].latex, name, unit))
         top.set_ylabel(f"cross-section [fb{f' / {unit}' if unit else ''}]")
         bottom.set_ylabel("ratio")
         if name == "pt_j1":
@@ -121,9 +120,7 @@ def compare_spectra(events: dict[str, Events], analysis: dict[str, Any], figure_
     print(f"figure: {figure_file}")
 
 
-def compare_information(
-    problems: dict[str, Problem], analysis: dict[str, Any], scratch: Path
-) -> None:
+def compare_information(problems: dict[str, Problem], analysis: Analysis, scratch: Path) -> None:
     """Print the Fisher information of the rate, of the histograms and of partons."""
     print(f"\n{'Fisher information':22}{'entry':>6}{'built-in':>18}{'MadGraph':>18}{'pull':>7}")
     rows: dict[str, list[information.Information]] = {}
@@ -131,7 +128,7 @@ def compare_information(
         events, theta, luminosity = problem.everything, problem.fisher_theta, problem.luminosity
         rows.setdefault("rate", []).append(information.rate(events, theta, luminosity))
         rows.setdefault("partons", []).append(information.truth(events, theta, luminosity))
-        for settings in Analysis.from_dict(analysis).ml.methods:
+        for settings in analysis.ml.methods:
             if isinstance(settings, Histogram):
                 samples = draw_member(problem.train, settings, member=0, seed=1)
                 member = Member(fit(samples, settings, scratch), scratch)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.analysis.cards import inline, mentioned_files
-from madminer_workflow.analysis.file import load_analysis, problems, split
+from madminer_workflow.analysis.cards import mentioned_files
+from madminer_workflow.analysis.cards import parts as parts_of
+from madminer_workflow.analysis.file import problems, read_analysis
+from madminer_workflow.analysis.types import DelphesCard, MadGraphProcess
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.physics.configure import configure, pack_models
@@ -39,7 +41,7 @@ def change(folder: Path, *changes: tuple[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("name", ["input.yml", "background-only.yml"])
 def test_the_analysis_is_valid(name):
-    load_analysis(INPUTS / name)
+    read_analysis(INPUTS / name)
 
 
 @pytest.mark.parametrize(
@@ -189,17 +191,17 @@ def test_a_card_must_be_text(folder):
 def test_cards_are_inlined_and_split(folder):
     (folder / "mine.tcl").write_text("set ExecutionPath {}\n")
     change(folder, ("delphes_card_CMS.tcl", "mine.tcl"))
-    analysis = load_analysis(folder / "input.yml")
-    generation, reconstruction = split(inline(analysis, folder))
-    signal = generation["processes"][0]
-    assert signal["proc_card"] == (folder / "cards/proc_card_signal.dat").read_text()
-    assert signal["ufo_model"] is None
-    assert signal["systematics"] == ["luminosity"]
-    assert generation["processes"][1]["systematics"] == ["luminosity", "background_rate"]
-    card = {"name": "mine.tcl", "text": "set ExecutionPath {}\n"}
-    assert reconstruction["detector"]["delphes_card"] == card
-    shipped = inline(load_analysis(INPUTS / "input.yml"), INPUTS)["detector"]["delphes_card"]
-    assert shipped == {"name": "delphes_card_CMS.tcl", "text": None}
+    generation, reconstruction = parts_of(read_analysis(folder / "input.yml"), folder)
+    signal, background = generation.processes
+    assert isinstance(signal, MadGraphProcess)
+    assert signal.proc_card == (folder / "cards/proc_card_signal.dat").read_text()
+    assert signal.ufo_model is None
+    assert signal.systematics == ("luminosity",)
+    assert background.systematics == ("luminosity", "background_rate")
+    card = DelphesCard(name="mine.tcl", text="set ExecutionPath {}\n")
+    assert reconstruction.detector.delphes_card == card
+    _, shipped = parts_of(read_analysis(INPUTS / "input.yml"), INPUTS)
+    assert shipped.detector.delphes_card == DelphesCard(name="delphes_card_CMS.tcl", text=None)
 
 
 def test_a_wrong_card_of_the_shower_is_told_before_anything_is_integrated(folder, tmp_path):
@@ -211,8 +213,8 @@ def test_a_wrong_card_of_the_shower_is_told_before_anything_is_integrated(folder
 def test_learning_needs_no_cards(folder):
     shutil.rmtree(folder / "cards")
     with pytest.raises(InputError, match="cannot read"):
-        load_analysis(folder / "input.yml")
-    load_analysis(folder / "input.yml", cards=False)
+        read_analysis(folder / "input.yml")
+    read_analysis(folder / "input.yml", cards=False)
 
 
 def test_mentioned_files(folder):

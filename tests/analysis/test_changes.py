@@ -5,14 +5,29 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from madminer_workflow.analysis.changes import change_methods, change_training, split_changes
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.changes import (
+    change_methods,
+    change_training,
+    plain,
+    split_changes,
+)
+from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.types import Method, Trained
 from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError
 from tests.support.chain import TINY
 
-ANALYSIS = load_analysis(TINY)
-SALLY = ANALYSIS["ml"]["methods"][1]
+ANALYSIS = read_analysis(TINY)
+SALLY = ANALYSIS.ml.by_name["sally"]
+
+
+def methods_after(*changes: str) -> dict[str, Method]:
+    return change_methods(ANALYSIS, changes).ml.by_name
+
+
+def training_of(method: Method) -> dict[str, object]:
+    assert isinstance(method, Trained)
+    return plain(method.training)
 
 
 @pytest.mark.parametrize(
@@ -26,16 +41,16 @@ SALLY = ANALYSIS["ml"]["methods"][1]
     ],
 )
 def test_a_change_counts_and_leaves_the_rest(change: str, section: str, key: str, value: object):
-    changed = change_methods(ANALYSIS, [change])
+    before, changed = plain(ANALYSIS), plain(change_methods(ANALYSIS, [change]))
     assert changed["ml"]["methods"][1][section][key] == value
-    changed["ml"]["methods"][1][section][key] = SALLY[section][key]
-    assert changed == ANALYSIS
-    assert SALLY[section][key] != value
+    assert before["ml"]["methods"][1][section][key] != value
+    changed["ml"]["methods"][1][section][key] = before["ml"]["methods"][1][section][key]
+    assert changed == before
 
 
 def test_the_type_is_that_of_the_analysis_file():
-    changed = change_methods(ANALYSIS, ["ratio.training.alpha=1"])
-    assert isinstance(changed["ml"]["methods"][2]["training"]["alpha"], float)
+    ratio = methods_after("ratio.training.alpha=1")["ratio"]
+    assert isinstance(training_of(ratio)["alpha"], float)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +79,9 @@ def test_what_the_analysis_file_could_not_say_is_refused(change: str, problem: s
 
 
 def test_after_sampling_only_network_and_training_can_be_changed():
-    assert change_training(SALLY, ["training.batch_size=9"])["training"]["batch_size"] == 9
-    assert SALLY["training"]["batch_size"] == 64
+    changed = change_training(SALLY, ["training.batch_size=9"])
+    assert training_of(changed)["batch_size"] == 9
+    assert training_of(SALLY)["batch_size"] == 64
     with pytest.raises(InputError, match="only network and training can be changed now"):
         change_training(SALLY, ["n_samples=5"])
 
@@ -85,7 +101,7 @@ def test_the_command_refuses_before_anything_is_written(tmp_path):
 def test_what_only_the_old_value_gave_a_meaning_goes_with_it():
     sgd = ["sally.training.optimizer=sgd", "sally.training.nesterov_momentum=0.9"]
     momentum = change_methods(ANALYSIS, sgd)
-    assert momentum["ml"]["methods"][1]["training"]["nesterov_momentum"] == 0.9
+    assert training_of(momentum.ml.by_name["sally"])["nesterov_momentum"] == 0.9
     assert change_methods(momentum, ["sally.training.optimizer=amsgrad"]) == ANALYSIS
-    (ratio,) = change_methods(ANALYSIS, ["ratio.estimator=morphing_aware"])["ml"]["methods"][2:]
-    assert "scale_parameters" not in ratio["training"]
+    ratio = methods_after("ratio.estimator=morphing_aware")["ratio"]
+    assert "scale_parameters" not in training_of(ratio)

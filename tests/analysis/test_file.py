@@ -1,17 +1,20 @@
-"""A valid analysis file becomes one complete dictionary, and its documentation is complete."""
+"""A valid analysis file is completed with its defaults, and its documentation is complete."""
 
 import ast
-import copy
 import importlib.util
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from madminer_workflow.analysis.file import load_analysis, split
+from madminer_workflow.analysis.cards import parts
+from madminer_workflow.analysis.changes import plain
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.reference import page
 from madminer_workflow.analysis.schema import schema
 from madminer_workflow.analysis.semantics import morphing_components
+from madminer_workflow.analysis.types import Analysis
 from tests.support.paths import REPOSITORY
 
 ROOT = REPOSITORY
@@ -41,13 +44,13 @@ ml:
 def minimal(tmp_path):
     file = tmp_path / "input.yml"
     file.write_text(MINIMAL)
-    return load_analysis(file)
+    return plain(read_analysis(file))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_shipped_files_are_valid_json(path):
     # UFO models are not ours to ship: tests/physics/generators/test_wh_smeft.py is about that one.
-    analysis = load_analysis(path, cards="wh-smeft" not in path.parts)
+    analysis = plain(read_analysis(path, cards="wh-smeft" not in path.parts))
     assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
 
 
@@ -97,42 +100,43 @@ def test_numbers_have_the_type_of_the_schema(minimal):
 def test_text_that_yaml_1_1_would_turn_into_something_else(tmp_path):
     file = tmp_path / "input.yml"
     file.write_text(MINIMAL.replace("name: minimal", "name: no\ntitle: 2023-01-01"))
-    analysis = load_analysis(file)
-    assert (analysis["name"], analysis["title"]) == ("no", "2023-01-01")
+    analysis = read_analysis(file)
+    assert (analysis.name, analysis.title) == ("no", "2023-01-01")
 
 
-def test_split_ignores_what_physics_does_not_depend_on():
-    analysis = load_analysis(FULL)
-    changed = copy.deepcopy(analysis)
-    changed["ml"] = {}
+def test_physics_does_not_depend_on_the_rest():
+    analysis = read_analysis(FULL)
+    changed = plain(analysis)
+    changed["ml"]["methods"] = []
     changed["name"] = changed["title"] = "other"
     changed["parameters"][0]["latex"] = "c"
     changed["observables"][0].update(latex="x", unit="TeV", range=None)
-    assert split(changed) == split(analysis)
+    assert parts(msgspec.convert(changed, Analysis), FULL.parent) == parts(analysis, FULL.parent)
 
 
 @pytest.mark.parametrize(
-    ("part", "keys"),
+    ("part", "keys", "value"),
     [
-        (0, ["parameters", 0, "param_card_transform"]),
-        (0, ["benchmarks", "w", "CWL2"]),
-        (0, ["morphing", "n_trials"]),
-        (0, ["processes", 0, "events", "sm"]),
-        (1, ["detector", "met_noise", "rel"]),
-        (1, ["observables", 0, "definition"]),
-        (1, ["cuts", 0, "definition"]),
-        (1, ["efficiencies", 0, "default"]),
+        (0, ["parameters", 0, "param_card_transform"], "2 * theta"),
+        (0, ["benchmarks", "w", "CWL2"], 0.5),
+        (0, ["morphing", "n_trials"], 7),
+        (0, ["processes", 0, "events", "sm"], 7),
+        (1, ["detector", "met_noise", "rel"], 0.5),
+        (1, ["observables", 0, "definition"], "changed"),
+        (1, ["cuts", 0, "definition"], "changed"),
+        (1, ["efficiencies", 0, "default"], 0.5),
     ],
 )
-def test_split_sends_each_setting_to_the_step_that_uses_it(part, keys):
-    analysis = load_analysis(FULL)
-    changed = copy.deepcopy(analysis)
+def test_each_setting_goes_to_the_step_that_uses_it(part, keys, value):
+    analysis = read_analysis(FULL)
+    changed = plain(analysis)
     *path, last = keys
     place = changed
     for key in path:
         place = place[key]
-    place[last] = "changed"
-    before, after = split(analysis), split(changed)
+    place[last] = value
+    before = parts(analysis, FULL.parent)
+    after = parts(msgspec.convert(changed, Analysis), FULL.parent)
     assert before[part] != after[part]
     assert before[1 - part] == after[1 - part]
 

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madminer_workflow.analysis.file import examine, load_analysis
+from madminer_workflow.analysis.changes import plain
+from madminer_workflow.analysis.file import examine, read_analysis
 from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.analysis.reading import Document
 from tests.support.paths import DATA
@@ -76,14 +77,14 @@ def mutated(draw):
 
 def check(path: Path) -> None:
     try:
-        analysis = load_analysis(path)
+        analysis = read_analysis(path)
     except AnalysisError as error:
         for line in str(error).splitlines():
             place, _, message = line.partition(": ")
             assert place.startswith(f"{path}") and message
         assert all(problem.line and problem.line >= 1 for problem in error.problems)
     else:
-        json.dumps(analysis, allow_nan=False)
+        json.dumps(plain(analysis), allow_nan=False)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_any_damage_to_the_text_loads_or_is_explained(file, data):
     damaged = text[:start] + data.draw(st.text("\t\n {}[]:-&*!'\"#aé1", max_size=5)) + text[end:]
     file.write_text(damaged, encoding="utf-8")
     try:
-        load_analysis(file)
+        read_analysis(file)
     except AnalysisError as error:
         assert all(str(problem).startswith(f"{file}") for problem in error.problems)
 

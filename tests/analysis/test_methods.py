@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from madminer_workflow.analysis.file import load_analysis, problems
+from madminer_workflow.analysis.changes import plain
+from madminer_workflow.analysis.file import examine, problems, read_analysis
+from madminer_workflow.analysis.reading import read
 from tests.support.paths import DATA
 
 FULL = DATA / "analysis" / "input.yml"
@@ -24,7 +26,7 @@ def file_with(path: Path, methods: list[dict[str, Any]], **ml: Any) -> Path:
 
 
 def methods_of(path: Path, methods: list[dict[str, Any]], **ml: Any) -> list[dict[str, Any]]:
-    return load_analysis(file_with(path, methods, **ml))["ml"]["methods"]
+    return plain(read_analysis(file_with(path, methods, **ml)))["ml"]["methods"]
 
 
 def told(path: Path) -> list[tuple[str, str]]:
@@ -86,7 +88,7 @@ def test_the_entry_wins_key_by_key(tmp_path):
 
 
 def test_the_complete_analysis_says_nothing_of_defaults(tmp_path):
-    analysis = load_analysis(file_with(tmp_path / "a.yml", [{"method": "sally"}], defaults={}))
+    analysis, _ = examine(read(file_with(tmp_path / "a.yml", [{"method": "sally"}], defaults={})))
     assert "defaults" not in analysis["ml"]
 
 

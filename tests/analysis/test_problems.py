@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from madminer_workflow.analysis.file import load_analysis, problems
+from madminer_workflow.analysis.file import problems, read_analysis
 from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.errors import InputError
 from tests.support.paths import DATA
@@ -47,7 +47,7 @@ def test_all_problems_of_both_passes_at_once(tmp_path):
     file = tmp_path / "input.yml"
     file.write_text(text)
     with pytest.raises(AnalysisError) as caught:
-        load_analysis(file)
+        read_analysis(file)
     assert isinstance(caught.value, InputError)
     assert str(caught.value).splitlines() == [
         f"{file}:5: seed: expected a whole number, got 'x'",
@@ -71,7 +71,7 @@ def test_a_warning_does_not_fail(tmp_path):
     file = tmp_path / "input.yml"
     file.write_text(change("std: 0.5", "std: 0.3"))
     assert [problem.warning for problem in problems(file)] == [True]
-    assert load_analysis(file)["name"] == "wbf"
+    assert read_analysis(file).name == "wbf"
 
 
 def test_benchmarks_that_do_not_span_the_basis(tmp_path):
@@ -110,15 +110,15 @@ def test_few_lines_that_expand_to_many_values(tmp_path):
 def test_missing_file_and_directory(tmp_path):
     missing = tmp_path / "no.yml"
     with pytest.raises(AnalysisError, match=r"no\.yml: no such file$"):
-        load_analysis(missing)
+        read_analysis(missing)
     with pytest.raises(AnalysisError, match="is a directory; expected a file, such as its input"):
-        load_analysis(tmp_path)
+        read_analysis(tmp_path)
 
 
 def test_checking_imports_nothing_heavy():
     code = (
-        "import sys; from madminer_workflow.analysis.file import load_analysis;"
-        f"load_analysis({str(FOLDER / 'input.yml')!r});"
+        "import sys; from madminer_workflow.analysis.file import read_analysis;"
+        f"read_analysis({str(FOLDER / 'input.yml')!r});"
         "print(sorted({'torch', 'madminer', 'awkward', 'h5py', 'matplotlib'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -16,27 +16,13 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.analysis.systematics import Nuisance, nuisance_parameters, weight_variations
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
+from tests.support import parts
 from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file, run_physics
-
-SCALE = {
-    "systematic_name": "scale",
-    "effect": "scale",
-    "scale": "mu",
-    "scale_variations": [0.5, 1.0, 2.0],
-}
-NORM = {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.05}
-PDF = {
-    "systematic_name": "pdf",
-    "effect": "pdf",
-    "pdf_variation": "SET",
-    "pdf_members": 4,
-    "pdf_error_type": "hessian",
-    "pdf_confidence_level": 0.6827,
-}
+from tests.support.parts import NORM, PDF, SCALE
 
 
 def test_names_are_madminers() -> None:
-    scale, norm = nuisance_parameters([SCALE, NORM])
+    scale, norm = nuisance_parameters(parts.systematics([SCALE, NORM]))
     name = "scale_nuisance_param_0"
     assert scale == Nuisance(name, "scale", "scale", f"{name}_benchmark_0", f"{name}_benchmark_1")
     name = "lumi_nuisance_param_0"
@@ -45,13 +31,13 @@ def test_names_are_madminers() -> None:
 
 @pytest.mark.parametrize(("error_type", "sides"), [("hessian", [2, 2]), ("symmhessian", [1] * 4)])
 def test_members_of_a_pdf_set(error_type: str, sides: list[int]) -> None:
-    pdf = {**PDF, "pdf_error_type": error_type}
-    assert [len(n.benchmarks) for n in nuisance_parameters([pdf])] == sides
-    variations = weight_variations([pdf])
+    pdf = parts.systematics([{**PDF, "pdf_error_type": error_type}])
+    assert [len(n.benchmarks) for n in nuisance_parameters(pdf)] == sides
+    variations = weight_variations(pdf)
     assert [v.pdf_member for v in variations] == [0, 1, 2, 3, 4]
     assert {v.pdf_set for v in variations} == {"SET"}
     assert variations[0].benchmark == "pdf_nuisance_central"
-    names = [b for n in nuisance_parameters([pdf]) for b in n.benchmarks]
+    names = [b for n in nuisance_parameters(pdf) for b in n.benchmarks]
     assert [v.benchmark for v in variations[1:]] == names
 
 
@@ -64,9 +50,10 @@ def test_members_of_a_pdf_set(error_type: str, sides: list[int]) -> None:
     ],
 )
 def test_factors_on_the_scales(changes: dict[str, Any], expected: list[tuple]) -> None:
-    variations = weight_variations([NORM, {**SCALE, **changes}])
+    norm, scale = parts.systematics([NORM, {**SCALE, **changes}])
+    variations = weight_variations([norm, scale])
     assert [(v.mur, v.muf) for v in variations] == expected
-    names = [b for n in nuisance_parameters([{**SCALE, **changes}]) for b in n.benchmarks]
+    names = [b for n in nuisance_parameters([scale]) for b in n.benchmarks]
     assert [v.benchmark for v in variations] == names
 
 

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 from werkzeug.test import Client
 
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.cli import main
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
@@ -155,7 +155,7 @@ def test_an_analysis_with_cards_is_the_same_in_the_container(tmp_path: Path):
     assert "cards..pythia8_card.dat" in content["data"] and "README.md" not in content["data"]
     mounted = tmp_path / "analysis"
     lay_out(content, {"items": items(content), "defaultMode": 0o444}, mounted)
-    assert load_analysis(mounted / "input.yml") == load_analysis(analysis / "input.yml")
+    assert read_analysis(mounted / "input.yml") == read_analysis(analysis / "input.yml")
     for card in (analysis / "cards").iterdir():
         if f"cards..{card.name}" in content["data"]:
             assert (mounted / "cards" / card.name).read_bytes() == card.read_bytes()

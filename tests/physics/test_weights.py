@@ -15,23 +15,9 @@ from madminer_workflow.physics.weights import balanced_shares, event_weights, we
 from madminer_workflow.products.events import SampledProcess
 from madminer_workflow.statistics.setup import Setup
 from tests.support import parts
+from tests.support.parts import NORM, PDF, SCALE
 from tests.support.paths import DATA
 
-SCALE = {
-    "systematic_name": "scale",
-    "effect": "scale",
-    "scale": "mu",
-    "scale_variations": [0.5, 1.0, 2.0],
-}
-NORM = {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.05}
-PDF = {
-    "systematic_name": "pdf",
-    "effect": "pdf",
-    "pdf_variation": "SET",
-    "pdf_members": 4,
-    "pdf_error_type": "symmhessian",
-    "pdf_confidence_level": 0.6827,
-}
 TASK = {
     "sampling_benchmark": "w",
     "is_background": False,

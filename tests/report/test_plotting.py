@@ -392,7 +392,7 @@ def test_projections_minimise_over_the_other_parameters() -> None:
 def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:
     analysis = synthetic.analysis_content(2, ["sally"], "")
     analysis["benchmarks"]["far"] = {"p0": 1.5, "p1": 1.5}
-    typed = Analysis.from_dict(analysis)
+    typed = msgspec.convert(analysis, Analysis)
     assert distributions.contrasting_benchmarks(typed) == ["b0", "b1"]
 
 

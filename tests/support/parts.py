@@ -78,6 +78,24 @@ def parameter(**keys: Any) -> Parameter:
     return msgspec.convert({**plain, **keys}, Parameter)
 
 
+SCALE = {
+    "systematic_name": "scale",
+    "effect": "scale",
+    "scale": "mu",
+    "scale_variations": [0.5, 1.0, 2.0],
+}
+NORM = {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.05}
+PDF = {
+    "systematic_name": "pdf",
+    "effect": "pdf",
+    "pdf_variation": "SET",
+    "pdf_members": 4,
+    "pdf_error_type": "symmhessian",
+    "pdf_confidence_level": 0.6827,
+}
+"""One uncertainty of each effect."""
+
+
 def systematics(entries: Sequence[dict[str, Any]]) -> tuple[Systematic, ...]:
     """Uncertainties."""
     return msgspec.convert(list(entries), tuple[Systematic, ...])

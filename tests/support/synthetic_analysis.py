@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 
 from madminer_workflow.analysis import types
@@ -87,7 +88,7 @@ def write_setup_file(path: Path, n: int, systematics: Sequence[dict[str, Any]]) 
 
 def write_nuisance_parameters(path: Path, systematics: Sequence[dict[str, Any]]) -> None:
     """Add what MadMiner's files hold for systematic uncertainties."""
-    nuisance = nuisance_parameters(systematics)
+    nuisance = nuisance_parameters(msgspec.convert(systematics, list[types.Systematic]))
     added = sorted(name for each in nuisance for name in each.benchmarks)
 
     def texts(values: list[str | None]) -> list[bytes]:
@@ -294,7 +295,7 @@ def write_result(
     diagnostics: list[list[dict[str, Any]]],
 ) -> None:
     """A ``Results.tar.gz`` whose log likelihood is a parabola of ``curvature``."""
-    evaluation = evaluation_of(types.Analysis.from_dict(analysis))
+    evaluation = evaluation_of(msgspec.convert(analysis, types.Analysis))
     problem = pose_problem(evaluation, data)
     grid = make_grid(evaluation.limits.grid, problem.setup.parameters)
     thetas = grid.thetas()

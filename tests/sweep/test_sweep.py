@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 import yaml
 
-from madminer_workflow.analysis.changes import change_methods
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.changes import plain
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, unpack, write_json
 from madminer_workflow.ml.validation_loss import validation_loss
@@ -394,8 +394,8 @@ def test_what_a_sweep_leaves(folder: Path, finished: Path) -> None:
     chosen = ranked(known)[0]
     assert best["trial"] == chosen.number and best["validation_loss"] == chosen.loss
     # What it says can be given to run, and is what the trial had.
-    analysis = change_methods(load_analysis(folder / "input.yml", cards=False), best["set"])
-    assert analysis["ml"]["methods"][0] == best["method"]
+    analysis = read_analysis(folder / "input.yml", cards=False, changes=best["set"])
+    assert plain(analysis.ml.methods[0]) == best["method"]
     model = unpack(finished / f"trials/{best['trial']}/training_0/Model.tar.gz", finished / "x")
     assert read_json(model / "method.json")["settings"] == best["method"]
     shutil.rmtree(finished / "x")

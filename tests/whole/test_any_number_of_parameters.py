@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -44,7 +45,8 @@ def test_from_events_to_the_report(tmp_path: Path, n: int) -> None:
     }
     ml["limits"]["toys"] = {"n_toys": 20, "points": ["b0"], "resolution": 3, "njobs": 1}
     write_json(tmp_path / "analysis.json", analysis)
-    write_evaluation(tmp_path / "evaluation.json", evaluation_of(Analysis.from_dict(analysis)))
+    evaluation = evaluation_of(msgspec.convert(analysis, Analysis))
+    write_evaluation(tmp_path / "evaluation.json", evaluation)
     write_json(tmp_path / "job.json", {"job": 0, "njobs": 1})
     results, pseudo = [], []
     for settings in declared:

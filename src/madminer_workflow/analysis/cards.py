@@ -6,22 +6,26 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from madminer_workflow.analysis.madgraph_cards import (
-    param_card_problems,
-    process_card_problems,
-    run_card_problems,
+    read_param_card,
+    read_process_card,
+    read_run_card,
 )
-from madminer_workflow.analysis.problems import AnalysisError, Entry, Finding, KeyPath
+from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath
 from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
+from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
+from madminer_workflow.errors import InputError
 
 PROCESS_CARDS = ("proc_card", "run_card", "param_card", "pythia8_card")
-_PROBLEMS: dict[str, Callable[[str], list[str]]] = {
-    "proc_card": process_card_problems,
-    "run_card": run_card_problems,
-    "param_card": param_card_problems,
+_READERS: dict[str, Callable[[str, str], object]] = {
+    "proc_card": read_process_card,
+    "run_card": read_run_card,
+    "param_card": read_param_card,
 }
-"""What is wrong with the text of a card; of the others only their programs know."""
+"""What reads the text of a card; what is wrong with others only their programs know."""
 #: A card without a folder and of this kind may be one that Delphes ships.
 _DELPHES_CARD = re.compile(r"[\w.-]+\.tcl")
 
@@ -50,9 +54,11 @@ def _card(key: KeyPath, card: Path) -> Iterator[Finding]:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         yield Finding(key, f"cannot read {card}: {reason}")
         return
-    find_problems = _PROBLEMS.get(str(key[-1]))
-    for problem in find_problems(text) if find_problems else ():
-        yield Finding(key, f"{card}: {problem}")
+    if reader := _READERS.get(str(key[-1])):
+        try:
+            reader(text, str(card))
+        except InputError as error:
+            yield from (Finding(key, line) for line in str(error).splitlines())
 
 
 def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:
@@ -69,46 +75,36 @@ def mentioned_files(file: Path) -> list[Path]:
     Nothing is checked: this serves to notice that one of them has changed.
     """
     try:
-        data = read(file).data
+        content = Sound(read(file).data, [])
     except AnalysisError:
         return []
-    data = data if isinstance(data, dict) else {}
-    processes = data.get("processes")
-    mentions = [
-        *(processes if isinstance(processes, list) else []),
-        data.get("detector"),
-    ]
-    keys = (*PROCESS_CARDS, "ufo_model", "delphes_card")
+    mentions = [*(entry for _, entry in content.entries("processes")), content.get("detector")]
     names = [
         entry[key]
         for entry in mentions
         if isinstance(entry, dict)
-        for key in keys
+        for key in (*PROCESS_CARDS, "ufo_model", "delphes_card")
         if isinstance(entry.get(key), str)
     ]
     places = [file.parent / name for name in dict.fromkeys(names)]
     return [place for place in places if place.exists()]
 
 
-def inline(analysis: Entry, folder: Path) -> Entry:
-    """A copy of a valid ``analysis`` with the text of its cards in place of their names.
+def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]:
+    """What the generation of events depends on, and what their reconstruction depends on.
 
-    ``ufo_model`` becomes the name of the model's folder, ``detector.delphes_card`` a mapping of
-    its ``name`` and ``text``, which is null for a card that Delphes ships.
+    Labels are in neither, so that a change of plots or methods leaves the physics untouched. Cards,
+    which lie in ``folder``, are there with their text, a UFO model with the name of its folder.
     """
-    processes = []
-    for process in analysis["processes"]:
-        texts = {
-            key: (folder / process[key]).read_text("utf-8")
-            for key in PROCESS_CARDS
-            if process.get(key) is not None
-        }
+    plain = msgspec.to_builtins(analysis)
+    for process in plain["processes"]:
+        for key in PROCESS_CARDS:
+            if process.get(key) is not None:
+                process[key] = (folder / process[key]).read_text("utf-8")
         if process.get("ufo_model") is not None:
-            texts["ufo_model"] = (folder / process["ufo_model"]).resolve().name
-        processes.append({**process, **texts})
-    detector = dict(analysis["detector"])
-    if (card := detector["delphes_card"]) is not None:
-        file = folder / card
+            process["ufo_model"] = (folder / process["ufo_model"]).resolve().name
+    if analysis.detector.delphes_card is not None:
+        file = folder / analysis.detector.delphes_card
         text = file.read_text("utf-8") if file.is_file() else None
-        detector["delphes_card"] = {"name": file.name, "text": text}
-    return {**analysis, "processes": processes, "detector": detector}
+        plain["detector"]["delphes_card"] = {"name": file.name, "text": text}
+    return msgspec.convert(plain, Generation), msgspec.convert(plain, Reconstruction)

@@ -7,37 +7,42 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import yaml
 
 from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.problems import Entry, label, unknown
-from madminer_workflow.analysis.types import TRAINING
+from madminer_workflow.analysis.types import TRAINING, Analysis, Method, Part
 from madminer_workflow.errors import InputError
 
 
-def change_methods(analysis: Entry, changes: Sequence[str]) -> Entry:
-    """An analysis, complete with its defaults, with ``METHOD.KEY=VALUE`` changed.
+def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:
+    """An analysis with ``METHOD.KEY=VALUE`` changed.
 
     Raises InputError for what the analysis file could not say either.
     """
-    analysis = copy.deepcopy(analysis)
-    methods = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
+    if not changes:
+        return analysis
+    data = plain(analysis)
+    methods = {settings["name"]: settings for settings in data["ml"]["methods"]}
     for change in changes:
         name, _, rest = change.partition(".")
         if name not in methods:
             raise InputError(f"--set {change}: {unknown('method', name, methods)}")
         methods[name] = _changed(methods[name], rest, change)
-    analysis["ml"]["methods"] = list(methods.values())
-    if changes:
-        wrong = [f for f in semantics.check(analysis, []) if not f.warning]
-        if wrong:
-            lines = (f"--set: {label(f.path, analysis)}: {f.message}" for f in wrong)
-            raise InputError("\n".join(lines))
-    return analysis
+    data["ml"]["methods"] = list(methods.values())
+    if wrong := [finding for finding in semantics.check(data, []) if not finding.warning]:
+        lines = (f"--set: {label(f.path, data)}: {f.message}" for f in wrong)
+        raise InputError("\n".join(lines))
+    return msgspec.convert(data, Analysis)
 
 
-def change_training(settings: Entry, changes: Sequence[str]) -> Entry:
-    """The settings of one method with ``KEY=VALUE`` changed, in its network or training."""
+def change_training(method: Method, changes: Sequence[str]) -> Method:
+    """The settings of one method with ``KEY=VALUE`` changed, in its network or training.
+
+    Raises InputError for what the analysis file could not say either, and for other settings.
+    """
+    settings = plain(method)
     for change in changes:
         section = change.partition("=")[0].partition(".")[0]
         if section not in TRAINING:
@@ -46,7 +51,7 @@ def change_training(settings: Entry, changes: Sequence[str]) -> Entry:
                 "else was decided when the samples were drawn"
             )
         settings = _changed(settings, change, change)
-    return settings
+    return msgspec.convert(settings, Method)
 
 
 def split_changes(text: Sequence[str]) -> list[str]:
@@ -54,11 +59,22 @@ def split_changes(text: Sequence[str]) -> list[str]:
     return [change for part in text for change in part.split()]
 
 
-def put(settings: Entry, key: str, value: Any) -> Entry:
-    """A copy of ``settings`` with another value of the one with the dotted name ``key``.
+def plain(part: Part) -> Entry:
+    """A part of an analysis as the file has it: mappings, lists, text and numbers."""
+    return msgspec.json.decode(msgspec.json.encode(part))
 
-    Raises InputError if it lies in a section that is not there.
+
+def change_setting(settings: Entry, key: str, value: Any) -> Entry:
+    """A copy of a method's ``settings`` with another value of the one with the dotted name ``key``.
+
+    It lacks what only the old value gave a meaning: whoever changes the optimizer has not asked for
+    the momentum that another one had. Raises InputError if ``key`` lies in a section that is not
+    there.
     """
+    return _put(schema.fill(_put(settings, key, value), schema.method_part()), key, value)
+
+
+def _put(settings: Entry, key: str, value: Any) -> Entry:
     settings = copy.deepcopy(settings)
     *sections, last = key.split(".")
     place = settings
@@ -70,14 +86,6 @@ def put(settings: Entry, key: str, value: Any) -> Entry:
         place = inner
     place[last] = copy.deepcopy(value)
     return settings
-
-
-def change_setting(settings: Entry, key: str, value: Any) -> Entry:
-    """As ``put`` for a method, without the settings that only the old value gave a meaning.
-
-    Whoever changes the optimizer has not asked for the momentum that another one had.
-    """
-    return put(schema.fill(put(settings, key, value), schema.method_part()), key, value)
 
 
 def _changed(settings: Entry, assignment: str, change: str) -> Entry:

@@ -10,29 +10,13 @@ from typing import Any
 import msgspec
 
 from madminer_workflow.analysis import schema, semantics
-from madminer_workflow.analysis.cards import check_files, inline
+from madminer_workflow.analysis.cards import check_files
 from madminer_workflow.analysis.changes import change_methods
 from madminer_workflow.analysis.inheritance import inherit
 from madminer_workflow.analysis.problems import AnalysisError, Entry, Problem
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
-
-_PLOT_KEYS = ("latex", "unit", "range")
-
-
-def load_analysis(path: str | Path, cards: bool = True) -> Entry:
-    """Read an analysis file, check it, and fill in all defaults.
-
-    The result can be written as JSON and has the structure of the file. Its cards and models must
-    exist, too, unless ``cards`` is false. Raises AnalysisError, which lists all problems, if the
-    file is wrong; warnings do not count (see ``problems``).
-    """
-    analysis, every = examine(read(path), Path(path).parent if cards else None)
-    errors = [problem for problem in every if not problem.warning]
-    if errors:
-        raise AnalysisError(errors)
-    return analysis
+from madminer_workflow.analysis.types import Analysis
 
 
 def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] = ()) -> Analysis:
@@ -43,17 +27,10 @@ def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] =
     is wrong, and InputError for changes that make no sense; warnings do not count (see
     ``problems``).
     """
-    return Analysis.from_dict(change_methods(load_analysis(path, cards), changes))
-
-
-def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]:
-    """What the generation of events depends on, and what their reconstruction depends on.
-
-    Labels are in neither, so that a change of plots or methods leaves the physics untouched; cards,
-    which lie in ``folder``, are there with their text.
-    """
-    generation, reconstruction = split(inline(msgspec.to_builtins(analysis), folder))
-    return msgspec.convert(generation, Generation), msgspec.convert(reconstruction, Reconstruction)
+    data, every = examine(read(path), Path(path).parent if cards else None)
+    if errors := [problem for problem in every if not problem.warning]:
+        raise AnalysisError(errors)
+    return change_methods(msgspec.convert(data, Analysis), changes)
 
 
 def problems(path: str | Path) -> list[Problem]:
@@ -82,24 +59,6 @@ def examine(document: Document, folder: Path | None = None) -> tuple[Entry, list
     # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
     placed_once = dict.fromkeys(document.problem(finding) for finding in told)
     return analysis, sorted(placed_once, key=lambda problem: problem.line or 0)
-
-
-def split(analysis: Entry) -> tuple[Entry, Entry]:
-    """Return what the generation of events depends on, and what their reconstruction depends on.
-
-    Labels are in neither, so that a change of plots or methods leaves the physics untouched.
-    """
-    keys = ("version", "seed", "benchmarks", "morphing", "systematics")
-    generation = {key: analysis[key] for key in keys}
-    generation["parameters"] = [_without_labels(entry) for entry in analysis["parameters"]]
-    generation["processes"] = analysis["processes"]
-    reconstruction = {key: analysis[key] for key in ("seed", "detector", "cuts", "efficiencies")}
-    reconstruction["observables"] = [_without_labels(entry) for entry in analysis["observables"]]
-    return generation, reconstruction
-
-
-def _without_labels(entry: Entry) -> Entry:
-    return {key: value for key, value in entry.items() if key not in _PLOT_KEYS}
 
 
 def _name_defaults(analysis: Any) -> Any:

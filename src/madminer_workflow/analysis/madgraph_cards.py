@@ -1,7 +1,7 @@
 """The text of MadGraph's cards: what may be in them, without a MadGraph to ask.
 
-``*_problems`` say what is wrong, which ``validate`` tells before anything runs; ``read_*`` raise
-InputError for it.
+Readers raise InputError that lists everything wrong with a card, a line each; ``validate`` tells
+it before anything runs.
 """
 
 from __future__ import annotations
@@ -70,21 +70,7 @@ class ProcessCard:
 
 
 def read_process_card(text: str, where: str) -> ProcessCard:
-    """Read a process card; InputError that lists everything wrong with it.
-
-    Allowed are ``import model``, ``set``, ``define``, ``generate`` and ``add process``.
-    """
-    card, problems = _process_card(text)
-    _refuse(where, problems)
-    return card
-
-
-def process_card_problems(text: str) -> list[str]:
-    """Everything wrong with a process card."""
-    return _process_card(text)[1]
-
-
-def _process_card(text: str) -> tuple[ProcessCard, list[str]]:
+    """Read a process card: ``import model``, ``set``, ``define``, ``generate``, ``add process``."""
     models: list[str] = []
     settings: list[str] = []
     definitions: list[str] = []
@@ -105,8 +91,8 @@ def _process_card(text: str) -> tuple[ProcessCard, list[str]]:
         problems.append("has no line 'generate …'")
     name, _, options = (models or [""])[0].partition(" ")
     base, dash, restriction = name.partition("-")
-    card = ProcessCard(base, dash + restriction, options, tuple(settings), tuple(definitions))
-    return card, problems
+    _refuse(where, problems)
+    return ProcessCard(base, dash + restriction, options, tuple(settings), tuple(definitions))
 
 
 def _command_problem(line: str, words: list[str]) -> str | None:
@@ -146,24 +132,14 @@ def _commands(text: str) -> list[tuple[int, str]]:
 
 
 def read_run_card(text: str | None, where: str) -> dict[str, str]:
-    """Read ``value = key`` lines; InputError that lists malformed, repeated and reserved ones.
+    """Read ``value = key`` lines; malformed, repeated and reserved ones are wrong.
 
-    Events are drawn with the parton densities that MadGraph brings, so that jobs need no others.
+    Which keys and values there are, MadGraph knows. Events are drawn with the parton densities that
+    it brings, so that jobs need no others.
     """
-    settings, problems = _run_card(text or "")
-    _refuse(where, problems)
-    return settings
-
-
-def run_card_problems(text: str) -> list[str]:
-    """Everything wrong with a run card, but for keys and values that MadGraph does not know."""
-    return _run_card(text)[1]
-
-
-def _run_card(text: str) -> tuple[dict[str, str], list[str]]:
     settings: dict[str, str] = {}
     problems = []
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate((text or "").splitlines(), 1):
         line = raw.split("#", 1)[0].split("!", 1)[0].strip()
         if not line:
             continue
@@ -180,22 +156,12 @@ def _run_card(text: str) -> tuple[dict[str, str], list[str]]:
             problems.append(f"line {number}: '{key}' is set twice")
         else:
             settings[key] = value
-    return settings, problems
+    _refuse(where, problems)
+    return settings
 
 
 def read_param_card(text: str, where: str) -> dict[Place, float]:
-    """All numbers of a card; InputError for anything that is not a number (Auto, scan)."""
-    values, problems = _param_card(text)
-    _refuse(where, problems[:1])
-    return values
-
-
-def param_card_problems(text: str) -> list[str]:
-    """Everything wrong with a parameter card, but for entries that the model does not have."""
-    return _param_card(text)[1]
-
-
-def _param_card(text: str) -> tuple[dict[Place, float], list[str]]:
+    """All numbers of a card; anything that is not a number (Auto, scan) is wrong."""
     values: dict[Place, float] = {}
     problems = []
     entries = param_card_entries(text)
@@ -209,7 +175,8 @@ def _param_card(text: str) -> tuple[dict[Place, float], list[str]]:
             )
     if not entries:
         problems.append("is no parameter card: it has no block with an entry")
-    return values, problems
+    _refuse(where, problems)
+    return values
 
 
 def param_card_entries(text: str) -> list[tuple[int, Place, str]]:

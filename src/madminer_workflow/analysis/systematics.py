@@ -8,10 +8,8 @@ perhaps at nu = -1, its negative benchmark. Names are MadMiner's (``madminer.uti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import msgspec
 
 from madminer_workflow.analysis.types import NormVariation, ScaleVariation, Systematic
 
@@ -51,7 +49,7 @@ class Variation:
     pdf_member: int = 0
 
 
-def nuisance_parameters(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Nuisance]:
+def nuisance_parameters(systematics: Iterable[Systematic]) -> list[Nuisance]:
     """The nuisance parameters of all uncertainties, in their order.
 
     A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
@@ -59,7 +57,7 @@ def nuisance_parameters(systematics: Iterable[Systematic | Mapping[str, object]]
     of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member.
     """
     result = []
-    for systematic in _typed(systematics):
+    for systematic in systematics:
         for i, sides in enumerate(_sides(systematic)):
             name = f"{systematic.systematic_name}_nuisance_param_{i}"
             names = [f"{name}_benchmark_{k}" for k in range(sides)]
@@ -75,7 +73,7 @@ def nuisance_parameters(systematics: Iterable[Systematic | Mapping[str, object]]
     return result
 
 
-def weight_variations(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Variation]:
+def weight_variations(systematics: Iterable[Systematic]) -> list[Variation]:
     """The weights that a generator must provide: those of scale and parton density uncertainties.
 
     The weight is to be that at the reference benchmark (a background's own) times the ratio of the
@@ -83,7 +81,7 @@ def weight_variations(systematics: Iterable[Systematic | Mapping[str, object]]) 
     it, not from the densities that the events were generated with.
     """
     result = []
-    for systematic in _typed(systematics):
+    for systematic in systematics:
         benchmarks = [
             b for nuisance in nuisance_parameters([systematic]) for b in nuisance.benchmarks
         ]
@@ -113,7 +111,3 @@ def _sides(systematic: Systematic) -> list[int]:
         return [1]
     members = systematic.pdf_members
     return [2] * (members // 2) if systematic.pdf_error_type == "hessian" else [1] * members
-
-
-def _typed(systematics: Iterable[Systematic | Mapping[str, object]]) -> list[Systematic]:
-    return msgspec.convert(list(systematics), list[Systematic])

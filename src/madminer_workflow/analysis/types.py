@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -187,7 +187,7 @@ class BuiltinProcess(_Process, frozen=True, kw_only=True, tag="builtin"):
 
 
 class MadGraphProcess(_Process, frozen=True, kw_only=True, tag="madgraph"):
-    """A process for MadGraph; cards are names of files, or their text after ``cards.inline``."""
+    """A process for MadGraph; cards are names of files, or their text after ``cards.parts``."""
 
     proc_card: str
     run_card: str | None
@@ -658,11 +658,6 @@ class Analysis(Part, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...]
     efficiencies: tuple[Efficiency, ...]
     ml: Learning
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Analysis:
-        """The analysis of plain data that has been checked and completed."""
-        return msgspec.convert(data, cls)
 
     @property
     def parameter_names(self) -> list[str]:

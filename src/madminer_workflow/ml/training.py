@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.changes import change_training
@@ -16,7 +15,6 @@ from madminer_workflow.ml import methods
 from madminer_workflow.ml.methods.family import Losses, OnEpoch
 from madminer_workflow.products.model import ModelNote, write_model, write_note
 from madminer_workflow.products.samples import Samples, read_samples
-from madminer_workflow.statistics.plain import plain
 
 
 def training(
@@ -59,7 +57,7 @@ def changed(settings: Method, changes: Sequence[str]) -> Method:
     """The settings with ``KEY=VALUE`` changed in their network or training."""
     if not changes:
         return settings
-    return msgspec.convert(change_training(plain(settings), changes), Method)
+    return change_training(settings, changes)
 
 
 def check_losses(losses: Losses, settings: Method) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.file import parts, read_analysis
+from madminer_workflow.analysis.cards import parts
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Process, Systematic
 from madminer_workflow.errors import InputError

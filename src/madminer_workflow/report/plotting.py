@@ -41,7 +41,7 @@ def plotting(
     jobs, in any order; ``observed`` is what evaluating was given. Prints the headline. Raises
     InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
-    analysis = Analysis.from_dict(read_json(analysis_file))
+    analysis = msgspec.convert(read_json(analysis_file), Analysis)
     problem = pose_problem(evaluation_of(analysis), data, observed, analysis)
     grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)

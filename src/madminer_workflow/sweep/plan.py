@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from madminer_workflow.analysis import schema
-from madminer_workflow.analysis.changes import change_setting
-from madminer_workflow.analysis.file import load_analysis
+from madminer_workflow.analysis.changes import change_setting, plain
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.problems import AnalysisError, Finding
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.types import Analysis, TrainedMethod
@@ -103,7 +103,8 @@ def read_plan(file: Path) -> Plan:
     if not analysis_file.is_file():
         _raise(document, [Finding(("analysis",), f"{analysis_file}: no such file")])
     # The events are there: their cards need not be.
-    analysis = load_analysis(analysis_file, cards=False)
+    typed = read_analysis(analysis_file, cards=False)
+    analysis = plain(typed)
     methods = {settings["name"]: settings for settings in analysis["ml"]["methods"]}
     _raise(document, checks.method(order.method, methods))
     settings = methods[order.method]
@@ -113,7 +114,7 @@ def read_plan(file: Path) -> Plan:
     _raise(document, list(checks.searched(order.space, analysis, settings)))
     return Plan(
         analysis_file=analysis_file,
-        analysis=Analysis.from_dict(analysis),
+        analysis=typed,
         settings=settings,
         space=tuple(_axis(key, entry) for key, entry in order.space.items()),
         n_trials=order.n_trials,

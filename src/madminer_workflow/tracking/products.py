@@ -184,7 +184,7 @@ def about() -> dict[str, str]:
 
 def introduce(analysis_file: Path, journal: Journal) -> None:
     """The analysis in a few settings; the whole of it is kept as a file."""
-    analysis = Analysis.from_dict(read_json(analysis_file))
+    analysis = msgspec.convert(read_json(analysis_file), Analysis)
     processes = {
         process.name: {"generator": process.generator, "events": process.events}
         for process in analysis.processes

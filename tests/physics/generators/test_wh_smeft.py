@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from madminer_workflow.analysis.file import load_analysis, problems
+from madminer_workflow.analysis.file import problems, read_analysis
 from madminer_workflow.files import read_json
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics.configure import configure
@@ -36,7 +36,7 @@ def test_four_parameters_to_the_second_power_need_fifteen_benchmarks(folder, tmp
     for name in ("__init__.py", "particles.py"):
         (folder / MODEL).mkdir(parents=True, exist_ok=True)
         (folder / MODEL / name).write_text("# stands for a model\n")
-    load_analysis(folder / "input.yml")
+    read_analysis(folder / "input.yml")
     configure(folder / "input.yml", tmp_path)
     setup = read_setup(tmp_path / "config.h5")
     assert setup.parameters == ["cHbox", "cHW", "cHq3", "cHWtil"]
