@@ -152,7 +152,7 @@ def test_the_card_gets_the_seed_and_all_events(
         "own": DelphesCard(name="mine.tcl", text="set MaxEvents 3"),
     }.items():
         (tmp_path / name).mkdir()
-        texts[name] = detect(tmp_path / "x", card, 41, tmp_path / name).root.read_text()
+        texts[name] = detect(tmp_path / "x", card, 41, tmp_path / name)[0].read_text()
     own = "set RandomSeed 42\nset MaxEvents 0\nset SkipEvents 0\n"
     assert texts["own"] == f"set MaxEvents 3\n{own}set helped 1\n"
     assert texts["shipped"] == f"source helper.tcl\nset RandomSeed 7\n\n{own}set helped 1\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +32,8 @@ from madminer_workflow.products.jobs import Task
 from madminer_workflow.products.measured import MeasuredTask
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.statistics.sample import Sample, event_counts
-from madminer_workflow.statistics.setup import Setup, same_setup
+from madminer_workflow.statistics.sample import Sample, joined, reordered
+from madminer_workflow.statistics.setup import Setup
 
 
 def combine(config: Path, generation_file: Path, data: Sequence[Path], output: Path) -> None:
@@ -52,9 +51,11 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     parts = order_by_task([read_part(path, setup, config) for path in data], generation)
     tasks = [task for _, report in parts for task in report.tasks]
     check_complete(tasks, generation)
+    if any(sample.observables != parts[0][0].observables for sample, _ in parts):
+        raise InputError("the data files hold different observables; re-run all delphes jobs")
     processes = {name: p for _, report in parts for name, p in report.processes.items()}
 
-    sample = join([sample for sample, _ in parts], setup)
+    sample = joined([sample for sample, _ in parts])
     if len(sample.weights) == 0:
         raise StepError("no event passes the observables' requirements and the cuts; loosen them")
     cut_flow = summarise_cut_flow(tasks)
@@ -97,10 +98,14 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
     Raises InputError if ``path`` is another file and StepError if its weights are damaged.
     """
     report = measured.read_report(path)
-    if not same_setup(read_setup(path), setup):
+    part = read_setup(path)
+    require_same(path, found=part.fingerprint(), expected=setup.fingerprint(), whose=str(config))
+    if part.benchmark_names != setup.benchmark_names or not np.array_equal(
+        part.morphing_matrix, setup.morphing_matrix
+    ):
         raise InputError(
-            f"{path}: belongs to another analysis: its parameters, benchmarks or morphing are not "
-            f"those of {config}"
+            f"{path}: belongs to another analysis: the order of its benchmarks or its morphing is "
+            f"not that of {config}"
         )
     sample = read_sample(path)
     noted = np.sum([task.passed_weights for task in report.tasks], axis=0)
@@ -139,37 +144,6 @@ def check_complete(tasks: Sequence[Task], generation: Generation) -> None:
                 f"{len(keys)} of {len(expected)} blocks of events are {what}, "
                 f"e.g. block {block} of {process} sampled from {benchmark}"
             )
-
-
-def join(samples: Sequence[Sample], setup: Setup) -> Sample:
-    """One sample from many, in their order, with the event counts recalculated."""
-    observables = samples[0].observables
-    if any(sample.observables != observables for sample in samples):
-        raise InputError("the data files hold different observables; re-run all delphes jobs")
-    ids = np.concatenate([sample.sampling_ids for sample in samples])
-    generated, background = event_counts(ids, setup)
-    return Sample(
-        observables=observables,
-        observations=np.concatenate([sample.observations for sample in samples]),
-        weights=np.concatenate([sample.weights for sample in samples]),
-        nuisance_weights=np.concatenate([sample.nuisance_weights for sample in samples]),
-        shares=np.concatenate([sample.shares for sample in samples]),
-        sampling_ids=ids,
-        generated=generated,
-        background=background,
-    )
-
-
-def reordered(sample: Sample, order: np.ndarray) -> Sample:
-    """The same events in another order."""
-    return replace(
-        sample,
-        observations=sample.observations[order],
-        weights=sample.weights[order],
-        nuisance_weights=sample.nuisance_weights[order],
-        shares=sample.shares[order],
-        sampling_ids=sample.sampling_ids[order],
-    )
 
 
 def summarise_cut_flow(tasks: Sequence[MeasuredTask]) -> list[CutFlow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import awkward as ak
@@ -26,11 +26,10 @@ from madminer_workflow.physics.reconstruction import (
 from madminer_workflow.physics.smearing import BlockRandom
 from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.products.events import Events, GeneratedTask, SampledProcess, read_events
-from madminer_workflow.products.jobs import Task
 from madminer_workflow.products.measured import MeasuredTask, Report, Stage, write_measured
 from madminer_workflow.products.parts import read_reconstruction
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.statistics.sample import Sample, event_counts
+from madminer_workflow.statistics.sample import Sample, event_counts, joined
 from madminer_workflow.statistics.setup import Setup
 
 BACKGROUND = -1
@@ -68,7 +67,7 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     write_measured(
         output,
         config,
-        join(measured, settings, setup),
+        joined([no_events(settings, setup), *(entry.sample for entry in measured)]),
         {observable.name: observable.definition for observable in settings.observables},
         Report(tasks=tuple(entry.task for entry in measured), processes=generated.processes),
     )
@@ -92,9 +91,7 @@ class Block:
 class Measured:
     """The events of one task that pass all cuts, and what the combination needs to know."""
 
-    observations: np.ndarray
-    weights: np.ndarray
-    shares: np.ndarray
+    sample: Sample
     task: MeasuredTask
 
 
@@ -113,7 +110,7 @@ def measure(
         if card is None:
             parts = reconstruct_partons(blocks, settings)
             for block, part in zip(blocks, parts, strict=True):
-                yield summarise(block, part, np.arange(len(block.lhe)), setup)
+                yield summarise(block, part, np.arange(len(block.lhe)), settings, setup)
         else:
             for block in blocks:
                 yield reconstruct_showered(block, card, directory, settings, setup)
@@ -179,27 +176,31 @@ def reconstruct_showered(
         )
     hepmc = directory / task.hepmc
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        detected = detect(hepmc, card, derive_seed(task.seed, "detector"), Path(scratch))
+        root, log = detect(hepmc, card, derive_seed(task.seed, "detector"), Path(scratch))
         hepmc.unlink()
         reconstructed, numbers = reconstruct_delphes(
-            detected.root, settings, len(block.lhe), block.lhe.variables
+            root, settings, len(block.lhe), block.lhe.variables
         )
         if len(numbers) != task.counts.showered:
             raise StepError(
                 f"{hepmc}: Delphes reconstructed {len(numbers)} of {task.counts.showered} "
-                f"showered events; the end of its log:\n{log_end(detected.log)}"
+                f"showered events; the end of its log:\n{log_end(log)}"
             )
-    measured = summarise(block, reconstructed, numbers, setup)
+    measured = summarise(block, reconstructed, numbers, settings, setup)
     lost = Stage(cut="shower", passed=len(numbers), of=len(block.lhe))
     counts = msgspec.structs.replace(measured.task.counts, reconstructed=len(numbers))
     noted = msgspec.structs.replace(
         measured.task, cut_flow=(lost, *measured.task.cut_flow), counts=counts
     )
-    return Measured(measured.observations, measured.weights, measured.shares, noted)
+    return replace(measured, task=noted)
 
 
 def summarise(
-    block: Block, reconstructed: Reconstructed, numbers: np.ndarray, setup: Setup
+    block: Block,
+    reconstructed: Reconstructed,
+    numbers: np.ndarray,
+    settings: Reconstruction,
+    setup: Setup,
 ) -> Measured:
     """Those events of a block that pass all cuts.
 
@@ -218,38 +219,38 @@ def summarise(
         sum_weights=tuple((block.shares @ physical).tolist()),
         sum_weights_squared=tuple(map(tuple, ((block.shares**2 * physical.T) @ physical).tolist())),
     )
-    return Measured(reconstructed.observations[passed], weights, block.shares[chosen], task)
+    background = task.is_background
+    sampled = BACKGROUND if background else setup.benchmark_names.index(task.sampling_benchmark)
+    observations, shares = reconstructed.observations[passed], block.shares[chosen]
+    return Measured(as_sample(observations, weights, shares, sampled, settings, setup), task)
 
 
-def join(measured: Sequence[Measured], settings: Reconstruction, setup: Setup) -> Sample:
-    """The events of all tasks of a job, in their order; none if there are no tasks."""
-    names = [observable.name for observable in settings.observables]
-    n_benchmarks = len(setup.benchmark_names)
-    empty = np.empty((0, n_benchmarks + len(setup.nuisance_benchmarks)))
-    ids = np.concatenate(
-        [
-            np.empty(0, dtype=int),
-            *(np.full(len(m.weights), sampling_id(m.task, setup)) for m in measured),
-        ]
-    )
-    weights = np.concatenate([empty, *(m.weights for m in measured)])
+def as_sample(
+    observations: np.ndarray,
+    weights: np.ndarray,
+    shares: np.ndarray,
+    sampling_id: int,
+    settings: Reconstruction,
+    setup: Setup,
+) -> Sample:
+    """Events drawn from the benchmark with this index; weights are those of a ``Block``."""
+    ids = np.full(len(shares), sampling_id)
     generated, background = event_counts(ids, setup)
+    n_benchmarks = len(setup.benchmark_names)
     return Sample(
-        observables=names,
-        observations=np.concatenate(
-            [np.empty((0, len(names))), *(m.observations for m in measured)]
-        ),
+        observables=[observable.name for observable in settings.observables],
+        observations=observations,
         weights=weights[:, :n_benchmarks],
         nuisance_weights=weights[:, n_benchmarks:],
-        shares=np.concatenate([np.empty(0), *(m.shares for m in measured)]),
+        shares=shares,
         sampling_ids=ids,
         generated=generated,
         background=background,
     )
 
 
-def sampling_id(task: Task, setup: Setup) -> int:
-    """The index of the benchmark a task draws its events from, or -1 for backgrounds."""
-    if task.is_background:
-        return BACKGROUND
-    return setup.benchmark_names.index(task.sampling_benchmark)
+def no_events(settings: Reconstruction, setup: Setup) -> Sample:
+    """What a job without tasks measures."""
+    n_weights = len(setup.benchmark_names) + len(setup.nuisance_benchmarks)
+    observations = np.empty((0, len(settings.observables)))
+    return as_sample(observations, np.empty((0, n_weights)), np.empty(0), 0, settings, setup)

@@ -12,28 +12,9 @@ import awkward as ak
 import numpy as np
 from particle import Particle
 
-from madminer_workflow.analysis.types import DetectorWithCard, METNoise
+from madminer_workflow.analysis.types import METNoise
 from madminer_workflow.expressions import PARTICLE_LISTS
-from madminer_workflow.physics.smearing import (
-    ELEMENTARY_IDS,
-    PARTICLE_NAMES,
-    BlockRandom,
-    smear,
-)
-
-
-def smeared_objects(
-    particles: ak.Array,
-    detector: DetectorWithCard,
-    random: np.random.Generator | BlockRandom,
-    names: Collection[str] = PARTICLE_LISTS,
-) -> dict[str, Any]:
-    """Smear particles (n, var) as the `detector` does, and build the objects.
-
-    Raises InputError for resolutions that make no sense.
-    """
-    smeared = smear(particles, detector.smearing, random)
-    return build_objects(smeared, particles, detector.met_noise, random, names)
+from madminer_workflow.physics.smearing import ELEMENTARY_IDS, PARTICLE_NAMES, BlockRandom
 
 
 def build_objects(

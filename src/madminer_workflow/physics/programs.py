@@ -141,14 +141,14 @@ def run_program(
         raise StepError(f"{name} {ended}; the end of its log:\n{log_end(log)}")
 
 
-def log_end(log: Path, lines: int = LOG_LINES) -> str:
-    """The last ``lines`` of a log, for an error message."""
+def log_end(log: Path) -> str:
+    """The last lines of a log, for an error message."""
     try:
         text = log.read_text(errors="replace")
     except OSError:
         return "  (there is no log)"
     plain = _COLOURS.sub("", text)
-    shown = [line.rstrip() for line in plain.splitlines() if line.strip()][-lines:]
+    shown = [line.rstrip() for line in plain.splitlines() if line.strip()][-LOG_LINES:]
     return "\n".join(f"  {line}" for line in shown) or "  (the log is empty)"
 
 

@@ -19,9 +19,9 @@ from madminer_workflow.analysis.types import Cut, Efficiency, Observable, Recons
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.momenta import register_momenta
-from madminer_workflow.physics.parton_level import smeared_objects
+from madminer_workflow.physics.parton_level import build_objects
 from madminer_workflow.physics.readers.delphes_root import read_delphes
-from madminer_workflow.physics.smearing import BlockRandom
+from madminer_workflow.physics.smearing import BlockRandom, smear
 from madminer_workflow.products.measured import Stage
 
 
@@ -74,7 +74,9 @@ def reconstruct(
     """
     register_momenta()
     measurement = Measurement.compile(settings)
-    variables = smeared_objects(particles, settings.detector, random, measurement.names)
+    detector = settings.detector
+    smeared = smear(particles, detector.smearing, random)
+    variables = build_objects(smeared, particles, detector.met_noise, random, measurement.names)
     return measurement.measure(variables | dict(event_variables or {}), len(particles))
 
 

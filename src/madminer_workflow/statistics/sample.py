@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +38,25 @@ def event_counts(sampling_ids: np.ndarray, setup: Setup) -> tuple[np.ndarray, in
     signal = sampling_ids >= 0
     counts = np.bincount(sampling_ids[signal], minlength=len(setup.benchmark_names))
     return counts, int(np.sum(~signal))
+
+
+_PER_EVENT = ("observations", "weights", "nuisance_weights", "shares", "sampling_ids")
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """All events of samples with the same observables, in their order."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in samples]) for name in _PER_EVENT
+    }
+    generated = np.sum([part.generated for part in samples], axis=0)
+    background = sum(part.background for part in samples)
+    return replace(samples[0], **columns, generated=generated, background=background)
+
+
+def reordered(sample: Sample, order: np.ndarray) -> Sample:
+    """The same events in another order."""
+    columns: dict[str, Any] = {name: getattr(sample, name)[order] for name in _PER_EVENT}
+    return replace(sample, **columns)
 
 
 def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:

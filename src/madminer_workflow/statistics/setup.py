@@ -84,17 +84,3 @@ class Setup:
                 f"there is no benchmark {point}; expected one of {', '.join(self.benchmark_names)}"
             )
         return self.benchmarks[self.benchmark_names.index(point)]
-
-
-def same_setup(one: Setup, other: Setup) -> bool:
-    """Whether parameters, benchmarks, morphing and nuisance parameters are equal."""
-    return (
-        one.parameters == other.parameters
-        and one.benchmark_names == other.benchmark_names
-        and np.array_equal(one.benchmarks, other.benchmarks)
-        and np.array_equal(one.components, other.components)
-        and np.array_equal(one.morphing_matrix, other.morphing_matrix)
-        and one.reference == other.reference
-        and one.nuisance == other.nuisance
-        and one.nuisance_benchmarks == other.nuisance_benchmarks
-    )

@@ -89,14 +89,7 @@ def _check(pythia: Any, key: str, value: str, where: str) -> None:
         # Pythia takes whatever is not true for off.
         raise InputError(f"{where}: expected on or off")
     if not pythia.readString(f"{key} = {value}", False):
-        known = any(
-            is_known(key)
-            for is_known in (
-                pythia.settings.isFlag,
-                pythia.settings.isMode,
-                pythia.settings.isParm,
-                pythia.settings.isWord,
-            )
-        )
+        kinds = ("isFlag", "isMode", "isParm", "isWord")
+        known = any(getattr(pythia.settings, is_kind)(key) for is_kind in kinds)
         problem = "Pythia refuses this value" if known else "Pythia does not know this setting"
         raise InputError(f"{where}: {problem}")
