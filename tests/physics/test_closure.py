@@ -23,7 +23,7 @@ from madminer_workflow.physics.closure import (
     from_samples,
     reweighting_checks,
 )
-from madminer_workflow.physics.combine import join, order_by_task, read_part
+from madminer_workflow.physics.combine import order_by_task, read_part
 from madminer_workflow.physics.delphes import delphes
 from madminer_workflow.physics.pythia import pythia
 from madminer_workflow.physics.tasks import all_tasks
@@ -31,7 +31,7 @@ from madminer_workflow.products.combined import ClosureCheck
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.measured import Report, read_report
 from madminer_workflow.products.parts import read_generation
-from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.sample import Sample, joined
 from madminer_workflow.statistics.setup import Setup
 from tests.support import parts
 from tests.support.chain import Physics
@@ -189,7 +189,7 @@ def test_weights_swapped_after_the_analysis_do_not_close(tiny: Physics) -> None:
     setup, generation = read_setup(tiny.config), read_generation(tiny.generation)
     jobs = order_by_task([read_part(path, setup, tiny.config) for path in tiny.data], generation)
     tasks = [task for _, report in jobs for task in report.tasks]
-    sample = join([part for part, _ in jobs], setup)
+    sample = joined([part for part, _ in jobs])
     columns = list(range(len(setup.benchmark_names)))
     w, neg_ww = setup.benchmark_names.index("w"), setup.benchmark_names.index("neg_ww")
     columns[w], columns[neg_ww] = neg_ww, w
