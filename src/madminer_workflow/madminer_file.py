@@ -136,8 +136,6 @@ def write_sample(
     with atomic_path(path) as product:
         shutil.copyfile(setup_file, product)
         with h5py.File(product, "a") as file:
-            for group in ("observables", "samples", "sample_summary", "madminer_workflow"):
-                file.pop(group, None)
             names = [name.encode("ascii") for name in sample.observables]
             values = [definitions[name].encode("ascii") for name in sample.observables]
             file.create_dataset("observables/names", data=names, dtype="S256")

@@ -56,7 +56,8 @@ def stand_in(directory: Path, script: str) -> Path:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Physics:
     """400 events of one benchmark, showered not by Pythia but by decree."""
     directory = tmp_path_factory.mktemp("drawn")
-    physics = chain.set_up(chain.showered_analysis(directory, 400), directory, njobs=3)
+    with chain.rough_integration():
+        physics = chain.set_up(chain.showered_analysis(directory, 400), directory, njobs=3)
     library = unpack(physics.processes, directory / "p")
     content = read_json(library / "signal/process.json")
     content["process"]["pythia8_card"] = None
@@ -171,7 +172,8 @@ def test_an_unknown_shipped_card_is_refused(
 def genuinely(tmp_path_factory: pytest.TempPathFactory) -> Physics:
     """20 events of three benchmarks, drawn by the built-in generator and showered by Pythia."""
     directory = tmp_path_factory.mktemp("genuinely")
-    physics = chain.set_up(chain.showered_analysis(directory), directory, njobs=1)
+    with chain.rough_integration():
+        physics = chain.set_up(chain.showered_analysis(directory), directory, njobs=1)
     pythia(physics.jobs[0], physics.processes, directory / "pythia")
     return replace(physics, events=[directory / "pythia/Events.tar.gz"])
 

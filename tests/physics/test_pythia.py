@@ -102,7 +102,8 @@ def test_parton_level_events_are_not_showered(tiny: Physics, tmp_path: Path) -> 
 def showered(tmp_path_factory: pytest.TempPathFactory) -> Physics:
     """An analysis with a shower, integrated."""
     directory = tmp_path_factory.mktemp("showered")
-    return chain.set_up(chain.showered_analysis(directory), directory, njobs=3)
+    with chain.rough_integration():
+        return chain.set_up(chain.showered_analysis(directory), directory, njobs=3)
 
 
 def test_showered_events_are_numbered_as_the_generated_ones(

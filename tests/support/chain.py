@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 import yaml
 
 from madminer_workflow.files import read_json
@@ -15,6 +18,7 @@ from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.configure import configure
 from madminer_workflow.physics.delphes import delphes
 from madminer_workflow.physics.generate import generate
+from madminer_workflow.physics.generators.builtin import sampling
 from madminer_workflow.physics.pythia import pythia
 from tests.support.paths import DATA
 
@@ -98,6 +102,16 @@ class Physics:
     def benchmarks(self) -> dict[str, Any]:
         """The benchmarks of the analysis file."""
         return read_json(self.generation)["benchmarks"]
+
+
+@contextmanager
+def rough_integration() -> Iterator[None]:
+    """Integrate with few points, where cross-sections do not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_ADAPTATION", "_INTEGRATION"):
+            patch.setattr(sampling, name, {"nitn": 5, "neval": 10_000})
+        patch.setattr(sampling, "_SURVEY", 30_000)
+        yield
 
 
 def set_up(input_file: Path, directory: Path, njobs: int = 3) -> Physics:

@@ -20,6 +20,7 @@ from madminer_workflow.physics.generators.builtin.phase_space import DIMENSIONS
 from madminer_workflow.physics.generators.builtin.sampling import maximum_weight
 from madminer_workflow.physics.points import benchmark_values
 from tests.support import parts
+from tests.support.chain import rough_integration
 from tests.support.lhe_arrays import read_arrays
 from tests.support.paths import DATA
 from tests.support.shared import shared
@@ -56,11 +57,9 @@ def integrated(tmp_path_factory):
 
 
 @pytest.fixture
-def roughly(monkeypatch):
-    """Integrate with few points, where cross-sections do not matter."""
-    for name in ("_ADAPTATION", "_INTEGRATION"):
-        monkeypatch.setattr(sampling, name, {"nitn": 5, "neval": 10_000})
-    monkeypatch.setattr(sampling, "_SURVEY", 30_000)
+def roughly():
+    with rough_integration():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def request(points=None, check_points=None, parameters=(CWL2, CPWL2), **process)
 def integrated(tmp_path_factory):
     directory = tmp_path_factory.mktemp("integrated")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(madgraph, "ACCURACY", 0.01)
+        patch.setattr(madgraph.integration, "ACCURACY", 0.01)
         report = madgraph.integrate(request(check_points={"closure": CHECK_POINT}), directory)
     return directory, report
 
@@ -148,7 +148,7 @@ def test_same_seed_same_bytes_from_anywhere(integrated, tmp_path):
 
 @pytest.mark.slow
 def test_background_has_one_benchmark(tmp_path, monkeypatch):
-    monkeypatch.setattr(madgraph, "ACCURACY", 0.02)
+    monkeypatch.setattr(madgraph.integration, "ACCURACY", 0.02)
     background = request(
         points={"sm": {"CWL2": 0.0, "CPWL2": 0.0}},
         parameters=[],

@@ -14,7 +14,7 @@ from madminer_workflow.analysis.madgraph_cards import (
     read_run_card,
 )
 from madminer_workflow.errors import InputError
-from madminer_workflow.physics.generators.madgraph import model, param_card, run_card
+from madminer_workflow.physics.generators.madgraph import building, param_card, run_card
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from tests.support import parts
 from tests.support.madgraph_stand_in import install_stand_in
@@ -91,7 +91,7 @@ def models(tmp_path):
 
 def copy(models: Path, name: str, own: str | None = None) -> Path:
     card = read_process_card(f"import model {name}\ngenerate p p > z\n", "card")
-    return model.copy_model(card, own, models / "own", models / "mg", models / "copy", "card")
+    return building.copy_model(card, own, models / "own", models / "mg", models / "copy", "card")
 
 
 def test_models_are_copied(models):

@@ -64,12 +64,12 @@ def test_events_are_read(drawn):
 
 
 def test_part_of_the_events(drawn):
-    some = drawn.first(2)
+    some = events.joined([drawn], 2)
     assert len(some) == len(some.headers) == len(some.sizes) == 2
     assert len(some.pdgid) == len(some.momenta) == 12
-    joined = events.concatenate([some, drawn])
-    assert joined.texts == drawn.texts[:2] + drawn.texts
-    assert len(joined.momenta) == 42
+    more = events.joined([some, drawn], 6)
+    assert more.texts == drawn.texts[:2] + drawn.texts[:4]
+    assert len(more.momenta) == 36
 
 
 @pytest.mark.parametrize(

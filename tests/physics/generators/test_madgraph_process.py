@@ -16,7 +16,6 @@ from madminer_workflow.physics.generators.madgraph import building, drawing, int
 from madminer_workflow.physics.generators.madgraph.drawing import madgraph_seed
 from madminer_workflow.physics.generators.madgraph.inside import survey
 from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
-from madminer_workflow.physics.generators.madgraph.packing import pack_process
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from tests.support import parts
 from tests.support.madgraph_stand_in import install_stand_in
@@ -151,7 +150,7 @@ def test_packed_process_is_small_and_relocatable(tmp_path):
     for name, text in {**kept, **dropped}.items():
         (process / name).parent.mkdir(parents=True, exist_ok=True)
         (process / name).write_text(text)
-    pack_process(process, "nn23lo1", tmp_path / "process.tar")
+    integrated.pack_process(process, "nn23lo1", tmp_path / "process.tar")
     unpack(tmp_path / "process.tar", tmp_path / "there")
     there = tmp_path / "there"
     found = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}

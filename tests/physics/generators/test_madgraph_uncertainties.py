@@ -151,7 +151,7 @@ def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
         varying.require_lhapdf(VARIATIONS, "here")
     except InputError as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(madgraph, "ACCURACY", 0.02)
+    monkeypatch.setattr(madgraph.integration, "ACCURACY", 0.02)
     process = parts.process(
         "madgraph",
         name="dy",

@@ -35,6 +35,7 @@ from madminer_workflow.physics.generators.lhe_writer import (
 from madminer_workflow.physics.generators.madgraph import integrated
 from madminer_workflow.physics.generators.madgraph.building import (
     compile_weights,
+    copy_model,
     read_parameters_at_run_time,
     strip,
     write_process,
@@ -45,17 +46,19 @@ from madminer_workflow.physics.generators.madgraph.events import (
     event_texts,
     subprocesses,
 )
-from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess
-from madminer_workflow.physics.generators.madgraph.integration import read_cross_section
-from madminer_workflow.physics.generators.madgraph.model import copy_model
-from madminer_workflow.physics.generators.madgraph.packing import pack_process
+from madminer_workflow.physics.generators.madgraph.integrated import IntegratedProcess, pack_process
+from madminer_workflow.physics.generators.madgraph.integration import survey
 from madminer_workflow.physics.generators.madgraph.param_card import (
     completed,
     forgotten,
     values_at,
     with_values,
 )
-from madminer_workflow.physics.generators.madgraph.run_card import merge_run_card
+from madminer_workflow.physics.generators.madgraph.run_card import (
+    entries,
+    merge_run_card,
+    our_settings,
+)
 from madminer_workflow.physics.generators.madgraph.varying import (
     check_densities,
     require_lhapdf,
@@ -68,10 +71,7 @@ from madminer_workflow.physics.generators.madgraph.workplace import (
     check_compilers,
 )
 from madminer_workflow.products.events import Draw
-from madminer_workflow.products.processes import Estimate, Integration
-
-ACCURACY = 0.005
-"""Relative error of the integrated cross-sections, and so of every sample's normalisation."""
+from madminer_workflow.products.processes import Integration
 
 _TRIAL_EVENTS = 20
 
@@ -84,7 +84,8 @@ def integrate(request: Request, output: Path) -> Integration:
     Raises InputError for cards, models and parameters that do not fit and for programs that are
     missing, and StepError if MadGraph does not do its work.
     """
-    process = _madgraph_process(request)
+    process = request.process
+    assert isinstance(process, MadGraphProcess)
     try:
         with tempfile.TemporaryDirectory(prefix="madgraph.") as scratch:
             report = _integrate(request, process, output, Path(scratch))
@@ -95,11 +96,6 @@ def integrate(request: Request, output: Path) -> Integration:
     except StepError as error:
         raise StepError(f"process {process.name}: {error}") from None
     return report
-
-
-def _madgraph_process(request: Request) -> MadGraphProcess:
-    assert isinstance(request.process, MadGraphProcess)
-    return request.process
 
 
 def _integrate(
@@ -133,18 +129,18 @@ def _integrate(
         workplace,
         generator / "Cards" / "run_card.dat",
         settings,
-        _own_settings(first_seed, single, bool(variations)),
+        our_settings(first_seed, single, bool(variations)),
         f"{where}.run_card",
     )
     lhapdf_id = DENSITIES[values["pdlabel"]]
     if variations:
         check_densities(workplace, variations, lhapdf_id, f"{where}.systematics")
-    entries = _run_card_entries((generator / "Cards" / "run_card.dat").read_text())
+    card_entries = entries((generator / "Cards" / "run_card.dat").read_text())
     if not single:
         read_parameters_at_run_time(generator)
         code = compile_weights(workplace)
         pack(code, integrated.weights_archive(output))
-    cross_sections = _survey(workplace, generator, request, integrated_points, cards)
+    cross_sections = survey(workplace, generator, request.seed, integrated_points, cards)
     strip(workplace, generator.glob("SubProcesses/P*/madevent"))
     pack_process(generator, values["pdlabel"], integrated.process_archive(output))
     for name in process.events:
@@ -159,7 +155,7 @@ def _integrate(
         interpreter=interpreter,
         benchmarks=[(name, dict(point)) for name, point in request.benchmarks.items()],
         cross_sections={name: cross_sections[name] for name in process.events},
-        run_card=entries,
+        run_card=card_entries,
         process_card=process.proc_card,
         reference=request.reference,
         variations=variations,
@@ -234,66 +230,6 @@ def _param_cards(
         values = values_at(request.parameters, theta, known, where)
         cards[name].write_text(with_values(text, values))
     return cards
-
-
-def _own_settings(seed: int, single: bool, varied: bool) -> dict[str, str]:
-    """What the workflow sets in the run card.
-
-    Recycled helicity amplitudes are those that do not vanish at one point: code for several points
-    must have them all. Events that are ``varied`` must say where they come from; MadGraph itself
-    computes no uncertainties.
-    """
-    return {
-        "gridpack": "True",
-        "event_norm": "sum",
-        "use_syst": str(varied),
-        "systematics_program": "none",
-        "iseed": str(seed),
-        # The seed of Python's random numbers: the same.
-        "python_seed": "-2",
-        "hel_recycling": str(single),
-    }
-
-
-def _run_card_entries(text: str) -> dict[str, str]:
-    """The card without its comments."""
-    lines = (line.split("#", 1)[0].split("!", 1)[0].rpartition("=") for line in text.splitlines())
-    return {key.strip(): value.strip() for value, equals, key in lines if equals}
-
-
-def _survey(
-    workplace: Workplace,
-    generator: Path,
-    request: Request,
-    names: list[str],
-    cards: Mapping[str, Path],
-) -> dict[str, Estimate]:
-    """Compile, integrate at all points ``names``, and return their cross-sections."""
-    states = {name: workplace.directory / "points" / name for name in names}
-    points = [
-        {
-            "name": f"point_{number}",
-            "card": str(cards[name]),
-            "seed": madgraph_seed(request.seed, "survey", name),
-            "output": str(states[name]),
-        }
-        for number, name in enumerate(names)
-    ]
-    instructions = {
-        "directory": str(generator),
-        "cores": workplace.cores,
-        "accuracy": ACCURACY,
-        "points": points,
-    }
-    workplace.run_inside("survey", instructions, generator)
-    cross_sections = {}
-    for name, state in states.items():
-        if not state.is_dir():
-            raise workplace.failure(f"did not integrate {name}")
-        cross_sections[name] = read_cross_section(state, name)
-        (state / "Cards").mkdir()
-        (state / "Cards" / "param_card.dat").write_bytes(cards[name].read_bytes())
-    return cross_sections
 
 
 def _ratios(

@@ -13,7 +13,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import unpack
 from madminer_workflow.physics.generators.madgraph.events import (
     DrawnEvents,
-    concatenate,
+    joined,
     read_drawn,
 )
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
@@ -42,9 +42,7 @@ def prepare(workplace: Workplace, archives: list[Path], target: Path) -> None:
     for grid in target.glob("SubProcesses/P*/G*/ftn26"):
         # What the program reads first, and writes in the end.
         shutil.copyfile(grid, grid.with_name("ftn25"))
-    (target / "Cards" / "me5_configuration.txt").write_text(
-        workplace.configuration(mg5_path=str(workplace.program.directory))
-    )
+    workplace.configure(target)
 
 
 def draw(
@@ -63,11 +61,10 @@ def draw(
     missing = n_events
     for number in range(_ROUNDS):
         part = _round(workplace, process, missing, madgraph_seed(seed, number), vary)
-        if len(part):
-            parts.append(part.first(missing))
-            missing -= len(parts[-1])
-        if missing == 0:
-            return concatenate(parts)
+        parts.append(part)
+        missing -= len(part)
+        if missing <= 0:
+            return joined(parts, n_events)
     raise workplace.failure(f"drew {n_events - missing} of {n_events} events in {_ROUNDS} rounds")
 
 

@@ -57,30 +57,18 @@ class DrawnEvents:
         weights = self.headers[:, 2]
         return weights / np.median(np.abs(weights))
 
-    def first(self, n_events: int) -> DrawnEvents:
-        """The first ``n_events``."""
-        external = int(self.sizes[:n_events].sum())
-        return DrawnEvents(
-            self.beams,
-            self.texts[:n_events],
-            self.headers[:n_events],
-            self.sizes[:n_events],
-            self.pdgid[:external],
-            self.incoming[:external],
-            self.momenta[:external],
-            self.variations[:n_events],
-        )
 
-
-def concatenate(parts: list[DrawnEvents]) -> DrawnEvents:
-    """Join events drawn from the same process."""
+def joined(parts: Sequence[DrawnEvents], n_events: int) -> DrawnEvents:
+    """The first ``n_events`` of several files of the same process."""
+    names = ("headers", "sizes", "pdgid", "incoming", "momenta", "variations")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    n_external = int(columns["sizes"][:n_events].sum())
+    ends = dict.fromkeys(("pdgid", "incoming", "momenta"), n_external)
+    texts = [text for part in parts for text in part.texts]
     return DrawnEvents(
-        parts[0].beams,
-        [text for part in parts for text in part.texts],
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("headers", "sizes", "pdgid", "incoming", "momenta", "variations")
-        ),
+        beams=parts[0].beams,
+        texts=texts[:n_events],
+        **{name: column[: ends.get(name, n_events)] for name, column in columns.items()},
     )
 
 

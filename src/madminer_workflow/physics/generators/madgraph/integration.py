@@ -1,17 +1,59 @@
-"""Integrated cross-sections, as MadGraph's channels report them."""
+"""Integration at all points, and the cross-sections that MadGraph's channels report."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from madminer_workflow.errors import StepError
+from madminer_workflow.physics.generators.madgraph.drawing import madgraph_seed
+from madminer_workflow.physics.generators.madgraph.workplace import Workplace
+from madminer_workflow.products.processes import Estimate
+
+ACCURACY = 0.005
+"""Relative error of the integrated cross-sections, and so of every sample's normalisation."""
 
 LARGEST_ERROR = 0.05
 """Relative error of a cross-section above which the integration has failed."""
 
 
-def read_cross_section(point: Path, name: str) -> tuple[float, float]:
+def survey(
+    workplace: Workplace,
+    generator: Path,
+    seed: int,
+    names: Sequence[str],
+    cards: Mapping[str, Path],
+) -> dict[str, Estimate]:
+    """Compile and integrate at all points ``names``; their cross-sections and errors [pb]."""
+    states = {name: workplace.directory / "points" / name for name in names}
+    points = [
+        {
+            "name": f"point_{number}",
+            "card": str(cards[name]),
+            "seed": madgraph_seed(seed, "survey", name),
+            "output": str(states[name]),
+        }
+        for number, name in enumerate(names)
+    ]
+    instructions = {
+        "directory": str(generator),
+        "cores": workplace.cores,
+        "accuracy": ACCURACY,
+        "points": points,
+    }
+    workplace.run_inside("survey", instructions, generator)
+    cross_sections = {}
+    for name, state in states.items():
+        if not state.is_dir():
+            raise workplace.failure(f"did not integrate {name}")
+        cross_sections[name] = read_cross_section(state, name)
+        (state / "Cards").mkdir()
+        (state / "Cards" / "param_card.dat").write_bytes(cards[name].read_bytes())
+    return cross_sections
+
+
+def read_cross_section(point: Path, name: str) -> Estimate:
     """Sum the channels of an integrated point: cross-section and its error [pb].
 
     Raises StepError if there is no result, or one that is not positive and finite, or an error

@@ -46,3 +46,28 @@ def _problem(key: str, text: str, known: Mapping[str, str]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"'{key}' is not a setting that MadGraph's run card knows{hint}"
+
+
+def our_settings(seed: int, single: bool, varied: bool) -> dict[str, str]:
+    """What the workflow sets in the run card.
+
+    Recycled helicity amplitudes are those that do not vanish at one point: code for several points
+    must have them all. Events that are ``varied`` must say where they come from; MadGraph itself
+    computes no uncertainties.
+    """
+    return {
+        "gridpack": "True",
+        "event_norm": "sum",
+        "use_syst": str(varied),
+        "systematics_program": "none",
+        "iseed": str(seed),
+        # The seed of Python's random numbers: the same.
+        "python_seed": "-2",
+        "hel_recycling": str(single),
+    }
+
+
+def entries(text: str) -> dict[str, str]:
+    """The card without its comments."""
+    lines = (line.split("#", 1)[0].split("!", 1)[0].rpartition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for value, equals, key in lines if equals}

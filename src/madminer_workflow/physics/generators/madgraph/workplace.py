@@ -85,6 +85,11 @@ class Workplace:
         settings = {**_CONFIGURATION, **parallel, **more}
         return "".join(f"{key} = {value}\n" for key, value in settings.items())
 
+    def configure(self, process: Path) -> None:
+        """Configure a process that MadGraph wrote."""
+        configuration = self.configuration(mg5_path=str(self.program.directory))
+        (process / "Cards" / "me5_configuration.txt").write_text(configuration)
+
     def run_commands(self, commands: Sequence[str]) -> None:
         """Run commands of MadGraph's own language. Its exit code says little: check the result."""
         script = self.directory / "commands.mg5"
@@ -95,7 +100,7 @@ class Workplace:
         """Run one of the scripts in ``inside`` with MadGraph's interpreter."""
         settings = self.directory / f"{script}.json"
         write_json(settings, instructions)
-        self.run([_INSIDE / f"{script}.py", settings], cwd)
+        self.run([_INSIDE / "run.py", script, settings], cwd)
 
     def run(self, command: Sequence[str | Path], cwd: Path) -> None:
         """Run a Python program with MadGraph's interpreter; StepError with the log's end."""

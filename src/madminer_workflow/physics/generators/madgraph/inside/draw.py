@@ -5,15 +5,13 @@ Instructions: ``madgraph`` (directory), ``directory`` (the process), ``n_events`
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
+from typing import Any
 
 
-def main(path: str) -> None:
-    """Follow the instructions in the file ``path``."""
-    with open(path) as file:
-        settings = json.load(file)
+def main(settings: dict[str, Any]) -> None:
+    """Follow the instructions."""
     sys.path.insert(0, settings["madgraph"])
     import_module("madgraph.interface.madevent_interface").GridPackCmd(
         me_dir=settings["directory"],
@@ -21,7 +19,3 @@ def main(path: str) -> None:
         seed=str(settings["seed"]),
         gran="1",
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from importlib import import_module
+from typing import Any
 
 
-def main(path: str) -> None:
-    """Follow the instructions in the file ``path``."""
-    with open(path) as file:
-        settings = json.load(file)
+def main(settings: dict[str, Any]) -> None:
+    """Follow the instructions."""
     sys.path.insert(0, settings["madgraph"])
     card = import_module("madgraph.various.banner").RunCardLO(settings["default"])
     problems = []
@@ -31,7 +30,3 @@ def main(path: str) -> None:
     with open(settings["report"], "w") as file:
         values = {key: str(card[key]) for key in list(card)}
         json.dump({"problems": problems, "values": values}, file)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

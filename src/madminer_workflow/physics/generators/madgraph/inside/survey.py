@@ -7,7 +7,6 @@ directory that gets the state of the integration, with the place of every file k
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -17,6 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from importlib import import_module
+from typing import Any
 
 KEPT = ("symfact.dat", "G*/results.dat", "G*/ftn26")
 
@@ -29,10 +29,8 @@ GROWTH = 2.0
 POINTS = (2000, 200000)
 
 
-def main(path: str) -> None:
-    """Follow the instructions in the file ``path``."""
-    with open(path) as file:
-        settings = json.load(file)
+def main(settings: dict[str, Any]) -> None:
+    """Follow the instructions."""
     directory = settings["directory"]
     sys.path.insert(0, os.path.join(directory, "bin"))
     madevent = import_module("internal.madevent_interface")
@@ -112,7 +110,3 @@ def integrate(channel: str, offset: int, points: int) -> None:
         subprocess.run(
             ["../madevent"], cwd=channel, input=settings.encode(), stdout=log, check=True
         )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

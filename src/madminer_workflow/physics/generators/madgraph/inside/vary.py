@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 
 
-def main(path: str) -> None:
-    """Follow the instructions in the file ``path``."""
-    with open(path) as file:
-        settings = json.load(file)
+def main(settings: dict[str, Any]) -> None:
+    """Follow the instructions."""
     sys.path.insert(0, settings["madgraph"])
     if settings["events"] is None:
         with open(settings["output"], "w") as file:
@@ -68,7 +66,3 @@ def ratios(settings: dict[str, Any]) -> np.ndarray:
         ]
         rows.append(np.array(weights[1:]) / weights[0])
     return np.array(rows).reshape(-1, len(points) - 1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -13,7 +13,6 @@ with the first point evaluated again as the last column.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,10 +22,8 @@ from typing import Any
 import numpy as np
 
 
-def main(path: str) -> None:
-    """Follow the instructions in the file ``path``."""
-    with open(path) as file:
-        settings = json.load(file)
+def main(settings: dict[str, Any]) -> None:
+    """Follow the instructions."""
     os.chdir(settings["directory"])
     sys.path.insert(0, settings["directory"])
     code = import_module("all_matrix2py")
@@ -113,7 +110,3 @@ def boost(momenta: np.ndarray) -> np.ndarray:
     boosted[:, 0] = (energy * momenta[:, 0] - pz * momenta[:, 3]) / mass
     boosted[:, 3] = (energy * momenta[:, 3] - pz * momenta[:, 0]) / mass
     return boosted
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
