@@ -123,7 +123,7 @@ def test_evaluation_gives_identical_numbers(original: None) -> None:
         return [log_r, t_hat, plain, sally.evaluate_score(X)]
 
     before = numbers()
-    madminer_fixes.evaluate_in_one_tensor()
+    madminer_fixes.estimators.evaluate_in_one_tensor()
     for ours, theirs in zip(numbers(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -169,7 +169,7 @@ def ratio_losses() -> tuple[float, float]:
 def test_validation_is_at_the_points_of_its_events(original: None) -> None:
     told, true = ratio_losses()
     assert told != pytest.approx(true, rel=0.05)
-    madminer_fixes.scale_validation_points()
+    madminer_fixes.trainer.scale_validation_points()
     told, true = ratio_losses()
     assert told == pytest.approx(true, rel=1e-5)
 
@@ -193,7 +193,7 @@ def losses(n_epochs: int) -> np.ndarray:
 
 def test_sliced_batches_train_as_well(original: None) -> None:
     before = losses(20)
-    madminer_fixes.load_batches_by_slicing()
+    madminer_fixes.trainer.load_batches_by_slicing()
     after = losses(20)
     assert after[0, -1] < 0.5 * after[0, 0]
     np.testing.assert_allclose(after[:, -1], before[:, -1], rtol=0.2)
@@ -219,7 +219,7 @@ def test_early_stopping_restores_the_best_epoch(
         return model.weight.item()
 
     assert best_of_three() == 2.0, "MadMiner keeps the best weights itself: drop the fix"
-    madminer_fixes.keep_best_weights()
+    madminer_fixes.trainer.keep_best_weights()
     assert best_of_three() == 0.0
 
 
@@ -230,7 +230,7 @@ def test_optimizers_step_as_ever(original: None, optimizer: str) -> None:
         return estimator.model.state_dict()
 
     before = weights()
-    madminer_fixes.spare_the_compiler()
+    madminer_fixes.trainer.spare_the_compiler()
     for name, tensor in weights().items():
         assert torch.equal(tensor, before[name])
 
@@ -267,7 +267,7 @@ def test_systematics_without_scale_are_saved(original: None, tmp_path: Path) -> 
     with pytest.raises(AttributeError, match="has no attribute 'value'"):
         set_up("norm").save(str(tmp_path / "no.h5"))
     set_up("scale").save(str(tmp_path / "before.h5"))
-    madminer_fixes.save_systematics_without_scale()
+    madminer_fixes.set_up.save_systematics_without_scale()
     set_up("scale").save(str(tmp_path / "after.h5"))
     assert (tmp_path / "after.h5").read_bytes() == (tmp_path / "before.h5").read_bytes()
     set_up("scale", "norm", "pdf").save(str(tmp_path / "all.h5"))
@@ -280,12 +280,12 @@ def test_systematics_without_scale_are_saved(original: None, tmp_path: Path) -> 
 
 
 def test_systematics_are_loaded_as_they_were(original: None, tmp_path: Path) -> None:
-    madminer_fixes.save_systematics_without_scale()
+    madminer_fixes.set_up.save_systematics_without_scale()
     ours, loaded = set_up("scale", "norm", "pdf"), MadMiner()
     ours.save(str(tmp_path / "all.h5"))
     with pytest.raises(ValueError, match="Invalid systematic scale: None"):
         loaded.load(str(tmp_path / "all.h5"))
-    madminer_fixes.load_systematics_without_scale()
+    madminer_fixes.set_up.load_systematics_without_scale()
     loaded.load(str(tmp_path / "all.h5"))
     assert loaded.systematics == ours.systematics
     set_up("scale").save(str(tmp_path / "scale.h5"))

@@ -28,6 +28,7 @@ from madminer.utils.ml.trainer import Trainer
 
 from madminer_workflow import madminer_fixes
 from madminer_workflow.analysis.types import Network, Trained, Training
+from madminer_workflow.madminer_fixes.estimators import MORPHING_AWARE
 from madminer_workflow.ml import dense
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 
@@ -48,7 +49,7 @@ SAVED = {
     "likelihood": LikelihoodEstimator,
     "parameterized_ratio": ParameterizedRatioEstimator,
     "double_parameterized_ratio": DoubleParameterizedRatioEstimator,
-    **{kind: RATIO[kind.removesuffix("_ratio")] for kind in madminer_fixes.MORPHING_AWARE.values()},
+    **{kind: RATIO[kind.removesuffix("_ratio")] for kind in MORPHING_AWARE.values()},
 }
 """All estimators by what they call themselves in a file."""
 

@@ -68,7 +68,7 @@ def write_setup(analysis: Analysis, path: Path) -> None:
     """
     from madminer.core import MadMiner
 
-    from madminer_workflow import madminer_fixes
+    from madminer_workflow.madminer_fixes.set_up import save_systematics_without_scale
 
     logging.getLogger("madminer").setLevel(logging.ERROR)
     miner = MadMiner()
@@ -99,7 +99,7 @@ def write_setup(analysis: Analysis, path: Path) -> None:
         # Of PDF sets MadMiner knows the name only.
         ours = {"pdf_members", "pdf_error_type", "pdf_confidence_level"}
         miner.add_systematics(**{key: settings[key] for key in settings.keys() - ours})
-    madminer_fixes.save_systematics_without_scale()
+    save_systematics_without_scale()
     miner.save(str(path))
     if analysis.systematics:
         add_nuisance_parameters(analysis.systematics, next(iter(analysis.benchmarks)), path)

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,15 +90,15 @@ def lhapdf_config() -> Path | None:
 
 def missing(analysis: Analysis) -> list[str]:
     """What an analysis needs and is not installed, a message each."""
-    needed: list[Callable[[], object]] = []
-    if any(process.generator == "madgraph" for process in analysis.processes):
-        needed.append(madgraph)
-    if analysis.detector.delphes_card is not None:
-        needed.append(delphes)
+    needed = {
+        madgraph: any(process.generator == "madgraph" for process in analysis.processes),
+        delphes: analysis.detector.delphes_card is not None,
+    }
     messages = []
-    for find in needed:
+    for find, is_needed in needed.items():
         try:
-            find()
+            if is_needed:
+                find()
         except InputError as error:
             messages.append(str(error))
     return messages

@@ -97,21 +97,20 @@ def reconstruct_delphes(
     if "spin" in measurement.attributes:
         raise InputError("an expression uses the spin of a particle, which Delphes does not give")
     detector = settings.detector
-    events = read_delphes(
+    numbers, objects = read_delphes(
         file,
         measurement.names,
         measurement.attributes,
         detector.use_generator_truth,
         msgspec.to_builtins(detector.acceptance),
     )
-    numbers = events.numbers
     if len(np.unique(numbers)) != len(numbers) or np.any((numbers < 0) | (numbers >= n_generated)):
         raise StepError(
             f"{file}: its event numbers are not different ones of the {n_generated} generated "
             "events, so that nobody knows which weight belongs to which event"
         )
     variables = {name: values[numbers] for name, values in event_variables.items()}
-    return measurement.measure(events.objects | variables, len(events)), numbers
+    return measurement.measure(objects | variables, len(numbers)), numbers
 
 
 @dataclass(frozen=True)
@@ -138,16 +137,16 @@ class Measurement:
     @property
     def names(self) -> frozenset[str]:
         """Everything that the expressions use."""
-        return frozenset().union(*(expression.names for expression in self._expressions()))
+        return frozenset().union(*(expression.names for _, expression in self._pairs))
 
     @property
     def attributes(self) -> frozenset[str]:
         """What the expressions ask particles for, beyond their momentum."""
-        return frozenset().union(*(expression.attributes for expression in self._expressions()))
+        return frozenset().union(*(expression.attributes for _, expression in self._pairs))
 
-    def _expressions(self) -> list[Expression]:
-        pairs = (*self.observables, *self.cuts, *self.efficiencies)
-        return [expression for _, expression in pairs]
+    @property
+    def _pairs(self) -> list[tuple[Any, Expression]]:
+        return [*self.observables, *self.cuts, *self.efficiencies]
 
     def measure(self, variables: Mapping[str, Any], n_events: int) -> Reconstructed:
         """Evaluate all expressions for the objects and numbers of `n_events` events.

@@ -76,7 +76,7 @@ def smear(
 
     `particles` are Momentum4D with pdgid and spin; `smearing` is ``detector.smearing`` of the
     analysis file, of which the last entry for a PDG id holds. Particles exactly along the beam are
-    lost. Raises InputError if both energy and pT of a particle are left to the on-shell condition.
+    lost. Either energy or pT may be left to the on-shell condition, as the file is checked for.
     """
     flat = ak.flatten(particles, axis=1)
     event = np.repeat(np.arange(len(particles)), np.asarray(ak.num(particles, axis=1)))
@@ -105,11 +105,6 @@ def _resolutions(smearing: Sequence[Smearing]) -> dict[int, np.ndarray]:
             ],
             dtype=float,
         )
-        if np.isnan(values[[_ENERGY, _PT]]).any(axis=1).all():
-            raise InputError(
-                f"detector.smearing for {_listed(entry.particles)}: energy_resolution "
-                "and pt_resolution are both null, but only one can follow from the other"
-            )
         table |= dict.fromkeys(_pdgids(entry.particles), values)
     return table
 
@@ -121,10 +116,6 @@ def _pdgids(names: Sequence[str | int] | None) -> list[int]:
     for name in names:
         pdgids += [name] if isinstance(name, int) else _with_antiparticles(PARTICLE_NAMES[name])
     return pdgids
-
-
-def _listed(names: Sequence[str | int] | None) -> str:
-    return str(list(names)) if names else "all particles"
 
 
 Blocks = Sequence[tuple[np.random.Generator, slice]]

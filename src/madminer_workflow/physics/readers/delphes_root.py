@@ -37,30 +37,18 @@ _WHOLE_NUMBERS = ("PID", "Status")
 _FINAL_STATE = 1
 
 
-@dataclass(frozen=True)
-class DelphesEvents:
-    """The n events of one file: the HepMC event `numbers` (n,) and the `objects` by name.
-
-    Lists are (n, var) and momenta (n,) arrays of vector's Momentum4D [GeV]; lists have the fields
-    charge, pdgid, b_tag, tau_tag and t_tag too.
-    """
-
-    numbers: np.ndarray
-    objects: dict[str, Any]
-
-    def __len__(self) -> int:
-        """Return the number of events."""
-        return len(self.numbers)
-
-
 def read_delphes(
     path: Path,
     names: Collection[str],
     attributes: Collection[str] = ("charge", "b_tag", "tau_tag"),
     use_generator_truth: bool = False,
     acceptance: Mapping[str, float | None] | None = None,
-) -> DelphesEvents:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Read those objects that `names` asks for, and no other branch of the file.
+
+    Returns the HepMC numbers of the n events in it, (n,), and the objects by name. Lists are
+    (n, var) and momenta (n,) arrays of vector's Momentum4D [GeV]; lists have the fields charge,
+    pdgid, b_tag, tau_tag and t_tag too.
 
     Tags and charges are read if `attributes` has them. `acceptance` holds MadMiner's limits
     pt_min_e, eta_max_e and so on for mu, a and j; None is no limit. Raises InputError if the file
@@ -75,7 +63,7 @@ def read_delphes(
         with _reading(path):
             tree = file["Delphes"]
         events = _Events(path, tree, use_generator_truth, dict(acceptance or {}))
-        return DelphesEvents(events.numbers(), events.objects(names, attributes))
+        return events.numbers(), events.objects(names, attributes)
 
 
 @contextmanager
