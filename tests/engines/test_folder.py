@@ -20,7 +20,7 @@ from tests.support.chain import TINY, with_toys
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workdir(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``run`` leaves of the tiny analysis, with toys in two jobs and observed data."""
     directory = tmp_path_factory.mktemp("run")
     run_workflow(Order(with_toys(directory), directory, **NUMBERS, observed=OBSERVED, workers=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from madminer_workflow.cli import main
 from madminer_workflow.files import read_json
 from tests.support.chain import observed_events
 from tests.support.paths import DATA
@@ -41,19 +44,15 @@ class Run:
 
 def run(analysis: Path, workdir: Path, *more: str, njobs: int = 2, ntrainsamples: int = 2) -> Run:
     options = ["--workdir", workdir, "--njobs", str(njobs), "--ntrainsamples", str(ntrainsamples)]
-    finished = subprocess.run(
-        [PROGRAM, "run", analysis, *options, *more],
-        capture_output=True,
-        text=True,
-        cwd=workdir.parent,
-    )
-    text = finished.stdout + finished.stderr
-    assert "Traceback" not in text
-    return Run(finished.returncode, text)
+    words = map(str, ["run", analysis, *options, *more])
+    with contextlib.chdir(workdir.parent):
+        finished = CliRunner().invoke(main, [*words])
+    assert "Traceback" not in finished.output
+    return Run(finished.exit_code, finished.output)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished work directory of the tiny analysis; tests work on copies of it."""
     workdir = tmp_path_factory.mktemp("first") / "workdir"
     finished = run(DATA / "tiny", workdir)
@@ -186,7 +185,7 @@ def test_ctrl_c_and_going_on(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_one_parameter(tmp_path: Path):
+def test_one_parameter(warm: None, tmp_path: Path):
     workdir = tmp_path / "workdir"
     assert run(DATA / "tiny1", workdir, ntrainsamples=1).exit_code == 0
     content = read_json(workdir / "ml/plotting/results.json")
