@@ -29,6 +29,16 @@ _PROCESSES: dict[str, dict[str, Any]] = {
 }
 
 
+CWL2 = {
+    "parameter_name": "CWL2",
+    "lha_block": "dim6",
+    "lha_id": 2,
+    "param_card_transform": "16.52*theta",
+}
+CPWL2 = {**CWL2, "parameter_name": "CPWL2", "lha_id": 5}
+"""The parameters of the tutorial."""
+
+
 def process(generator: str = "builtin", run: dict[str, Any] | None = None, **keys: Any) -> Process:
     """A process with other ``keys``, and with other settings of the ``run``."""
     common = {

@@ -16,19 +16,13 @@ from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.readers.lhe import read_lhe
 from tests.support import parts
 from tests.support.lhe_arrays import read_arrays
+from tests.support.parts import CPWL2, CWL2
 from tests.support.paths import DATA
 
 SIGNAL = """
 import model EWdim6-full
 generate u d > u d h / a z QCD=0 QED=99 NP=2, h > a a QCD=0 QED=99 NP=0
 """
-CWL2 = {
-    "parameter_name": "CWL2",
-    "lha_block": "dim6",
-    "lha_id": 2,
-    "param_card_transform": "16.52*theta",
-}
-CPWL2 = {**CWL2, "parameter_name": "CPWL2", "lha_id": 5}
 CHECK_POINT = {"CWL2": 5.0, "CPWL2": 3.0}
 N_EVENTS = 500
 

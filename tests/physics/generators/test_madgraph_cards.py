@@ -18,6 +18,7 @@ from madminer_workflow.physics.generators.madgraph import building, param_card, 
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
 from tests.support import parts
 from tests.support.madgraph_stand_in import install_stand_in
+from tests.support.parts import CWL2
 from tests.support.paths import DATA
 
 CARD = """
@@ -29,12 +30,7 @@ generate p p > j j h QCD=0, h > a a @1   # VBF
 add process p p > w+ h
 """
 THETA = {"CWL2": 10.0}
-CWL2 = {
-    "parameter_name": "CWL2",
-    "lha_block": "DIM6",
-    "lha_id": 2,
-    "param_card_transform": "16.52*theta",
-}
+CAPITAL = {**CWL2, "lha_block": "DIM6"}
 
 
 def test_process_card_becomes_commands():
@@ -191,7 +187,7 @@ def test_param_card_entries():
 
 def test_param_card_at_a_benchmark():
     known = read_param_card(card_text(), "card")
-    values = param_card.values_at([parts.parameter(**CWL2)], THETA, known, "card")
+    values = param_card.values_at([parts.parameter(**CAPITAL)], THETA, known, "card")
     assert values == {("dim6", (2,)): pytest.approx(165.2)}
     changed = read_param_card(param_card.with_values(card_text(), values), "card")
     assert changed == {**known, **values}
@@ -228,12 +224,12 @@ def test_branching_ratios_are_no_parameters():
 def test_parameters_that_do_not_fit(change, message):
     known = read_param_card(card_text(), "card")
     with pytest.raises(InputError, match=message):
-        param_card.values_at([parts.parameter(**{**CWL2, **change})], THETA, known, "card")
+        param_card.values_at([parts.parameter(**{**CAPITAL, **change})], THETA, known, "card")
 
 
 def test_coefficients_that_are_on_without_being_asked_for():
     known = {("dim6", (2,)): 1.0, ("dim6", (7,)): 1.0, ("dim6", (8,)): 0.0, ("mass", (6,)): 172.0}
-    assert param_card.forgotten([parts.parameter(**CWL2)], known) == {("dim6", (7,)): 1.0}
+    assert param_card.forgotten([parts.parameter(**CAPITAL)], known) == {("dim6", (7,)): 1.0}
     assert param_card.forgotten([], known) == {}
     mass = parts.parameter(lha_block="MASS", lha_id=25)
     assert param_card.forgotten([mass], known) == {}
@@ -242,7 +238,7 @@ def test_coefficients_that_are_on_without_being_asked_for():
 def test_two_parameters_in_one_place():
     known = read_param_card(card_text(), "card")
     with pytest.raises(InputError, match="another parameter has the same place in card"):
-        param_card.values_at([parts.parameter(**CWL2)] * 2, THETA, known, "card")
+        param_card.values_at([parts.parameter(**CAPITAL)] * 2, THETA, known, "card")
 
 
 @pytest.mark.parametrize("text", ["DECAY 25 Auto", "Block mass\n 25 scan: [1, 2] # x"])

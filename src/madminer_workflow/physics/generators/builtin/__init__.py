@@ -23,7 +23,6 @@ from madminer_workflow.physics.generators.builtin.integrated import IntegratedPr
 from madminer_workflow.physics.generators.builtin.pdf import tabulate
 from madminer_workflow.physics.generators.builtin.sampling import (
     LARGEST_FRACTION_ABOVE_MAXIMUM,
-    Channel,
     UnweightedEvents,
     integrate_channel,
     require_phase_space,
@@ -108,11 +107,9 @@ def generate_events(
     monomials = hard.monomials(process.coefficients)
     rng = np.random.default_rng(seed)
     sample = unweight(cross_section, channel, monomials[sampling], n_events, rng)
-    weights = _weights(sample, channel, monomials, sampling)
-    varied = _varied_weights(process, hard, sample, weights, sampling_benchmark)
+    weights = _weights(process, hard, sample, sampling_benchmark)
     kinematics = hard.complete(sample.states, process.settings, rng)
-    all_weights = np.column_stack([weights, *varied])
-    write_events(output, process, hard, sampling_benchmark, kinematics, all_weights)
+    write_events(output, process, hard, sampling_benchmark, kinematics, weights)
     fraction = 1.0 - n_events / float(sample.multiplicities.sum())
     if fraction > LARGEST_FRACTION_ABOVE_MAXIMUM:
         _log.warning("%s: %.1f%% of the weight lies above the maximum", output, 100.0 * fraction)
@@ -120,27 +117,22 @@ def generate_events(
 
 
 def _weights(
-    sample: UnweightedEvents, channel: Channel, monomials: np.ndarray, sampling: int
+    process: IntegratedProcess, hard: HardProcess, sample: UnweightedEvents, sampling_benchmark: str
 ) -> np.ndarray:
-    """Weights (n_events, n_benchmarks) [pb]; those of the sampling benchmark add up to sigma."""
-    shares = sample.multiplicities / sample.multiplicities.sum() * channel.cross_section
-    densities = monomials @ sample.polynomials
-    return (shares * densities / densities[sampling]).T
+    """Weights [pb] at all benchmarks, then with all variations, (n_events, n_weights).
 
-
-def _varied_weights(
-    process: IntegratedProcess,
-    hard: HardProcess,
-    sample: UnweightedEvents,
-    weights: np.ndarray,
-    sampling_benchmark: str,
-) -> list[np.ndarray]:
-    """Weights (n_events,) [pb] of each variation of the scales, at the reference benchmark."""
+    Those of the sampling benchmark add up to its cross-section; scales vary at the reference.
+    """
     names = list(process.benchmarks)
-    reference = process.reference if process.reference in names else sampling_benchmark
-    nominal = weights[:, names.index(reference)]
-    return [
-        nominal
+    sampling = names.index(sampling_benchmark)
+    reference = names.index(process.reference) if process.reference in names else sampling
+    cross_section = process.channels[sampling_benchmark].cross_section
+    shares = sample.multiplicities / sample.multiplicities.sum() * cross_section
+    densities = hard.monomials(process.coefficients) @ sample.polynomials
+    weights = (shares * densities / densities[sampling]).T
+    varied = [
+        weights[:, reference]
         * hard.scale_ratio(sample.states, process.settings, process.densities, variation.muf)
         for variation in process.variations
     ]
+    return np.column_stack([weights, *varied])

@@ -36,10 +36,8 @@ def completed(default: str, changes: str | None, where: str) -> str:
     """
     if changes is None:
         return default
-    values, known = (
-        read_param_card(changes, where),
-        read_param_card(default, "MadGraph's parameter card"),
-    )
+    values = read_param_card(changes, where)
+    known = read_param_card(default, "MadGraph's parameter card")
     for block, ids in values:
         if (block, ids) not in known:
             numbers = " ".join(map(str, ids))
