@@ -84,6 +84,19 @@ def toy_file(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow without runs, to be copied: to make one takes seconds."""
+
+    def make(directory: Path) -> Path:
+        from madminer_workflow.tracking.server import Server
+
+        Server(f"sqlite:///{directory}/mlflow.db").client.search_experiments()
+        return directory / "mlflow.db"
+
+    return shared(tmp_path_factory, "mlflow", make)
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> chain.Physics:
     """The products of the physics steps of the tiny analysis, in three jobs."""
     return shared(tmp_path_factory, "tiny", partial(chain.run_physics, chain.TINY))

@@ -94,9 +94,10 @@ def ended(
 
 
 @pytest.fixture(scope="module")
-def finished(folder: Path, toy_file: Path) -> Path:
+def finished(folder: Path, toy_file: Path, empty_database: Path) -> Path:
     """The work directory of a sweep that has ended, tracked in a database beside it."""
     workdir = folder / "finished"
+    shutil.copy(empty_database, folder / "mlflow.db")
     file = sweep_file(folder)
     run_sweep(file, toy_file, workdir, tracking_uri=f"sqlite:///{folder}/mlflow.db")
     return workdir

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +37,35 @@ from tests.support import learning
 from tests.support.chain import TINY_SYSTEMATICS, Physics
 
 LOAD = """
-import sys
+import json, sys
 import mlflow, pandas
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-events = pandas.read_pickle(sys.argv[3]) if sys.argv[3:] else model.input_example
-model.predict(events).to_pickle("out.pkl")
+for line in sys.stdin:
+    uri, model, events, result = json.loads(line)
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model(model)
+    events = pandas.read_pickle(events) if events else model.input_example
+    model.predict(events).to_pickle(result)
+    print("done", flush=True)
 """
 
 
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A process in another directory that only knows of registered models what MLflow tells it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOAD],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.communicate()
+
+
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
+def uri(tmp_path: Path, empty_database: Path) -> str:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -104,15 +124,22 @@ def altered(entry: AnyEntry, changes: dict[str, Any], tags: dict[str, str]) -> A
     return msgspec.structs.replace(entry, **changes, tags={**entry.tags, **tags})
 
 
-def predictions(uri: str, model: str, directory: Path, events: pd.DataFrame | None) -> np.ndarray:
-    """What a registered model gives in a fresh process in another directory."""
-    directory.mkdir()
-    arguments = [uri, model]
+def predictions(
+    elsewhere: subprocess.Popen[str],
+    uri: str,
+    model: str,
+    directory: Path,
+    events: pd.DataFrame | None,
+) -> np.ndarray:
+    """What a registered model gives ``elsewhere``."""
+    result = directory / "out.pkl"
     if events is not None:
         events.to_pickle(directory / "in.pkl")
-        arguments.append("in.pkl")
-    subprocess.run([sys.executable, "-c", LOAD, *arguments], cwd=directory, check=True)
-    return pd.read_pickle(directory / "out.pkl")
+    given = "" if events is None else str(directory / "in.pkl")
+    assert elsewhere.stdin and elsewhere.stdout
+    print(json.dumps([uri, model, given, str(result)]), file=elsewhere.stdin, flush=True)
+    assert elsewhere.stdout.readline() == "done\n"
+    return pd.read_pickle(result)
 
 
 def saved(version: ModelVersion) -> Model:
@@ -133,6 +160,7 @@ def table_of(events: Events) -> pd.DataFrame:
 
 
 def test_a_score_gives_the_same_numbers_elsewhere(
+    elsewhere: subprocess.Popen[str],
     toy_file: Path,
     evaluated: dict[str, Any],
     models: dict[str, list[Path]],
@@ -144,7 +172,7 @@ def test_a_score_gives_the_same_numbers_elsewhere(
     assert sync(tmp_path / "work", uri) == (1, 0)
     shutil.rmtree(tmp_path / "work")
     part = toy_events(toy_file)
-    found = predictions(uri, "models:/toy-sally/1", tmp_path / "elsewhere", table_of(part))
+    found = predictions(elsewhere, uri, "models:/toy-sally/1", tmp_path, table_of(part))
     assert list(found) == ["score_CWL2", "score_CPWL2"]
     members = unpacked(models["sally"], tmp_path)
     expected = [score.all_scores([member], part) for member in members]
@@ -153,6 +181,7 @@ def test_a_score_gives_the_same_numbers_elsewhere(
 
 
 def test_a_ratio_gives_the_same_numbers_elsewhere(
+    elsewhere: subprocess.Popen[str],
     toy_file: Path,
     evaluated: dict[str, Any],
     models: dict[str, list[Path]],
@@ -167,7 +196,7 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
     table["theta_CWL2"], table["theta_CPWL2"] = theta
     # The order of columns has no meaning.
     table = table[table.columns[::-1]]
-    found = predictions(uri, "models:/toy-alices/1", tmp_path / "elsewhere", table)
+    found = predictions(elsewhere, uri, "models:/toy-alices/1", tmp_path, table)
     members = unpacked(models["alices"], tmp_path)
     expected = [
         networks.evaluate(member.network, member.inputs(part), theta[None, :])[0][0]
@@ -177,7 +206,11 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
 
 
 def test_signature_example_and_tags(
-    toy_file: Path, evaluated: dict[str, Any], uri: str, tmp_path: Path
+    elsewhere: subprocess.Popen[str],
+    toy_file: Path,
+    evaluated: dict[str, Any],
+    uri: str,
+    tmp_path: Path,
 ) -> None:
     record(tmp_path / "tracking", evaluated["alices"])
     sync(tmp_path, uri)
@@ -187,7 +220,7 @@ def test_signature_example_and_tags(
     assert info.signature.inputs.input_names() == ["x0", "x1", "theta_CWL2", "theta_CPWL2"]
     assert info.signature.outputs.input_names() == ["log_r"]
     assert not list(Path(version.source.removeprefix("file://")).rglob("*.pkl"))
-    found = predictions(uri, "models:/toy-alices/1", tmp_path / "elsewhere", None)
+    found = predictions(elsewhere, uri, "models:/toy-alices/1", tmp_path, None)
     assert found.shape == (5, 1) and np.all(np.isfinite(found))
     assert version.tags["madminer.data_sha256"] == checksum(toy_file)
     assert len(version.tags["madminer.config_sha256"]) == 64
@@ -244,7 +277,9 @@ def test_the_verdict_is_about_the_checks_that_decide() -> None:
     assert registry.verdict([good, bad, other]) == "Fails: mean of the score."
 
 
-def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path: Path) -> None:
+def test_a_score_with_nuisance_parameters(
+    elsewhere: subprocess.Popen[str], uncertain: Physics, uri: str, tmp_path: Path
+) -> None:
     sampling(TINY_SYSTEMATICS, uncertain.combined, 1, tmp_path / "sampling")
     method = tmp_path / "sampling/methods/sally"
     training(method / "Samples_sally_0.npz", tmp_path / "model")
@@ -268,7 +303,7 @@ def test_a_score_with_nuisance_parameters(uncertain: Physics, uri: str, tmp_path
     assert names == [f"score_{n}" for n in (*setup.parameters, *(e.name for e in setup.nuisance))]
     part = events.part(0.0, 0.1)
     model_uri = f"models:/{registered.name}/1"
-    found = predictions(uri, model_uri, tmp_path / "elsewhere", table_of(part))
+    found = predictions(elsewhere, uri, model_uri, tmp_path, table_of(part))
     assert list(found) == names
     expected = score.all_scores([learning.opened(model, tmp_path / "unpacked")], part)
     np.testing.assert_array_equal(found, expected)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities import Run
 
+from madminer_workflow.cli import main
 from madminer_workflow.files import checksum, read_json, write_json
 from madminer_workflow.statistics.results import (
     Check,
@@ -57,7 +64,23 @@ QUIET = {
 }
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+@dataclass
+class Finished:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(*arguments: object, **environment: str) -> Finished:
+    """Run the command line in this process."""
+    strangers = dict.fromkeys(os.environ.keys() - QUIET.keys())
+    finished = CliRunner().invoke(main, [*map(str, arguments)], env=strangers | environment)
+    return Finished(finished.exit_code, finished.stdout, finished.stderr)
+
+
+def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as engines do."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -75,8 +98,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
-    """A database that does not exist yet, in a folder that does not either."""
+def uri(tmp_path: Path, empty_database: Path) -> str:
+    """A database without runs."""
+    (tmp_path / "tracking").mkdir()
+    shutil.copy(empty_database, tmp_path / "tracking/mlflow.db")
     return f"sqlite:///{tmp_path}/tracking/mlflow.db"
 
 
@@ -281,9 +306,11 @@ def test_a_name_that_no_run_can_have_is_refused(tmp_path: Path):
 # MLflow
 
 
-def test_a_step_alone(tmp_path: Path, uri: str):
+def test_a_step_alone(tmp_path: Path):
+    # A database that does not exist yet, in a folder that does not either.
+    uri = f"sqlite:///{tmp_path}/tracking/mlflow.db"
     output = tmp_path / "configure"
-    result = command("configure", "--input", TINY, "--output", output, "--tracking-uri", uri)
+    result = process("configure", "--input", TINY, "--output", output, "--tracking-uri", uri)
     assert (result.returncode, result.stderr) == (0, "")
     [(name, run)] = runs(uri).items()
     assert (name, run.info.status) == ("configure", "FINISHED")
@@ -374,7 +401,6 @@ def test_a_failure_is_told_and_stays_one(tmp_path: Path, uri: str):
 
 
 def test_the_run_of_a_project_is_the_run_of_its_step(tmp_path: Path, uri: str):
-    Uploader(uri)
     client = mlflow.MlflowClient(uri)
     made = client.create_run(client.create_experiment("project"), run_name="entry")
     result = command(
@@ -413,20 +439,13 @@ def test_a_setting_keeps_its_first_value(tmp_path: Path, uri: str):
 
 
 def test_uploaders_at_the_same_moment_share_a_parent(tmp_path: Path, uri: str):
-    Uploader(uri)
     outputs = [tmp_path / f"delphes_{i}" for i in range(4)]
     for i, output in enumerate(outputs):
         journal = Journal.begin(output / FOLDER, ["whole", f"delphes_{i}"])
         journal.end("FINISHED")
-    processes = [
-        subprocess.Popen(
-            [*COMMAND, "track", "--sync", str(output), "--tracking-uri", uri],
-            env=QUIET,
-            stdout=subprocess.PIPE,
-        )
-        for output in outputs
-    ]
-    assert [process.wait() for process in processes] == [0] * 4
+    # Copies of this process, for which MLflow is imported already.
+    with ProcessPoolExecutor(len(outputs), get_context("fork")) as uploaders:
+        assert [*uploaders.map(sync, outputs, repeat(uri))] == [(1, 0)] * len(outputs)
     client = mlflow.MlflowClient(uri)
     found = client.search_runs(["1"], f"tags.`{PATH_TAG}` = 'whole'")
     assert len(found) == 1
@@ -553,7 +572,7 @@ def run_tiny(workdir: Path, server: str) -> list[object]:
 @pytest.mark.slow
 def test_a_whole_workflow_in_a_server(tmp_path: Path, server: tuple[str, subprocess.Popen[bytes]]):
     uri, workdir = server[0], tmp_path / "workdir"
-    result = command(*run_tiny(workdir, uri))
+    result = process(*run_tiny(workdir, uri))
     assert result.returncode == 0, result.stderr
     assert "tracking" not in result.stderr
     found = runs(uri)
@@ -576,7 +595,7 @@ def test_a_whole_workflow_in_a_server(tmp_path: Path, server: tuple[str, subproc
         [used] = found[name].inputs.dataset_inputs
         assert json.loads(used.dataset.profile) == {"sha256": digest}
     # Nothing is computed again for the sake of its record, and the results are told all the same.
-    again = command(*run_tiny(workdir, uri)[:-1], f"{uri}#again")
+    again = process(*run_tiny(workdir, uri)[:-1], f"{uri}#again")
     assert again.returncode == 0
     repeated = runs(uri)["again"].data
     assert repeated.metrics["steps_run"] == 0
