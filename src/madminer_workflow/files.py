@@ -45,9 +45,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, data: Any) -> None:
-    """Write ``data`` as JSON with sorted keys, atomically."""
+    """Write ``data``, plain or with structs in it, as JSON with sorted keys, atomically."""
     with atomic_path(path) as product:
-        product.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
+        text = json.dumps(data, indent=2, sort_keys=True, default=msgspec.to_builtins)
+        product.write_text(text + "\n")
 
 
 def read_json(path: str | Path) -> Any:

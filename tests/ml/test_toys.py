@@ -18,12 +18,10 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import write_json
 from madminer_workflow.ml import toys as step
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.ml.toys import draw_toys, statistics, toy_points, toys
+from madminer_workflow.ml.toys import toys
 from madminer_workflow.products.problem import pose_problem
-from madminer_workflow.products.toys import ToyJob, read_toys, toy_jobs, write_job
+from madminer_workflow.products.toys import ToyJob, job_path, read_toys
 from madminer_workflow.statistics.coverage import (
-    ToyPoint,
-    Toys,
     coverage,
     critical_value,
     neyman_intervals,
@@ -31,6 +29,7 @@ from madminer_workflow.statistics.coverage import (
 )
 from madminer_workflow.statistics.limits import Grid, make_grid
 from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.toys import ToyPoint, Toys, draw_toys, toy_points, toy_statistics
 from tests.support import learning
 
 AXIS = {"range": [-2.0, 2.0], "resolution": 25}
@@ -58,21 +57,19 @@ def files(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     evaluation = {**learning.EVALUATION, "limits": LIMITS, "luminosity": 3e5}
     write_json(directory / "evaluation.json", evaluation)
     paths = []
-    for job in toy_jobs(SETTINGS.toys):
-        write_job(directory, job)
-        output = directory / str(job.job)
-        file = directory / f"toys_{job.job}.json"
-        toys(directory / "evaluation.json", toy_file, file, [model], output)
+    for job in range(2):
+        output = directory / str(job)
+        write_json(job_path(directory, job), ToyJob(job=job, njobs=2))
+        toys(directory / "evaluation.json", toy_file, job_path(directory, job), [model], output)
         paths.append(output / "Toys.npz")
     return paths
 
 
 def test_jobs_share_the_toys() -> None:
-    def jobs(n_toys: int) -> list[ToyJob]:
-        return toy_jobs(msgspec.structs.replace(SETTINGS.toys, n_toys=n_toys, njobs=4))
+    def jobs(n_toys: int) -> int:
+        return msgspec.structs.replace(SETTINGS.toys, n_toys=n_toys, njobs=4).jobs
 
-    assert jobs(0) == []
-    assert jobs(3) == [ToyJob(job=i, njobs=3) for i in range(3)]
+    assert (jobs(0), jobs(3), jobs(9)) == (0, 3, 4)
 
 
 def test_toys_follow_the_expectation(problem: Problem) -> None:
@@ -94,7 +91,7 @@ def test_points_are_nodes_along_every_parameter(problem: Problem) -> None:
     grid = make_grid(SETTINGS.grid, problem.setup.parameters)
     points = toy_points(SETTINGS, problem, grid)
     assert [point.name for point in points if point.axis is None] == ["sm", "CWL2=0.21, CPWL2=-0.1"]
-    along = [point.theta.tolist() for point in points if point.axis == "CPWL2"]
+    along = [list(point.theta) for point in points if point.axis == "CPWL2"]
     np.testing.assert_allclose(along, [[0.0, value] for value in (-2.0, -1.0, 0.0, 1.0, 2.0)])
 
 
@@ -105,7 +102,7 @@ def test_statistics_of_gaussian_likelihoods(dimensions: int) -> None:
     best = np.random.default_rng(2).uniform(-1.0, 1.0, (20, dimensions))
     steps = grid.thetas()[None, :, :] - best[:, None, :]
     theta = np.full(dimensions, 0.5)
-    joint, each = statistics(-0.5 * np.sum(steps**2, axis=2), grid, theta)
+    joint, each = toy_statistics(-0.5 * np.sum(steps**2, axis=2), grid, theta)
     np.testing.assert_allclose(joint, np.sum((theta - best) ** 2, axis=1), atol=1e-9)
     np.testing.assert_allclose(each.T, (theta - best) ** 2, atol=1e-9)
 
@@ -119,7 +116,7 @@ def covered(problem: Problem, directory: Path) -> dict[str, np.ndarray]:
     [found] = scan([member], problem, grid.thetas(), [drawn])
     result = {}
     for kind, rows in found.items():
-        joint, each = statistics(rows[0], grid, problem.theta_true)
+        joint, each = toy_statistics(rows[0], grid, problem.theta_true)
         result[kind] = np.array(
             [
                 [
@@ -177,7 +174,7 @@ def test_neymans_intervals_use_the_thresholds_of_toys() -> None:
     level, wilks = 0.95, chi2.ppf(0.95, 1)
     normal = chi2.ppf((np.arange(4000) + 0.5) / 4000, 1)
     for scale in (1.0, 2.0):
-        points = [ToyPoint("", np.array([value]), "p") for value in (-1.0, 1.0)]
+        points = [ToyPoint("", (value,), "p") for value in (-1.0, 1.0)]
         each = np.tile(scale * normal, (2, 1, 1))
         [[low, high]] = neyman_intervals(
             Toys(points, {}, {"shape": each}), "shape", q, grid, [level]
@@ -198,6 +195,15 @@ def test_all_jobs_are_needed_once(files: list[Path], tmp_path: Path) -> None:
         read_toys([tmp_path / "no.npz"])
 
 
+def test_what_a_note_says_more_is_ignored(files: list[Path], tmp_path: Path) -> None:
+    with np.load(files[0]) as file:
+        arrays = dict(file)
+    note = {**json.loads(str(arrays.pop("content"))), "parameters": ["CWL2", "CPWL2"]}
+    np.savez(tmp_path / "older.npz", content=np.array(json.dumps(note)), **arrays)
+    found = read_toys([tmp_path / "older.npz", files[1]])["histogram"].toys
+    np.testing.assert_array_equal(found.q["shape"], read_toys(files)["histogram"].toys.q["shape"])
+
+
 def test_toys_of_other_models(files: list[Path], tmp_path: Path) -> None:
     with np.load(files[1]) as file:
         arrays = dict(file)
@@ -216,7 +222,7 @@ def test_scans_that_do_not_fit_into_memory_are_split(
     grid = make_grid(SETTINGS.grid, problem.setup.parameters)
     points = toy_points(SETTINGS, problem, grid)[:3]
     rng = np.random.default_rng(3)
-    drawn = [draw_toys(problem, point.theta, 10, rng) for point in points]
+    drawn = [draw_toys(problem, np.array(point.theta), 10, rng) for point in points]
     whole = step.statistics_of([member], problem, grid, points, drawn)
     monkeypatch.setattr(step, "LARGEST_SCAN", 1)
     split = step.statistics_of([member], problem, grid, points, drawn)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from madminer_workflow.statistics.coverage import ToyPoint, Toys, summarise_toys
+from madminer_workflow.statistics.coverage import summarise_toys
 from madminer_workflow.statistics.information import Information, Profiled, summarise_information
 from madminer_workflow.statistics.limits import Grid, summarise, summarise_ensemble
 from madminer_workflow.statistics.plain import plain
@@ -20,6 +20,7 @@ from madminer_workflow.statistics.results import (
     Result,
     ToySummary,
 )
+from madminer_workflow.statistics.toys import ToyPoint, Toys
 
 GRID = Grid(["a", "b"], [np.linspace(-1.0, 1.0, 5), np.linspace(-2.0, 2.0, 7)])
 Q = 9.0 * np.sum(GRID.thetas() ** 2, axis=1)
@@ -35,8 +36,8 @@ def written(result: R) -> dict[str, Any]:
 
 
 def toys(rng: np.random.Generator) -> Toys:
-    points = [ToyPoint("sm", np.zeros(2), None)]
-    points += [ToyPoint(name, np.zeros(2), name) for name in GRID.parameters]
+    points = [ToyPoint("sm", (0.0, 0.0), None)]
+    points += [ToyPoint(name, (0.0, 0.0), name) for name in GRID.parameters]
     kinds = ("shape", "rate_and_shape")
     return Toys(
         points,

@@ -13,7 +13,7 @@ from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.toys import toys
-from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
+from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.report.plotting import plotting
 from tests.support import learning
 from tests.support import synthetic_analysis as synthetic
@@ -46,7 +46,7 @@ def test_from_events_to_the_report(tmp_path: Path, n: int) -> None:
     ml["limits"]["toys"] = {"n_toys": 20, "points": ["b0"], "resolution": 3, "njobs": 1}
     write_json(tmp_path / "analysis.json", analysis)
     evaluation = evaluation_of(msgspec.convert(analysis, Analysis))
-    write_evaluation(tmp_path / "evaluation.json", evaluation)
+    write_json(tmp_path / "evaluation.json", evaluation)
     write_json(tmp_path / "job.json", {"job": 0, "njobs": 1})
     results, pseudo = [], []
     for settings in declared:

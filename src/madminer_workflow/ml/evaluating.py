@@ -99,10 +99,7 @@ def evaluate(
         checks=checks,
         diagnostics=diagnostics,
         believed=believed(checks),
-        losses=[
-            {name: list(values) for name, values in member.note.losses.items()}
-            for member in members
-        ],
+        losses=[member.note.losses for member in members],
         observation=None if problem.observed is None else problem.observed.summary(),
     )
     per_event = family.per_event(members, problem)

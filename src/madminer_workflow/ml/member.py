@@ -14,14 +14,10 @@ from madminer_workflow.analysis.fingerprint import require_same
 from madminer_workflow.analysis.types import Settings
 from madminer_workflow.errors import InputError
 from madminer_workflow.products.model import ModelNote, read_model
-from madminer_workflow.statistics.events import Events
-from madminer_workflow.statistics.problem import Observation
+from madminer_workflow.statistics.events import Events, Observed
 
 if TYPE_CHECKING:
     from madminer_workflow.ml.networks import Estimator
-
-Sample = Events | Observation
-"""Events that a member can be asked about."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -32,7 +28,7 @@ class Member:
 
     note: ModelNote
     directory: Path
-    _kept: dict[tuple[int, str], tuple[Sample, np.ndarray]] = field(default_factory=dict)
+    _kept: dict[tuple[int, str], tuple[Observed, np.ndarray]] = field(default_factory=dict)
 
     def settings(self, kind: type[S]) -> S:
         """The method's settings, which are of this ``kind``."""
@@ -46,11 +42,11 @@ class Member:
 
         return networks.load(self.directory)
 
-    def inputs(self, events: Sample) -> np.ndarray:
+    def inputs(self, events: Observed) -> np.ndarray:
         """The observables that the method sees, (n_events, n_inputs)."""
         return events.columns(self.note.settings.inputs(events.observables))
 
-    def once(self, events: Sample, what: str, answer: Callable[[], np.ndarray]) -> np.ndarray:
+    def once(self, events: Observed, what: str, answer: Callable[[], np.ndarray]) -> np.ndarray:
         """``answer()``, which is ``what`` this member says of ``events``, computed once."""
         key = id(events), what
         if key not in self._kept:

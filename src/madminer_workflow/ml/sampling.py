@@ -13,10 +13,9 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
 from madminer_workflow.products import evaluation
-from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
 from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.samples import MemberNote, Samples, samples_path, write_samples
-from madminer_workflow.products.toys import toy_jobs, write_job
+from madminer_workflow.products.toys import ToyJob, job_path
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.plain import plain
@@ -45,14 +44,15 @@ def sampling(
     events = training_events(data, analysis)
     for settings in analysis.ml.methods:
         check_defined(events, settings, data)
+    njobs = analysis.ml.limits.toys.jobs
     with atomic_path(output / "methods") as directory:
         for settings in analysis.ml.methods:
             folder = directory / settings.name
-            write_evaluation(folder / evaluation.NAME, evaluation_of(analysis))
+            write_json(folder / evaluation.NAME, evaluation.evaluation_of(analysis))
             for member in range(settings.members(ntrainsamples)):
                 write_member(directory, events, settings, member, analysis.seed)
-            for job in toy_jobs(analysis.ml.limits.toys):
-                write_job(folder, job)
+            for job in range(njobs):
+                write_json(job_path(folder, job), ToyJob(job=job, njobs=njobs))
     write_json(output / "analysis.json", plain(analysis))
 
 

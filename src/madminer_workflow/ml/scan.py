@@ -18,26 +18,6 @@ from madminer_workflow.statistics.likelihood import (
 from madminer_workflow.statistics.problem import Problem
 
 
-def densities(
-    members: Sequence[Member], problem: Problem, thetas: np.ndarray, each: bool
-) -> Iterator[list[Density]]:
-    """Densities at a few parameter points at a time: of the ensemble and, if asked, each member.
-
-    The ensemble's are made of the mean of its members' outputs.
-    """
-    family = methods.family_of(members[0].note.settings)
-    for chunk in chunks(thetas, events_asked(problem)):
-        outputs = [family.outputs(member, problem, chunk) for member in members]
-        mean = {name: np.mean([one[name] for one in outputs], axis=0) for name in outputs[0]}
-        rows = [(mean, members[0]), *(zip(outputs, members, strict=True) if each else ())]
-        yield [family.density(output, problem, chunk, member) for output, member in rows]
-
-
-def events_asked(problem: Problem) -> int:
-    """The number of events that members are asked about at every parameter point."""
-    return len(problem.test) + len(problem.observed or ())
-
-
 def scan(
     members: Sequence[Member],
     problem: Problem,
@@ -62,13 +42,25 @@ def scan(
         for sets in data
     ]
     done = 0
-    pieces = chunks(thetas, events_asked(problem))
-    for chunk, rows in zip(pieces, densities(members, problem, thetas, each), strict=True):
+    for chunk in chunks(thetas, len(problem.test) + len(problem.observed or ())):
         place = slice(done, done + len(chunk))
-        for kinds, sets in zip(scanned, data, strict=True):
-            for row, density in enumerate(rows):
+        for row, density in enumerate(densities(members, problem, chunk, each)):
+            for kinds, sets in zip(scanned, data, strict=True):
                 values = log_likelihoods(density, sets, problem, chunk, profiled)
                 for kind in KINDS:
                     kinds[kind][row, :, place] = values[kind]
         done += len(chunk)
     return scanned
+
+
+def densities(
+    members: Sequence[Member], problem: Problem, thetas: np.ndarray, each: bool
+) -> Iterator[Density]:
+    """Densities from the mean of the members' outputs and, if asked, from those of each member."""
+    family = methods.family_of(members[0].note.settings)
+    outputs = [family.outputs(member, problem, thetas) for member in members]
+    mean = {name: np.mean([one[name] for one in outputs], axis=0) for name in outputs[0]}
+    yield family.density(mean, problem, thetas, members[0])
+    if each:
+        for output, member in zip(outputs, members, strict=True):
+            yield family.density(output, problem, thetas, member)

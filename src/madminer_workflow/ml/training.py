@@ -11,9 +11,10 @@ import numpy as np
 from madminer_workflow.analysis.changes import change_training
 from madminer_workflow.analysis.types import Method, Trained
 from madminer_workflow.errors import StepError
+from madminer_workflow.files import pack, write_json
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.methods.family import Losses, OnEpoch
-from madminer_workflow.products.model import ModelNote, write_model, write_note
+from madminer_workflow.products.model import ARCHIVE, NOTE, ModelNote
 from madminer_workflow.products.samples import Samples, read_samples
 
 
@@ -31,7 +32,7 @@ def training(
     drawn = read_samples(samples)
     with tempfile.TemporaryDirectory() as scratch:
         fit(drawn, changed(drawn.note.settings, changes), Path(scratch), on_epoch)
-        write_model(Path(scratch), output)
+        pack(scratch, output / ARCHIVE)
 
 
 def fit(
@@ -49,7 +50,7 @@ def fit(
         fingerprint=drawn.fingerprint,
         losses={name: tuple(values) for name, values in losses.items()},
     )
-    write_note(directory, note)
+    write_json(directory / NOTE, note)
     return note
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import CLOSURE_POINT, Generation, Process
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import unpack
+from madminer_workflow.files import unpack, write_json
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.points import benchmark_values, held_out_point
@@ -17,9 +17,9 @@ from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.products.processes import (
+    NOTE,
     IntegratedProcess,
     Points,
-    write_note,
     write_processes,
 )
 from madminer_workflow.seeds import derive_seed
@@ -55,7 +55,7 @@ def generate(config: Path, generation_file: Path, models: Path, njobs: int, outp
                 systematics=tuple(asked.systematics),
                 report=report,
             )
-            write_note(directory, integrated)
+            write_json(directory / NOTE, integrated)
         write_processes(Path(scratch) / "processes", output)
     write_jobs(output, split_into_jobs(all_tasks(generation), njobs))
 

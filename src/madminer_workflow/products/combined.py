@@ -66,8 +66,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_checks(output: Path, cut_flow: Sequence[CutFlow], closure: Closure) -> None:
     """Write cut flow and closure into ``output``."""
-    write_json(output / CUT_FLOW, msgspec.to_builtins(list(cut_flow)))
-    write_json(output / CLOSURE, msgspec.to_builtins(closure))
+    write_json(output / CUT_FLOW, list(cut_flow))
+    write_json(output / CLOSURE, closure)
 
 
 def read_cut_flow(path: Path) -> list[CutFlow]:

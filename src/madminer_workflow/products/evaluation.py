@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from madminer_workflow.analysis.types import Analysis, LimitSettings
-from madminer_workflow.files import read_struct, write_json
+from madminer_workflow.files import read_struct
 
 NAME = "evaluation.json"
 
@@ -35,11 +35,6 @@ def evaluation_of(analysis: Analysis) -> Evaluation:
         fisher_theta=analysis.ml.fisher.theta,
         limits=analysis.ml.limits,
     )
-
-
-def write_evaluation(path: Path, evaluation: Evaluation) -> None:
-    """Write the file."""
-    write_json(path, msgspec.to_builtins(evaluation))
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -88,7 +88,7 @@ class Events(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def write_events(directory: Path, events: Events, output: Path) -> None:
     """Pack the files in ``directory``, with a note, into the product in ``output``."""
-    write_json(directory / NOTE, msgspec.to_builtins(events))
+    write_json(directory / NOTE, events)
     pack(directory, output / ARCHIVE)
 
 

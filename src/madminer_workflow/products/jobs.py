@@ -50,7 +50,7 @@ def write_jobs(output: Path, jobs: Sequence[Sequence[Task]]) -> None:
     with atomic_path(output / "jobs") as directory:
         for index, tasks in enumerate(jobs):
             job = Job(index=index, tasks=tuple(tasks))
-            write_json(directory / f"job_{index:04d}.json", msgspec.to_builtins(job))
+            write_json(directory / f"job_{index:04d}.json", job)
 
 
 def read_job(path: Path) -> Job:

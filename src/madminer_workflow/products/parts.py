@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from madminer_workflow.analysis.types import Generation, Reconstruction
 from madminer_workflow.files import read_struct, write_json
 
@@ -15,8 +13,8 @@ RECONSTRUCTION = "reconstruction.json"
 
 def write_parts(output: Path, generation: Generation, reconstruction: Reconstruction) -> None:
     """Write both files into ``output``."""
-    write_json(output / GENERATION, msgspec.to_builtins(generation))
-    write_json(output / RECONSTRUCTION, msgspec.to_builtins(reconstruction))
+    write_json(output / GENERATION, generation)
+    write_json(output / RECONSTRUCTION, reconstruction)
 
 
 def read_generation(path: Path) -> Generation:

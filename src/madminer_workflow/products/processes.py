@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from madminer_workflow.analysis.types import Process, Systematic
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_struct, unpack, write_json
+from madminer_workflow.files import pack, read_struct, unpack
 
 ARCHIVE = "Processes.tar.gz"
 NOTE = "process.json"
@@ -45,11 +45,6 @@ class IntegratedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     benchmarks: Points
     systematics: tuple[Systematic, ...]
     report: Integration
-
-
-def write_note(directory: Path, integrated: IntegratedProcess) -> None:
-    """Note in the folder of a process what it is."""
-    write_json(directory / NOTE, msgspec.to_builtins(integrated))
 
 
 def write_processes(directory: Path, output: Path) -> None:

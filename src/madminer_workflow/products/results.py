@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checks: list[Check]
     diagnostics: list[list[Check]]
     believed: bool
-    losses: list[dict[str, list[Number]]]
+    losses: list[Mapping[str, Sequence[Number]]]
     observation: ObservedData | None = None
 
 

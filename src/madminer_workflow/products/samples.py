@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +10,7 @@ import numpy as np
 
 from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.types import Method
-from madminer_workflow.errors import InputError
-from madminer_workflow.files import atomic_path
-
-NOTE = "content"
-"""The array that has the note, as JSON."""
+from madminer_workflow.products.arrays import read_arrays, write_arrays
 
 
 class MemberNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,26 +55,9 @@ def samples_path(directory: Path, method: str, member: int) -> Path:
 
 def write_samples(path: Path, samples: Samples) -> None:
     """Write the file; its bytes depend on the samples only."""
-    note = json.dumps(msgspec.to_builtins(samples.note), sort_keys=True)
-    with atomic_path(path) as product:
-        np.savez(product, allow_pickle=False, **{NOTE: np.array(note)}, **samples.arrays)
+    write_arrays(path, samples.note, samples.arrays)
 
 
 def read_samples(path: Path) -> Samples:
     """Read the file; InputError if it is broken or another one."""
-    try:
-        # numpy would take anything else for a pickle and say so.
-        if not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile("truncated or no npz file")
-        with np.load(path) as file:
-            arrays = dict(file)
-        return Samples(msgspec.json.decode(str(arrays.pop(NOTE)), type=MemberNote), arrays)
-    except (
-        EOFError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
-        raise InputError(f"{path}: is not a training sample from sampling ({error})") from None
+    return read_arrays(path, MemberNote, Samples, "is not a training sample from sampling")

@@ -8,6 +8,7 @@ pb; arrays that only figures need carry six significant digits.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ class MethodReport(Subject, frozen=True, kw_only=True):
 
     settings: Method
     members: int
-    losses: list[dict[str, list[Number]]]
+    losses: list[Mapping[str, Sequence[Number]]]
     believed: bool
     checks: list[Check]
     diagnostics: list[list[Check]]

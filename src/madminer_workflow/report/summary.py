@@ -37,13 +37,14 @@ from madminer_workflow.report.results import (
 from madminer_workflow.statistics import information
 from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
 from madminer_workflow.statistics.checks import reason
-from madminer_workflow.statistics.coverage import Toys, summarise_toys
+from madminer_workflow.statistics.coverage import summarise_toys
 from madminer_workflow.statistics.information import Information, standard_deviations
 from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import FisherInformation, Limits
+from madminer_workflow.statistics.toys import Toys
 from madminer_workflow.versions import versions
 
 FB_PER_PB = 1000.0

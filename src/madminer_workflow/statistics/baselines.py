@@ -26,16 +26,6 @@ def truth_density(problem: Problem, thetas: np.ndarray) -> Density:
     )
 
 
-def rate_density(problem: Problem, thetas: np.ndarray) -> Density:
-    """One cell for all events: only their number counts."""
-    return Density(
-        log_p=np.zeros((len(thetas), 1)),
-        cells={
-            name: np.zeros(len(events), dtype=int) for name, events in problem.samples().items()
-        },
-    )
-
-
 def truth_log_likelihoods(
     problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
 ) -> dict[str, np.ndarray]:
@@ -53,5 +43,6 @@ def rate_log_likelihood(
     problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
 ) -> np.ndarray:
     """Poisson log likelihood of the number of events up to a constant, (n_sets, n_thetas)."""
-    density = rate_density(problem, thetas)
+    one_cell = {name: np.zeros(len(events), int) for name, events in problem.samples().items()}
+    density = Density(np.zeros((len(thetas), 1)), one_cell)
     return log_likelihoods(density, data, problem, thetas, profiled)["rate_and_shape"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,37 +18,13 @@ from madminer_workflow.statistics.results import (
     Thresholds,
     ToySummary,
 )
+from madminer_workflow.statistics.toys import Toys
 
 Q_BINS = 24
 LARGEST_Q = 12.0
 
 ONE_SIGMA = np.array([0.1587, 0.8413])
 """Probabilities below -1 and +1 standard deviation."""
-
-
-@dataclass(frozen=True)
-class ToyPoint:
-    """Where toys are drawn; ``axis`` is the parameter whose threshold the point helps to find.
-
-    Points without one were asked for, to learn the coverage there.
-    """
-
-    name: str
-    theta: np.ndarray
-    axis: str | None
-
-
-@dataclass(frozen=True)
-class Toys:
-    """The test statistic q of toys, at the point that they were drawn at, by kind of likelihood.
-
-    ``q``, (n_points, n_toys), is that of all parameters; ``q_profiled``, (n_points, n_parameters,
-    n_toys), that of each, the others profiled.
-    """
-
-    points: Sequence[ToyPoint]
-    q: Mapping[str, np.ndarray]
-    q_profiled: Mapping[str, np.ndarray]
 
 
 def summarise_toys(
@@ -87,7 +62,7 @@ def summarise_point(
         kind: joint_thresholds(toys.q[kind][i], toys.q_profiled[kind][i], parameters, levels)
         for kind in KINDS
     }
-    return PointCoverage(name=point.name, theta=point.theta.tolist(), kinds=kinds)
+    return PointCoverage(name=point.name, theta=list(point.theta), kinds=kinds)
 
 
 def joint_thresholds(

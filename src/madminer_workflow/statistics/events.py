@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,24 +15,33 @@ from madminer_workflow.statistics.setup import Setup
 
 
 @dataclass(frozen=True)
-class Events:
-    """Weighted events whose weights sum to the cross-section.
+class Observed:
+    """What is measured in events: ``x`` has shape (n_events, n_observables)."""
 
-    ``x`` has shape (n_events, n_observables); ``weights`` (n_events, n_benchmarks), in pb.
+    observables: list[str]
+    x: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return len(self.x)
+
+    def columns(self, names: Sequence[str]) -> np.ndarray:
+        """The observables ``names`` as columns, shape (n_events, len(names))."""
+        return self.x[:, [self.observables.index(name) for name in names]]
+
+
+@dataclass(frozen=True)
+class Events(Observed):
+    """Weighted events whose weights, (n_events, n_benchmarks) in pb, sum to the cross-section.
+
     ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
     parameters (a and b of ``statistics.nuisance``).
     """
 
     setup: Setup
-    observables: list[str]
-    x: np.ndarray
     weights: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
-
-    def __len__(self) -> int:
-        """Number of events."""
-        return len(self.x)
 
     def weights_at(self, theta: np.ndarray) -> np.ndarray:
         """Weights in pb at a parameter point, shape (n_events,), by morphing."""
@@ -67,10 +77,6 @@ class Events:
         """Joint score d/dnu log p(x, z | theta, nu) at nu = 0, (n_events, n_nuisance)."""
         weights = self.weights_at(theta)
         return self.slopes - (weights @ self.slopes) / weights.sum()
-
-    def columns(self, names: list[str]) -> np.ndarray:
-        """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return self.x[:, [self.observables.index(name) for name in names]]
 
     def part(self, start: float, stop: float) -> Events:
         """The events between two fractions of the file, reweighted to the full cross-section."""

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from madminer_workflow.statistics.events import Events
-from madminer_workflow.statistics.nuisance import slopes_of_counts
+from madminer_workflow.statistics.nuisance import coefficients
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import FisherInformation
 
@@ -174,7 +174,7 @@ def histogram(
         # Row i of the matrix has the multiplicities of the events in bin i.
         sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
         nominal, gradients, up, down = np.split(sums, ends, axis=1)
-        slopes = slopes_of_counts(nominal[:, 0], up, down, events.setup)
+        slopes, _ = coefficients(nominal, up, down, events.setup)
         everything = np.column_stack([gradients, nominal * slopes])
         return of_counts(nominal[:, 0], everything, luminosity)
 

@@ -176,11 +176,11 @@ def profiling_gain(
     nu = np.tile(auxiliary, (len(rates), 1))
     for _ in range(STEPS):
         slopes = a + 2.0 * b * nu[:, None, :]
-        varied = _varied(rates, a, b, nu)
+        varied = rates * np.exp(_exponents(a, b, nu))
         if not with_rate:
             varied *= n / varied.sum(axis=1, keepdims=True)
         weighted = varied[:, :, None] * slopes
-        gradient = _summed(counts[None, :] - varied, slopes) - (nu - auxiliary)
+        gradient = ((counts - varied)[:, None, :] @ slopes)[:, 0, :] - (nu - auxiliary)
         curvature = np.swapaxes(weighted, 1, 2) @ np.broadcast_to(slopes, weighted.shape)
         if not with_rate:
             means = weighted.sum(axis=1)
@@ -193,15 +193,6 @@ def profiling_gain(
     varied, nominal = (rates * np.exp(exponents)).sum(axis=1), rates.sum(axis=1)
     lost = varied - nominal if with_rate else n * np.log(varied / nominal)
     return exponents @ counts - lost - 0.5 * np.square(nu - auxiliary).sum(axis=1)
-
-
-def _summed(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Sums over cells of values (n_thetas, n_cells) times slopes, (n_thetas, n_nuisance)."""
-    return (values[:, None, :] @ slopes)[:, 0, :]
-
-
-def _varied(rates: np.ndarray, a: np.ndarray, b: np.ndarray, nu: np.ndarray) -> np.ndarray:
-    return rates * np.exp(_exponents(a, b, nu))
 
 
 def _exponents(a: np.ndarray, b: np.ndarray, nu: np.ndarray) -> np.ndarray:

@@ -27,24 +27,14 @@ def response(sample: Sample, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
 
     Zero where weights have no logarithm of their ratio.
     """
-    shape = (len(sample.weights), len(setup.nuisance))
-    slopes, curvatures = np.zeros(shape), np.zeros(shape)
-    nominal = sample.weights[:, setup.benchmark_names.index(setup.reference)]
-    columns = dict(zip(setup.nuisance_benchmarks, sample.nuisance_weights.T, strict=True))
-    for i, nuisance in enumerate(setup.nuisance):
-        up = columns[nuisance.positive]
-        if nuisance.negative is None:
-            slopes[:, i] = log_ratio(up, nominal)
-            continue
-        down = columns[nuisance.negative]
-        slopes[:, i] = 0.5 * log_ratio(up, down)
-        curvatures[:, i] = 0.5 * log_ratio(up * down, nominal**2)
-    return np.clip(slopes, -LARGEST, LARGEST), np.clip(curvatures, -LARGEST, LARGEST)
-
-
-def two_sided(setup: Setup) -> np.ndarray:
-    """Which nuisance parameters are known at -1, too, (n_nuisance,)."""
-    return np.array([parameter.negative is not None for parameter in setup.nuisance], dtype=bool)
+    nominal = sample.weights[:, setup.benchmark_names.index(setup.reference), None]
+    positive = [nuisance.positive for nuisance in setup.nuisance]
+    negative = [nuisance.negative or nuisance.positive for nuisance in setup.nuisance]
+    up, down = (
+        sample.nuisance_weights.take([setup.nuisance_benchmarks.index(name) for name in names], 1)
+        for names in (positive, negative)
+    )
+    return coefficients(nominal, up, down, setup)
 
 
 def response_of_counts(
@@ -55,40 +45,34 @@ def response_of_counts(
     ``cells``, (n_events,), are those of the events; the results (n_thetas, size, n_nuisance). What
     a cell does depends on the parameters: they decide which events it is made of.
     """
-    setup = events.setup
-    coefficients = setup.morphing_weights(thetas)
+    morphing = events.setup.morphing_weights(thetas)
     one_per_event = np.arange(len(events) + 1)
 
-    def rates(factors: np.ndarray | float) -> np.ndarray:
-        n = np.broadcast_to(factors, len(events))
-        sums = sparse.csc_array((n, cells, one_per_event), (size, len(events))) @ events.weights
-        return coefficients @ sums.T
+    def rates(factors: np.ndarray) -> np.ndarray:
+        sums = sparse.csc_array((factors, cells, one_per_event), (size, len(events)))
+        return morphing @ (sums @ events.weights).T
 
-    nominal = rates(1.0)
-    slopes = np.zeros((*nominal.shape, len(setup.nuisance)))
-    curvatures = np.zeros_like(slopes)
-    for i, two in enumerate(two_sided(setup)):
-        up = rates(np.exp(events.curvatures[:, i] + events.slopes[:, i]))
-        if not two:
-            slopes[..., i] = log_ratio(up, nominal)
-            continue
-        down = rates(np.exp(events.curvatures[:, i] - events.slopes[:, i]))
-        slopes[..., i] = 0.5 * log_ratio(up, down)
-        curvatures[..., i] = 0.5 * log_ratio(up * down, nominal**2)
-    return np.clip(slopes, -LARGEST, LARGEST), np.clip(curvatures, -LARGEST, LARGEST)
+    def rates_of_each(sign: float) -> np.ndarray:
+        factors = np.exp(events.curvatures + sign * events.slopes)
+        each = [rates(column) for column in factors.T]
+        return np.stack(each, axis=-1) if each else np.empty((len(morphing), size, 0))
+
+    nominal = rates(np.ones(len(events)))[..., None]
+    return coefficients(nominal, rates_of_each(1.0), rates_of_each(-1.0), events.setup)
 
 
-def slopes_of_counts(
+def coefficients(
     nominal: np.ndarray, up: np.ndarray, down: np.ndarray, setup: Setup
-) -> np.ndarray:
-    """The coefficients a of whole bins, (n_bins, n_nuisance), as MadMiner's for histograms.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients a and b of rates, each (..., n_nuisance).
 
-    ``nominal`` (n_bins,) are rates at nu = 0, ``up`` and ``down`` (n_bins, n_nuisance) with one
-    parameter at a time at +1 and -1.
+    ``nominal``, (..., 1), are the rates at nu = 0, ``up`` and ``down``, (..., n_nuisance), with one
+    parameter at a time at +1 and -1; ``down`` does not count where that is not known.
     """
-    both = 0.5 * log_ratio(up, down)
-    slopes = np.where(two_sided(setup), both, log_ratio(up, nominal[:, None]))
-    return np.clip(slopes, -LARGEST, LARGEST)
+    two_sided = np.array([nuisance.negative is not None for nuisance in setup.nuisance], dtype=bool)
+    slopes = np.where(two_sided, 0.5 * log_ratio(up, down), log_ratio(up, nominal))
+    curvatures = np.where(two_sided, 0.5 * log_ratio(up * down, nominal**2), 0.0)
+    return np.clip(slopes, -LARGEST, LARGEST), np.clip(curvatures, -LARGEST, LARGEST)
 
 
 def log_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -6,30 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.results import ObservedData
 from madminer_workflow.statistics.setup import Setup
 
 
 @dataclass(frozen=True)
-class Observation:
-    """Observed events: ``x`` has shape (n_events, n_observables).
+class Observation(Observed):
+    """Data: ``source`` is what was asked for, ``theta`` the point that pseudo-data are drawn at."""
 
-    ``source`` is what was asked for, ``theta`` the point that pseudo-data were drawn at.
-    """
-
-    observables: list[str]
-    x: np.ndarray
     source: str
     theta: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        """Number of events."""
-        return len(self.x)
-
-    def columns(self, names: list[str]) -> np.ndarray:
-        """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return self.x[:, [self.observables.index(name) for name in names]]
 
     def summary(self) -> ObservedData:
         """What ``results.json`` says of the data."""
@@ -57,9 +44,9 @@ class Problem:
     seed: int
     observed: Observation | None = None
 
-    def samples(self) -> dict[str, Events | Observation]:
+    def samples(self) -> dict[str, Observed]:
         """The events that methods are asked about, by name."""
-        named: dict[str, Events | Observation] = {"train": self.train, "test": self.test}
+        named: dict[str, Observed] = {"train": self.train, "test": self.test}
         return named if self.observed is None else {**named, "observed": self.observed}
 
     def expected_events(self, thetas: np.ndarray) -> np.ndarray:

@@ -15,14 +15,14 @@ from msgspec.structs import replace
 
 from madminer_workflow.analysis.types import TRAINING, TrainedMethod
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import atomic_path
+from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.member import open_member
 from madminer_workflow.ml.methods.family import OnEpoch
 from madminer_workflow.ml.sampling import check_defined, write_member
 from madminer_workflow.ml.training import training
 from madminer_workflow.ml.validation_loss import validation_loss
-from madminer_workflow.products.evaluation import evaluation_of, write_evaluation
+from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.results import read_results
 from madminer_workflow.products.samples import read_samples, samples_path
@@ -41,7 +41,7 @@ def prepare(plan: Plan, place: Place) -> None:
     if method.features is not None:
         draw(plan, place, method, place.base)
     # Last: with it, all is there.
-    write_evaluation(place.evaluation, evaluation_of(plan.analysis))
+    write_json(place.evaluation, evaluation_of(plan.analysis))
 
 
 def draw(plan: Plan, place: Place, method: TrainedMethod, directory: Path) -> None:

@@ -13,31 +13,23 @@ import numpy as np
 
 from madminer_workflow.analysis import types
 from madminer_workflow.ml.member import Member
-from madminer_workflow.ml.methods.drawing import blocks, draw_at, draw_thetas, joined, joint_scores
-from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
-from madminer_workflow.ml.methods.unbinned import (
-    diagnostics,
-    information,
-    of_events,
-    outputs,
-    per_event,
-    scores,
+from madminer_workflow.ml.methods.drawing import (
+    blocks,
+    draw_at,
+    draw_thetas,
+    joined,
+    joint_scores,
+    with_validation,
 )
-from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
+from madminer_workflow.ml.methods.unbinned import diagnostics as diagnostics
+from madminer_workflow.ml.methods.unbinned import information as information
+from madminer_workflow.ml.methods.unbinned import of_events
+from madminer_workflow.ml.methods.unbinned import outputs as outputs
+from madminer_workflow.ml.methods.unbinned import per_event as per_event
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.problem import Problem
-
-__all__ = [
-    "density",
-    "diagnostics",
-    "draw",
-    "information",
-    "outputs",
-    "per_event",
-    "scores",
-    "train",
-]
 
 
 def draw(events: Events, settings: types.Density, rng: np.random.Generator) -> Arrays:

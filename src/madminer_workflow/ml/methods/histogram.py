@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.types import Histogram
-from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.binning import (
@@ -21,7 +21,7 @@ from madminer_workflow.statistics.binning import (
     quantile_edges,
 )
 from madminer_workflow.statistics.checks.simulation import bins_check
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import response_of_counts
 from madminer_workflow.statistics.problem import Problem
@@ -75,7 +75,7 @@ class _Bins:
     observables: list[str]
     edges: list[np.ndarray]
 
-    def of(self, events: Sample) -> np.ndarray:
+    def of(self, events: Observed) -> np.ndarray:
         """The bin of every event, (n_events,)."""
         return bin_indices(events.columns(self.observables), self.edges)
 

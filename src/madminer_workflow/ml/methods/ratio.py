@@ -23,32 +23,18 @@ from madminer_workflow.ml.methods.drawing import (
     joint_ratios,
     joint_scores,
     shares,
+    with_validation,
 )
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
-from madminer_workflow.ml.methods.unbinned import (
-    diagnostics,
-    information,
-    of_events,
-    outputs,
-    per_event,
-    scores,
-)
-from madminer_workflow.ml.methods.validation import with_validation
+from madminer_workflow.ml.methods.unbinned import diagnostics as diagnostics
+from madminer_workflow.ml.methods.unbinned import information as information
+from madminer_workflow.ml.methods.unbinned import of_events
+from madminer_workflow.ml.methods.unbinned import outputs as outputs
+from madminer_workflow.ml.methods.unbinned import per_event as per_event
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.problem import Problem
-
-__all__ = [
-    "density",
-    "diagnostics",
-    "draw",
-    "information",
-    "outputs",
-    "per_event",
-    "scores",
-    "train",
-]
 
 
 def draw(events: Events, settings: Ratio, rng: np.random.Generator) -> Arrays:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.types import Bins, Score
-from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods.drawing import with_validation
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events
-from madminer_workflow.ml.methods.validation import with_validation
 from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
@@ -28,7 +28,7 @@ from madminer_workflow.statistics.binning import (
     quantile_edges,
 )
 from madminer_workflow.statistics.checks.families import score_checks
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
@@ -119,7 +119,7 @@ def estimated_scores(member: Member, x: np.ndarray) -> np.ndarray:
     return estimated * np.load(scales) if scales.exists() else estimated
 
 
-def all_scores(members: Sequence[Member], events: Sample) -> np.ndarray:
+def all_scores(members: Sequence[Member], events: Observed) -> np.ndarray:
     """Mean over members of ``estimated_scores`` of events, (n_events, n_scores)."""
 
     def scores_of(member: Member) -> np.ndarray:

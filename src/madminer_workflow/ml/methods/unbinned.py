@@ -12,18 +12,18 @@ from functools import partial
 import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized, Ratio
-from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.statistics.checks.families import ratio_checks
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 
-def log_ratios(member: Member, events: Sample, thetas: np.ndarray) -> np.ndarray:
+def log_ratios(member: Member, events: Observed, thetas: np.ndarray) -> np.ndarray:
     """One member's log ratios, shape (n_thetas, n_events)."""
     from madminer_workflow.ml import networks
 
