@@ -17,6 +17,7 @@ from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
 from tests.support import chain
 from tests.support.chain import Physics
+from tests.support.paths import PYTHIA_VERSION
 
 
 def tasks_of(physics: Physics) -> list[dict[str, Any]]:
@@ -116,7 +117,7 @@ def test_showered_events_are_numbered_as_the_generated_ones(
     directory = unpack(tmp_path / "one/Events.tar.gz", tmp_path / "events")
     (task,) = read_json(directory / "events.json")["tasks"]
     assert task["counts"] == {"requested": 20, "generated": 20, "showered": 20}
-    assert task["shower"] == {"program": "pythia8mc", "version": "8.317"}
+    assert task["shower"] == {"program": "pythia8mc", "version": PYTHIA_VERSION}
     assert task["hepmc"] == "signal.sm.00000.hepmc"
     heads = [
         line.split()

@@ -15,7 +15,7 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import shower
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.shower import card, check_space, hepmc, partons, wheel
-from tests.support.paths import DATA
+from tests.support.paths import DATA, PYTHIA_VERSION
 
 LHE = DATA / "wbf_madgraph_1000.lhe.gz"
 QUICK = card.read_card("PartonLevel:MPI = off")
@@ -106,7 +106,7 @@ def test_the_text_is_that_of_pythias_own_converter(tmp_path: Path) -> None:
     expected = gzip.decompress((DATA / "pythia_interface_2.hepmc.gz").read_bytes()).decode()
     lhe = first_events(tmp_path / "events.lhe", 2)
     report = shower.shower(lhe, card.read_card(""), 4, tmp_path / "ours.hepmc")
-    assert report == wheel.Showered(program="pythia8mc", version="8.317", showered=2)
+    assert report == wheel.Showered(program="pythia8mc", version=PYTHIA_VERSION, showered=2)
     ours = (tmp_path / "ours.hepmc").read_text()
     assert_well_formed(ours)
     assert_same_events(ours, expected)

@@ -1,7 +1,8 @@
-"""Where things lie."""
+"""Where things lie, and which version of Pythia is there."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -17,3 +18,5 @@ REANA_CLIENT = next(
 )
 """REANA's client in this environment, or in that of ``make test-reana``; None without one."""
 NO_REANA = "REANA's client is not installed, it has to be compiled: make test-reana"
+PYTHIA_VERSION = importlib.metadata.version("pythia8mc").rpartition(".")[0]
+"""As Pythia itself says it; the wheel has a third number."""

@@ -6,6 +6,7 @@ workflow files then run without Docker, with the ``madminer-workflow`` of this i
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import types
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packtivity import asyncbackends
 from packtivity.handlers import publisher_handlers
 from packtivity.handlers.execution_handlers import executor
 
@@ -31,6 +33,10 @@ _unsorted = publisher_handlers.glob2.glob
 publisher_handlers.glob2 = types.SimpleNamespace(
     glob=lambda pattern: sorted(_unsorted(pattern), key=natural_order)
 )
+
+# packtivity's processes know this plug-in only if they are forked: the default elsewhere than on
+# Linux, and everywhere since Python 3.14, is to start them anew.
+asyncbackends.multiprocessing = multiprocessing.get_context("fork")
 
 
 @dataclass(frozen=True)
