@@ -114,25 +114,17 @@ def test_closure_with_k_factor_efficiency_and_background(mixed: Physics) -> None
 
 def respoil(physics: Physics, directory: Path, edit: Callable[[list[float]], list[float]]) -> list:
     """Data files from events whose weights were edited in the LHE files."""
-    pattern = re.compile(r"(<wgt id='([^']+)'>)([^<]+)(</wgt>)")
+    pattern = re.compile(r"(?<='>)[^<]+(?=</wgt>)")
+
+    def edited(weights: re.Match[str]) -> str:
+        values = iter(edit([float(text) for text in pattern.findall(weights[0])]))
+        return pattern.sub(lambda _: f" {next(values):.10e} ", weights[0])
+
     paths = []
     for i, archive in enumerate(physics.events):
         content = unpack(archive, directory / f"lhe_{i}")
         for file in content.glob("signal*.lhe"):
-            lines = []
-            pending: list[re.Match[str]] = []
-            for line in file.read_text().splitlines(keepends=True):
-                found = pattern.search(line)
-                if found:
-                    pending.append(found)
-                    continue
-                if pending:
-                    values = edit([float(each[3]) for each in pending])
-                    for each, value in zip(pending, values, strict=True):
-                        lines.append(f"{each[1]} {value:.10e} {each[4]}\n")
-                    pending = []
-                lines.append(line)
-            file.write_text("".join(lines))
+            file.write_text(re.sub(r"(?s)<rwgt>.*?</rwgt>", edited, file.read_text()))
         pack(content, directory / f"events_{i}.tar.gz")
         delphes(
             physics.config,

@@ -186,6 +186,13 @@ def test_other_benchmark_values(tiny: Physics, tmp_path: Path) -> None:
     refused(tiny, [other, *tiny.data[1:]], tmp_path, InputError, message)
 
 
+def test_other_morphing(tiny: Physics, tmp_path: Path) -> None:
+    matrix = 2.0 * read_setup(tiny.data[0]).morphing_matrix.T
+    other = edited(tiny.data[0], tmp_path / "x.h5", "morphing/morphing_matrix", matrix)
+    message = r"x.h5: belongs to another analysis: the order of its benchmarks or its morphing is"
+    refused(tiny, [other, *tiny.data[1:]], tmp_path, InputError, message)
+
+
 def test_a_file_that_is_not_from_delphes(tiny: Physics, tmp_path: Path) -> None:
     for path in (tiny.combined, DATA / "madminer_lhereader_oracle.h5"):
         with pytest.raises(InputError, match="is not a delphes_data"):

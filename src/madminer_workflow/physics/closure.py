@@ -10,7 +10,6 @@ Two families of checks, for every signal process:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -77,7 +76,7 @@ def reweighting_checks(
     names = np.repeat([task.process for task in tasks], [task.passed for task in tasks])
     for name in dict.fromkeys(task.process for task in tasks if not task.is_background):
         weights, ids = sample.weights[names == name], sample.sampling_ids[names == name]
-        events = generated_events([task for task in tasks if task.process == name])
+        events = processes[name].events
         for target in events if len(events) > 1 else ():
             others = {other: n for other, n in events.items() if other != target}
             predicted, direct = (
@@ -89,14 +88,6 @@ def reweighting_checks(
             if predicted and direct:
                 what = f"{name} at {target}, reweighted from the other samples"
                 yield compare(what, setup.theta(target), predicted, direct)
-
-
-def generated_events(tasks: Sequence[MeasuredTask]) -> dict[str, int]:
-    """Number of events generated at each sampling benchmark."""
-    counts: Counter[str] = Counter()
-    for task in tasks:
-        counts[task.sampling_benchmark] += task.n_events
-    return dict(counts)
 
 
 def from_samples(

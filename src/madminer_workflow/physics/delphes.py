@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import awkward as ak
@@ -67,9 +67,9 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     write_measured(
         output,
         config,
-        joined([no_events(settings, setup), *(entry.sample for entry in measured)]),
+        joined([no_events(settings, setup), *(sample for sample, _ in measured)]),
         {observable.name: observable.definition for observable in settings.observables},
-        Report(tasks=tuple(entry.task for entry in measured), processes=generated.processes),
+        Report(tasks=tuple(task for _, task in measured), processes=generated.processes),
     )
 
 
@@ -87,12 +87,8 @@ class Block:
     shares: np.ndarray
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The events of one task that pass all cuts, and what the combination needs to know."""
-
-    sample: Sample
-    task: MeasuredTask
+Measured = tuple[Sample, MeasuredTask]
+"""The events of one task that pass all cuts, and what the combination needs to know."""
 
 
 def measure(
@@ -186,13 +182,7 @@ def reconstruct_showered(
                 f"{hepmc}: Delphes reconstructed {len(numbers)} of {task.counts.showered} "
                 f"showered events; the end of its log:\n{log_end(log)}"
             )
-    measured = summarise(block, reconstructed, numbers, settings, setup)
-    lost = Stage(cut="shower", passed=len(numbers), of=len(block.lhe))
-    counts = msgspec.structs.replace(measured.task.counts, reconstructed=len(numbers))
-    noted = msgspec.structs.replace(
-        measured.task, cut_flow=(lost, *measured.task.cut_flow), counts=counts
-    )
-    return replace(measured, task=noted)
+    return summarise(block, reconstructed, numbers, settings, setup)
 
 
 def summarise(
@@ -211,9 +201,14 @@ def summarise(
     weights = block.weights[chosen] * reconstructed.efficiency[passed, None]
     physical = block.weights[:, : len(setup.benchmark_names)]
     counts = msgspec.structs.replace(block.task.counts, analysed=len(passed))
+    cut_flow = reconstructed.cut_flow
+    if block.task.hepmc is not None:
+        lost = Stage(cut="shower", passed=len(numbers), of=len(block.lhe))
+        cut_flow = [lost, *cut_flow]
+        counts = msgspec.structs.replace(counts, reconstructed=len(numbers))
     task = MeasuredTask(
         **{**msgspec.structs.asdict(block.task), "counts": counts},
-        cut_flow=tuple(reconstructed.cut_flow),
+        cut_flow=tuple(cut_flow),
         passed=int(passed.sum()),
         passed_weights=tuple(weights.sum(axis=0).tolist()),
         sum_weights=tuple((block.shares @ physical).tolist()),
@@ -222,7 +217,7 @@ def summarise(
     background = task.is_background
     sampled = BACKGROUND if background else setup.benchmark_names.index(task.sampling_benchmark)
     observations, shares = reconstructed.observations[passed], block.shares[chosen]
-    return Measured(as_sample(observations, weights, shares, sampled, settings, setup), task)
+    return as_sample(observations, weights, shares, sampled, settings, setup), task
 
 
 def as_sample(
