@@ -34,7 +34,9 @@ def test_asked_for_a_name_it_is_the_plain_package():
 @pytest.mark.parametrize(
     "use",
     [
-        "import madminer; print(madminer.LHEReader.__module__)",
+        pytest.param(
+            "import madminer; print(madminer.LHEReader.__module__)", marks=pytest.mark.slow
+        ),
         pytest.param(
             "import madminer.ml; from madminer import lhe; print(lhe.LHEReader.__module__)",
             marks=pytest.mark.slow,
@@ -76,6 +78,7 @@ from importlib.machinery import FileFinder
 if hasattr(FileFinder, "find_module"):
     del FileFinder.find_module
 import madminer_workflow, madminer, uproot3_methods.classes
+assert madminer.LHEReader.__module__ == "madminer.lhe.lhe_reader"
 assert madminer.DelphesReader is madminer.delphes.DelphesReader
 assert uproot3_methods.classes.hasmethods("TLorentzVector")
 print(hasattr(FileFinder, "find_module"))

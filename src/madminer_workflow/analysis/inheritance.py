@@ -49,23 +49,23 @@ def inherit(data: Any) -> Inherited:
     # Anything else is an error of structure, which is told when that is checked.
     if not isinstance(shared, dict):
         return Inherited(data, {}, [])
-    data = copy.deepcopy(data)
     findings = [
         replace(finding, path=DEFAULTS + finding.path)
         for finding in schema.check(shared, _shared_part())
     ]
+    data = copy.deepcopy(data)
     del data["ml"]["defaults"]
-    shared = {key: value for key, value in shared.items() if key not in UNSHARED}
     methods = data["ml"].get("methods")
     entries = methods if isinstance(methods, list) else []
     part = schema.method_part()
+    shared = {key: value for key, value in shared.items() if key not in UNSHARED}
     origins: dict[KeyPath, KeyPath] = {}
     used: set[KeyPath] = set()
     for i, entry in enumerate(entries):
         if isinstance(entry, dict):
             chosen = schema.choices({**shared, **entry}, part, {})
             _merge(entry, shared, part, chosen, (*METHODS, i), DEFAULTS, origins)
-            used.update(_used(shared, part, chosen, DEFAULTS))
+            used.update(_places(_without(shared, part, chosen), DEFAULTS))
     known = part["properties"]["method"]["enum"]
     if all(isinstance(entry, dict) and entry.get("method") in known for entry in entries):
         findings += _unused(shared, part, used, DEFAULTS)
@@ -102,7 +102,7 @@ def _merge(
 
     ``chosen`` decides which keys of the two exist.
     """
-    for key, value, child in _known(shared, part):
+    for key, value, child in schema.children(shared, part):
         if not schema.applies(child, chosen):
             continue
         if key not in entry:
@@ -114,45 +114,30 @@ def _merge(
 
 
 def _without(value: Any, part: schema.Schema, chosen: Mapping[str, Any]) -> Any:
-    """A copy of ``value`` without the keys that do not apply; those that nobody knows stay."""
+    """A copy of ``value`` without the keys that do not apply, or that the schema does not know."""
     if not isinstance(value, dict):
         return copy.deepcopy(value)
     chosen = schema.choices(value, part, chosen)
     return {
         key: _without(value[key], child, chosen)
-        for key, _, child in _known(value, part)
+        for key, _, child in schema.children(value, part)
         if schema.applies(child, chosen)
     }
 
 
-def _known(shared: Entry, part: schema.Schema) -> Iterator[tuple[str, Any, schema.Schema]]:
-    """The keys that the schema knows; the others are found when the defaults are checked."""
-    others = part.get("additionalProperties")
-    known = part.get("properties", {})
-    for key, value in shared.items():
-        if key in known:
-            yield key, value, known[key]
-        elif isinstance(others, dict):
-            yield key, value, others
-
-
-def _used(
-    shared: Entry, part: schema.Schema, chosen: Mapping[str, Any], path: KeyPath
-) -> Iterator[KeyPath]:
-    """The places of the defaults that an entry with these choices has a use for."""
-    for key, value, child in _known(shared, part):
-        if schema.applies(child, chosen):
+def _places(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """The paths of everything inside of nested mappings that are at ``path``."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
             yield (*path, key)
-            if isinstance(value, dict):
-                inside = schema.choices(value, child, chosen)
-                yield from _used(value, child, inside, (*path, key))
+            yield from _places(inner, (*path, key))
 
 
 def _unused(
     shared: Entry, part: schema.Schema, used: set[KeyPath], path: KeyPath
 ) -> Iterator[Finding]:
     """Find what no entry has a use for."""
-    for key, value, child in _known(shared, part):
+    for key, value, child in schema.children(shared, part):
         if (*path, key) not in used:
             wanted = child.get("x-when", {}).items()
             only = "".join(f" (only by {name} {', '.join(values)})" for name, values in wanted)

@@ -17,7 +17,8 @@ def _methods(sound: Sound) -> Iterator[Finding]:
     yield from duplicates(sound, ("ml", "methods"), "name")
     for path, method in sound.entries("ml", "methods"):
         for key in ("theta", "theta1"):
-            yield from point((*path, key), method.get(key), sound)
+            if isinstance(method.get(key), str):
+                yield from point((*path, key), method[key], sound)
         for key in ("observables", "features"):
             for i, name in enumerate(method.get(key) or ()):
                 yield from known((*path, key, i), "observable", name, sound.observables)
@@ -80,8 +81,7 @@ def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
 
 
 def _priors(path: KeyPath, priors: Entry, sound: Sound) -> Iterator[Finding]:
-    if sound.parameters:
-        yield from complete(path, priors, sound.parameters)
+    yield from complete(path, priors, sound)
     for name, prior in priors.items():
         if prior["prior"] == "flat" and not prior["min"] < prior["max"]:
             message = f"expected min < max, got {prior['min']} and {prior['max']}"

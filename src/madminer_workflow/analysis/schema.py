@@ -158,8 +158,8 @@ def _count(part: Schema, least: int) -> str:
     return f"at least {_entries(least)}"
 
 
-def _children(data: Any, part: Schema) -> Iterator[tuple[str | int, Any, Schema]]:
-    """Pair the values inside ``data`` that the schema describes with their schemas."""
+def children(data: Any, part: Schema) -> Iterator[tuple[Any, Any, Schema]]:
+    """The keys and values inside ``data`` that the schema describes, with their schemas."""
     if isinstance(data, dict):
         others = part.get("additionalProperties")
         known = part.get("properties", {})
@@ -204,7 +204,7 @@ def _conditional(
                 yield Finding((*path, key), _unused(child, chosen), harmless=True)
             elif child.get("x-required") and key not in data and applies(child, chosen):
                 yield Finding(path, _missing(key, child))
-    for key, value, child in _children(data, part):
+    for key, value, child in children(data, part):
         if applies(child, chosen):
             yield from _conditional(value, child, (*path, key), chosen)
 
@@ -226,7 +226,7 @@ def _fill(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Any:
                 data.pop(key, None)
             elif "default" in child and key not in data:
                 data[key] = copy.deepcopy(child["default"])
-    for key, value, child in list(_children(data, part)):
+    for key, value, child in list(children(data, part)):
         data[key] = _fill(value, child, chosen)
     return _typed(data, part.get("type", ()))
 

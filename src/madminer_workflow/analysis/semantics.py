@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.analysis import methods, physics
-from madminer_workflow.analysis.problems import Finding, KeyPath
+from madminer_workflow.analysis.problems import Finding
 from madminer_workflow.analysis.sound import (
     Sound,
     complete,
@@ -87,7 +87,7 @@ def _benchmarks(sound: Sound) -> Iterator[Finding]:
         if path[-1] == CLOSURE_POINT:
             message = f"'{CLOSURE_POINT}' is kept for the point that tests the morphing; rename it"
             yield Finding(path, message)
-        yield from complete(path, values, sound.parameters)
+        yield from complete(path, values, sound)
         for name, value in values.items():
             low, high = ranges.get(name, (value, value))
             if low < high and not low <= value <= high:
@@ -137,20 +137,14 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
 
 
 def _limits(sound: Sound) -> Iterator[Finding]:
-    path: KeyPath = ("ml", "limits", "theta_true")
-    truth = sound.get(*path)
-    yield from point(path, truth, sound)
-    if isinstance(truth, dict) and sound.parameters:
-        yield from complete(path, truth, sound.parameters)
-    grid = sound.get("ml", "limits", "grid")
-    if grid is not None and sound.parameters:
-        yield from complete(("ml", "limits", "grid"), grid, sound.parameters)
-    for axis_path, axis in sound.entries("ml", "limits", "grid"):
+    truth, grid = ("ml", "limits", "theta_true"), ("ml", "limits", "grid")
+    yield from point(truth, sound.get(*truth), sound)
+    if sound.get(*grid) is not None:
+        yield from complete(grid, sound.get(*grid), sound)
+    for axis_path, axis in sound.entries(*grid):
         yield from interval((*axis_path, "range"), axis["range"])
     for toy_path, theta in sound.entries("ml", "limits", "toys", "points"):
         yield from point(toy_path, theta, sound)
-        if isinstance(theta, dict) and sound.parameters:
-            yield from complete(toy_path, theta, sound.parameters)
 
 
 def _fisher(sound: Sound) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
+from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 
@@ -20,43 +20,27 @@ class Sound:
         self.broken = {path[:n] for path in self.misfits for n in range(len(path) + 1)}
         self.parameters = self._names("parameters", "parameter_name")
         self.observables = self._names("observables", "name")
-        self.benchmarks = list(self._mapping("benchmarks"))
+        benchmarks = self._at("benchmarks")
+        self.benchmarks = list(benchmarks) if isinstance(benchmarks, dict) else []
 
-    def get(self, *path: str | int) -> Any:
+    def get(self, *path: str) -> Any:
         """The value at ``path``, or None if it is absent or unsound."""
-        if path in self.broken:
-            return None
-        value = self.data
-        for key in path:
-            inside = isinstance(value, dict) if isinstance(key, str) else isinstance(value, list)
-            if not inside or (isinstance(value, dict) and key not in value):
-                return None
-            value = value[key]
-        return value
+        return None if path in self.broken else self._at(*path)
 
-    def entries(self, *path: str | int) -> Iterator[tuple[KeyPath, Any]]:
+    def entries(self, *path: str) -> Iterator[tuple[KeyPath, Any]]:
         """The sound entries of a list or mapping, with their paths."""
-        value = self.data
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        keys: Iterable[str | int] = ()
-        if path in self.misfits:
-            return
-        if isinstance(value, dict):
-            keys = value
-        elif isinstance(value, list):
-            keys = range(len(value))
-        for key in keys:
-            entry = (*path, key)
-            if entry not in self.broken:
-                yield entry, value[key]
+        value = None if path in self.misfits else self._at(*path)
+        pairs = enumerate(value) if isinstance(value, list) else ()
+        for key, entry in value.items() if isinstance(value, dict) else pairs:
+            if (*path, key) not in self.broken:
+                yield (*path, key), entry
 
     def _names(self, section: str, key: str) -> list[str]:
         """The names of a section's entries; none if they are not all there, valid and different.
 
         Every use of a misspelt name would otherwise be reported where the name is right.
         """
-        value = self.data.get(section) if isinstance(self.data, dict) else None
+        value = self._at(section)
         entries = value if isinstance(value, list) else []
         names = [
             entry[key]
@@ -65,12 +49,14 @@ class Sound:
         ]
         return names if len(set(names)) == len(entries) else []
 
-    def _mapping(self, section: str) -> Entry:
-        value = self.data.get(section) if isinstance(self.data, dict) else None
-        return value if isinstance(value, dict) else {}
+    def _at(self, *path: str) -> Any:
+        value = self.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
 
-def duplicates(sound: Sound, section: KeyPath, key: str) -> Iterator[Finding]:
+def duplicates(sound: Sound, section: tuple[str, ...], key: str) -> Iterator[Finding]:
     """Check that no two entries of a list have the same ``key``."""
     seen: set[Any] = set()
     for path, entry in sound.entries(*section):
@@ -94,12 +80,11 @@ def expression(path: KeyPath, text: str, **language: Any) -> Iterator[Finding]:
         yield Finding(path, " ".join(str(error).split()))
 
 
-def complete(path: KeyPath, given: Mapping[str, Any], parameters: list[str]) -> Iterator[Finding]:
-    """Check that a mapping has exactly the parameters as keys."""
+def complete(path: KeyPath, given: Mapping[str, Any], sound: Sound) -> Iterator[Finding]:
+    """Check that a mapping has exactly the parameters as keys, unless these are not known."""
     for name in given:
-        if name not in parameters:
-            yield Finding((*path, name), unknown("parameter", name, parameters))
-    for name in parameters:
+        yield from known((*path, name), "parameter", name, sound.parameters)
+    for name in sound.parameters:
         if name not in given:
             yield Finding(path, f"parameter '{name}' is missing")
 
@@ -111,6 +96,11 @@ def known(path: KeyPath, what: str, name: str, names: list[str]) -> Iterator[Fin
 
 
 def point(path: KeyPath, theta: Any, sound: Sound) -> Iterator[Finding]:
-    """Check the name of a benchmark; ``theta_ref``, which may be its default, is checked once."""
-    if isinstance(theta, str) and theta != sound.get("ml", "theta_ref"):
+    """Check a parameter point: the name of a benchmark, or one value per parameter.
+
+    ``theta_ref``, which may be the default of others, is checked once.
+    """
+    if isinstance(theta, dict):
+        yield from complete(path, theta, sound)
+    elif isinstance(theta, str) and theta != sound.get("ml", "theta_ref"):
         yield from known(path, "benchmark", theta, sound.benchmarks)

@@ -54,23 +54,11 @@ NUMBER_METHODS = frozenset(
 MOMENTUM_METHODS = frozenset({"boost_p4", "boostCM_of", "boostCM_of_p4"})
 METHODS = NUMBER_METHODS | MOMENTUM_METHODS
 
+_INVERTIBLE = ("cos", "cosh", "sin", "sinh", "tan", "tanh")
+#: By the names of Python and of numpy, which spell inverse functions differently.
 UNARY_FUNCTIONS: dict[str, Function] = {
     "abs": np.abs,
-    "acos": np.arccos,
-    "arccos": np.arccos,
-    "acosh": np.arccosh,
-    "arccosh": np.arccosh,
-    "asin": np.arcsin,
-    "arcsin": np.arcsin,
-    "asinh": np.arcsinh,
-    "arcsinh": np.arcsinh,
-    "atan": np.arctan,
-    "arctan": np.arctan,
-    "atanh": np.arctanh,
-    "arctanh": np.arctanh,
     "ceil": np.ceil,
-    "cos": np.cos,
-    "cosh": np.cosh,
     "exp": np.exp,
     "expm1": np.expm1,
     "float": np.positive,
@@ -80,11 +68,10 @@ UNARY_FUNCTIONS: dict[str, Function] = {
     "log1p": np.log1p,
     "log2": np.log2,
     "sign": np.sign,
-    "sin": np.sin,
-    "sinh": np.sinh,
     "sqrt": np.sqrt,
-    "tan": np.tan,
-    "tanh": np.tanh,
+    **{name: getattr(np, name) for name in _INVERTIBLE},
+    **{f"a{name}": getattr(np, f"arc{name}") for name in _INVERTIBLE},
+    **{f"arc{name}": getattr(np, f"arc{name}") for name in _INVERTIBLE},
 }
 BINARY_FUNCTIONS: dict[str, Function] = {
     "arctan2": np.arctan2,

@@ -20,16 +20,8 @@ _WORDS = {
     "Dict": "a dictionary",
     "Set": "a set",
     "NamedExpr": "an assignment",
-    "BitAnd": "'&'",
-    "BitOr": "'|'",
-    "BitXor": "'^'",
-    "LShift": "'<<'",
-    "RShift": "'>>'",
-    "MatMult": "'@'",
-    "Is": "'is'",
-    "IsNot": "'is not'",
-    "In": "'in'",
-    "NotIn": "'not in'",
+    **{"BitAnd": "'&'", "BitOr": "'|'", "BitXor": "'^'", "LShift": "'<<'", "RShift": "'>>'"},
+    **{"MatMult": "'@'", "Is": "'is'", "IsNot": "'is not'", "In": "'in'", "NotIn": "'not in'"},
 }
 
 
@@ -81,37 +73,24 @@ def describe(node: ast.AST) -> str:
 
 #: What people write for what the language calls otherwise; edit distance cannot find these.
 _SYNONYMS = {
-    "jet": "j",
-    "jets": "j",
-    "photon": "a",
-    "photons": "a",
-    "gamma": "a",
-    "y": "a",
-    "electron": "e",
-    "electrons": "e",
-    "muon": "mu",
-    "muons": "mu",
-    "m": "mu",
-    "taus": "tau",
-    "lepton": "l",
-    "leptons": "l",
-    "lep": "l",
-    "neutrino": "v",
-    "neutrinos": "v",
-    "nu": "v",
-    "particle": "p",
-    "particles": "p",
-    "mpt": "met",
-    "missing_et": "met",
-    "id": "pdgid",
-    "pid": "pdgid",
-    "dr": "deltaR",
-    "delta_r": "deltaR",
-    "dphi": "deltaphi",
-    "delta_phi": "deltaphi",
-    "deta": "deltaeta",
-    "delta_eta": "deltaeta",
-    "ln": "log",
+    synonym: name
+    for name, synonyms in {
+        "j": "jet jets",
+        "a": "photon photons gamma y",
+        "e": "electron electrons",
+        "mu": "muon muons m",
+        "tau": "taus",
+        "l": "lepton leptons lep",
+        "v": "neutrino neutrinos nu",
+        "p": "particle particles",
+        "met": "mpt missing_et",
+        "pdgid": "id pid",
+        "deltaR": "dr delta_r",
+        "deltaphi": "dphi delta_phi",
+        "deltaeta": "deta delta_eta",
+        "log": "ln",
+    }.items()
+    for synonym in synonyms.split()
 }
 
 
