@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
@@ -77,19 +76,13 @@ class _WithFindModule(SourceFileLoader):
     """Executes a module while the finders of files have ``find_module``."""
 
     def exec_module(self, module: ModuleType) -> None:
-        with _find_module():
+        def find_module(finder: FileFinder, name: str) -> Any:
+            spec = finder.find_spec(name)
+            return spec and spec.loader
+
+        finders: Any = FileFinder
+        finders.find_module = find_module
+        try:
             super().exec_module(module)
-
-
-@contextmanager
-def _find_module() -> Iterator[None]:
-    def find_module(finder: FileFinder, name: str) -> Any:
-        spec = finder.find_spec(name)
-        return spec and spec.loader
-
-    finders: Any = FileFinder
-    finders.find_module = find_module
-    try:
-        yield
-    finally:
-        del finders.find_module
+        finally:
+            del finders.find_module

@@ -39,12 +39,9 @@ def check_files(sound: Sound, folder: Path) -> Iterator[Finding]:
         if process.get("ufo_model") is not None:
             yield from _model((*path, "ufo_model"), folder / process["ufo_model"])
     card = sound.get("detector", "delphes_card")
-    if card is not None and not (_is_shipped(card) and not (folder / card).exists()):
+    shipped = card is not None and _DELPHES_CARD.fullmatch(card) and not (folder / card).exists()
+    if card is not None and not shipped:
         yield from _card(("detector", "delphes_card"), folder / card)
-
-
-def _is_shipped(card: str) -> bool:
-    return _DELPHES_CARD.fullmatch(card) is not None
 
 
 def _card(key: KeyPath, card: Path) -> Iterator[Finding]:

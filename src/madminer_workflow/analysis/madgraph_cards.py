@@ -76,14 +76,23 @@ def read_process_card(text: str, where: str) -> ProcessCard:
     definitions: list[str] = []
     problems: list[str] = []
     for number, line in _commands(text):
-        words = line.split()
+        words, problem = line.split(), ""
         if words[:2] == ["import", "model"] and len(words) > 2:
             models.append(" ".join(words[2:]))
         elif words[0] == "set" and len(words) > 2:
             settings.append(line)
+            if _FORBIDDEN_OPTIONS.fullmatch(words[1]):
+                problem = f"'{words[1]}' is not the card's business: it says how and where to run"
         elif words[0] in ("define", "generate") or words[:2] == ["add", "process"]:
             definitions.append(line)
-        if problem := _command_problem(line, words):
+            if words[0] != "define" and "[" in line:
+                problem = "[…] asks for loops; only leading-order processes are supported"
+        elif words[0] in ("output", "launch"):
+            problem = f"'{words[0]}' is given by the workflow; leave it out"
+        else:
+            expected = "import model, set, define, generate or add process"
+            problem = f"'{line}' is not understood; expected {expected}"
+        if problem:
             problems.append(f"line {number}: {problem}")
     if len(models) != 1:
         problems.append(f"has {len(models)} lines 'import model …'; expected one")
@@ -93,23 +102,6 @@ def read_process_card(text: str, where: str) -> ProcessCard:
     base, dash, restriction = name.partition("-")
     _refuse(where, problems)
     return ProcessCard(base, dash + restriction, options, tuple(settings), tuple(definitions))
-
-
-def _command_problem(line: str, words: list[str]) -> str | None:
-    if words[0] in ("output", "launch"):
-        return f"'{words[0]}' is given by the workflow; leave it out"
-    if words[0] == "set" and len(words) > 2:
-        if _FORBIDDEN_OPTIONS.fullmatch(words[1]):
-            return f"'{words[1]}' is not the card's business: it says how and where to run"
-    elif words[0] == "generate" or words[:2] == ["add", "process"]:
-        if "[" in line:
-            return "[…] asks for loops; only leading-order processes are supported"
-    elif words[0] != "define" and not (words[:2] == ["import", "model"] and len(words) > 2):
-        return (
-            f"'{line}' is not understood; expected import model, set, define, generate or "
-            "add process"
-        )
-    return None
 
 
 def _commands(text: str) -> list[tuple[int, str]]:

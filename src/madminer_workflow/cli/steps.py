@@ -98,7 +98,7 @@ def _parameter(step: graph.Step, option: graph.Option) -> click.Parameter:
         else:
             kind["default"] = ""
     else:
-        kind |= {"multiple": True}
+        kind["multiple"] = True
     return click.Option([option.word], **kind)
 
 

@@ -31,7 +31,6 @@ from madminer_workflow.expressions.language import (
     UNARY_FUNCTIONS,
 )
 from madminer_workflow.expressions.source import (
-    ExpressionError,
     Source,
     describe,
     did_you_mean,
@@ -51,7 +50,7 @@ class Compiler:
 
     def __init__(self, source: Source, names: frozenset[str], particles: bool):
         """Compile `source`; without `particles`, an event is not known."""
-        self.source, self.names = source, names
+        self.error, self.names = source.error, names
         self.numbers = names.union(EVENT_VARIABLES if particles else ())
         self.particles: dict[str, str] = {}
         if particles:
@@ -60,10 +59,6 @@ class Compiler:
         self.used: set[str] = set()
         self.attributes: set[str] = set()
         self._depth = 0
-
-    def error(self, node: ast.AST | None, problem: str, hint: str = "") -> ExpressionError:
-        """Return the error that puts `problem` at `node`, or at the whole expression if None."""
-        return self.source.error(node, problem, hint)
 
     def compile(self, node: ast.expr) -> Code:
         """Compile a piece of any kind."""
@@ -145,7 +140,8 @@ def sign_or_not(compiler: Compiler, node: ast.UnaryOp) -> Code:
     operand = compiler.number(node.operand)
     if isinstance(node.op, ast.Not):
         return evaluation.truth(operand, negate=True)
-    return evaluation.signed(-1.0 if isinstance(node.op, ast.USub) else 1.0, operand)
+    sign = np.negative if isinstance(node.op, ast.USub) else np.positive
+    return evaluation.apply_anywhere(sign, operand)
 
 
 def and_or(compiler: Compiler, node: ast.BoolOp) -> Code:

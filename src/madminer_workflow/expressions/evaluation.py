@@ -71,11 +71,6 @@ def truth(operand: Code, negate: bool = False) -> Code:
     return apply_anywhere(lambda value: (value != 0.0) != negate, operand)
 
 
-def signed(sign: float, operand: Code) -> Code:
-    """A number times `sign`."""
-    return apply_anywhere(lambda value: sign * value, operand)
-
-
 def whole(rounding: Function, operand: Code) -> Code:
     """A number made whole, which Python refuses for infinity and NaN."""
 
