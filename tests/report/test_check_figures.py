@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from msgspec.structs import replace
 
 from madminer_workflow.analysis.types import GaussianPrior
-from madminer_workflow.report.figures import check_tables, checks, style
+from madminer_workflow.report.figures import checks, style
 from madminer_workflow.report.results import Distribution, Report
 from madminer_workflow.statistics.checks.closure import closure_check
 from madminer_workflow.statistics.checks.ensemble import spread_check
@@ -83,7 +83,7 @@ def report() -> Report:
 
 def draw(report: Report, kind: str) -> Figure:
     with matplotlib.rc_context(style.RC):
-        figure = checks.KINDS[kind][0](report, checks.shown(report)[kind])
+        figure = checks.KINDS[kind].draw(report, checks.shown(report)[kind])
         style.settle(figure)
     return figure
 
@@ -96,7 +96,6 @@ def points(figure: Figure) -> np.ndarray:
 
 def test_every_kind_is_there(report: Report) -> None:
     assert list(checks.shown(report)) == KINDS
-    assert set(checks.KINDS) == set(check_tables.KINDS)
     without = replace(report, methods=report.methods[2:])
     assert list(checks.shown(without)) == ["bins"]
 
@@ -125,7 +124,7 @@ def test_figures_show_the_numbers_of_the_checks(report: Report, kind: str) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_tables_have_columns_of_one_length(report: Report, kind: str) -> None:
     rows = checks.shown(report)[kind]
-    tables = [check_tables.table(series.name, kind, plot, report) for series, plot in rows]
+    tables = [checks.table(series.name, kind, plot, report) for series, plot in rows]
     assert tables
     for table in tables:
         columns = [*table.independent, *table.dependent]

@@ -191,8 +191,8 @@ def test_the_reason_says_what_was_found() -> None:
 def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
     other = replace(BAD, name="closure")
     table = verdict.check_table([[ABOUT, GOOD], [GOOD, other]])
-    assert [row.name for row in table] == ["closure", "mean of the score", "nuisance score"]
-    assert [row.cells for row in table] == [[None, other], [GOOD, GOOD], [ABOUT, None]]
+    assert [check.name for check, _ in table] == ["closure", "mean of the score", "nuisance score"]
+    assert [cells for _, cells in table] == [[None, other], [GOOD, GOOD], [ABOUT, None]]
 
 
 def method(name: str, size: float, believed: bool = True) -> MethodReport:

@@ -38,7 +38,7 @@ def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Inline
     else:
         pictures = (draw(plot, directory) for plot in every)
     return [
-        InlineFigure(plot.name, plot.section, plot.caption, svg, files.get(plot.name, []))
+        InlineFigure(plot, svg, files.get(plot.name, []))
         for plot, svg in zip(every, pictures, strict=True)
     ]
 

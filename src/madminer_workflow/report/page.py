@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import combinations_with_replacement
@@ -20,7 +20,7 @@ from madminer_workflow.analysis.types import (
     ScaleVariation,
     Systematic,
 )
-from madminer_workflow.report.figures import KINDS, style
+from madminer_workflow.report.figures import KINDS, Plot, style
 from madminer_workflow.report.results import CutFlow, Report
 from madminer_workflow.report.verdict import check_table, percent, rank
 from madminer_workflow.statistics.checks import listing
@@ -47,11 +47,9 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class InlineFigure:
-    """A figure for the report: its file name, section, caption, SVG and files of its data."""
+    """A figure for the report with its SVG and the files of its data."""
 
-    name: str
-    section: str
-    caption: str
+    plot: Plot
     svg: str
     data: Sequence[str]
 
@@ -61,20 +59,7 @@ def render(report: Report, figures: Sequence[InlineFigure]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "number": number,
-        "signed": signed,
-        "with_error": with_error,
-        "intervals": intervals,
-        "observation": observation,
-        "place": place,
-        "percent": percent,
-        "share": share,
-        "pairs": pairs,
-        "sentence": sentence,
-        "size": size,
-        "change": change,
-    }
+    environment.filters |= {filter_.__name__: filter_ for filter_ in FILTERS}
     here = files(__package__)
     template = environment.from_string(here.joinpath("page.html").read_text("utf-8"))
     css = here.joinpath("page.css").read_text("utf-8")
@@ -90,8 +75,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
     return {
         "report": report,
         "setup": report.setup,
-        "sections": list(sections.items()),
-        "section_ids": list(sections),
+        "sections": sections,
         "kinds": KINDS,
         "levels": report.levels,
         "levels_words": listing([percent(level) for level in levels]),
@@ -128,7 +112,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
 
 def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, str]:
     """The titles of the sections that there is something for."""
-    drawn = {figure.section for figure in figures}
+    drawn = {figure.plot.section for figure in figures}
     absent = {
         "toys": "toys" not in drawn,
         "training": "training" not in drawn,
@@ -314,3 +298,10 @@ def headline_text(report: Report) -> str:
     ]
     advice = f"Use {verdict.recommended}. " if verdict.recommended else ""
     return "\n".join([*lines, "", advice + verdict.sentence])
+
+
+FILTERS: tuple[Callable[..., Any], ...] = (
+    *(number, signed, with_error, intervals, observation, place),
+    *(percent, share, pairs, sentence, size, change),
+)
+"""Of the template."""

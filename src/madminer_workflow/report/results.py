@@ -313,6 +313,11 @@ class Report(Result, frozen=True, kw_only=True):
         """Confidence levels from the lowest to the highest."""
         return sorted(self.confidence_levels, key=float)
 
+    @property
+    def truth(self) -> dict[str, float]:
+        """The assumed truth, by parameter."""
+        return dict(zip(self.parameters, self.setup.theta_true.theta, strict=True))
+
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
         return next(benchmark for benchmark in self.benchmarks if benchmark.name == name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,43 +18,20 @@ GRID_POINTS = 4.0
 NOTABLE_GAIN = 1.05
 
 
-@dataclass(frozen=True)
-class CheckRow:
-    """A check with what each method has of it, None if nothing."""
-
-    name: str
-    expected: str
-    meaning: str
-    reason: str
-    concerns: str | None
-    cells: list[Check | None]
-
-
-def check_table(methods: Sequence[Sequence[Check]]) -> list[CheckRow]:
+def check_table(
+    methods: Sequence[Sequence[Check]],
+) -> list[tuple[Check, list[Check | None]]]:
     """Every check of any of ``methods``, each of which is given by the checks of its ensemble.
 
-    Those that few methods have come first, those that do not decide last.
+    A row has the check, for its words, and what each method has of it, None if nothing. Checks
+    that few methods have come first, those that do not decide last.
     """
-    rows: dict[str, CheckRow] = {}
+    rows: dict[str, list[Check | None]] = {}
     for i, checks in enumerate(methods):
         for check in checks:
-            row = rows.setdefault(
-                check.name,
-                CheckRow(
-                    check.name,
-                    check.expected,
-                    check.meaning,
-                    check.reason,
-                    check.concerns,
-                    [None] * len(methods),
-                ),
-            )
-            row.cells[i] = check
-
-    def order(row: CheckRow) -> tuple[bool, int]:
-        return row.concerns is not None, sum(cell is not None for cell in row.cells)
-
-    return sorted(rows.values(), key=order)
+            rows.setdefault(check.name, [None] * len(methods))[i] = check
+    table = [(next(check for check in row if check), row) for row in rows.values()]
+    return sorted(table, key=lambda row: (row[0].concerns is not None, -row[1].count(None)))
 
 
 def interval_size(limits: Limits, level: str) -> float:

@@ -13,7 +13,6 @@ from itertools import combinations
 from matplotlib.figure import Figure
 
 from madminer_workflow.report.figures import (
-    check_tables,
     checks,
     closure,
     contours,
@@ -197,7 +196,8 @@ def toy_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
 
 def training_plots(report: Report) -> Iterator[Plot]:
     """Losses of every method that was trained."""
-    for series, method in zip(methods_of(report), report.methods, strict=True):
+    for series in methods_of(report):
+        method = series.subject
         if any(losses.get("training") for losses in method.losses):
             yield Plot(
                 f"training_{method.name}",
@@ -205,7 +205,7 @@ def training_plots(report: Report) -> Iterator[Plot]:
                 f"{method.name}: loss by epoch, one colour shade per ensemble member. A "
                 "validation loss that rises while the training loss falls means overfitting.",
                 [training.table(method)],
-                partial(training.losses, series, method),
+                partial(training.losses, series),
             )
 
 
@@ -222,13 +222,12 @@ def check_plots(report: Report) -> Iterator[Plot]:
             partial(closure.calibration, report, calibrated),
         )
     for kind, rows in checks.shown(report).items():
-        draw, caption = checks.KINDS[kind]
         yield Plot(
             f"check_{kind}",
             "diagnostics",
-            caption,
-            [check_tables.table(series.name, kind, plot, report) for series, plot in rows],
-            partial(draw, report, rows),
+            checks.KINDS[kind].caption,
+            [checks.table(series.name, kind, plot, report) for series, plot in rows],
+            partial(checks.KINDS[kind].draw, report, rows),
         )
 
 

@@ -1,25 +1,28 @@
-"""Checks of models: one figure a kind, with all methods that have it.
+"""Checks of models: one figure a kind, with all methods that have it, and a table for each.
 
-They are drawn from the ``plot`` of the checks; see ``statistics.checks``.
+They are made from the ``plot`` of the checks; see ``statistics.checks``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import (
     Look,
+    MethodSeries,
     Series,
     methods_of,
     row_panels,
 )
+from madminer_workflow.report.figures.tables import Column, Table
+from madminer_workflow.report.figures.tables import columns as columns_of
 from madminer_workflow.report.results import Report
 from madminer_workflow.statistics.results import (
     AnyPlot,
@@ -51,12 +54,12 @@ def kind_of(plot: AnyPlot) -> str:
     return str(plot.__struct_config__.tag)
 
 
-def shown(report: Report) -> dict[str, list[tuple[Series, AnyPlot]]]:
+def shown(report: Report) -> dict[str, list[tuple[MethodSeries, AnyPlot]]]:
     """The methods with each kind of plot, with what it shows, in the order of ``KINDS``."""
     plots = [
         (series, check.plot)
-        for series, method in zip(methods_of(report), report.methods, strict=True)
-        for check in method.checks
+        for series in methods_of(report)
+        for check in series.subject.checks
         if check.plot
     ]
     by_kind = {kind: [row for row in plots if kind_of(row[1]) == kind] for kind in KINDS}
@@ -75,7 +78,7 @@ def look(series: Series, opacity: float = 1.0) -> Look:
 
 def legend(figure: Figure, rows: Sequence[tuple[Series, Any]]) -> None:
     """The methods, below the panels."""
-    handles = [Line2D([], [], linestyle="", label=s.label, **look(s)) for s, _ in rows]
+    handles = [style.handle(s.label, linestyle="", **look(s)) for s, _ in rows]
     style.legend_below(figure, handles, 2)
 
 
@@ -252,44 +255,152 @@ def bins(report: Report, rows: Sequence[tuple[Series, BinsPlot]]) -> Figure:
     return figure
 
 
-KINDS: dict[str, tuple[Callable[[Report, Any], Figure], str]] = {
-    "closure": (
+Columns = tuple[list[Column], list[Column]]
+"""Independent and dependent ones."""
+
+
+def table(method: str, kind: str, plot: AnyPlot, report: Report) -> Table:
+    """The table of a check of one method."""
+    independent, dependent = KINDS[kind].columns(plot, report)
+    return Table(
+        f"check_{kind}_{method}",
+        f"{KINDS[kind].title} {method}.",
+        independent,
+        [replace(column, qualifiers={"Method": method}) for column in dependent],
+    )
+
+
+def point_columns(values: Sequence[Sequence[float]], report: Report) -> list[Column]:
+    """Parameter points as a column for each parameter."""
+    return columns_of(report.parameters, values)
+
+
+def closure_columns(plot: ClosurePlot, report: Report) -> Columns:
+    """The mean ratio at every point."""
+    mean = Column("Mean likelihood ratio", plot.mean, errors={"statistics": plot.error})
+    return point_columns(plot.points, report), [mean]
+
+
+def reliability_columns(plot: ReliabilityPlot, report: Report) -> Columns:
+    """Bins of all curves below each other."""
+    rows = [
+        (point, *values)
+        for point, curve in zip(plot.points, plot.curves, strict=True)
+        for values in zip(curve.predicted, curve.true, curve.error, strict=True)
+    ]
+    every, predicted, true, errors = map(list, zip(*rows, strict=True))
+    return (
+        [*point_columns(every, report), Column("Predicted fraction", predicted)],
+        [Column("True fraction", true, errors={"statistics": errors})],
+    )
+
+
+def reweighting_columns(plot: ReweightingPlot, report: Report) -> Columns:
+    """Every observable."""
+    return [Column("Observable", plot.observables)], [
+        Column("Largest difference", plot.difference, errors={"statistics": plot.error}),
+        Column("Largest difference allowed", plot.allowed),
+    ]
+
+
+def sizes_columns(plot: SizesPlot, report: Report) -> Columns:
+    """Every parameter point, by its name."""
+    return [Column("Point", plot.points)], [
+        Column("Effective simulated events", plot.size),
+        Column("Needed", [plot.needed] * len(plot.points)),
+    ]
+
+
+def ensemble_columns(plot: EnsemblePlot, report: Report) -> Columns:
+    """The intervals of the ensemble and of its members, 1, 2, ..., below each other."""
+    rows = [
+        (parameter, str(who), low, high)
+        for parameter, interval, members in zip(
+            plot.parameters, plot.intervals, plot.members, strict=True
+        )
+        for who, (low, high) in [("ensemble", interval), *enumerate(members, 1)]
+    ]
+    columns = columns_of(("Parameter", "Member", "Lower edge", "Upper edge"), rows)
+    return columns[:2], columns[2:]
+
+
+def extrapolation_columns(plot: ExtrapolationPlot, report: Report) -> Columns:
+    """Prior and confidence region along every parameter."""
+    edges = [
+        Column(f"{side} end of the {what}", [pair[i] for pair in pairs])
+        for pairs, what in ((plot.prior, "prior"), (plot.region, "confidence region"))
+        for i, side in enumerate(("Lower", "Upper"))
+    ]
+    return [Column("Parameter", report.parameters)], edges
+
+
+def bins_columns(plot: BinsPlot, report: Report) -> Columns:
+    """Every bin that counts."""
+    numbers = list(range(1, len(plot.size) + 1))
+    return [Column("Bin", numbers)], [Column("Effective simulated events", plot.size)]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How checks of a kind are drawn, what the figure shows, and what the table of a method."""
+
+    draw: Callable[[Report, Any], Figure]
+    caption: str
+    columns: Callable[[Any, Report], Columns]
+    title: str
+
+
+KINDS = {
+    "closure": Kind(
         closure,
         "Mean estimated likelihood ratio over events of the denominator, one standard deviation of "
         "the prior along every axis. It is 1 for any true ratio; the band is tolerated whatever "
         "the statistics.",
+        closure_columns,
+        "Mean of the likelihood ratio over events of the denominator, from",
     ),
-    "reliability": (
+    "reliability": Kind(
         reliability,
         "What the likelihood ratio says about the fraction of events that come from its "
         "denominator, minus what is true, in bins; a shade for each of the points that are one "
         "standard deviation of the prior away. The band is tolerated whatever the statistics.",
+        reliability_columns,
+        "True against predicted fraction of the denominator, from",
     ),
-    "reweighting": (
+    "reweighting": Kind(
         reweighting,
         "How far events that are reweighted with the estimated ratio are from those at another "
         "parameter point: largest difference of the cumulative distributions of every observable, "
         "at the worst point. The band is tolerated whatever the statistics.",
+        reweighting_columns,
+        "Distributions of observables against reweighted ones, from",
     ),
-    "ensemble": (
+    "ensemble": Kind(
         ensemble,
         "Intervals of the ensemble, thick, and of each of its members, thin, from rate and shape.",
+        ensemble_columns,
+        "Intervals of the members of",
     ),
-    "extrapolation": (
+    "extrapolation": Kind(
         extrapolation,
         "Where the network was trained, the central 99 % of the prior (thin), and how far the "
         "widest confidence region of all parameters reaches (thick).",
+        extrapolation_columns,
+        "Where the prior and the confidence region lie, for",
     ),
-    "sizes": (
+    "sizes": Kind(
         sizes,
         "Effective number of simulated events at the assumed truth and reweighted to the edges of "
         "the intervals. In the band there are enough; left of it, their fluctuations make errors "
         "more than 12 % larger.",
+        sizes_columns,
+        "Effective numbers of simulated events for the limits of",
     ),
-    "bins": (
+    "bins": Kind(
         bins,
         "Effective number of simulated events in the bins of histograms, fewest first. Below the "
         "band, a template fluctuates by more than 20 %.",
+        bins_columns,
+        "Effective numbers of simulated events in the bins of",
     ),
 }
-"""By kind of plot: how it is drawn, and its caption."""

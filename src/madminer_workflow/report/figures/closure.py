@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import Series, methods_of, parameter_labels
@@ -67,9 +66,9 @@ def closure_table(checks: Sequence[ClosureCheck]) -> Table:
 def calibrated(report: Report) -> list[tuple[Series, list[Calibration]]]:
     """The methods with a score, and its calibration for every parameter."""
     return [
-        (series, method.calibration)
-        for series, method in zip(methods_of(report), report.methods, strict=True)
-        if method.calibration
+        (series, series.subject.calibration)
+        for series in methods_of(report)
+        if series.subject.calibration
     ]
 
 
@@ -96,7 +95,7 @@ def calibration(report: Report, shown: Sequence[tuple[Series, list[Calibration]]
         axes.annotate(text, (0.05, 0.95), xycoords="axes fraction", va="top")
     for axes in panels[::2]:
         axes.set_ylabel("parton-level score, mean")
-    handles = [Line2D([], [], label=series.label, **series.points) for series, _ in shown]
+    handles = [style.handle(series.label, **series.points) for series, _ in shown]
     style.legend_below(figure, handles, 2 * min(2, len(panels)))
     return figure
 

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy.interpolate import RectBivariateSpline
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.profiles import handles
 from madminer_workflow.report.figures.series import (
+    ASSUMED_TRUTH,
     Series,
     TestStatistic,
     axis_column,
-    curves_of,
+    by_data,
     data_words,
     heading,
     level_words,
+    mark_truth_of_pair,
     parameter_labels,
     series_of,
 )
@@ -45,7 +46,8 @@ def planes_of(report: Report, kind: str, part: str = "pairs") -> Planes:
     """q of everybody in the plane of every pair; ``part`` is "pairs" or "slice_pairs"."""
     planes: Planes = {}
     for series in series_of(report, kind):
-        for data, curves in curves_of(series, kind):
+        subject = series.subject
+        for data, curves in by_data(subject.curves, subject.observed_curves, kind):
             for plane in getattr(curves, part):
                 rows = planes.setdefault(plane.parameters, [])
                 rows.append(TestStatistic(series, data, plane.q))
@@ -64,7 +66,7 @@ def draw(report: Report, pair: Pair, rows: Sequence[TestStatistic], kind: str) -
         for row, surface in surfaces:
             line(axes, surface, level, row)
         best_fits(axes, report, drawn, kind, pair)
-        axes.plot(*truth(report, pair), "+", color=style.INK, markersize=9)
+        mark_truth_of_pair(axes, report, pair, size=9)
         axes.annotate(
             level_words(level),
             (0.04, 0.96),
@@ -74,17 +76,13 @@ def draw(report: Report, pair: Pair, rows: Sequence[TestStatistic], kind: str) -
             fontsize=11,
         )
         axes.set_xlabel(labels[pair[0]])
-        axes.xaxis.set_major_locator(style.few_ticks())
-        axes.yaxis.set_major_locator(style.few_ticks())
+        style.few_ticks(axes.xaxis, axes.yaxis)
         axes.set_xlim(*ranges[0])
         axes.set_ylim(*ranges[1])
     for axes in panels[::2]:
         axes.set_ylabel(labels[pair[1]])
     heading(panels, data_words(report), report)
-    entries = [
-        *handles(drawn, report),
-        Line2D([], [], color=style.INK, linestyle="", marker="+", label="assumed truth"),
-    ]
+    entries = [*handles(drawn, report), style.handle("assumed truth", **ASSUMED_TRUTH)]
     style.legend_below(figure, entries, 2 * min(len(panels), 2))
     return figure
 
@@ -122,11 +120,6 @@ def best_fits(axes: Axes, report: Report, drawn: Sequence[Series], kind: str, pa
                 **series.paint,
                 markersize=5,
             )
-
-
-def truth(report: Report, names: Sequence[str]) -> list[float]:
-    """The assumed truth of some parameters."""
-    return [report.setup.theta_true.theta[report.parameters.index(name)] for name in names]
 
 
 def finer(x: np.ndarray, y: np.ndarray, values: Sequence[Sequence[float | None]]) -> Surface:

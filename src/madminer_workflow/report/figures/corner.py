@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from madminer_workflow.report.figures import contours, profiles, style
 from madminer_workflow.report.figures.contours import Pair, Planes, Surfaces
 from madminer_workflow.report.figures.profiles import Profiles
 from madminer_workflow.report.figures.series import (
+    ASSUMED_TRUTH,
     Series,
     TestStatistic,
     conditions,
     data_words,
     level_words,
+    mark_truth_of_pair,
+    name_levels,
     parameter_labels,
 )
 from madminer_workflow.report.results import Report
@@ -53,14 +55,13 @@ def draw(report: Report, diagonal: Profiles, planes: Planes, kind: str) -> Figur
         if column == row:
             profiles.draw_curves(axes, report, along[row], row)
             # There is no other panel at the right of the diagonal, but at that of the last.
-            profiles.name_levels(axes, report, makes_room=row == report.parameters[-1])
+            name_levels(axes, profiles.thresholds(report), makes_room=row == report.parameters[-1])
             if row != report.parameters[0]:
                 style.categories(axes, "y")
         else:
             plane(axes, report, surfaces[column, row])
             contours.best_fits(axes, report, drawn, kind, (column, row))
-            at_truth = contours.truth(report, (column, row))
-            axes.plot(*at_truth, "+", color=style.INK, markersize=8)
+            mark_truth_of_pair(axes, report, (column, row), size=8)
     settle_axes(report, panels, along, surfaces)
     figure.align_labels()
     figure.axes[0].set_title(data_words(report), loc="left")
@@ -110,10 +111,10 @@ def settle_axes(
     ticks = 3 if len(names) > 2 else 5
     for (column, row), axes in panels.items():
         axes.set_xlim(*ranges[column])
-        axes.xaxis.set_major_locator(style.few_ticks(ticks))
+        style.few_ticks(axes.xaxis, n=ticks)
         if column != row:
             axes.set_ylim(*ranges[row])
-            axes.yaxis.set_major_locator(style.few_ticks(ticks))
+            style.few_ticks(axes.yaxis, n=ticks)
         if row == names[-1]:
             axes.set_xlabel(labels[column], loc="center")
         else:
@@ -186,7 +187,7 @@ def legend(figure: Figure, report: Report, drawn: Sequence[Series]) -> None:
         if series.name == best
         for i, level in enumerate(levels)
     ]
-    handles.append(Line2D([], [], color=style.INK, linestyle="", marker="+", label="assumed truth"))
+    handles.append(style.handle("assumed truth", **ASSUMED_TRUTH))
     figure.legend(
         handles=handles,
         loc="upper right",

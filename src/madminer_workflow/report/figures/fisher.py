@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import (
@@ -42,16 +41,16 @@ def ellipses(report: Report, i: int, j: int) -> Figure:
 
     def draw_labelled(matrix: Matrix | list[list[float]], label: str, **look: Any) -> None:
         half_widths.append(draw(matrix, **look))
-        handles.append(Line2D([], [], label=label, **look))
+        handles.append(style.handle(label, **look))
 
-    for method, series in zip(report.methods, methods_of(report), strict=True):
-        information = method.fisher_information
+    for series in methods_of(report):
+        information = series.subject.fisher_information
         for member in information.members if len(information.members) > 1 else []:
             draw(member, linewidth=0.7, alpha=0.45, color=series.colour)
         draw_labelled(information.matrix, series.label, **series.paint)
         if information.published is not None:
             look = {"linestyle": PUBLISHED, "linewidth": 1.2, **series.paint}
-            draw_labelled(information.published, f"{method.name}, published", **look)
+            draw_labelled(information.published, f"{series.name}, published", **look)
     ceiling = report.baselines.truth.fisher_information.matrix
     draw_labelled(ceiling, "parton-level ceiling", **CEILING_LOOK)
 
@@ -62,8 +61,7 @@ def ellipses(report: Report, i: int, j: int) -> Figure:
     labels = list(parameter_labels(report).values())
     axes.set_xlabel(labels[i])
     axes.set_ylabel(labels[j])
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(style.few_ticks())
+    style.few_ticks(axes.xaxis, axes.yaxis)
     heading([axes], r"$\sum\; I_{ij}\,\Delta\theta_i\,\Delta\theta_j = 1$", report)
     style.legend_below(figure, handles, 2)
     return figure
@@ -94,8 +92,8 @@ def values(report: Report) -> Figure:
     rate = report.baselines.rate.fisher_information
     value, error = style.numbers([rate.matrix[0][0], rate.error[0][0]])
     axes.errorbar(value, len(methods), xerr=error, fmt="s", color=style.MUTED)
-    for row, (method, series) in enumerate(zip(report.methods, methods, strict=True)):
-        information = method.fisher_information
+    for row, series in enumerate(methods):
+        information = series.subject.fisher_information
         value, error = style.numbers([information.matrix[0][0], information.error[0][0]])
         axes.errorbar(value, row, xerr=error, fmt=series.marker, **series.paint)
         members = style.numbers([member[0][0] for member in information.members])
@@ -109,11 +107,11 @@ def values(report: Report) -> Figure:
     axes.axvline(style.number(truth), **CEILING_LOOK)
     style.name_rows(axes, [*(series.label for series in methods), "rate only"], below=0.6)
     axes.set_xlim(left=0.0)
-    axes.xaxis.set_major_locator(style.few_ticks())
+    style.few_ticks(axes.xaxis)
     [text] = parameter_labels(report).values()
     axes.set_xlabel(f"Fisher information on {text}")
     heading([axes], "", report)
-    style.legend_below(figure, [Line2D([], [], label="parton-level ceiling", **CEILING_LOOK)], 1)
+    style.legend_below(figure, [style.handle("parton-level ceiling", **CEILING_LOOK)], 1)
     return figure
 
 
@@ -138,12 +136,8 @@ def table(report: Report) -> Table:
 
 def _rows(report: Report) -> Iterator[tuple[Any, ...]]:
     names = report.parameters
-    everybody = [(method.name, method.fisher_information) for method in report.methods]
-    baselines = [
-        (series.label, series.subject.fisher_information)
-        for series in (ceiling_of(report), rate_of(report))
-    ]
-    for who, information in [*everybody, *baselines]:
+    for series in (*methods_of(report), ceiling_of(report), rate_of(report)):
+        information = series.subject.fisher_information
         members, published = [], None
         if isinstance(information, MethodInformation):
             published = information.published
@@ -152,7 +146,7 @@ def _rows(report: Report) -> Iterator[tuple[Any, ...]]:
             for j in range(i, len(names)):
                 entries = [entry for member in members if (entry := member[i][j]) is not None]
                 yield (
-                    who,
+                    series.title,
                     names[i],
                     names[j],
                     information.matrix[i][j],

@@ -9,25 +9,24 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import (
     Data,
     Series,
+    by_data,
     ceiling_of,
     data_words,
     heading,
     level_words,
-    limits_of,
     mark_truth,
     methods_of,
     rate_of,
     row_panels,
 )
-from madminer_workflow.report.figures.tables import Column, Table, columns
-from madminer_workflow.report.results import MethodReport, Report
+from madminer_workflow.report.figures.tables import Column, Table, columns, spread
+from madminer_workflow.report.results import Report
 from madminer_workflow.report.verdict import rank
 from madminer_workflow.statistics.results import Interval, IntervalsByLevel
 
@@ -63,7 +62,7 @@ def rows_of(report: Report, kind: str) -> list[Row]:
             limits.best_fit[i],
         )
         for series in ordered(report, kind)
-        for data, limits in limits_of(series, kind)
+        for data, limits in by_data(series.subject.limits, series.subject.observed, kind)
         for i, parameter in enumerate(report.parameters)
     ]
 
@@ -81,7 +80,7 @@ def draw(report: Report, rows: Sequence[Row]) -> Figure:
     levels = report.levels
     labels = list(dict.fromkeys(row.series.label for row in rows))
     figure, panels = row_panels(report, labels, height=1.3, row=0.36)
-    for i, (name, axes) in enumerate(zip(report.parameters, panels, strict=True)):
+    for name, axes in zip(report.parameters, panels, strict=True):
         shown = [row for row in rows if row.parameter == name]
         for row in shown:
             height = labels.index(row.series.label)
@@ -92,8 +91,8 @@ def draw(report: Report, rows: Sequence[Row]) -> Figure:
             for level in levels:
                 ends(axes, height, row.members.get(level, []))
         axes.set_xlim(*reach(shown, levels[-1], report.grid[name]))
-        mark_truth(axes, report, i)
-        axes.xaxis.set_major_locator(style.few_ticks())
+        mark_truth(axes, report, name)
+        style.few_ticks(axes.xaxis)
     heading(panels, data_words(report), report)
     style.legend_below(figure, handles(rows, levels), 3 if len(panels) == 1 else 5)
     return figure
@@ -108,11 +107,9 @@ def handles(rows: Sequence[Row], levels: Sequence[str]) -> list[Any]:
         if row.data == "expected"
         for members in row.members.values()
     ):
-        entries.append(
-            Line2D([], [], color=style.INK, linewidth=0.9, marker="|", label="ensemble spread")
-        )
+        entries.append(style.handle("ensemble spread", color=style.INK, linewidth=0.9, marker="|"))
     if any(row.data == "observed" for row in rows):
-        entries.append(Line2D([], [], color=style.INK, linewidth=2.2, marker="o", label="observed"))
+        entries.append(style.handle("observed", color=style.INK, linewidth=2.2, marker="o"))
     return entries
 
 
@@ -199,9 +196,7 @@ def table(rows: Sequence[Row], kind: str, levels: Sequence[str]) -> Table:
         f"Intervals of every parameter from {kind.replace('_', ' ')}, the others profiled; "
         "a row for each interval where there are several. Errors: lowest and highest member "
         "of the ensemble.",
-        columns(
-            ("Method", "Parameter", "Confidence level", "Data"), [row[:4] for row in table_rows]
-        ),
+        columns(KEYS, [row[:4] for row in table_rows]),
         [
             Column("Lower end", values[4], "", {"ensemble": values[6]}, common),
             Column("Upper end", values[5], "", {"ensemble": values[7]}, common),
@@ -213,20 +208,12 @@ def table(rows: Sequence[Row], kind: str, levels: Sequence[str]) -> Table:
 
 def _table_rows(rows: Sequence[Row], levels: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        is_method = isinstance(row.series.subject, MethodReport)
-        name = row.series.name if is_method else row.series.label
         for level in levels:
             intervals = row.intervals[level]
             # Members with another number of intervals have no end to compare with.
             alike = [m for m in row.members.get(level, []) if m and len(m) == len(intervals)]
             for k, interval in enumerate(intervals):
-                low, high = (error(interval[end], [m[k][end] for m in alike]) for end in (0, 1))
-                key = (name, row.parameter, float(level), row.data)
-                yield (*key, *interval, low, high, row.best_fit)
-
-
-def error(value: float, members: Sequence[float]) -> tuple[float, float] | None:
-    """How far the members reach below and above ``value``; None for fewer than two."""
-    if len(members) < 2:
-        return None
-    return min(min(members) - value, 0.0), max(max(members) - value, 0.0)
+                one_each = [intervals_of[k] for intervals_of in alike]
+                errors = spread(one_each, interval) if len(alike) > 1 else [None, None]
+                key = (row.series.title, row.parameter, float(level), row.data)
+                yield (*key, *interval, *errors, row.best_fit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import parameter_labels
-from madminer_workflow.report.figures.tables import Column, Table, bins
+from madminer_workflow.report.figures.tables import Column, Table
 from madminer_workflow.report.results import Distribution, Report
 from madminer_workflow.statistics.results import Number
 
@@ -56,7 +57,7 @@ def table(report: Report, observable: Distribution) -> Table:
         f"observable_{observable.name}",
         f"Normalised distribution of {observable.name} after all cuts; statistical errors "
         "of the simulation.",
-        [Column(label, bins(observable.edges), unit)],
+        [Column(label, list(pairwise(observable.edges)), unit)],
         [
             Column(
                 "Fraction of events per unit",

@@ -14,8 +14,7 @@ from madminer_workflow.report.figures.series import (
     Series,
     TestStatistic,
     axis_column,
-    curves_of,
-    level_words,
+    by_data,
     series_of,
 )
 from madminer_workflow.report.figures.tables import Table, spread
@@ -34,7 +33,8 @@ def profiles_of(report: Report, kind: str, part: str = "profiles") -> Profiles:
     """q of everybody along every parameter; ``part`` is "profiles" or "slices"."""
     along: Profiles = {name: [] for name in report.parameters}
     for series in series_of(report, kind):
-        for data, curves in curves_of(series, kind):
+        subject = series.subject
+        for data, curves in by_data(subject.curves, subject.observed_curves, kind):
             members = (curves.member_profiles or {}) if part == "profiles" else {}
             for name, rows in along.items():
                 q = getattr(curves, part)[name]
@@ -44,9 +44,9 @@ def profiles_of(report: Report, kind: str, part: str = "profiles") -> Profiles:
 
 def handles(drawn: Sequence[Series], report: Report) -> list[Line2D]:
     """The legend: everybody, and what dashed and solid lines are."""
-    entries = [Line2D([], [], label=series.label, **series.lines("expected")) for series in drawn]
+    entries = [style.handle(series.label, **series.lines("expected")) for series in drawn]
     if report.observed:
-        entries.append(Line2D([], [], color=style.MUTED, linewidth=2.1, label="observed"))
+        entries.append(style.handle("observed", color=style.MUTED, linewidth=2.1))
     return entries
 
 
@@ -66,29 +66,20 @@ def draw_curves(axes: Axes, report: Report, rows: Sequence[TestStatistic], name:
                 alpha=0.2,
                 linewidth=0,
             )
-    for level in report.levels:
-        axes.axhline(chi2_quantile(float(level), 1), color=style.MUTED, linewidth=0.8, zorder=0)
+    for threshold in thresholds(report).values():
+        axes.axhline(threshold, color=style.MUTED, linewidth=0.8, zorder=0)
     axes.set_ylim(0.0, top(report))
-    axes.xaxis.set_major_locator(style.few_ticks())
+    style.few_ticks(axes.xaxis)
+
+
+def thresholds(report: Report) -> dict[str, float]:
+    """Of q, by confidence level, for one parameter."""
+    return {level: chi2_quantile(float(level), 1) for level in report.levels}
 
 
 def top(report: Report) -> float:
     """The height of panels."""
-    return TOP * chi2_quantile(float(report.levels[-1]), 1)
-
-
-def name_levels(axes: Axes, report: Report, makes_room: bool = True) -> None:
-    """The confidence levels beside the right end of their lines, where no curve is."""
-    for level in report.levels:
-        words = axes.annotate(
-            level_words(level),
-            (1.02, chi2_quantile(float(level), 1)),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=9,
-            annotation_clip=False,
-        )
-        words.set_in_layout(makes_room)
+    return TOP * max(thresholds(report).values())
 
 
 def smooth(x: np.ndarray, values: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:

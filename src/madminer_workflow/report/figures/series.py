@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.tables import Column, Error
-from madminer_workflow.report.results import Baseline, Curves, MethodReport, Report
+from madminer_workflow.report.results import Baseline, MethodReport, Report
 from madminer_workflow.report.verdict import percent
-from madminer_workflow.statistics.results import Limits
 
 SOLID = "-"
 EXPECTED = (0, (4.5, 1.6))
@@ -24,6 +23,10 @@ RATE = (0, (1.0, 1.3))
 
 Look = dict[str, Any]
 """Arguments of matplotlib's functions."""
+
+ASSUMED_TRUTH: Look = {"color": style.INK, "linestyle": "", "marker": "+"}
+
+Value = TypeVar("Value")
 
 Data = Literal["expected", "observed"]
 
@@ -46,6 +49,11 @@ class Series:
         return self.subject.name
 
     @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.label
+
+    @property
     def paint(self) -> Look:
         """Colour and opacity."""
         return {"color": self.colour, "alpha": self.alpha}
@@ -62,13 +70,25 @@ class Series:
         return {**self.paint, "linestyle": SOLID, "linewidth": self.width + 0.3}
 
 
-def methods_of(report: Report) -> list[Series]:
+@dataclass(frozen=True, eq=False)
+class MethodSeries(Series):
+    """That of a method, which may have a warning in its label, but not in tables."""
+
+    subject: MethodReport
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.name
+
+
+def methods_of(report: Report) -> list[MethodSeries]:
     """The methods in the analysis's order, each with the same look in every figure.
 
     Those that fail their checks step back, with a warning.
     """
     return [
-        Series(
+        MethodSeries(
             method,
             method_label(method),
             style.METHOD_COLOURS[i % len(style.METHOD_COLOURS)],
@@ -103,18 +123,13 @@ def series_of(report: Report, kind: str) -> list[Series]:
     return [*methods_of(report), *(one for one in baselines if kind in one.subject.limits)]
 
 
-def limits_of(series: Series, kind: str) -> Iterator[tuple[Data, Limits]]:
-    """What is expected, and observed if there are data, of one kind of limits."""
-    yield "expected", series.subject.limits[kind]
-    if series.subject.observed and kind in series.subject.observed:
-        yield "observed", series.subject.observed[kind]
-
-
-def curves_of(series: Series, kind: str) -> Iterator[tuple[Data, Curves]]:
-    """As ``limits_of``, the curves."""
-    yield "expected", series.subject.curves[kind]
-    if series.subject.observed_curves and kind in series.subject.observed_curves:
-        yield "observed", series.subject.observed_curves[kind]
+def by_data(
+    expected: Mapping[str, Value], observed: Mapping[str, Value] | None, kind: str
+) -> Iterator[tuple[Data, Value]]:
+    """What is expected, and observed if there are data, of one kind of likelihood."""
+    yield "expected", expected[kind]
+    if observed and kind in observed:
+        yield "observed", observed[kind]
 
 
 @dataclass(frozen=True)
@@ -142,11 +157,10 @@ class TestStatistic:
 
 def qualifiers(series: Series, kind: str, data: Data) -> dict[str, Any]:
     """What tells a column of a table from the others."""
-    common = {"Limits from": kind.replace("_", " "), "Data": data}
-    if isinstance(series.subject, Baseline):
-        return {"Method": series.label, **common}
-    believed = "yes" if series.subject.believed else "no"
-    return {"Method": series.name, **common, "Passes its checks": believed}
+    words = {"Method": series.title, "Limits from": kind.replace("_", " "), "Data": data}
+    if isinstance(series.subject, MethodReport):
+        words["Passes its checks"] = "yes" if series.subject.believed else "no"
+    return words
 
 
 def level_words(level: str) -> str:
@@ -199,7 +213,25 @@ def row_panels(
     return figure, panels
 
 
-def mark_truth(axes: Axes, report: Report, i: int) -> None:
-    """A thin line at the assumed truth of the ``i``-th parameter."""
-    truth = report.setup.theta_true.theta[i]
-    axes.axvline(truth, color=style.INK, linewidth=0.7, zorder=0)
+def mark_truth(axes: Axes, report: Report, name: str) -> None:
+    """A thin line at the assumed truth of a parameter."""
+    axes.axvline(report.truth[name], color=style.INK, linewidth=0.7, zorder=0)
+
+
+def mark_truth_of_pair(axes: Axes, report: Report, pair: tuple[str, str], size: float) -> None:
+    """A cross of ``size`` points at the assumed truth of two parameters."""
+    axes.plot(*(report.truth[name] for name in pair), **ASSUMED_TRUTH, markersize=size)
+
+
+def name_levels(axes: Axes, heights: Mapping[str, float], makes_room: bool = True) -> None:
+    """The confidence levels beside the right end of their lines, where no curve is."""
+    for level, height in heights.items():
+        words = axes.annotate(
+            level_words(level),
+            (1.02, height),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            annotation_clip=False,
+        )
+        words.set_in_layout(makes_room)

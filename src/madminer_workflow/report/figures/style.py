@@ -14,9 +14,11 @@ import mplhep
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
@@ -98,9 +100,10 @@ def panels(
     return whole, every[:n]
 
 
-def few_ticks(n: int = 5) -> MaxNLocator:
+def few_ticks(*axes: Axis, n: int = 5) -> None:
     """At most ``n`` + 1 labelled ticks, at round numbers."""
-    return MaxNLocator(n, steps=[1, 2, 2.5, 5, 10])
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]))
 
 
 def categories(axes: Axes, direction: Literal["x", "y"]) -> None:
@@ -151,6 +154,11 @@ def is_mathtext(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def handle(label: str, **look: Any) -> Line2D:
+    """An entry of a legend: a line or a marker that looks like this."""
+    return Line2D([], [], label=label, **look)
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:

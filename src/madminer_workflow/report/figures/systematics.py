@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import (
@@ -20,7 +19,7 @@ from madminer_workflow.report.figures.series import (
     row_panels,
 )
 from madminer_workflow.report.figures.tables import Column, Table, columns
-from madminer_workflow.report.results import MethodReport, Report
+from madminer_workflow.report.results import Report
 from madminer_workflow.statistics.results import Number
 
 
@@ -62,12 +61,12 @@ def draw(report: Report, rows: Sequence[Width]) -> Figure:
             axes.plot(row.fixed, height, marker, markerfacecolor="none", markersize=8, **paint)
             axes.plot(row.profiled, height, marker, markersize=8, **paint)
         axes.set_xlim(left=0.0)
-        axes.xaxis.set_major_locator(style.few_ticks())
+        style.few_ticks(axes.xaxis)
     heading(panels, "Expected", report)
     grey: Look = {"color": style.MUTED, "linestyle": "", "marker": "o", "markersize": 8}
     handles = [
-        Line2D([], [], markerfacecolor="none", label="nuisance parameters fixed", **grey),
-        Line2D([], [], label="profiled", **grey),
+        style.handle("nuisance parameters fixed", markerfacecolor="none", **grey),
+        style.handle("profiled", **grey),
     ]
     style.legend_below(figure, handles, 2)
     return figure
@@ -75,15 +74,11 @@ def draw(report: Report, rows: Sequence[Width]) -> Figure:
 
 def table(rows: Sequence[Width]) -> Table:
     """Both standard deviations of every method and parameter."""
-
-    def name_of(series: Series) -> str:
-        return series.name if isinstance(series.subject, MethodReport) else series.label
-
     return Table(
         "systematics",
         "Expected standard deviation of each parameter, all others free, from the Fisher "
         "information.",
-        columns(("Method", "Parameter"), [(name_of(row.series), row.parameter) for row in rows]),
+        columns(("Method", "Parameter"), [(row.series.title, row.parameter) for row in rows]),
         [
             Column("Standard deviation", values, "", {}, {"Nuisance parameters": words})
             for values, words in (

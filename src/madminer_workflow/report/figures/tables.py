@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +72,6 @@ def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]
     return [Column(name, column) for name, column in zip(names, values, strict=True)]
 
 
-def bins(edges: Sequence[float]) -> list[tuple[float, float]]:
-    """Bins from their edges."""
-    return list(pairwise(edges))
-
-
 def spread(members: Sequence[Sequence[Any]], values: Sequence[Any]) -> list[Error]:
     """How far the lowest and the highest member (n_members, n_values) are from ``values``."""
     errors: list[Error] = []
@@ -109,7 +103,11 @@ def write(
     energy = report.setup.energy_tev
     common = {"SQRT(S)": (1000.0 * energy, "GeV")} if energy else {}
     common["LUMINOSITY"] = (report.setup.luminosity_fb, "fb$^{-1}$")
-    documents = [{"comment": comment(report)}]
+    comment = (
+        f"{report.analysis.title}. Data of the figures of the analysis {report.analysis.name}, by "
+        f"madminer-workflow {report.version}."
+    )
+    documents: list[dict[str, Any]] = [{"comment": comment}]
     for number, table in enumerate(chosen.values(), 1):
         data = {
             "independent_variables": [variable(column) for column in table.independent],
@@ -122,14 +120,6 @@ def write(
         documents.append(listed(table, number, figures[table.name], energy))
     (directory / SUBMISSION).write_text(dump(documents), encoding="utf-8")
     return files
-
-
-def comment(report: Report) -> str:
-    """What the whole submission is."""
-    return (
-        f"{report.analysis.title}. Data of the figures of the analysis {report.analysis.name}, by "
-        f"madminer-workflow {report.version}."
-    )
 
 
 def listed(table: Table, number: int, figures: Sequence[str], energy: float | None) -> dict:
@@ -156,7 +146,12 @@ def variable(column: Column) -> dict[str, Any]:
         for entry, error in zip(values, errors, strict=True):
             # HEPData takes no errors of zero.
             if error is not None and np.any(error):
-                entry.setdefault("errors", []).append({**error_of(error), "label": kind})
+                size = (
+                    {"asymerror": {"minus": plain(error[0]), "plus": plain(error[1])}}
+                    if isinstance(error, tuple)
+                    else {"symerror": plain(error)}
+                )
+                entry.setdefault("errors", []).append({**size, "label": kind})
     return {"header": header, "values": values}
 
 
@@ -165,13 +160,6 @@ def cell(value: Any) -> dict[str, Any]:
     if isinstance(value, tuple):
         return {"low": plain(value[0]), "high": plain(value[1])}
     return {"value": plain(value)}
-
-
-def error_of(error: float | tuple[float, float]) -> dict[str, Any]:
-    """One error."""
-    if isinstance(error, tuple):
-        return {"asymerror": {"minus": plain(error[0]), "plus": plain(error[1])}}
-    return {"symerror": plain(error)}
 
 
 def qualifiers(values: Mapping[str, Any]) -> list[dict[str, Any]]:

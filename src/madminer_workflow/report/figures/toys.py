@@ -5,33 +5,33 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from madminer_workflow.report.figures import intervals, style
 from madminer_workflow.report.figures.series import (
-    Data,
     Look,
     Series,
+    by_data,
     heading,
     level_words,
     mark_truth,
     methods_of,
+    name_levels,
     parameter_labels,
     row_panels,
 )
-from madminer_workflow.report.figures.tables import Column, Table, bins, columns
-from madminer_workflow.report.results import MethodReport, Report
+from madminer_workflow.report.figures.tables import Column, Table, columns
+from madminer_workflow.report.results import Report
 from madminer_workflow.statistics.quantiles import chi2_density, chi2_probability, chi2_quantile
 from madminer_workflow.statistics.results import (
     Estimate,
-    Intervals,
     JointThresholds,
     PointCoverage,
     ToySummary,
@@ -70,7 +70,7 @@ class Covered:
 def with_toys(report: Report) -> Iterator[tuple[Series, ToySummary]]:
     """The methods that have toys."""
     for series in methods_of(report):
-        if isinstance(series.subject, MethodReport) and series.subject.toys:
+        if series.subject.toys:
             yield series, series.subject.toys
 
 
@@ -144,9 +144,9 @@ def distributions(report: Report, rows: Sequence[Histogram], kind: str) -> Figur
     words = f"critical values, {' and '.join(map(level_words, levels))}"
     ticks: Look = {"color": style.MUTED, "linestyle": "", "marker": "|", "markersize": 13}
     handles = [
-        *(Line2D([], [], label=one.label, **one.paint) for one in series),
-        Line2D([], [], linewidth=1.2, label=rf"$\chi^2$, {dof} d.o.f.", **ASYMPTOTIC),
-        Line2D([], [], label=words, **ticks),
+        *(style.handle(one.label, **one.paint) for one in series),
+        style.handle(rf"$\chi^2$, {dof} d.o.f.", linewidth=1.2, **ASYMPTOTIC),
+        style.handle(words, **ticks),
     ]
     return labelled(figure, panels, handles, report, kind)
 
@@ -185,7 +185,7 @@ def distribution_tables(report: Report, rows: Sequence[Histogram], kind: str) ->
                 f"toys_{kind}_{name}_{row.number}",
                 f"Test statistic q of {name} at {point.name or 'the point'} in toys "
                 "drawn there; the last bin holds all above it, too.",
-                [Column("q", bins(row.q.edges))],
+                [Column("q", list(pairwise(row.q.edges)))],
                 [
                     Column("Toys", row.q.q, qualifiers=qualifiers),
                     Column(expected, asymptotic.tolist(), qualifiers=qualifiers),
@@ -251,25 +251,12 @@ def coverage(report: Report, rows: Sequence[Covered], kind: str) -> Figure:
     ends = style.numbers([(row.coverage.value, row.coverage.error) for row in rows])
     lowest = min((ends[:, 0] - ends[:, 1]).min(), *map(float, report.levels))
     panels[0].set_ylim(lowest - 0.12, 1.02)
-    name_levels(panels, report.levels)
+    for axes in {*panels[1::2], panels[-1]}:
+        name_levels(axes, {level: float(level) for level in report.levels})
     for axes in panels[::2]:
         axes.set_ylabel("coverage")
-    handles = [Line2D([], [], label=one.label, **one.points) for one in series]
+    handles = [style.handle(one.label, **one.points) for one in series]
     return labelled(figure, panels, handles, report, kind)
-
-
-def name_levels(panels: Sequence[Axes], levels: Sequence[str]) -> None:
-    """The confidence levels beside their lines, at the right of the figure."""
-    for axes in {*panels[1::2], panels[-1]}:
-        for level in levels:
-            axes.annotate(
-                level_words(level),
-                (1.02, float(level)),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=9,
-                annotation_clip=False,
-            )
 
 
 def coverage_table(report: Report, rows: Sequence[Covered], kind: str) -> Table:
@@ -308,18 +295,11 @@ def coverage_table(report: Report, rows: Sequence[Covered], kind: str) -> Table:
 def constructed_of(report: Report, kind: str) -> list[intervals.Row]:
     """Intervals with thresholds from toys."""
     return [
-        intervals.Row(series, data, name, by_kind[kind][name])
+        intervals.Row(series, data, name, by_parameter[name])
         for series, toys in with_toys(report)
-        for data, by_kind in constructed_intervals(toys)
+        for data, by_parameter in by_data(toys.intervals, toys.observed_intervals, kind)
         for name in report.parameters
     ]
-
-
-def constructed_intervals(toys: ToySummary) -> Iterator[tuple[Data, dict[str, Intervals]]]:
-    """What is expected, and observed if there are data."""
-    yield "expected", toys.intervals
-    if toys.observed_intervals:
-        yield "observed", toys.observed_intervals
 
 
 def constructed(report: Report, rows: Sequence[intervals.Row], kind: str) -> Figure:
@@ -327,7 +307,7 @@ def constructed(report: Report, rows: Sequence[intervals.Row], kind: str) -> Fig
     levels = report.levels
     labels = list(dict.fromkeys(row.series.label for row in rows))
     figure, panels = row_panels(report, labels, height=1.3, row=0.42)
-    for i, (name, axes) in enumerate(zip(report.parameters, panels, strict=True)):
+    for name, axes in zip(report.parameters, panels, strict=True):
         edges = []
         for row in rows:
             if row.parameter != name or row.data == "observed":
@@ -340,8 +320,8 @@ def constructed(report: Report, rows: Sequence[intervals.Row], kind: str) -> Fig
             both = [*asymptotic[levels[-1]], *row.intervals[levels[-1]]]
             edges += [edge for interval in both for edge in interval]
         axes.set_xlim(*intervals.with_margin(edges, report.grid[name]))
-        mark_truth(axes, report, i)
-        axes.xaxis.set_major_locator(style.few_ticks())
+        mark_truth(axes, report, name)
+        style.few_ticks(axes.xaxis)
     heading(panels, "Expected", report)
     handles = [
         *intervals.level_patches(levels, ", asymptotic"),

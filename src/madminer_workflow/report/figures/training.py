@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.figures.series import Series
+from madminer_workflow.report.figures.series import MethodSeries
 from madminer_workflow.report.figures.tables import Column, Table
 from madminer_workflow.report.results import MethodReport
 
 LINES = {"training": "-", "validation": "--"}
 
 
-def losses(series: Series, method: MethodReport) -> Figure:
+def losses(series: MethodSeries) -> Figure:
     """Training (solid) and validation (dashed) loss of every member."""
     figure = style.figure(height=3.7)
     axes = figure.subplots()
-    for i, member in enumerate(method.losses):
-        alpha = 1.0 - 0.6 * i / max(len(method.losses) - 1, 1)
+    members = series.subject.losses
+    for i, member in enumerate(members):
+        alpha = 1.0 - 0.6 * i / max(len(members) - 1, 1)
         for kind, line in LINES.items():
             values = member.get(kind) or []
             # A single epoch has no line to draw.
             axes.plot(
                 np.arange(1, len(values) + 1),
-                np.array(values, dtype=float),
+                style.numbers(values),
                 line,
                 color=series.colour,
                 alpha=alpha,
@@ -37,8 +37,11 @@ def losses(series: Series, method: MethodReport) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_minor_locator(MaxNLocator(1))
     axes.set_title(series.label, loc="left")
-    handles = [Line2D([], [], color=series.colour, linestyle=line) for line in LINES.values()]
-    axes.legend(handles, list(LINES))
+    axes.legend(
+        handles=[
+            style.handle(kind, color=series.colour, linestyle=line) for kind, line in LINES.items()
+        ]
+    )
     return figure
 
 
