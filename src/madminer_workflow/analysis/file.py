@@ -96,11 +96,8 @@ def _reference_defaults(ml: Entry) -> None:
         if entry.get("method") == "histogram" and isinstance(axes, list):
             given = entry.setdefault("bins", {})
             if isinstance(given, dict):
-                given.update({axis: 10 for axis in axes if _is_new_name(axis, given)})
-
-
-def _is_new_name(axis: Any, given: Entry) -> bool:
-    return isinstance(axis, str) and axis not in given
+                names = [axis for axis in axes if isinstance(axis, str)]
+                given.update({name: 10 for name in names if name not in given})
 
 
 def _mappings(entries: Any) -> list[Entry]:
