@@ -7,7 +7,7 @@ A generator is a module of this package with the functions of ``Generator``, and
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,12 +15,10 @@ from typing import Protocol, cast
 from madminer_workflow.analysis.types import Parameter, Process, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.products.events import Draw
-from madminer_workflow.products.processes import Integration
+from madminer_workflow.products.processes import Integration, Points
 
 SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
 """All generators, and the time each takes to draw an event and its weights, on one core."""
-
-Points = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)

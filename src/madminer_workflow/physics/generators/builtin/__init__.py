@@ -15,7 +15,7 @@ import numpy as np
 from madminer_workflow.analysis.systematics import weight_variations
 from madminer_workflow.analysis.types import BuiltinProcess, Parameter
 from madminer_workflow.cores import step_cores
-from madminer_workflow.physics.generators import Points, Request, check_draw
+from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.builtin.cross_section import CrossSection
 from madminer_workflow.physics.generators.builtin.event_file import write_events
 from madminer_workflow.physics.generators.builtin.hard_process import HardProcess, hard_process
@@ -29,7 +29,7 @@ from madminer_workflow.physics.generators.builtin.sampling import (
     unweight,
 )
 from madminer_workflow.products.events import Draw
-from madminer_workflow.products.processes import Integration
+from madminer_workflow.products.processes import Integration, Points
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def integrate(request: Request, output: Path) -> Integration:
         process.process,
         settings,
         cross_section.densities,
-        {name: dict(point) for name, point in request.benchmarks.items()},
+        request.benchmarks,
         values[:n_weights],
         {name: channels[name] for name in request.benchmarks},
         request.reference,

@@ -153,7 +153,7 @@ def _integrate(
         name=process.name,
         madgraph=workplace.program.version,
         interpreter=interpreter,
-        benchmarks=[(name, dict(point)) for name, point in request.benchmarks.items()],
+        benchmarks=list(request.benchmarks.items()),
         cross_sections={name: cross_sections[name] for name in process.events},
         run_card=card_entries,
         process_card=process.proc_card,
