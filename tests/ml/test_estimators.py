@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.samples import read_samples
 from madminer_workflow.statistics.events import union
 from tests.support import learning
+from tests.support.shared import shared
 
 CASES = [
     *((name, {"estimator": each}) for name in learning.RATIO for each in learning.ESTIMATORS),
@@ -52,13 +55,38 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return {n: learning.analytic_file(tmp_path_factory.mktemp(f"n{n}"), n, 2000) for n in (1, 2, 3)}
 
 
+ONE_EPOCH = {"n_epochs": 1, "batch_size": 1000, "early_stopping": False}
+"""In one batch."""
+
+Hardly = Callable[..., tuple[dict[str, Any], Path]]
+"""Settings, and a model of them, by method, number of parameters and member."""
+
+
+@pytest.fixture(scope="module")
+def hardly_trained(files: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Hardly:
+    """Models after one step of the optimizer, each made once for all tests."""
+
+    def model(method: str, n: int, member: int = 0, **changes: Any) -> tuple[dict[str, Any], Path]:
+        chosen = learning.analytic_settings(method, n, training=ONE_EPOCH, **changes)
+        name = f"{method}_{'_'.join(map(str, changes.values()))}_{n}_{member}"
+        name = "".join(letter for letter in name if letter.isalnum() or letter == "_")
+        make = partial(learning.model, files[n], chosen, member=member)
+        return chosen, shared(tmp_path_factory, name, make)
+
+    return model
+
+
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize(("method", "changes"), CASES, ids=lambda case: str(case).replace("/", ""))
 def test_from_samples_to_results(
-    files: dict[int, Path], tmp_path: Path, method: str, changes: dict[str, Any], n: int
+    files: dict[int, Path],
+    hardly_trained: Hardly,
+    tmp_path: Path,
+    method: str,
+    changes: dict[str, Any],
+    n: int,
 ) -> None:
-    chosen = learning.analytic_settings(method, n, training={"n_epochs": 1}, **changes)
-    models = [learning.model(files[n], chosen, tmp_path, member) for member in range(2)]
+    models = [hardly_trained(method, n, member, **changes)[1] for member in range(2)]
     summary, arrays = learning.results(files[n], models, tmp_path, **evaluation(n))
     assert summary["members"] == 2
     for kind in ("shape", "rate_and_shape"):
@@ -157,12 +185,15 @@ def test_a_registered_ensemble_gives_the_same_numbers(
     ],
 )
 def test_the_validation_loss_is_the_trainings(
-    files: dict[int, Path], tmp_path: Path, method: str, changes: dict[str, Any]
+    files: dict[int, Path],
+    hardly_trained: Hardly,
+    tmp_path: Path,
+    method: str,
+    changes: dict[str, Any],
 ) -> None:
     """On its own sample, in one batch, up to the units of a density."""
-    one_epoch = {"n_epochs": 1, "batch_size": 1000, "early_stopping": False}
-    chosen = learning.analytic_settings(method, 3, training=one_epoch, **changes)
-    model = learning.opened(learning.model(files[3], chosen, tmp_path), tmp_path / "model")
+    chosen, archive = hardly_trained(method, 3, **changes)
+    model = learning.opened(archive, tmp_path / "model")
     samples = learning.samples(files[3], chosen, tmp_path)
     found = validation_loss(model, read_samples(samples).arrays, learning.typed(chosen))
     if method in learning.DENSITY:

@@ -18,6 +18,7 @@ from madminer_workflow.ml.training import training
 from madminer_workflow.products.samples import read_samples
 from madminer_workflow.statistics.plain import plain
 from tests.support import learning
+from tests.support.shared import shared
 
 
 def weights(archive: Path, directory: Path) -> np.ndarray:
@@ -44,13 +45,12 @@ def chosen(name: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def default(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """Weights after training with the default settings."""
-    directory = tmp_path_factory.mktemp("default")
-    return {
-        name: weights(
-            learning.model(toy_file, chosen(name), directory / name), directory / name / "x"
-        )
-        for name in KINDS
-    }
+
+    def make(directory: Path) -> dict[str, np.ndarray]:
+        models = {name: learning.model(toy_file, chosen(name), directory / name) for name in KINDS}
+        return {name: weights(model, directory / name / "x") for name, model in models.items()}
+
+    return shared(tmp_path_factory, "default", make)
 
 
 CHANGES: list[dict[str, Any]] = [

@@ -15,14 +15,11 @@ from madminer.ml import ScoreEstimator
 
 from madminer_workflow import madminer_fixes
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import read_json, write_json
+from madminer_workflow.files import write_json
 from madminer_workflow.madminer_file import read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.methods import histogram, score
-from madminer_workflow.ml.sampling import sampling
-from madminer_workflow.ml.training import training
 from madminer_workflow.physics.configure import add_nuisance_parameters
-from madminer_workflow.report.plotting import plotting
 from madminer_workflow.statistics.checks.score import nuisance_check
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.information import (
@@ -39,7 +36,7 @@ from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
 from tests.conftest import toy_sample
 from tests.support import learning, parts
-from tests.support.chain import TINY_SYSTEMATICS, Physics
+from tests.support.chain import Physics
 from tests.support.paths import DATA
 
 LUMINOSITY = 1e6
@@ -251,50 +248,6 @@ def test_a_normalisation_of_the_signal_leaves_the_background(uncertain: Physics)
     np.testing.assert_allclose(events.slopes[:, 1], np.log(1.02), rtol=1e-12)
 
 
-@pytest.fixture(scope="module")
-def finished(uncertain: Physics, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with ``results.json`` and the report of the analysis with uncertainties."""
-    output = tmp_path_factory.mktemp("finished")
-    sampling(TINY_SYSTEMATICS, uncertain.combined, 1, output)
-    results = []
-    for method in sorted((output / "methods").iterdir()):
-        [samples] = method.glob("Samples_*.npz")
-        training(samples, output / method.name)
-        model = output / method.name / "Model.tar.gz"
-        evaluating(method / "evaluation.json", uncertain.combined, [model], output / method.name)
-        results.append(output / method.name / "Results.tar.gz")
-    plotting(output / "analysis.json", uncertain.combined, results, output)
-    return output
-
-
-def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
-    content = read_json(finished / "results.json")
-    assert [row["name"] for row in content["systematics"]] == ["scale", "lumi", "signal_norm"]
-    assert content["systematics"][1]["rate_change"] == pytest.approx([1.0 / 1.02 - 1.0, 0.02])
-    scale, _, signal_norm = content["systematics"]
-    # The background is about half of all events; a larger scale makes fewer.
-    assert signal_norm["rate_change"][1] == pytest.approx(0.025, abs=0.005)
-    assert scale["rate_change"][0] > 0.02 > -0.02 > scale["rate_change"][1]
-    for subject in [*content["methods"], *content["baselines"].values()]:
-        [[fixed]] = subject["fisher_information"]["matrix"]
-        [[profiled]] = subject["fisher_information_profiled"]["matrix"]
-        assert 0.0 < profiled < fixed, subject["name"]
-        impact = subject["fisher_information_profiled"]["impact"]
-        [together] = impact["all"]
-        assert all(0.0 <= alone <= together for [alone] in impact["single"].values())
-    enter = {
-        method["name"]: method["fisher_information_profiled"]["nuisance_parameters_in"]
-        for method in content["methods"]
-    }
-    assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
-    [sally] = [method for method in content["methods"] if method["name"] == "sally"]
-    checks = [check["check"] for check in sally["diagnostics"][0]]
-    assert "calibration of the nuisance score" in checks
-    [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
-    [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
-    assert rate_only < truth
-
-
 def test_a_model_without_the_nuisance_parameters(
     toy_file: Path, file: Path, tmp_path: Path
 ) -> None:
@@ -302,9 +255,3 @@ def test_a_model_without_the_nuisance_parameters(
     write_json(tmp_path / "evaluation.json", learning.EVALUATION)
     with pytest.raises(InputError, match=r"nuisance parameters are none; those of the data are mu"):
         evaluating(tmp_path / "evaluation.json", file, [model], tmp_path)
-
-
-def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
-    page = (finished / "report.html").read_text()
-    assert "Limits profile the nuisance parameters" in page
-    assert "alices: nuisance parameters enter through the rate alone" in page

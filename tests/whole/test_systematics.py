@@ -1,0 +1,64 @@
+"""An analysis with systematic uncertainties, from its events to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from madminer_workflow.files import read_json
+from madminer_workflow.ml.evaluating import evaluating
+from madminer_workflow.ml.sampling import sampling
+from madminer_workflow.ml.training import training
+from madminer_workflow.report.plotting import plotting
+from tests.support.chain import TINY_SYSTEMATICS, Physics
+
+
+@pytest.fixture(scope="module")
+def finished(uncertain: Physics, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with ``results.json`` and the report of the analysis with uncertainties."""
+    output = tmp_path_factory.mktemp("finished")
+    sampling(TINY_SYSTEMATICS, uncertain.combined, 1, output)
+    results = []
+    for method in sorted((output / "methods").iterdir()):
+        [samples] = method.glob("Samples_*.npz")
+        training(samples, output / method.name)
+        model = output / method.name / "Model.tar.gz"
+        evaluating(method / "evaluation.json", uncertain.combined, [model], output / method.name)
+        results.append(output / method.name / "Results.tar.gz")
+    plotting(output / "analysis.json", uncertain.combined, results, output)
+    return output
+
+
+def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
+    content = read_json(finished / "results.json")
+    assert [row["name"] for row in content["systematics"]] == ["scale", "lumi", "signal_norm"]
+    assert content["systematics"][1]["rate_change"] == pytest.approx([1.0 / 1.02 - 1.0, 0.02])
+    scale, _, signal_norm = content["systematics"]
+    # The background is about half of all events; a larger scale makes fewer.
+    assert signal_norm["rate_change"][1] == pytest.approx(0.025, abs=0.005)
+    assert scale["rate_change"][0] > 0.02 > -0.02 > scale["rate_change"][1]
+    for subject in [*content["methods"], *content["baselines"].values()]:
+        [[fixed]] = subject["fisher_information"]["matrix"]
+        [[profiled]] = subject["fisher_information_profiled"]["matrix"]
+        assert 0.0 < profiled < fixed, subject["name"]
+        impact = subject["fisher_information_profiled"]["impact"]
+        [together] = impact["all"]
+        assert all(0.0 <= alone <= together for [alone] in impact["single"].values())
+    enter = {
+        method["name"]: method["fisher_information_profiled"]["nuisance_parameters_in"]
+        for method in content["methods"]
+    }
+    assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
+    [sally] = [method for method in content["methods"] if method["name"] == "sally"]
+    checks = [check["check"] for check in sally["diagnostics"][0]]
+    assert "calibration of the nuisance score" in checks
+    [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
+    [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
+    assert rate_only < truth
+
+
+def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "Limits profile the nuisance parameters" in page
+    assert "alices: nuisance parameters enter through the rate alone" in page
