@@ -4,8 +4,7 @@ import tempfile
 from pathlib import Path
 
 from madminer_workflow.analysis.madgraph_cards import read_process_card
-from madminer_workflow.physics.generators.madgraph.building import write_process
-from madminer_workflow.physics.generators.madgraph.model import copy_model
+from madminer_workflow.physics.generators.madgraph.building import copy_model, write_process
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace, check_compilers
 from madminer_workflow.physics.programs import run_program
 

@@ -143,7 +143,7 @@ def _sentence(ranked: Sequence[MethodReport], good: Sequence[MethodReport], leve
     text = (
         f"{best.name} has the shortest {percent(level)} intervals of the "
         f"{len(good)} method{'s' if len(good) > 1 else ''} that pass their checks"
-        if len(good) < len(ranked) or len(ranked) > 1
+        if len(ranked) > 1
         else f"{best.name} passes its checks"
     )
     if len(good) > 1:

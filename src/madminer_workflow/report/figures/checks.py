@@ -49,11 +49,6 @@ BAND: Look = {"color": style.MUTED, "alpha": 0.17, "linewidth": 0}
 THIN: Look = {"color": style.INK, "linewidth": 0.8}
 
 
-def kind_of(plot: AnyPlot) -> str:
-    """The name of a kind of plot."""
-    return str(plot.__struct_config__.tag)
-
-
 def shown(report: Report) -> dict[str, list[tuple[MethodSeries, AnyPlot]]]:
     """The methods with each kind of plot, with what it shows, in the order of ``KINDS``."""
     plots = [
@@ -62,7 +57,9 @@ def shown(report: Report) -> dict[str, list[tuple[MethodSeries, AnyPlot]]]:
         for check in series.subject.checks
         if check.plot
     ]
-    by_kind = {kind: [row for row in plots if kind_of(row[1]) == kind] for kind in KINDS}
+    by_kind = {
+        kind: [row for row in plots if row[1].__struct_config__.tag == kind] for kind in KINDS
+    }
     return {kind: rows for kind, rows in by_kind.items() if rows}
 
 

@@ -90,7 +90,7 @@ def methods_of(report: Report) -> list[MethodSeries]:
     return [
         MethodSeries(
             method,
-            method_label(method),
+            method.name if method.believed else f"{method.name} (fails checks)",
             style.METHOD_COLOURS[i % len(style.METHOD_COLOURS)],
             style.MARKERS[i % len(style.MARKERS)],
             EXPECTED if report.observed else SOLID,
@@ -98,11 +98,6 @@ def methods_of(report: Report) -> list[MethodSeries]:
         )
         for i, method in enumerate(report.methods)
     ]
-
-
-def method_label(method: MethodReport) -> str:
-    """The name of a method, with a warning if it fails its checks."""
-    return method.name if method.believed else f"{method.name} (fails checks)"
 
 
 def ceiling_of(report: Report) -> Series:
@@ -152,15 +147,14 @@ class TestStatistic:
     def column(self, kind: str, errors: dict[str, Sequence[Error]] | None = None) -> Column:
         """It as a column of a table."""
         values = [value for row in self.q for value in (row if isinstance(row, list) else [row])]
-        return Column("q", values, "", errors or {}, qualifiers(self.series, kind, self.data))
-
-
-def qualifiers(series: Series, kind: str, data: Data) -> dict[str, Any]:
-    """What tells a column of a table from the others."""
-    words = {"Method": series.title, "Limits from": kind.replace("_", " "), "Data": data}
-    if isinstance(series.subject, MethodReport):
-        words["Passes its checks"] = "yes" if series.subject.believed else "no"
-    return words
+        about = {
+            "Method": self.series.title,
+            "Limits from": kind.replace("_", " "),
+            "Data": self.data,
+        }
+        if isinstance(self.series, MethodSeries):
+            about["Passes its checks"] = "yes" if self.series.subject.believed else "no"
+        return Column("q", values, "", errors or {}, about)
 
 
 def level_words(level: str) -> str:
