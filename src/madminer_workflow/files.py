@@ -91,6 +91,14 @@ def locked(workdir: str | Path) -> Iterator[None]:
         yield
 
 
+def link(source: str | Path, target: str | Path) -> None:
+    """A hard link where the file system has them, or a copy: products are replaced, not changed."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def natural_order(path: str | Path) -> list[tuple[int, str]]:
     """A key to sort paths by that puts job 10 after job 9."""
     parts = re.split(r"(\d+)", str(path))

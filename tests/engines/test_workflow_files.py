@@ -57,7 +57,7 @@ def run(workdir: Path, **arguments) -> int:
     """The number of steps that really ran."""
     console = Console(file=io.StringIO())
     analysis = ROOT / "inputs" / "wbf"
-    return run_workflow(Order(analysis, workdir, workers=2, **arguments), console).ran
+    return run_workflow(Order(analysis, workdir, workers=2, **arguments), console)
 
 
 def published(workdir: Path, folders: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ from madminer_workflow.files import read_json, unpack, write_json
 from madminer_workflow.ml.validation_loss import validation_loss
 from madminer_workflow.products.samples import read_samples
 from madminer_workflow.sweep import trials
-from madminer_workflow.sweep.place import Place
+from madminer_workflow.sweep.directory import Place
 from madminer_workflow.sweep.plan import Axis, Plan, Values, read_plan
 from madminer_workflow.sweep.results import TrialResult, ranked, read_results
 from madminer_workflow.sweep.run import run_sweep

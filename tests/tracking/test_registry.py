@@ -32,7 +32,7 @@ from madminer_workflow.statistics.results import Check
 from madminer_workflow.tracking import registry
 from madminer_workflow.tracking.journal import AnyEntry, Journal, ProposedModel, entries
 from madminer_workflow.tracking.products import describe
-from madminer_workflow.tracking.sync import sync
+from madminer_workflow.tracking.upload import sync
 from tests.support import learning
 from tests.support.chain import TINY_SYSTEMATICS, Physics
 

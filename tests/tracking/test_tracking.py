@@ -51,8 +51,7 @@ from madminer_workflow.tracking.journal import (
 from madminer_workflow.tracking.products import describe, place
 from madminer_workflow.tracking.record import records_in
 from madminer_workflow.tracking.server import Server
-from madminer_workflow.tracking.sync import sync
-from madminer_workflow.tracking.upload import PATH_TAG, Uploader
+from madminer_workflow.tracking.upload import PATH_TAG, Uploader, sync
 from tests.support import learning
 from tests.support.chain import TINY
 

@@ -21,7 +21,7 @@ def track(place: Path, tracking_uri: str | None) -> None:
     Finds them anywhere below the directory; what was uploaded before is not uploaded again.
     """
     from madminer_workflow.tracking import target
-    from madminer_workflow.tracking.sync import sync
+    from madminer_workflow.tracking.upload import sync
 
     wanted = target(tracking_uri)
     if wanted is None:

@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import madminer_workflow
 from madminer_workflow import graph
 from madminer_workflow.analysis.cards import mentioned_files
-from madminer_workflow.engines.code import code_checksum
-from madminer_workflow.files import checksum
+from madminer_workflow.engines.code import code_checksum, joint_checksum
+from madminer_workflow.files import checksum, link
 
 # The engine's own notes in the directory of a step; never part of its product.
 NOTES = "_packtivity"
@@ -105,7 +104,8 @@ class Cache:
 
     def _checksum(self, place: Path) -> str:
         if place.is_dir():
-            return _tree_checksum(place, self._file_checksum)
+            files = [file for file in _files_below(place) if "__pycache__" not in file.parts]
+            return joint_checksum(place, files, self._file_checksum)
         return self._file_checksum(place)
 
     def _files(self, directory: Path) -> dict[str, str]:
@@ -173,15 +173,4 @@ def _files_below(directory: Path) -> list[Path]:
 def _link_files(source: Path, names: Iterable[str], destination: Path) -> None:
     for name in names:
         (destination / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source / name, destination / name)
-        except OSError:
-            shutil.copy2(source / name, destination / name)
-
-
-def _tree_checksum(directory: Path, of_file: Callable[[Path], str]) -> str:
-    digest = hashlib.sha256()
-    for file in _files_below(directory):
-        if "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(directory)}\0{of_file(file)}\n".encode())
-    return digest.hexdigest()
+        link(source / name, destination / name)

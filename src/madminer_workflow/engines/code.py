@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,9 +23,16 @@ _DATA_BESIDE = re.compile(r"importlib(\.| import )resources")
 def code_checksum(package: Path, module: str | None) -> str:
     """The checksum of all files of ``package`` that ``module`` uses; of all files, for None."""
     files = used_files(package, module) if module else {*package.rglob("*.*")}
+    return joint_checksum(package, sorted(file for file in files if file.suffix != ".pyc"))
+
+
+def joint_checksum(
+    root: Path, files: Iterable[Path], of_file: Callable[[Path], str] = checksum
+) -> str:
+    """The checksum of ``files`` below ``root``, by name and content, in their order."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in files if file.suffix != ".pyc"):
-        digest.update(f"{file.relative_to(package)}\0{checksum(file)}\n".encode())
+    for file in files:
+        digest.update(f"{file.relative_to(root)}\0{of_file(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -8,11 +8,9 @@ import re
 import shutil
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +40,13 @@ GO_ON = "Run the same command again to go on: finished steps are kept."
 _SAFE_PATH = re.compile(r"[\w./+,:@%=~^-]+")
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run did: how many steps ran and how many were unchanged, and the wall time [s]."""
-
-    workdir: Path
-    ran: int
-    reused: int
-    seconds: float
-
-
-def run_workflow(order: Order, console: Console | None = None) -> Summary:
+def run_workflow(order: Order, console: Console | None = None) -> int:
     """Run an analysis, or a part of it, into its work directory, reusing what has not changed.
 
-    Raises InputError, before anything is written, for an order that makes no sense, and later if
-    a step refuses its input; StepError if a step fails. A KeyboardInterrupt ends all steps and is
-    passed on.
+    Returns the number of steps that ran. Raises InputError, before anything is written, for an
+    order that makes no sense, and later if a step refuses its input; StepError if a step fails. A
+    KeyboardInterrupt ends all steps and is passed on.
     """
-    started = time.monotonic()
     workers = len(os.sched_getaffinity(0)) if order.workers is None else order.workers
     numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
     for name, number in numbers.items():
@@ -83,7 +70,7 @@ def run_workflow(order: Order, console: Console | None = None) -> Summary:
         ran = sum(job.status == "done" for job in jobs)
         if record:
             record.metrics({"steps_run": ran, "steps_reused": len(jobs) - ran})
-    return Summary(workdir, ran, len(jobs) - ran, time.monotonic() - started)
+    return ran
 
 
 def _parameters(order: Order) -> dict[str, str | int]:

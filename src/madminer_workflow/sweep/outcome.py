@@ -34,31 +34,28 @@ class Best(msgspec.Struct, frozen=True, kw_only=True, rename={"changes": "set"})
     changes: list[str]
 
 
-def describe_best(plan: Plan, results: Sequence[TrialResult]) -> Best | None:
-    """The best of the trials, or None if all failed."""
-    best = next(iter(ranked(results)), None)
-    if best is None or best.loss is None:
+def write_outcome(plan: Plan, results: Sequence[TrialResult], workdir: Path) -> Best | None:
+    """Write trials.csv, plots and, if any trial has a loss, best.json; return the best.
+
+    None if all failed.
+    """
+    _write_csv(plan, results, workdir / "trials.csv")
+    first = next(iter(ranked(results)), None)
+    if first is None or first.loss is None:
         return None
-    return Best(
+    best = Best(
         analysis=os.path.relpath(plan.analysis_file),
-        trial=best.number,
-        validation_loss=best.loss,
-        believed=best.believed,
-        reason=best.reason,
-        method=plan.settings_of(best.values),
+        trial=first.number,
+        validation_loss=first.loss,
+        believed=first.believed,
+        reason=first.reason,
+        method=plan.settings_of(first.values),
         changes=[
-            f"{plan.method_name}.{axis.key}={word(best.values[axis.key])}" for axis in plan.space
+            f"{plan.method_name}.{axis.key}={word(first.values[axis.key])}" for axis in plan.space
         ],
     )
-
-
-def write_outcome(plan: Plan, results: Sequence[TrialResult], workdir: Path) -> Best | None:
-    """Write trials.csv, plots and, if any trial has a loss, best.json; return the best trial."""
-    _write_csv(plan, results, workdir / "trials.csv")
-    best = describe_best(plan, results)
-    if best is not None:
-        figures.draw(plan.space, results, workdir / "plots")
-        write_json(workdir / "best.json", msgspec.to_builtins(best))
+    figures.draw(plan.space, results, workdir / "plots")
+    write_json(workdir / "best.json", msgspec.to_builtins(best))
     return best
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import locked
 from madminer_workflow.sweep import directory
+from madminer_workflow.sweep.directory import Place, recorded
 from madminer_workflow.sweep.outcome import Best, show, write_outcome
-from madminer_workflow.sweep.place import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Value, read_plan
 from madminer_workflow.sweep.results import TrialResult, lowest_loss, read_results, write_result
 from madminer_workflow.sweep.search import batches

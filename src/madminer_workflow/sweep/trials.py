@@ -27,7 +27,7 @@ from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.results import read_results
 from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.checks import reason
-from madminer_workflow.sweep.place import Place, recorded
+from madminer_workflow.sweep.directory import Place, recorded
 from madminer_workflow.sweep.plan import Plan, Values
 from madminer_workflow.sweep.results import TrialResult
 from madminer_workflow.tracking import products
@@ -92,7 +92,13 @@ def _result(plan: Plan, place: Place, number: int, values: Values, product: Path
     with TemporaryDirectory(dir=place.workdir, prefix=".trial") as scratch:
         started = time.monotonic()
         models = [
-            _train(place, number, samples, changes, product / f"training_{member}")
+            _train(
+                place,
+                [f"trial_{number}", f"training_{method.name}_{member}"],
+                samples,
+                changes,
+                product / f"training_{member}",
+            )
             for member, samples in enumerate(_samples(plan, place, method, Path(scratch)))
         ]
         seconds_training = time.monotonic() - started
@@ -126,9 +132,7 @@ def _samples(plan: Plan, place: Place, method: TrainedMethod, scratch: Path) -> 
     return samples_in(scratch / "samples", plan)
 
 
-def _train(place: Place, number: int, samples: Path, changes: list[str], output: Path) -> Path:
-    method, member = products.sample_name(samples)
-    run = [f"trial_{number}", f"training_{method}_{member}"]
+def _train(place: Place, run: list[str], samples: Path, changes: list[str], output: Path) -> Path:
     with recorded(place, "training", run) as journal:
         training(samples, output, changes, _listener(journal))
         if journal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
 import shutil
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+
+from madminer_workflow.files import link
 
 MODEL = "ensemble"
 """Where the files of a model lie among a record's artifacts."""
@@ -211,14 +212,6 @@ def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _keep(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+        shutil.copytree(source, target, dirs_exist_ok=True, copy_function=link)
     else:
-        _link(source, target)
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    """A hard link where the file system has them: products are replaced, never changed."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        link(source, target)

@@ -47,12 +47,6 @@ def place(step: str, arguments: Arguments) -> tuple[list[str], bool]:
     return ([method], True) if step == "evaluating" else ([method, title], False)
 
 
-def sample_name(samples: Path) -> tuple[str, str]:
-    """Method and member of ``Samples_<method>_<member>.npz``."""
-    method, _, member = samples.stem.removeprefix("Samples_").rpartition("_")
-    return (method, member) if method else (samples.stem, "0")
-
-
 def describe(step: str, arguments: Arguments, journal: Journal) -> None:
     """Add what a step that has done its work tells: settings, numbers, data, files."""
     journal.tags({"madminer.step": step, **about()})
@@ -212,19 +206,18 @@ def whole(workdir: Path, journal: Journal) -> None:
     journal.tags(about())
     results = workdir_product("plotting.results", workdir)
     if results.exists():
-        conclude(results.parent, journal)
+        conclude(results, journal)
 
 
-def conclude(plotting_output: Path, journal: Journal) -> None:
+def conclude(results_file: Path, journal: Journal) -> None:
     """The end of a whole workflow: the numbers of all methods and the report."""
-    results_file = product("plotting.results", plotting_output)
     results = msgspec.convert(read_json(results_file), WorkflowFindings)
     journal.metrics({"expected_events": results.expected_events})
     for method in results.methods:
         numbers = method_numbers(method, results.parameters)
         journal.metrics({f"{method.name}/{key}": value for key, value in numbers.items()})
     journal.tags({"madminer.recommended": results.verdict.recommended or "none"})
-    journal.artifact(product("plotting.report", plotting_output))
+    journal.artifact(product("plotting.report", results_file.parent))
     journal.artifact(results_file)
 
 

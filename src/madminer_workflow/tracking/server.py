@@ -43,6 +43,8 @@ class Server:
         if database:
             # SQLite itself makes no directories.
             database.parent.mkdir(parents=True, exist_ok=True)
+        # An experiment in a local database keeps files beside it; servers have their own place.
+        self._files = database.with_suffix(".artifacts").as_uri() if database else None
         self.uri = uri
         self.client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
@@ -73,7 +75,7 @@ class Server:
             if not self.client.get_experiment_by_name(name):
                 # Somebody else may be making it at this moment.
                 with contextlib.suppress(MlflowException):
-                    self.client.create_experiment(name, artifact_place(self.uri), KIND)
+                    self.client.create_experiment(name, self._files, KIND)
             made = self.client.get_experiment_by_name(name)
             if made is None:
                 raise RuntimeError(f"the experiment {name} cannot be made")
@@ -87,12 +89,6 @@ def probe(uri: str) -> None:
     if parts.scheme in ("http", "https"):
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
-
-
-def artifact_place(uri: str) -> str | None:
-    """Where an experiment in a local database keeps files: beside it. Servers have their own."""
-    database = local_database(uri)
-    return database.with_suffix(".artifacts").as_uri() if database else None
 
 
 def local_database(uri: str) -> Path | None:
