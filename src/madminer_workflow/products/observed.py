@@ -22,9 +22,8 @@ def observe(value: str | None, problem: Problem) -> Observation | None:
     At a point, pseudo-data are drawn from the test events, their number from Poisson's law, the
     same for every method. None for a blank. Raises InputError if the data do not fit the problem.
     """
-    if value is None or not value.strip():
+    if not (value := (value or "").strip()):
         return None
-    value = value.strip()
     if _is_file(value):
         return read_observed(Path(value), problem.test.observables)
     point = _point(value, problem.setup.parameters, problem.setup.benchmark_names)
@@ -37,13 +36,12 @@ def observe(value: str | None, problem: Problem) -> Observation | None:
 
 def check_argument(value: str | None, analysis: Analysis) -> None:
     """Raise InputError unless ``value`` can be what ``observe`` takes, for an analysis file."""
-    if value is None or not value.strip():
+    if not (value := (value or "").strip()):
         return
-    value = value.strip()
     if _is_file(value):
         read_observed(Path(value), analysis.observable_names)
-        return
-    _point(value, analysis.parameter_names, list(analysis.benchmarks))
+    else:
+        _point(value, analysis.parameter_names, list(analysis.benchmarks))
 
 
 def _is_file(value: str) -> bool:

@@ -17,6 +17,16 @@ def quantile_edges(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.n
     return values[order][np.minimum(positions, len(values) - 1)]
 
 
+def inner_edges(
+    x: np.ndarray, weights: np.ndarray, bins: Sequence[int | Sequence[float]]
+) -> list[np.ndarray]:
+    """Inner edges along every column of ``x``: as given, or of so many bins of equal weight."""
+    return [
+        quantile_edges(column, weights, given) if isinstance(given, int) else np.asarray(given)
+        for column, given in zip(x.T, bins, strict=True)
+    ]
+
+
 def bin_indices(values: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
     """The flat bin index of each row of ``values``, shape (n_events, n_dimensions).
 

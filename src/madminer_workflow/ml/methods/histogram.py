@@ -16,9 +16,9 @@ from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
+    inner_edges,
     log_probabilities,
     n_bins,
-    quantile_edges,
 )
 from madminer_workflow.statistics.checks.simulation import bins_check
 from madminer_workflow.statistics.events import Events, Observed
@@ -48,14 +48,8 @@ def train(
     on_epoch: OnEpoch | None = None,
 ) -> Losses:
     """Choose the bins and fill the template of cross-sections (n_bins, n_benchmarks)."""
-    edges = []
-    for name, column in zip(settings.observables, arrays["x"].T, strict=True):
-        bins = settings.bins[name]
-        edges.append(
-            quantile_edges(column, arrays["reference_weights"], bins)
-            if isinstance(bins, int)
-            else np.asarray(bins, dtype=float)
-        )
+    bins = [settings.bins[name] for name in settings.observables]
+    edges = inner_edges(arrays["x"], arrays["reference_weights"], bins)
     template = fill(bin_indices(arrays["x"], edges), arrays["weights"], n_bins(edges))
     np.savez(
         directory / MODEL,

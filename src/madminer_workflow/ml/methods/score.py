@@ -23,9 +23,9 @@ from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.statistics.binning import (
     bin_indices,
     fill,
+    inner_edges,
     log_probabilities,
     n_bins,
-    quantile_edges,
 )
 from madminer_workflow.statistics.checks.families import score_checks
 from madminer_workflow.statistics.events import Events, Observed
@@ -166,10 +166,7 @@ def _histogram(
 ) -> Density:
     """Probabilities of one histogram of ``values``, each (n_events, n_dimensions)."""
     weights = problem.train.weights_at(problem.theta_true)
-    edges = [
-        quantile_edges(column, weights, given) if isinstance(given, int) else np.asarray(given)
-        for column, given in zip(values["train"].T, bins, strict=True)
-    ]
+    edges = inner_edges(values["train"], weights, bins)
     cells = {name: bin_indices(rows, edges) for name, rows in values.items()}
     template = fill(cells["train"], problem.train.weights, n_bins(edges))
     return Density(log_probabilities(template, problem.setup, thetas), cells)
