@@ -80,10 +80,10 @@ def sample(request, integrated, tmp_path_factory):
 @pytest.mark.slow
 def test_cross_sections(integrated):
     """MadGraph with 50k events: 1.0386(15) fb."""
-    sigma, error = integrated[1]["cross_sections"]["sm"]
+    sigma, error = integrated[1].cross_sections["sm"]
     assert error < 0.011 * sigma
     assert abs(sigma - 1.0386e-3) < 3.0 * np.hypot(error, 0.0015e-3)
-    assert list(integrated[1]["cross_sections"]) == ["sm", "w", "closure"]
+    assert list(integrated[1].cross_sections) == ["sm", "w", "closure"]
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_packed_process_is_small(integrated):
 def test_weights_add_up_to_the_cross_section(integrated, sample):
     name, path = sample
     events = read_lhe(path, list(benchmarks()))
-    sigma = integrated[1]["cross_sections"][name][0]
+    sigma = integrated[1].cross_sections[name][0]
     assert len(events) == N_EVENTS
     assert events.event_weight.sum() == pytest.approx(sigma, rel=1e-7)
     own = list(benchmarks()).index(name)
@@ -125,7 +125,7 @@ def test_one_benchmark_reproduces_the_other(integrated, sample):
     if sample[0] == "sm":
         pytest.skip("the tail of w is not in a small sample of sm")
     weights = read_arrays(sample[1]).weights["sm"]
-    value, error = integrated[1]["cross_sections"]["sm"]
+    value, error = integrated[1].cross_sections["sm"]
     statistical = np.sqrt(len(weights)) * weights.std()
     assert abs(weights.sum() - value) < 4 * np.hypot(statistical, error)
 
