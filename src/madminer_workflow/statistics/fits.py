@@ -1,0 +1,330 @@
+"""Fits and intervals of smooth likelihoods, many at once, from values, gradients and Hessians.
+
+Maxima are climbed by Newton's method with steps of limited length, negative curvatures taken as
+positive ones (Dauphin et al., arXiv:1406.2572), from several starts: where interference and squares
+cancel, likelihoods have second maxima. An interval's edge is where the profile likelihood has
+dropped by the threshold; its slope is that of the likelihood, as the other parameters are at their
+best (compare Venzon and Moolgavkar, J. R. Stat. Soc. C 37 (1988) 87, and MINOS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from madminer_workflow.statistics.polynomial import Derivatives, Likelihoods
+from madminer_workflow.statistics.results import Interval
+
+STEPS = 60
+PRECISION = 1e-7
+"""Of log L: a hundredth of the square of what an edge is good for."""
+
+LONGEST = 2.0
+"""Length of a step in units of the parameters, as long as a standard deviation."""
+
+ROUNDING = 1e-12
+EDGE_PRECISION = 5e-3
+"""In standard deviations, before the last of Newton's steps."""
+
+SAME = 1e-2
+"""Maxima as close as this, in units, are one."""
+
+N_STARTS = 3
+APART = 1.5
+"""Distance of starts in units: nearer ones climb the same maximum."""
+
+RADII = (1.0, 2.5, 5.0)
+FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Maxima:
+    """The highest points that were found: ``thetas`` (n, n_parameters) and ``values`` (n,)."""
+
+    thetas: np.ndarray
+    values: np.ndarray
+
+
+def climb(
+    likelihoods: Likelihoods,
+    sets: np.ndarray,
+    starts: np.ndarray,
+    units: np.ndarray,
+    fixed: np.ndarray | None = None,
+) -> tuple[np.ndarray, Derivatives]:
+    """The maxima near ``starts`` (n, n_parameters) of the likelihoods of ``sets`` (n,).
+
+    ``units`` (n_parameters,) are as long as standard deviations; parameters that are ``fixed``, (n,
+    n_parameters), stay. Returns the points and the derivatives there.
+    """
+    thetas = starts.copy()
+    free = np.ones_like(thetas, dtype=bool) if fixed is None else ~fixed
+    here = likelihoods.at(thetas, sets)
+    damping = np.zeros(len(thetas))
+    active = np.arange(len(thetas))
+    for _ in range(STEPS):
+        step, gain = _newton(here, units, free, damping, active)
+        going = gain > PRECISION
+        active, step = active[going], step[going]
+        if not len(active):
+            break
+        there = likelihoods.at(thetas[active] + step, sets[active])
+        higher = there.value >= here.value[active] - ROUNDING * np.abs(here.value[active])
+        moved = active[higher]
+        thetas[moved] += step[higher]
+        here.put(moved, there.take(higher))
+        damping[moved] *= 0.1
+        damping[active[~higher]] = 10.0 * damping[active[~higher]] + 1.0
+    return thetas, here
+
+
+def _newton(
+    here: Derivatives,
+    units: np.ndarray,
+    free: np.ndarray,
+    damping: np.ndarray,
+    active: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps uphill (n, n_parameters), and by how much the likelihood would rise along them."""
+    free = free[active]
+    gradient = np.where(free, here.gradient[active] * units, 0.0)
+    both = free[:, :, None] & free[:, None, :]
+    curvature = np.where(both, -here.hessian[active] * units[:, None] * units, 0.0)
+    values, vectors = np.linalg.eigh(curvature)
+    along = np.einsum("nij,ni->nj", vectors, gradient)
+    # Nowhere is the likelihood flatter than a millionth of what one unit is worth.
+    stiffness = np.maximum(np.abs(values), 1e-6) + damping[:, None][active]
+    scaled = along / stiffness
+    length = np.linalg.norm(scaled, axis=1)
+    scaled *= np.minimum(1.0, LONGEST / np.maximum(length, 1e-300))[:, None]
+    gain = np.sum(scaled * along, axis=1) * 0.5
+    step = np.einsum("nij,nj->ni", vectors, scaled) * units
+    return np.where(free, step, 0.0), gain
+
+
+def candidates(origin: np.ndarray, units: np.ndarray, extent: float = 1.0) -> np.ndarray:
+    """Points to look for maxima from, (n_points, n_parameters): rays from ``origin``.
+
+    Along the axes and evenly spread directions between them, as far as RADII times ``extent``.
+    """
+    n = len(origin)
+    rng = np.random.default_rng(0)
+    frames = [np.eye(n), *(np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(FRAMES))]
+    rays = np.concatenate([side * frame for frame in frames for side in (1.0, -1.0)])
+    lengths = extent * np.array(RADII)
+    points = (lengths[:, None, None] * rays).reshape(-1, n)
+    return origin + units * np.concatenate([np.zeros((1, n)), points])
+
+
+def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The highest of ``points`` (n_points, n_parameters) that lie APART, (n_sets, N_STARTS) indices.
+
+    ``values`` are (n_sets, n_points).
+    """
+    left = values.copy()
+    distances = np.linalg.norm((points[:, None] - points) / units, axis=2)
+    chosen = []
+    for _ in range(min(N_STARTS, len(points))):
+        best = left.argmax(axis=1)
+        chosen.append(best)
+        left = np.where(distances[best] < APART, -np.inf, left)
+    return np.stack(chosen, axis=1)
+
+
+def maxima(likelihoods: Likelihoods, points: np.ndarray, units: np.ndarray) -> Maxima:
+    """The maxima of every likelihood that are found from the best of ``points``.
+
+    ``thetas`` (n_sets, n_starts, n_parameters) and ``values`` (n_sets, n_starts), highest first.
+    """
+    chosen = starts(likelihoods.values(points), points, units)
+    sets = np.repeat(np.arange(len(chosen)), chosen.shape[1])
+    thetas, found = climb(likelihoods, sets, points[chosen.ravel()], units)
+    values = found.value.reshape(chosen.shape)
+    order = np.argsort(-values, axis=1, kind="stable")
+    thetas = thetas.reshape(*chosen.shape, -1)
+    rows = np.arange(len(chosen))[:, None]
+    return Maxima(thetas[rows, order], values[rows, order])
+
+
+def profiled(
+    likelihoods: Likelihoods,
+    parameter: int,
+    value: float,
+    points: np.ndarray,
+    units: np.ndarray,
+    best: np.ndarray,
+) -> np.ndarray:
+    """The highest log likelihood of every set with one ``parameter`` fixed at ``value``, (n_sets,).
+
+    It is looked for from the best of ``points`` (n_points, n_parameters) and from the maxima
+    ``best`` (n_sets, n_parameters) of all parameters, both with that parameter moved to the value.
+    """
+    points, best = points.copy(), best.copy()
+    points[:, parameter] = best[:, parameter] = value
+    points = np.unique(points, axis=0)
+    n_sets = len(best)
+    chosen = starts(likelihoods.values(points), points, units)
+    begin = np.concatenate([points[chosen], best[:, None]], axis=1)
+    sets = np.repeat(np.arange(n_sets), begin.shape[1])
+    fixed = np.zeros((len(sets), points.shape[1]), dtype=bool)
+    fixed[:, parameter] = True
+    _, found = climb(likelihoods, sets, begin.reshape(len(sets), -1), units, fixed)
+    return found.value.reshape(n_sets, -1).max(axis=1)
+
+
+def edges(
+    likelihoods: Likelihoods,
+    sets: np.ndarray,
+    peaks: np.ndarray,
+    heights: np.ndarray,
+    parameters: np.ndarray,
+    thresholds: np.ndarray,
+    sides: np.ndarray,
+    ends: np.ndarray,
+    units: np.ndarray,
+) -> np.ndarray:
+    """Where profile likelihoods reach ``thresholds`` of q = 2 (height - log L), each (n,).
+
+    From ``peaks`` (n, n_parameters) of likelihoods of ``sets``, whose q is below the threshold, in
+    the direction of ``sides``, +1 or -1, of one of the ``parameters``; ``ends`` where q is below
+    the threshold as far as these.
+    """
+    rows = np.arange(len(peaks))
+    fixed = np.arange(peaks.shape[1]) == parameters[:, None]
+    thetas, here = peaks.copy(), likelihoods.at(peaks, sets)
+    scale = units[parameters]
+    inside = peaks[rows, parameters]
+    outside = np.full(len(rows), np.nan)
+    places = inside + sides * scale * np.sqrt(thresholds)
+    result = np.full(len(rows), np.nan)
+    active = rows
+    for _ in range(STEPS):
+        at_end = (places - ends) * sides >= 0.0
+        places = np.where(at_end, ends, places)
+        start = _along_profile(thetas, here, places, parameters, fixed)
+        thetas[active], found = climb(
+            likelihoods, sets[active], start[active], units, fixed[active]
+        )
+        here.put(active, found)
+        q = np.maximum(2.0 * (heights - here.value), 0.0)
+        distance = np.sqrt(q) - np.sqrt(thresholds)
+        slope = -here.gradient[rows, parameters] / np.maximum(np.sqrt(q), 1e-6)
+        inside = np.where(distance < 0.0, places, inside)
+        outside = np.where(distance >= 0.0, places, outside)
+        ended = at_end & (distance < 0.0)
+        done = ended | (np.abs(distance) < EDGE_PRECISION)
+        # The last of Newton's steps needs no likelihood any more.
+        corrected = places - distance / np.where(slope * sides > 0.0, slope, np.inf)
+        result[active] = np.where(done, np.where(ended, places, corrected), np.nan)[active]
+        active = active[~done[active]]
+        if not len(active):
+            break
+        places = _next(places, distance, slope, inside, outside, sides, scale)
+    return np.where(np.isnan(result), places, result)
+
+
+def _along_profile(
+    thetas: np.ndarray,
+    here: Derivatives,
+    places: np.ndarray,
+    parameters: np.ndarray,
+    fixed: np.ndarray,
+) -> np.ndarray:
+    """Where the profile passes at ``places``, from its slope: dtheta_o = -H_oo^-1 H_oi dtheta_i."""
+    rows = np.arange(len(thetas))
+    shift = places - thetas[rows, parameters]
+    both = ~fixed[:, :, None] & ~fixed[:, None, :]
+    others = np.where(both, here.hessian, 0.0) - np.eye(thetas.shape[1]) * fixed[:, None, :]
+    mixed = np.where(fixed, 0.0, here.hessian[rows, parameters])
+    start = thetas.copy()
+    # Where the others are at no maximum the slope means nothing.
+    capped = np.linalg.eigvalsh(others)[:, -1] < 0.0
+    slopes = np.linalg.solve(others[capped], mixed[capped][:, :, None])[:, :, 0]
+    start[capped] -= slopes * shift[capped, None]
+    start[rows, parameters] = places
+    return start
+
+
+def _next(
+    places: np.ndarray,
+    distance: np.ndarray,
+    slope: np.ndarray,
+    inside: np.ndarray,
+    outside: np.ndarray,
+    sides: np.ndarray,
+    scale: np.ndarray,
+) -> np.ndarray:
+    """Newton's step for sqrt(q), or half way where that leaves the bracket."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = -distance / slope
+    longest = 2.0 * np.maximum(scale, np.abs(places - inside))
+    step = np.where(np.isfinite(step) & (step * distance * sides < 0.0), step, sides * longest)
+    proposed = places + np.clip(step, -longest, longest)
+    bracketed = np.isfinite(outside)
+    beyond = (proposed - inside) * sides <= 0.0
+    beyond |= bracketed & ((outside - proposed) * sides <= 0.0)
+    halfway = np.where(bracketed, 0.5 * (inside + outside), places + sides * longest)
+    return np.where(beyond, halfway, proposed)
+
+
+def intervals(
+    likelihoods: Likelihoods,
+    best: Maxima,
+    thresholds: Sequence[float],
+    ranges: np.ndarray,
+    units: np.ndarray,
+) -> list[list[list[Interval]]]:
+    """Where the profile q of the first set stays below thresholds, by parameter and threshold.
+
+    Disjoint intervals within ``ranges`` (n_parameters, 2), lowest first: each part of the allowed
+    region has a maximum of its own, one of ``best``.
+    """
+    peaks, values = best.thetas[0], best.values[0]
+    apart = np.linalg.norm((peaks[:, None] - peaks) / units, axis=2) > SAME
+    distinct = [k for k in range(len(peaks)) if apart[k, :k].all()]
+    rows = [
+        (k, i, t, side)
+        for t, threshold in enumerate(thresholds)
+        for k in distinct
+        if 2.0 * (values[0] - values[k]) < threshold
+        for i in range(len(units))
+        for side in (-1, 1)
+    ]
+    of_peak, parameters, of_threshold, sides = np.transpose(rows)
+    starts_ = peaks[of_peak, parameters]
+    ends = np.where(
+        sides > 0,
+        np.maximum(ranges[parameters, 1], starts_),
+        np.minimum(ranges[parameters, 0], starts_),
+    )
+    found = edges(
+        likelihoods,
+        np.zeros(len(rows), dtype=int),
+        peaks[of_peak],
+        np.full(len(rows), values[0]),
+        parameters,
+        np.asarray(thresholds, dtype=float)[of_threshold],
+        sides,
+        ends,
+        units,
+    )
+    result: list[list[list[Interval]]] = []
+    for i, (low, high) in enumerate(ranges):
+        result.append([])
+        for t in range(len(thresholds)):
+            pairs = found[(parameters == i) & (of_threshold == t)].reshape(-1, 2)
+            result[-1].append(united(np.clip(pairs, low, high)))
+    return result
+
+
+def united(pairs: np.ndarray) -> list[Interval]:
+    """The union of intervals (n, 2), those of no length left out, as disjoint ones."""
+    result: list[Interval] = []
+    for low, high in sorted(map(tuple, pairs.tolist())):
+        if result and low <= result[-1][1]:
+            result[-1] = (result[-1][0], max(high, result[-1][1]))
+        elif low < high:
+            result.append((low, high))
+    return result

@@ -1,0 +1,164 @@
+"""Likelihoods of data whose density is a polynomial in the parameters, with their derivatives.
+
+Cells of the observation, single events or bins, have a density sum_k c_k m_k(theta) with known
+coefficients, whose integral N(theta) and the expected number of events mu(theta) are polynomials,
+too. With n_c events in cell c, n in all, the logarithms of the likelihoods are, up to constants,
+
+    shape             sum_c n_c log p_c - n log N
+    rate and shape    sum_c n_c log p_c - n log N + n log mu - mu
+
+and so are their gradients and Hessians in closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from madminer_workflow.statistics.monomials import Monomials
+
+IMPOSSIBLE = -1e6
+"""The log density where the polynomial is not positive: as good as minus infinity."""
+
+LARGEST_ARRAY = 4_000_000
+"""Numbers in an array of points by cells by parameters: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """Value (n,), gradient (n, n_parameters) and Hessian (n, n_parameters, n_parameters)."""
+
+    value: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
+
+    def __add__(self, other: Derivatives) -> Derivatives:
+        """The derivatives of a sum."""
+        return Derivatives(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            self.hessian + other.hessian,
+        )
+
+    def scaled(self, factors: np.ndarray | float) -> Derivatives:
+        """The derivatives of the products with ``factors``, (n,)."""
+        f = np.broadcast_to(factors, self.value.shape)
+        return Derivatives(
+            f * self.value, f[:, None] * self.gradient, f[:, None, None] * self.hessian
+        )
+
+    def take(self, places: np.ndarray) -> Derivatives:
+        """Those at ``places``."""
+        return Derivatives(self.value[places], self.gradient[places], self.hessian[places])
+
+    def put(self, places: np.ndarray, some: Derivatives) -> None:
+        """Replace those at ``places`` by ``some``."""
+        self.value[places] = some.value
+        self.gradient[places] = some.gradient
+        self.hessian[places] = some.hessian
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """The likelihoods of data sets.
+
+    ``coefficients`` are (n_sets, n_cells, n_monomials), ``counts`` (n_sets, n_cells), either with
+    a first axis of 1 if sets have it in common; ``norm`` (n_monomials,) are those of N, ``expected``
+    (n_monomials,) those of mu, or None for the shape alone.
+    """
+
+    monomials: Monomials
+    coefficients: np.ndarray
+    counts: np.ndarray
+    norm: np.ndarray
+    expected: np.ndarray | None
+
+    def __len__(self) -> int:
+        """Number of data sets."""
+        return max(len(self.coefficients), len(self.counts))
+
+    def values(self, thetas: np.ndarray) -> np.ndarray:
+        """Of every set at all of ``thetas`` (n_thetas, n_parameters): (n_sets, n_thetas)."""
+        m = self.monomials.values(thetas).T
+        result = np.empty((len(self), len(thetas)))
+        shared = len(self.coefficients) == 1
+        log_p = _log(self.coefficients[0] @ m) if shared else None
+        for i, row in enumerate(result):
+            of_set = _log(self.coefficients[i] @ m) if log_p is None else log_p
+            row[:] = self.counts[i if len(self.counts) > 1 else 0] @ of_set
+        total = self.counts.sum(axis=1)[:, None]
+        result -= total * _log(self.norm @ m)
+        if self.expected is not None:
+            mu = self.expected @ m
+            result += total * _log(mu) - mu
+        return result
+
+    def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
+        """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
+        n_numbers = self.coefficients.shape[1] * (2 + thetas.shape[1])
+        size = max(1, LARGEST_ARRAY // n_numbers)
+        pieces = [
+            self._at(thetas[start : start + size], sets[start : start + size])
+            for start in range(0, len(thetas), size)
+        ]
+        return Derivatives(
+            *(
+                np.concatenate([getattr(piece, name) for piece in pieces])
+                for name in ("value", "gradient", "hessian")
+            )
+        )
+
+    def _at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
+        m, dm, ddm = (
+            self.monomials.values(thetas),
+            self.monomials.gradients(thetas),
+            self.monomials.hessians(thetas),
+        )
+        c, counts = _of(self.coefficients, sets), _of(self.counts, sets)
+        p = (c @ m[:, :, None])[:, :, 0]
+        positive = np.where(p > 0.0, p, 1.0)
+        per_event = counts / positive
+        summed = (per_event[:, None, :] @ c)[:, 0]
+        slopes = c @ np.swapaxes(dm, 1, 2)
+        curved = np.swapaxes(slopes, 1, 2) @ (slopes * (per_event / positive)[:, :, None])
+        log_p = np.sum(counts * _log(p), axis=1)
+        events = Derivatives(log_p, _dot(dm, summed), _dot(ddm, summed) - curved)
+        total = np.broadcast_to(counts.sum(axis=1), len(thetas))
+        whole = events + log_polynomial(self.norm, m, dm, ddm).scaled(-total)
+        if self.expected is None:
+            return whole
+        linear = Derivatives(m @ self.expected, dm @ self.expected, ddm @ self.expected)
+        rate = log_polynomial(self.expected, m, dm, ddm).scaled(total)
+        return whole + rate + linear.scaled(-1.0)
+
+
+def log_polynomial(
+    coefficients: np.ndarray, m: np.ndarray, dm: np.ndarray, ddm: np.ndarray
+) -> Derivatives:
+    """The logarithm of one polynomial at points; its monomials there and their derivatives."""
+    value = m @ coefficients
+    gradient = dm @ coefficients / value[:, None]
+    hessian = ddm @ coefficients / value[:, None, None]
+    return Derivatives(_log(value), gradient, hessian - gradient[:, :, None] * gradient[:, None, :])
+
+
+def scores(coefficients: np.ndarray, monomials: Monomials, theta: np.ndarray) -> np.ndarray:
+    """The gradient of the logarithm of each polynomial at ``theta``, (n_events, n_parameters)."""
+    slopes = coefficients @ monomials.gradients(theta).T
+    return slopes / (coefficients @ monomials.values(theta))[:, None]
+
+
+def _of(rows: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    return rows if len(rows) == 1 else rows[sets]
+
+
+def _dot(derivatives: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Derivatives (n, ..., n_monomials) of monomials times coefficients (n, n_monomials)."""
+    return np.einsum("n...k,nk->n...", derivatives, coefficients)
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    """The logarithm; IMPOSSIBLE where there is none."""
+    positive = values > 0.0
+    return np.where(positive, np.log(np.where(positive, values, 1.0)), IMPOSSIBLE)
