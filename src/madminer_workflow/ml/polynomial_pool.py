@@ -13,7 +13,7 @@ import numpy as np
 
 from madminer_workflow.statistics.monomials import Monomials
 
-DIVERGENCES = np.array([0.005, 0.1, 0.4, 1.0, 2.0, 4.0])
+DIVERGENCES = np.array([0.005, 0.1, 0.4, 1.0, 3.0, 9.0])
 """Per event; for small ones, half the square of the distance in standard deviations."""
 
 UNIT = 0.5
