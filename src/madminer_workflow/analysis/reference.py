@@ -79,7 +79,9 @@ def _default(key: str, part: Schema, owner: Schema) -> str:
         return "**required**"
     if "x-default" in part:
         return part["x-default"]
-    return f"`{json.dumps(part['default'])}`"
+    usual = f"`{json.dumps(part['default'])}`"
+    others = part.get("x-defaults", {}).items()
+    return usual + "".join(f"; `{json.dumps(value)}` for {name}" for name, value in others)
 
 
 def _meaning(part: Schema) -> str:

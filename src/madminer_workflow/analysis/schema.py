@@ -1,10 +1,11 @@
 """The structure of the analysis file: what ``schema.json`` allows, in words, and its defaults.
 
-Beyond JSON Schema, ``schema.json`` uses five annotations. ``x-when`` names the values of a key
+Beyond JSON Schema, ``schema.json`` uses six annotations. ``x-when`` names the values of a key
 beside or above (``optimizer``) for which a key exists at all, ``x-unless`` those for which it does
 not, and ``x-required`` makes it mandatory where it exists; ``x-pattern`` says a pattern in words;
-``x-default`` a default that depends on other keys. The values of ``method``, ``generator``,
-``effect`` and ``prior``, and the keys that each of them has, come from ``choices``.
+``x-default`` a default that depends on other keys, ``x-defaults`` those of single methods. The
+values of ``method``, ``generator``, ``effect`` and ``prior``, and the keys that each of them has,
+come from ``choices``.
 """
 
 from __future__ import annotations
@@ -225,7 +226,8 @@ def _fill(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Any:
             if not applies(child, chosen):
                 data.pop(key, None)
             elif "default" in child and key not in data:
-                data[key] = copy.deepcopy(child["default"])
+                usual = child.get("x-defaults", {}).get(chosen.get("method"), child["default"])
+                data[key] = copy.deepcopy(usual)
     for key, value, child in list(children(data, part)):
         data[key] = _fill(value, child, chosen)
     return _typed(data, part.get("type", ()))

@@ -3,25 +3,22 @@
 The ratio to the reference is r(x | phi) = |L(x)^T v(phi)|^2, v the monomials of an amplitude in
 phi = (theta - reference) / units, L a lower triangular matrix with L_00 = 1: a sum of squares,
 positive everywhere, 1 at the reference (arXiv:2007.10356; arXiv:2211.02058 has the same without
-the squares).
+the squares). What is trained with torch is evaluated without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
-from madminer_workflow.ml.polynomial_pool import Pool
 from madminer_workflow.statistics.monomials import Monomials
 
 LINEAR = 3.0
 """Inputs within as many standard deviations are nearly as they are, those beyond logarithms."""
 
-SMALLEST = 1e-9
 BLOCK = 4096
 
 
@@ -109,91 +106,3 @@ class PolynomialNetwork:
             layers = [(file[f"weights_{i}"], file[f"biases_{i}"]) for i in range(n_layers)]
             scaling = Scaling(file["centres"], file["widths"])
             return cls(scaling, layers, file["powers"], file["origin"], file["units"])
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: AdamW without weight decay, one cycle of the learning rate up to ``peak``."""
-
-    hidden: tuple[int, ...]
-    n_steps: int
-    batch_size: int
-    peak: float
-    points_per_radius: int = 16
-
-
-def train(
-    x: np.ndarray,
-    coefficients: np.ndarray,
-    amplitude: Monomials,
-    monomials: Monomials,
-    origin: np.ndarray,
-    pool: Pool,
-    recipe: Recipe,
-    seed: int,
-    on_step: Callable[[int, float], None],
-) -> PolynomialNetwork:
-    """Fit the network to events with observables ``x`` (n_events, n_inputs).
-
-    ``coefficients`` (n_events, n_monomials) are those of ``monomials`` of phi in the events'
-    cross-sections, over their mean at the reference. The loss is that of an extended likelihood,
-    sum_theta lambda_theta [w_0 r_theta - w_theta log r_theta], which the true ratio minimises at
-    every point. ``on_step`` hears of every step's loss.
-    """
-    import torch
-
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    scaling = Scaling.of(x)
-    inputs = torch.as_tensor(scaling(x))
-    targets = torch.as_tensor(coefficients.astype(np.float32))
-    n = len(amplitude)
-    sizes = [inputs.shape[1], *recipe.hidden, n * (n + 1) // 2 - 1]
-    layers = [torch.nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
-    with torch.no_grad():
-        layers[-1].weight.mul_(0.3)
-    parameters = [parameter for layer in layers for parameter in layer.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.peak, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.peak, total_steps=recipe.n_steps
-    )
-    rows, columns = np.tril_indices(n)
-    place = torch.as_tensor(rows * n + columns)
-    v = torch.as_tensor(amplitude.values(pool.points).astype(np.float32))
-    m = torch.as_tensor(monomials.values(pool.points).astype(np.float32))
-    weights = torch.as_tensor(pool.weights.astype(np.float32))
-    radii, directions = pool.weights.shape
-    few = min(recipe.points_per_radius, directions)
-    order = np.empty(0, dtype=int)
-    for step in range(recipe.n_steps):
-        if len(order) < min(recipe.batch_size, len(x)):
-            order = rng.permutation(len(x))
-        batch, order = order[: recipe.batch_size], order[recipe.batch_size :]
-        chosen = torch.as_tensor(np.argsort(rng.random((radii, directions)), axis=1)[:, :few])
-        which = (torch.arange(radii)[:, None], chosen)
-        batch_ = torch.as_tensor(batch)
-        h = inputs[batch_]
-        for layer in layers[:-1]:
-            h = torch.nn.functional.silu(layer(h))
-        out = layers[-1](h)
-        flat = torch.zeros(len(batch), n * n)
-        flat[:, 0] = 1.0
-        flat = flat.index_copy(1, place[1:], out)
-        lower = flat.view(len(batch), n, n).transpose(1, 2)
-        points = v[which].reshape(-1, n)
-        r = (lower @ points.T).square().sum(dim=1)
-        w = targets[batch_]
-        w_theta = w @ m[which].reshape(-1, m.shape[2]).T
-        loss = (
-            (w[:, :1] * r - w_theta * torch.log(r + SMALLEST)) * weights[which].reshape(-1)
-        ).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        on_step(step, float(loss.detach()))
-    arrays = [
-        (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
-        for layer in layers
-    ]
-    return PolynomialNetwork(scaling, arrays, amplitude.powers, origin, pool.units)

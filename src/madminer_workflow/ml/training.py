@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.changes import change_training
-from madminer_workflow.analysis.types import Method, Trained
+from madminer_workflow.analysis.types import Histogram, Method, Polynomial
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import pack, write_json
 from madminer_workflow.ml import methods
@@ -63,9 +63,12 @@ def changed(settings: Method, changes: Sequence[str]) -> Method:
 
 def check_losses(losses: Losses, settings: Method) -> None:
     """Raise StepError if training broke off before its first epoch or diverged."""
+    if isinstance(settings, Histogram):
+        return
     values = losses.get("training")
-    if isinstance(settings, Trained) and not (values and np.all(np.isfinite(values))):
+    if not (values and np.all(np.isfinite(values))):
+        rate = "max_lr" if isinstance(settings, Polynomial) else "initial_lr"
         raise StepError(
-            f"training of {settings.name}: the loss is not a number; lower initial_lr "
-            f"(now {settings.training.initial_lr}) or check the sample for infinite weights"
+            f"training of {settings.name}: the loss is not a number; lower {rate} "
+            f"(now {getattr(settings.training, rate)}) or check the sample for infinite weights"
         )

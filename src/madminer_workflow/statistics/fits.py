@@ -119,9 +119,9 @@ def candidates(origin: np.ndarray, units: np.ndarray, extent: float = 1.0) -> np
 
 
 def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """The highest of ``points`` (n_points, n_parameters) that lie APART, (n_sets, N_STARTS) indices.
+    """Indices of the highest of ``points`` (n_points, n_parameters) that lie APART.
 
-    ``values`` are (n_sets, n_points).
+    ``values`` are (n_sets, n_points), indices (n_sets, N_STARTS).
     """
     left = values.copy()
     distances = np.linalg.norm((points[:, None] - points) / units, axis=2)

@@ -35,10 +35,7 @@ class Monomials:
     def hessians(self, thetas: np.ndarray) -> np.ndarray:
         """Second derivatives, (..., n_parameters, n_parameters, n_monomials)."""
         return np.stack(
-            [
-                factors * lower.gradients(thetas)
-                for factors, lower in self._derivatives
-            ],
+            [factors * lower.gradients(thetas) for factors, lower in self._derivatives],
             axis=-3,
         )
 
@@ -46,9 +43,7 @@ class Monomials:
     def _derivatives(self) -> list[tuple[np.ndarray, Monomials]]:
         """For every parameter the factors (n_monomials,) and monomials of the derivative."""
         ones = np.eye(self.powers.shape[1], dtype=int)
-        return [
-            (self.powers @ one, Monomials(np.maximum(self.powers - one, 0))) for one in ones
-        ]
+        return [(self.powers @ one, Monomials(np.maximum(self.powers - one, 0))) for one in ones]
 
     def moved(self, origin: np.ndarray, units: np.ndarray) -> np.ndarray:
         """The matrix T that takes coefficients in phi = (theta - origin) / units to those in theta.
@@ -68,7 +63,7 @@ def amplitude_of(squared: Monomials) -> Monomials | None:
     None if these are no squares: odd highest powers, or interference alone.
     """
     present = set(map(tuple, squared.powers.tolist()))
-    halves = [powers for powers in squared.powers.tolist() if tuple(2 * p for p in powers) in present]
+    halves = [powers for powers in present if tuple(2 * p for p in powers) in present]
     # The constant comes first: it is the amplitude where all parameters are 0.
     amplitude = Monomials(np.array(sorted(halves, key=lambda powers: (sum(powers), powers[::-1]))))
     sums = (amplitude.powers[:, None] + amplitude.powers).reshape(-1, squared.powers.shape[1])

@@ -12,6 +12,7 @@ and so are their gradients and Hessians in closed form.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,28 @@ IMPOSSIBLE = -1e6
 
 LARGEST_ARRAY = 4_000_000
 """Numbers in an array of points by cells by parameters: 32 MB."""
+
+
+@dataclass(frozen=True)
+class PolynomialDensity:
+    """A density of cells that is a polynomial in the parameters.
+
+    ``coefficients`` (n_cells, n_monomials) by sample, ``norm`` (n_monomials,) those of its
+    integral.
+    """
+
+    monomials: Monomials
+    coefficients: Mapping[str, np.ndarray]
+    norm: np.ndarray
+
+    def log_polynomials(self, sample: str, thetas: np.ndarray) -> np.ndarray:
+        """The logarithm before it is normalised, (n_thetas, n_cells)."""
+        return _log(self.monomials.values(thetas) @ self.coefficients[sample].T)
+
+    def log_density(self, sample: str, thetas: np.ndarray) -> np.ndarray:
+        """The logarithm of the density, (n_thetas, n_cells)."""
+        norm = _log(self.monomials.values(thetas) @ self.norm)
+        return self.log_polynomials(sample, thetas) - norm[:, None]
 
 
 @dataclass(frozen=True)
@@ -64,8 +87,8 @@ class Likelihoods:
     """The likelihoods of data sets.
 
     ``coefficients`` are (n_sets, n_cells, n_monomials), ``counts`` (n_sets, n_cells), either with
-    a first axis of 1 if sets have it in common; ``norm`` (n_monomials,) are those of N, ``expected``
-    (n_monomials,) those of mu, or None for the shape alone.
+    a first axis of 1 if sets have it in common. ``norm`` (n_monomials,) are the coefficients of N,
+    ``expected`` (n_monomials,) those of mu, or None for the shape alone.
     """
 
     monomials: Monomials

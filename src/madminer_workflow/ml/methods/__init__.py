@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from madminer_workflow.analysis.types import Settings
-from madminer_workflow.ml.methods import density, histogram, ratio, score
+from madminer_workflow.ml.methods import density, histogram, polynomial, ratio, score
 from madminer_workflow.ml.methods.family import Family
 
 FAMILIES: dict[str, Family[Any]] = {
@@ -17,6 +17,7 @@ FAMILIES: dict[str, Family[Any]] = {
     "score": score,
     "ratio": ratio,
     "density": density,
+    "polynomial": polynomial,
 }
 
 

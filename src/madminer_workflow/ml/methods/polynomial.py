@@ -1,0 +1,200 @@
+"""The likelihood ratio of the observables as a polynomial in the parameters, learned once.
+
+The cross-section of a simulated event is a known polynomial, dsigma(x, z | theta) = sum_k c_k(x, z)
+m_k(theta); so is that of the observables, whose coefficients are the means E[c_k | x]. A network
+learns them from all events with all their weights: no parameter points are drawn. Where the
+cross-section is a squared amplitude, so is the network's (arXiv:2007.10356; arXiv:2211.02058).
+Ratio, score, information, limits and toys follow from the coefficients in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from madminer_workflow.analysis import types
+from madminer_workflow.errors import InputError
+from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
+from madminer_workflow.ml.methods.unbinned import of_events
+from madminer_workflow.ml.polynomial_network import PolynomialNetwork
+from madminer_workflow.ml.polynomial_pool import make_pool
+from madminer_workflow.statistics.checks.families import ratio_checks
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.information import Information, from_scores
+from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.monomials import Monomials, amplitude_of
+from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.results import Check
+
+MODEL = "polynomial.npz"
+NORM = "norm.npy"
+
+CHECKED = (1.0, 4.0)
+"""Standard deviations of a single event from the reference that ratios are checked at."""
+
+
+def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -> Arrays:
+    """All training events: observables and coefficients of their cross-sections.
+
+    ``coefficients``, (n_events, n_monomials), are those of the monomials with ``powers``
+    (n_monomials, n_parameters) of theta - ``origin``, which is the reference. Raises InputError if
+    the cross-section is no square of an amplitude.
+    """
+    setup = events.setup
+    monomials = Monomials(setup.components)
+    if amplitude_of(monomials) is None:
+        raise InputError(
+            f"method {settings.name}: the cross-section is not the square of an amplitude (its "
+            "highest powers are odd, or the squares are missing); use sally or alices"
+        )
+    origin = setup.theta(settings.theta)
+    moved = monomials.moved(origin, np.ones_like(origin))
+    in_theta = events.weights @ setup.morphing_matrix
+    return {
+        "x": events.columns(settings.inputs(events.observables)),
+        "coefficients": np.linalg.solve(moved.T, in_theta.T).T,
+        "powers": setup.components,
+        "origin": origin,
+    }
+
+
+def train(
+    arrays: Arrays,
+    settings: types.Polynomial,
+    directory: Path,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Losses:
+    """Fit the network to all events and note the mean of its ratio over those of the reference."""
+    from madminer_workflow.ml import polynomial_training
+
+    monomials, coefficients = Monomials(arrays["powers"]), arrays["coefficients"]
+    constant = monomials.powers.sum(axis=1) == 0
+    rates = coefficients[:, constant][:, 0]
+    pool = make_pool(coefficients, monomials, np.random.default_rng(seed))
+    losses = polynomial_training.EpochLosses(len(arrays["x"]), settings.training, on_epoch)
+    network = polynomial_training.train(
+        arrays["x"],
+        coefficients * np.prod(pool.units**monomials.powers, axis=1) / rates.mean(),
+        monomials,
+        arrays["origin"],
+        pool,
+        settings,
+        seed,
+        losses,
+    )
+    network.save(directory / MODEL)
+    np.save(directory / NORM, rates @ network.coefficients(arrays["x"], monomials) / rates.sum())
+    return {"training": losses.means}
+
+
+@lru_cache(maxsize=64)
+def _load(member: Member) -> tuple[PolynomialNetwork, np.ndarray]:
+    network = PolynomialNetwork.load(member.directory / MODEL)
+    return network, np.load(member.directory / NORM)
+
+
+def coefficients(member: Member, events: Sample, monomials: Monomials) -> np.ndarray:
+    """One member's ratio of every event to the reference, (n_events, n_monomials)."""
+    network, _ = _load(member)
+    return member.once(
+        events, "coefficients", lambda: network.coefficients(member.inputs(events), monomials)
+    )
+
+
+def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
+    """Coefficients of test and observed events, (n_events, n_monomials), and of their mean.
+
+    The latter, ``norm``, is the mean over training events of the reference, (n_monomials,).
+    """
+    monomials = Monomials(problem.setup.components)
+    by_sample = {
+        name: coefficients(member, events, monomials)
+        for name, events in problem.samples().items()
+        if name != "train"
+    }
+    return {**by_sample, "norm": _load(member)[1]}
+
+
+def polynomial(outputs: Arrays, problem: Problem) -> PolynomialDensity:
+    """The density of events that are cells of their own, from ``outputs``."""
+    by_sample = {name: rows for name, rows in outputs.items() if name != "norm"}
+    return PolynomialDensity(Monomials(problem.setup.components), by_sample, outputs["norm"])
+
+
+def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
+    """Normalised log ratios; cells are events."""
+    known = polynomial(outputs, problem)
+    return of_events({name: known.log_density(name, thetas) for name in known.coefficients})
+
+
+def mean_density(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
+    """That of an ensemble: of the means of its members' outputs."""
+    answers = [outputs(member, problem, problem.theta_ref) for member in members]
+    means = {name: np.mean([answer[name] for answer in answers], axis=0) for name in answers[0]}
+    return polynomial(means, problem)
+
+
+def information(members: Sequence[Member], problem: Problem) -> Information:
+    """Fisher information from the test events: the covariance of the score."""
+    theta = problem.fisher_theta
+    estimated = _scores(members, problem, theta)
+    weights = problem.test.weights_at(theta)
+    return from_scores(
+        estimated - weights @ estimated / weights.sum(),
+        problem.test,
+        theta,
+        problem.luminosity,
+        problem.everything,
+        problem.seed,
+    )
+
+
+def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """The score of the shape at ``theta`` of every test event, (n_events, n_parameters)."""
+    known = mean_density(members, problem)
+    of_rate = scores(known.norm[None, :], known.monomials, theta)
+    return scores(known.coefficients["test"], known.monomials, theta) - of_rate
+
+
+def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
+    """Checks of the ratio along every axis and of its score at the reference."""
+    theta1, thetas = checked_points(members[0], problem)
+    log_r = true_norm_ratios(members, problem, theta1, thetas)
+    return ratio_checks(log_r, _scores(members, problem, theta1), problem.test, theta1, thetas)
+
+
+def checked_points(member: Member, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The reference, and points on either side of it along every parameter."""
+    network, _ = _load(member)
+    steps = np.concatenate([length * np.diag(network.units) for length in CHECKED])
+    return network.origin, network.origin + np.concatenate([steps, -steps])
+
+
+def true_norm_ratios(
+    members: Sequence[Member], problem: Problem, theta1: np.ndarray, thetas: np.ndarray
+) -> np.ndarray:
+    """Log ratios of the shape, (n_thetas, n_events), with the true rates rather than the mean's.
+
+    Their mean over events of the reference shows whether what was learned is normalised.
+    """
+    known = mean_density(members, problem)
+    rates = problem.everything.cross_section(np.vstack([theta1, thetas]))
+    log_r = known.log_polynomials("test", thetas)
+    return log_r - np.log(rates[1:] / rates[0])[:, None]
+
+
+def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
+    """Log ratios at the points of the checks and the score of every test event, and the events."""
+    theta1, thetas = checked_points(members[0], problem)
+    return {
+        "theta_llr": thetas,
+        "log_likelihood_ratio": true_norm_ratios(members, problem, theta1, thetas),
+        "score": _scores(members, problem, theta1),
+        **problem.test_set(),
+    }

@@ -1,0 +1,167 @@
+"""How the network of the method ``polynomial`` is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from madminer_workflow.analysis.types import Polynomial, PolynomialTraining
+from madminer_workflow.ml.methods.family import OnEpoch
+from madminer_workflow.ml.polynomial_network import PolynomialNetwork, Scaling
+from madminer_workflow.ml.polynomial_pool import Pool
+from madminer_workflow.statistics.monomials import Monomials, amplitude_of
+
+SMALLEST = 1e-9
+"""Added to ratios before their logarithm is taken."""
+
+START = 0.3
+"""What the last layer's weights are multiplied by at first: ratios begin close to 1."""
+
+POINTS_PER_RADIUS = 16
+"""Of the pool, in every batch."""
+
+
+class EpochLosses:
+    """The mean losses of passes over the events, told to ``on_epoch`` as they come."""
+
+    def __init__(self, n_events: int, training: PolynomialTraining, on_epoch: OnEpoch | None):
+        """Passes are over ``n_events``; there are to be ``n_steps`` steps."""
+        self.n_steps = steps(n_events, training)
+        self.means: list[float] = []
+        self._per_epoch = max(1, n_events // training.batch_size)
+        self._on_epoch = on_epoch
+        self._open: list[float] = []
+
+    def __call__(self, loss: float, learning_rate: float) -> None:
+        """Note the loss of a step."""
+        self._open.append(loss)
+        if len(self._open) == min(self._per_epoch, self.n_steps):
+            self.means.append(float(np.mean(self._open)))
+            self._open = []
+            if self._on_epoch is not None:
+                self._on_epoch(
+                    len(self.means), {"loss_train": self.means[-1], "learning_rate": learning_rate}
+                )
+
+
+def steps(n_events: int, training: PolynomialTraining) -> int:
+    """How many steps a training on ``n_events`` has: with few, more would learn them by heart."""
+    of_epochs = -(-training.n_epochs * n_events // training.batch_size)
+    return min(training.n_steps, of_epochs)
+
+
+def train(
+    x: np.ndarray,
+    coefficients: np.ndarray,
+    monomials: Monomials,
+    origin: np.ndarray,
+    pool: Pool,
+    settings: Polynomial,
+    seed: int,
+    losses: EpochLosses,
+) -> PolynomialNetwork:
+    """Fit the network to events with observables ``x`` (n_events, n_inputs).
+
+    ``coefficients`` (n_events, n_monomials) are those of ``monomials`` of phi in the events'
+    cross-sections, over their mean at the reference. The loss is that of an extended likelihood,
+    the mean of lambda_theta [w_0 r_theta - w_theta log r_theta] over events and points, which the
+    true ratio minimises at every point (arXiv:1805.00020 has it for one). AdamW without weight
+    decay, one cycle of the learning rate (arXiv:1708.07120).
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    amplitude = amplitude_of(monomials)
+    assert amplitude is not None, "sampling has seen to it"
+    scaling, training = Scaling.of(x), settings.training
+    layers = _layers([x.shape[1], *settings.network.n_hidden], len(amplitude))
+    optimizer = torch.optim.AdamW(layers.parameters(), lr=training.max_lr, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, training.max_lr, total_steps=losses.n_steps
+    )
+    inputs, targets = torch.as_tensor(scaling(x)), _tensor(coefficients)
+    batches = _batches(len(x), training.batch_size, losses.n_steps, rng)
+    points = _Points(pool, amplitude, monomials, rng)
+    for batch in batches:
+        v, m, weights = points.some()
+        ratios = _ratios(layers(inputs[batch]), v)
+        rates = targets[batch]
+        # The constant is 1 at the reference: its coefficient is the rate there.
+        terms = rates @ points.reference * ratios - rates @ m.T * torch.log(ratios + SMALLEST)
+        loss = (terms * weights).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses(float(loss.detach()), float(schedule.get_last_lr()[0]))
+        schedule.step()
+    arrays = [
+        (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
+        for layer in layers
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    return PolynomialNetwork(scaling, arrays, amplitude.powers, origin, pool.units)
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(values, dtype=np.float32))
+
+
+def _layers(sizes: list[int], n_amplitude: int) -> torch.nn.Sequential:
+    """A network of SiLU units whose outputs are the free entries of L, small to begin with."""
+    layers: list[torch.nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [torch.nn.Linear(inputs, outputs), torch.nn.SiLU()]
+    last = torch.nn.Linear(sizes[-1], n_amplitude * (n_amplitude + 1) // 2 - 1)
+    with torch.no_grad():
+        last.weight.mul_(START)
+    return torch.nn.Sequential(*layers, last)
+
+
+def _ratios(outputs: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """|L^T v|^2 of events at points with ``v`` (n_points, n_amplitude), (n_events, n_points)."""
+    n = v.shape[1]
+    rows, columns = np.tril_indices(n)
+    # The transposed matrix, so that what is multiplied lies together.
+    places = torch.as_tensor(columns * n + rows)
+    flat = torch.zeros(len(outputs), n * n)
+    flat[:, 0] = 1.0
+    flat = flat.index_copy(1, places[1:], outputs)
+    return (flat.view(-1, n, n) @ v.T).square().sum(dim=1)
+
+
+def _batches(
+    n_events: int, size: int, n_batches: int, rng: np.random.Generator
+) -> Iterator[torch.Tensor]:
+    """Indices of events, every one once in each pass."""
+    left = np.empty(0, dtype=int)
+    for _ in range(n_batches):
+        if len(left) < min(size, n_events):
+            left = rng.permutation(n_events)
+        batch, left = left[:size], left[size:]
+        yield torch.as_tensor(batch)
+
+
+class _Points:
+    """The points of a pool, of which every batch sees some at each radius."""
+
+    def __init__(
+        self, pool: Pool, amplitude: Monomials, monomials: Monomials, rng: np.random.Generator
+    ) -> None:
+        self.reference = _tensor(monomials.values(np.zeros(len(pool.units)))[:, None])
+        self._v = _tensor(amplitude.values(pool.points))
+        self._m = _tensor(monomials.values(pool.points))
+        self._weights = _tensor(pool.weights)
+        self._rng = rng
+
+    def some(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Monomials v (n, n_amplitude) and m (n, n_monomials) of points, and weights (n,)."""
+        shape = tuple(self._weights.shape)
+        drawn = np.argsort(self._rng.random(shape), axis=1)[:, :POINTS_PER_RADIUS]
+        chosen = (torch.arange(shape[0])[:, None], torch.as_tensor(drawn))
+        return (
+            self._v[chosen].flatten(0, 1),
+            self._m[chosen].flatten(0, 1),
+            self._weights[chosen].flatten(),
+        )
