@@ -17,6 +17,7 @@ from madminer_workflow.ml.scan import scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import PREFIXES, Results, Summary, write_results
+from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
@@ -131,14 +132,24 @@ def set_limits(
     scanned = dict(zip(data, log_likelihoods, strict=True))
     if problem.setup.nuisance:
         [scanned["limits_fixed"]] = scan(members, problem, points, [data["limits"]], profiled=False)
+    known = of_ensemble_and_members(partial(methods.closed_form, problem=problem), members)
     summary: dict[str, dict[str, Limits]] = {}
     arrays = {}
     for name, kinds in scanned.items():
         summary[name] = {}
         for kind, rows in kinds.items():
-            axes = grid.axes if name == "observed" else None
-            q = likelihood_ratio_statistic(rows[:, 0, :-1], axes)
-            summary[name][kind] = summarise_ensemble(q, grid, levels)
+            values = rows[:, 0, :-1]
+            found = [
+                closed_form.maximum(density, data[name], problem, kind, levels, grid)
+                for density in known
+                if density is not None
+            ]
+            if found:
+                q = closed_form.likelihood_ratio_statistic(values, found)
+            else:
+                q = likelihood_ratio_statistic(values, grid.axes if name == "observed" else None)
+            scanned_limits = summarise_ensemble(q, grid, levels)
+            summary[name][kind] = closed_form.sharpened(scanned_limits, found)
             arrays[f"{PREFIXES[name]}_{kind}"] = q[0]
             arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
     truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.toys import read_job, write_toys
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.limits import Grid, make_grid, with_nodes
 from madminer_workflow.statistics.problem import Problem
@@ -62,6 +64,17 @@ def statistics_of(
     drawn: Sequence[DataSets],
 ) -> Toys:
     """The test statistic at each of ``points``, nodes of the grid, of the toys ``drawn`` there."""
+    density = methods.closed_form(members, problem)
+    if density is not None:
+        tested = [
+            closed_form.statistics(density, sets, problem, np.array(point.theta))
+            for sets, point in zip(drawn, points, strict=True)
+        ]
+        return Toys(
+            points,
+            {kind: np.array([one[kind][0] for one in tested]) for kind in KINDS},
+            {kind: np.array([one[kind][1] for one in tested]) for kind in KINDS},
+        )
     numbers = len(KINDS) * max(sets.multiplicities.shape[0] for sets in drawn) * len(grid.thetas())
     together = max(1, LARGEST_SCAN // numbers)
     q: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}

@@ -35,13 +35,16 @@ N_STARTS = 3
 APART = 1.5
 """Distance of starts in units: nearer ones climb the same maximum."""
 
-RADII = (1.0, 2.5, 5.0)
-FRAMES = 4
+RADII = (1.0, 2.5, 6.0, 15.0, 40.0)
+"""Of candidates, in units."""
+
+FRAMES = 2
+"""Of orthogonal rays, beside the axes."""
 
 
 @dataclass(frozen=True)
 class Maxima:
-    """The highest points that were found: ``thetas`` (n, n_parameters) and ``values`` (n,)."""
+    """The highest points that were found: ``thetas`` (..., n_parameters) and ``values`` (...)."""
 
     thetas: np.ndarray
     values: np.ndarray
@@ -104,17 +107,16 @@ def _newton(
     return np.where(free, step, 0.0), gain
 
 
-def candidates(origin: np.ndarray, units: np.ndarray, extent: float = 1.0) -> np.ndarray:
+def candidates(origin: np.ndarray, units: np.ndarray) -> np.ndarray:
     """Points to look for maxima from, (n_points, n_parameters): rays from ``origin``.
 
-    Along the axes and evenly spread directions between them, as far as RADII times ``extent``.
+    Along the axes and evenly spread directions between them, at RADII.
     """
     n = len(origin)
     rng = np.random.default_rng(0)
     frames = [np.eye(n), *(np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(FRAMES))]
     rays = np.concatenate([side * frame for frame in frames for side in (1.0, -1.0)])
-    lengths = extent * np.array(RADII)
-    points = (lengths[:, None, None] * rays).reshape(-1, n)
+    points = (np.array(RADII)[:, None, None] * rays).reshape(-1, n)
     return origin + units * np.concatenate([np.zeros((1, n)), points])
 
 
@@ -133,39 +135,41 @@ def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndar
     return np.stack(chosen, axis=1)
 
 
-def maxima(likelihoods: Likelihoods, points: np.ndarray, units: np.ndarray) -> Maxima:
+def maxima(
+    likelihoods: Likelihoods, values: np.ndarray, points: np.ndarray, units: np.ndarray
+) -> Maxima:
     """The maxima of every likelihood that are found from the best of ``points``.
 
-    ``thetas`` (n_sets, n_starts, n_parameters) and ``values`` (n_sets, n_starts), highest first.
+    ``values`` (n_sets, n_points) are those of the likelihoods at the points. Maxima are (n_sets,
+    n_starts), highest first.
     """
-    chosen = starts(likelihoods.values(points), points, units)
+    chosen = starts(values, points, units)
     sets = np.repeat(np.arange(len(chosen)), chosen.shape[1])
     thetas, found = climb(likelihoods, sets, points[chosen.ravel()], units)
-    values = found.value.reshape(chosen.shape)
-    order = np.argsort(-values, axis=1, kind="stable")
+    heights = found.value.reshape(chosen.shape)
+    order = np.argsort(-heights, axis=1, kind="stable")
     thetas = thetas.reshape(*chosen.shape, -1)
     rows = np.arange(len(chosen))[:, None]
-    return Maxima(thetas[rows, order], values[rows, order])
+    return Maxima(thetas[rows, order], heights[rows, order])
 
 
 def profiled(
     likelihoods: Likelihoods,
     parameter: int,
-    value: float,
+    values: np.ndarray,
     points: np.ndarray,
     units: np.ndarray,
     best: np.ndarray,
 ) -> np.ndarray:
-    """The highest log likelihood of every set with one ``parameter`` fixed at ``value``, (n_sets,).
+    """The highest log likelihood of every set with one ``parameter`` fixed, (n_sets,).
 
-    It is looked for from the best of ``points`` (n_points, n_parameters) and from the maxima
-    ``best`` (n_sets, n_parameters) of all parameters, both with that parameter moved to the value.
+    It is looked for from the best of ``points`` (n_points, n_parameters), all with the same value
+    of that parameter, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
+    ``best`` (n_sets, n_parameters) of all parameters, with that parameter moved to it.
     """
-    points, best = points.copy(), best.copy()
-    points[:, parameter] = best[:, parameter] = value
-    points = np.unique(points, axis=0)
-    n_sets = len(best)
-    chosen = starts(likelihoods.values(points), points, units)
+    n_sets, best = len(best), best.copy()
+    best[:, parameter] = points[0, parameter]
+    chosen = starts(values, points, units)
     begin = np.concatenate([points[chosen], best[:, None]], axis=1)
     sets = np.repeat(np.arange(n_sets), begin.shape[1])
     fixed = np.zeros((len(sets), points.shape[1]), dtype=bool)

@@ -101,22 +101,6 @@ class Likelihoods:
         """Number of data sets."""
         return max(len(self.coefficients), len(self.counts))
 
-    def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Of every set at all of ``thetas`` (n_thetas, n_parameters): (n_sets, n_thetas)."""
-        m = self.monomials.values(thetas).T
-        result = np.empty((len(self), len(thetas)))
-        shared = len(self.coefficients) == 1
-        log_p = _log(self.coefficients[0] @ m) if shared else None
-        for i, row in enumerate(result):
-            of_set = _log(self.coefficients[i] @ m) if log_p is None else log_p
-            row[:] = self.counts[i if len(self.counts) > 1 else 0] @ of_set
-        total = self.counts.sum(axis=1)[:, None]
-        result -= total * _log(self.norm @ m)
-        if self.expected is not None:
-            mu = self.expected @ m
-            result += total * _log(mu) - mu
-        return result
-
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
         """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
         n_numbers = self.coefficients.shape[1] * (2 + thetas.shape[1])

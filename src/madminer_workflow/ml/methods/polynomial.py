@@ -17,13 +17,13 @@ import numpy as np
 
 from madminer_workflow.analysis import types
 from madminer_workflow.errors import InputError
-from madminer_workflow.ml.member import Member, Sample
+from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
 from madminer_workflow.ml.polynomial_pool import make_pool
 from madminer_workflow.statistics.checks.families import ratio_checks
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.monomials import Monomials, amplitude_of
@@ -99,7 +99,7 @@ def _load(member: Member) -> tuple[PolynomialNetwork, np.ndarray]:
     return network, np.load(member.directory / NORM)
 
 
-def coefficients(member: Member, events: Sample, monomials: Monomials) -> np.ndarray:
+def coefficients(member: Member, events: Observed, monomials: Monomials) -> np.ndarray:
     """One member's ratio of every event to the reference, (n_events, n_monomials)."""
     network, _ = _load(member)
     return member.once(

@@ -1,0 +1,174 @@
+"""Limits and toys of densities that are polynomials: maxima and edges are found by fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec.structs import replace
+from scipy import sparse
+
+from madminer_workflow.statistics import divergence
+from madminer_workflow.statistics.fits import candidates, intervals, maxima, profiled
+from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, log_likelihoods
+from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.polynomial import LARGEST_ARRAY, Likelihoods, PolynomialDensity
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import Intervals, Limits
+
+CELLS = 4000
+"""So many are enough to know standard deviations by."""
+
+
+def likelihoods(
+    density: PolynomialDensity, data: DataSets, problem: Problem, kind: str
+) -> Iterator[Likelihoods]:
+    """The likelihoods of data sets, a few at a time, nuisance parameters fixed at 0."""
+    rows = density.coefficients[data.sample]
+    counts = sparse.csr_array(data.multiplicities)
+    longest = max(int(np.diff(counts.indptr).max()), 1)
+    together = max(1, LARGEST_ARRAY // (longest * rows.shape[1]))
+    expected = None
+    if kind == "rate_and_shape":
+        totals = problem.everything.weights.sum(axis=0) @ problem.setup.morphing_matrix
+        expected = problem.luminosity * totals
+    # What fills up shorter data sets does not depend on the parameters, and does not occur.
+    nothing = (density.monomials.powers.sum(axis=1) == 0).astype(float)
+    for start in range(0, counts.shape[0], together):
+        some = counts[start : start + together]
+        sizes = np.diff(some.indptr)
+        coefficients = np.tile(nothing, (len(sizes), longest, 1))
+        numbers = np.zeros((len(sizes), longest))
+        filled = np.arange(longest) < sizes[:, None]
+        coefficients[filled] = rows[some.indices]
+        numbers[filled] = some.data
+        yield Likelihoods(density.monomials, coefficients, numbers, density.norm, expected)
+
+
+def standard_deviations(
+    density: PolynomialDensity, data: DataSets, theta: np.ndarray
+) -> np.ndarray:
+    """Of each parameter alone, near ``theta``, for the first data set, (n_parameters,)."""
+    counts = sparse.csr_array(data.multiplicities)
+    first = slice(*counts.indptr[:2])
+    rows, numbers = density.coefficients[data.sample][counts.indices[first]], counts.data[first]
+    step = max(1, len(rows) // CELLS)
+    rows, numbers = rows[::step], numbers[::step]
+    at_theta = rows @ density.monomials.values(theta)
+    known = at_theta > 0.0
+    weighted = rows[known] * (numbers[known] / at_theta[known])[:, None]
+    total = max(float(counts.data[first].sum()), 1.0)
+    return divergence.units(weighted, density.monomials, theta, total)
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The highest log likelihood of a data set, where it is, and the intervals around it."""
+
+    value: float
+    theta: np.ndarray
+    intervals: Intervals
+
+
+def maximum(
+    density: PolynomialDensity,
+    data: DataSets,
+    problem: Problem,
+    kind: str,
+    levels: Sequence[float],
+    grid: Grid,
+) -> Maximum:
+    """That of one data set; intervals end where the grid does, the other parameters need not."""
+    [likelihood] = likelihoods(density, data, problem, kind)
+    units = standard_deviations(density, data, problem.theta_true)
+    points = candidates(problem.theta_true, units)
+    best = maxima(likelihood, values_at(density, data, problem, points)[kind], points, units)
+    thresholds = [chi2_quantile(level, 1) for level in levels]
+    ranges = np.array([(axis[0], axis[-1]) for axis in grid.axes])
+    found = intervals(likelihood, best, thresholds, ranges, units)
+    by_parameter = {
+        name: {str(level): pairs for level, pairs in zip(levels, by_level, strict=True)}
+        for name, by_level in zip(problem.setup.parameters, found, strict=True)
+    }
+    return Maximum(float(best.values[0, 0]), best.thetas[0, 0], by_parameter)
+
+
+def likelihood_ratio_statistic(values: np.ndarray, found: Sequence[Maximum]) -> np.ndarray:
+    """q = 2 (max log L - log L) for rows of ``values`` (n_rows, n_points) and their maxima."""
+    highest = np.array([[maximum.value] for maximum in found])
+    return np.maximum(2.0 * (highest - values), 0.0)
+
+
+def sharpened(scanned: Limits, found: Sequence[Maximum]) -> Limits:
+    """Limits with the intervals that were ``found`` for an ensemble and its members, if any."""
+    if not found:
+        return scanned
+    ensemble, *members = found
+    return replace(
+        scanned,
+        best_fit=ensemble.theta.tolist(),
+        intervals=ensemble.intervals,
+        member_intervals={
+            name: {level: [one.intervals[name][level] for one in members] for level in by_level}
+            for name, by_level in ensemble.intervals.items()
+        },
+    )
+
+
+def statistics(
+    density: PolynomialDensity, data: DataSets, problem: Problem, theta: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """q at ``theta`` of every data set by kind.
+
+    For all parameters, (n_sets,), and for each, the others profiled, (n_parameters, n_sets).
+    """
+    units = standard_deviations(density, expected_at(problem, theta), theta)
+    points = candidates(theta, units)
+    # The first of the candidates is theta itself.
+    planes = [moved(points, i, theta[i]) for i in range(len(theta))]
+    values = [values_at(density, data, problem, some) for some in (points, *planes)]
+    result = {}
+    for kind in KINDS:
+        joint, of_each, done = [], [], 0
+        for some in likelihoods(density, data, problem, kind):
+            rows = slice(done, done + len(some))
+            free, *fixed = [by_kind[kind][rows] for by_kind in values]
+            best = maxima(some, free, points, units)
+            heights = np.array(
+                [
+                    profiled(some, i, fixed[i], planes[i], units, best.thetas[:, 0])
+                    for i in range(len(theta))
+                ]
+            )
+            # A search with one parameter fixed may find what the one with all free has missed.
+            highest = np.maximum(best.values[:, 0], heights.max(axis=0))
+            joint.append(2.0 * (highest - free[:, 0]))
+            of_each.append(2.0 * (highest - heights))
+            done += len(some)
+        result[kind] = np.concatenate(joint), np.concatenate(of_each, axis=1)
+    return result
+
+
+def moved(points: np.ndarray, parameter: int, value: float) -> np.ndarray:
+    """The points (n_points, n_parameters) with one parameter at a value, each once."""
+    points = points.copy()
+    points[:, parameter] = value
+    return np.unique(points, axis=0)
+
+
+def values_at(
+    density: PolynomialDensity, data: DataSets, problem: Problem, thetas: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Log likelihoods of data sets at points by kind, (n_sets, n_thetas)."""
+    log_p = density.log_density(data.sample, thetas)
+    cells = {data.sample: np.arange(log_p.shape[1])}
+    return log_likelihoods(Density(log_p, cells), data, problem, thetas, profiled=False)
+
+
+def expected_at(problem: Problem, theta: np.ndarray) -> DataSets:
+    """The test events weighted to the number expected at ``theta``."""
+    weights = problem.test.weights_at(theta)
+    row = sparse.csr_array((weights * problem.expected_events(theta) / weights.sum())[None, :])
+    return DataSets("test", row, np.zeros((1, len(problem.setup.nuisance))))
