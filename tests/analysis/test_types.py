@@ -71,7 +71,9 @@ def variants() -> list[dict[str, Any]]:
         if issubclass(method, Score):
             axis = "CWL2" if name == "sally" else "along"
             entries.append({**entry, "binning": {"bins": {axis: [0, 1]}}})
-        if name != "histogram":
+        if name == "polynomial":
+            entries.append({**entry, "features": ["deta_jj"], "training": {"n_steps": 7}})
+        elif name != "histogram":
             sgd = {"optimizer": "sgd", "nesterov_momentum": None}
             entries.append({**entry, "features": ["deta_jj"], "training": sgd})
     return [{**entry, "name": f"m{i}"} for i, entry in enumerate(entries)]

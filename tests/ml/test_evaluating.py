@@ -56,7 +56,9 @@ def test_one_and_two_members(
         check_finite(summary, arrays)
         assert summary["name"] == method
         assert arrays["q_shape"].shape == (25,)
-        assert arrays["q_shape"].min() == arrays["q_rate_and_shape"].min() == 0.0
+        lowest = [arrays[name].min() for name in ("q_shape", "q_rate_and_shape")]
+        # The best fit of a polynomial need not be a node.
+        assert min(lowest) >= 0.0 if method == "polynomial" else lowest == [0.0, 0.0]
     assert (one["members"], two["members"]) == (1, 2)
     assert one_arrays["q_shape_members"].shape == (1, 25)
     stacked = [one_arrays["q_shape"], other_arrays["q_shape"]]

@@ -60,7 +60,7 @@ EVALUATION = {
 SCORE = ["sally", "sallino"]
 RATIO = ["alice", "alices", "carl", "rolr", "cascal", "rascal"]
 DENSITY = ["scandal", "nde"]
-METHODS = ["histogram", *SCORE, *RATIO, *DENSITY]
+METHODS = ["histogram", *SCORE, *RATIO, *DENSITY, "polynomial"]
 ESTIMATORS = ["parameterized", "doubly_parameterized", "morphing_aware"]
 
 
@@ -70,6 +70,11 @@ def settings(method: str, **changes: Any) -> dict[str, Any]:
     if method == "histogram":
         result |= {"observables": ["x0", "x1"], "bins": {"x0": 4, "x1": [-1.0, 0.0, 1.0]}}
         return result | {"theta": "sm"} | changes
+    if method == "polynomial":
+        cycle = {"n_epochs": 2, "n_steps": 20, "batch_size": 100, "max_lr": 0.003}
+        result |= {"features": None, "theta": "sm"}
+        result |= {"network": {"n_hidden": [8]} | changes.pop("network", {})}
+        return result | {"training": cycle | changes.pop("training", {})} | changes
     result |= {"n_samples": 800, "features": None, "training": dict(TRAINING)}
     result["network"] = {"n_hidden": [8], "activation": "tanh", "dropout_prob": 0.0}
     if method in SCORE:

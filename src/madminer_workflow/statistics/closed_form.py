@@ -13,13 +13,16 @@ from madminer_workflow.statistics import divergence
 from madminer_workflow.statistics.fits import candidates, intervals, maxima, profiled
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, log_likelihoods
 from madminer_workflow.statistics.limits import Grid
-from madminer_workflow.statistics.polynomial import LARGEST_ARRAY, Likelihoods, PolynomialDensity
+from madminer_workflow.statistics.polynomial import Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Intervals, Limits
 
 CELLS = 4000
 """So many are enough to know standard deviations by."""
+
+TOGETHER = 4_000_000
+"""Coefficients of data sets that are kept at a time: 32 MB."""
 
 
 def likelihoods(
@@ -29,7 +32,7 @@ def likelihoods(
     rows = density.coefficients[data.sample]
     counts = sparse.csr_array(data.multiplicities)
     longest = max(int(np.diff(counts.indptr).max()), 1)
-    together = max(1, LARGEST_ARRAY // (longest * rows.shape[1]))
+    together = max(1, TOGETHER // (longest * rows.shape[1]))
     expected = None
     if kind == "rate_and_shape":
         totals = problem.everything.weights.sum(axis=0) @ problem.setup.morphing_matrix
@@ -39,10 +42,10 @@ def likelihoods(
     for start in range(0, counts.shape[0], together):
         some = counts[start : start + together]
         sizes = np.diff(some.indptr)
-        coefficients = np.tile(nothing, (len(sizes), longest, 1))
+        coefficients = np.tile(nothing[:, None], (len(sizes), 1, longest))
         numbers = np.zeros((len(sizes), longest))
         filled = np.arange(longest) < sizes[:, None]
-        coefficients[filled] = rows[some.indices]
+        np.swapaxes(coefficients, 1, 2)[filled] = rows[some.indices]
         numbers[filled] = some.data
         yield Likelihoods(density.monomials, coefficients, numbers, density.norm, expected)
 

@@ -22,8 +22,8 @@ from madminer_workflow.statistics.monomials import Monomials
 IMPOSSIBLE = -1e6
 """The log density where the polynomial is not positive: as good as minus infinity."""
 
-LARGEST_ARRAY = 4_000_000
-"""Numbers in an array of points by cells by parameters: 32 MB."""
+LARGEST_ARRAY = 250_000
+"""Numbers in an array of points by cells by parameters: 2 MB, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Derivatives:
 class Likelihoods:
     """The likelihoods of data sets.
 
-    ``coefficients`` are (n_sets, n_cells, n_monomials), ``counts`` (n_sets, n_cells), either with
+    ``coefficients`` are (n_sets, n_monomials, n_cells), ``counts`` (n_sets, n_cells), either with
     a first axis of 1 if sets have it in common. ``norm`` (n_monomials,) are the coefficients of N,
     ``expected`` (n_monomials,) those of mu, or None for the shape alone.
     """
@@ -103,7 +103,7 @@ class Likelihoods:
 
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
         """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
-        n_numbers = self.coefficients.shape[1] * (2 + thetas.shape[1])
+        n_numbers = self.coefficients.shape[2] * (2 + thetas.shape[1])
         size = max(1, LARGEST_ARRAY // n_numbers)
         pieces = [
             self._at(thetas[start : start + size], sets[start : start + size])
@@ -123,12 +123,12 @@ class Likelihoods:
             self.monomials.hessians(thetas),
         )
         c, counts = _of(self.coefficients, sets), _of(self.counts, sets)
-        p = (c @ m[:, :, None])[:, :, 0]
+        p_and_slopes = np.concatenate([m[:, None], dm], axis=1) @ c
+        p, slopes = p_and_slopes[:, 0], p_and_slopes[:, 1:]
         positive = np.where(p > 0.0, p, 1.0)
         per_event = counts / positive
-        summed = (per_event[:, None, :] @ c)[:, 0]
-        slopes = c @ np.swapaxes(dm, 1, 2)
-        curved = np.swapaxes(slopes, 1, 2) @ (slopes * (per_event / positive)[:, :, None])
+        summed = (c @ per_event[:, :, None])[:, :, 0]
+        curved = (slopes * (per_event / positive)[:, None]) @ np.swapaxes(slopes, 1, 2)
         log_p = np.sum(counts * _log(p), axis=1)
         events = Derivatives(log_p, _dot(dm, summed), _dot(ddm, summed) - curved)
         total = np.broadcast_to(counts.sum(axis=1), len(thetas))
@@ -145,8 +145,9 @@ def log_polynomial(
 ) -> Derivatives:
     """The logarithm of one polynomial at points; its monomials there and their derivatives."""
     value = m @ coefficients
-    gradient = dm @ coefficients / value[:, None]
-    hessian = ddm @ coefficients / value[:, None, None]
+    positive = np.where(value > 0.0, value, 1.0)
+    gradient = dm @ coefficients / positive[:, None]
+    hessian = ddm @ coefficients / positive[:, None, None]
     return Derivatives(_log(value), gradient, hessian - gradient[:, :, None] * gradient[:, None, :])
 
 

@@ -34,7 +34,7 @@ from madminer_workflow.statistics.results import Check
 MODEL = "polynomial.npz"
 NORM = "norm.npy"
 
-CHECKED = (1.0, 4.0)
+CHECKED = (0.5, 1.0)
 """Standard deviations of a single event from the reference that ratios are checked at."""
 
 
