@@ -33,6 +33,7 @@ def test_from_events_to_the_report(tmp_path: Path, n: int) -> None:
         learning.settings("histogram", observables=["x"], bins={"x": 5}),
         learning.settings("sally"),
         learning.settings("sallino"),
+        learning.settings("polynomial", theta="b0"),
         learning.settings("alices", theta0={"n_thetas": 40, "priors": priors}),
     ]
     analysis = synthetic.analysis_content(n, [each["name"] for each in declared], "Any number")

@@ -33,7 +33,7 @@ def method(name: str, methods: Mapping[str, Settings]) -> list[Finding]:
 
 def validation_events(settings: Settings) -> list[Finding]:
     """Find a method whose trials cannot be compared."""
-    if settings["training"]["validation_split"]:
+    if settings["training"].get("validation_split"):
         return []
     message = "has no validation events (training.validation_split), so nothing to compare by"
     return [Finding(("method",), message)]
