@@ -23,7 +23,7 @@ from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import networks
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.member import Member
-from madminer_workflow.ml.methods import score
+from madminer_workflow.ml.methods import polynomial, score
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.products.results import read_results
@@ -76,6 +76,7 @@ def models(toy_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     chosen = {
         "sally": learning.settings("sally", features=["x1", "x0"]),
         "alices": learning.settings("alices"),
+        "polynomial": learning.settings("polynomial"),
         "counts": learning.settings("histogram", name="counts"),
     }
     return {
@@ -203,6 +204,26 @@ def test_a_ratio_gives_the_same_numbers_elsewhere(
         for member in members
     ]
     np.testing.assert_array_equal(found["log_r"], np.mean(expected, axis=0))
+
+
+def test_a_polynomial_gives_the_same_numbers_elsewhere(
+    elsewhere: subprocess.Popen[str],
+    toy_file: Path,
+    evaluated: dict[str, Any],
+    models: dict[str, list[Path]],
+    uri: str,
+    tmp_path: Path,
+) -> None:
+    record(tmp_path / "tracking", evaluated["polynomial"])
+    sync(tmp_path, uri)
+    part, theta = toy_events(toy_file), np.array([0.4, -0.3])
+    table = table_of(part)
+    table["theta_CWL2"], table["theta_CPWL2"] = theta
+    found = predictions(elsewhere, uri, "models:/toy-polynomial/1", tmp_path, table)
+    members = unpacked(models["polynomial"], tmp_path)
+    thetas = np.tile(theta, (len(part), 1))
+    expected = [polynomial.log_ratios(member, part.x, thetas) for member in members]
+    np.testing.assert_allclose(found["log_r"], np.mean(expected, axis=0), rtol=1e-12)
 
 
 def test_signature_example_and_tags(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from madminer_workflow.analysis.types import Parameterized
+from madminer_workflow.analysis.types import Polynomial
 from madminer_workflow.files import natural_order
 from madminer_workflow.ml.member import Member, open_member
-from madminer_workflow.tracking.registry import POINT, outputs_of
+from madminer_workflow.tracking.registry import PER_POINT, POINT, outputs_of
 
 # Whoever loads a model from MLflow has pandas; the rest of this package does not need it.
 if TYPE_CHECKING:
@@ -49,11 +49,14 @@ class Ensemble:
 
     def _output(self, member: Member, x: np.ndarray, events: DataFrame) -> np.ndarray:
         from madminer_workflow.ml import networks
+        from madminer_workflow.ml.methods import polynomial
         from madminer_workflow.ml.methods.score import estimated_scores
 
-        if not isinstance(self.note.settings, Parameterized):
+        if not isinstance(self.note.settings, PER_POINT):
             return estimated_scores(member, x)
         points = events[[f"{POINT}{name}" for name in self.note.parameters]].to_numpy(dtype=float)
+        if isinstance(self.note.settings, Polynomial):
+            return polynomial.log_ratios(member, x, points)[:, None]
         return networks.evaluate(member.network, x, points, combined=False)[0][:, None]
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from madminer_workflow import __version__
-from madminer_workflow.analysis.types import Parameterized, Ratio, Trained
+from madminer_workflow.analysis.types import Density, Parameterized, Polynomial
 from madminer_workflow.files import checksum
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.model import ModelNote, note_in
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 BELIEVED = "believed"
 LOADER = "madminer_workflow.ml.registered"
+PER_POINT = (Parameterized, Polynomial)
+"""Methods that say something of events at a parameter point."""
 POINT = "theta_"
 """What the names of inputs that are parameters begin with."""
 FOLDER = "model"
@@ -56,7 +58,7 @@ def propose(
     models = sorted(models, key=lambda file: notes[file].member)
     first = notes[models[0]]
     settings = first.settings
-    if not isinstance(settings, Trained):
+    if not settings.trainable:
         return
     shared = read_evaluation(evaluation)
     results = read_results(output / RESULTS)
@@ -97,7 +99,7 @@ def _example(note: ModelNote, arrays: dict[str, np.ndarray]) -> dict[str, list[f
     x = arrays["x_test"][:EXAMPLES]
     inputs = note.settings.inputs(note.observables)
     example = {name: x[:, note.observables.index(name)].tolist() for name in inputs}
-    if isinstance(note.settings, Parameterized):
+    if isinstance(note.settings, PER_POINT):
         points = np.resize(arrays["theta_llr"], (len(x), len(note.parameters)))
         columns = zip(note.parameters, points.T, strict=True)
         example |= {f"{POINT}{name}": column.tolist() for name, column in columns}
@@ -106,8 +108,8 @@ def _example(note: ModelNote, arrays: dict[str, np.ndarray]) -> dict[str, list[f
 
 def outputs_of(note: ModelNote) -> list[str]:
     """The columns of what a model says of events."""
-    if isinstance(note.settings, Parameterized):
-        return ["log_r" if isinstance(note.settings, Ratio) else "log_p"]
+    if isinstance(note.settings, PER_POINT):
+        return ["log_p" if isinstance(note.settings, Density) else "log_r"]
     nuisance = note.nuisance_parameters if note.settings.knows_nuisance else []
     return [f"score_{name}" for name in (*note.parameters, *nuisance)]
 

@@ -32,7 +32,7 @@ from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 MODEL = "polynomial.npz"
-NORM = "norm.npy"
+NORM = "norm.npz"
 
 CHECKED = (0.5, 1.0)
 """Standard deviations of a single event from the reference that ratios are checked at."""
@@ -89,19 +89,33 @@ def train(
         losses,
     )
     network.save(directory / MODEL)
-    np.save(directory / NORM, rates @ network.coefficients(arrays["x"], monomials) / rates.sum())
+    norm = rates @ network.coefficients(arrays["x"], monomials) / rates.sum()
+    np.savez(directory / NORM, allow_pickle=False, powers=monomials.powers, coefficients=norm)
     return {"training": losses.means}
 
 
 @lru_cache(maxsize=64)
-def _load(member: Member) -> tuple[PolynomialNetwork, np.ndarray]:
+def _load(member: Member) -> tuple[PolynomialNetwork, Monomials, np.ndarray]:
+    """The network, and its norm as coefficients (n_monomials,) of monomials."""
     network = PolynomialNetwork.load(member.directory / MODEL)
-    return network, np.load(member.directory / NORM)
+    with np.load(member.directory / NORM) as norm:
+        return network, Monomials(norm["powers"]), norm["coefficients"]
+
+
+def log_ratios(member: Member, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
+    """One member's normalised log ratio to the reference, (n_events,).
+
+    Of inputs ``x`` (n_events, n_inputs), each at its own of ``thetas`` (n_events, n_parameters).
+    """
+    network, monomials, norm = _load(member)
+    values = monomials.values(thetas)
+    rows = network.coefficients(x, monomials)
+    return np.log(np.einsum("nk,nk->n", rows, values)) - np.log(values @ norm)
 
 
 def coefficients(member: Member, events: Observed, monomials: Monomials) -> np.ndarray:
     """One member's ratio of every event to the reference, (n_events, n_monomials)."""
-    network, _ = _load(member)
+    network, *_ = _load(member)
     return member.once(
         events, "coefficients", lambda: network.coefficients(member.inputs(events), monomials)
     )
@@ -118,7 +132,7 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
         for name, events in problem.samples().items()
         if name != "train"
     }
-    return {**by_sample, "norm": _load(member)[1]}
+    return {**by_sample, "norm": _load(member)[2]}
 
 
 def polynomial(outputs: Arrays, problem: Problem) -> PolynomialDensity:
@@ -171,7 +185,7 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
 
 def checked_points(member: Member, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """The reference, and points on either side of it along every parameter."""
-    network, _ = _load(member)
+    network, *_ = _load(member)
     steps = np.concatenate([length * np.diag(network.units) for length in CHECKED])
     return network.origin, network.origin + np.concatenate([steps, -steps])
 
