@@ -205,6 +205,45 @@ def test_the_quadratic_estimator_is_for_one_parameter_and_the_origin(tmp_path):
     assert problem[1].endswith("for one parameter, and there are 2; use 'morphing_aware'")
 
 
+@pytest.mark.parametrize(
+    ("powers", "overall", "why"),
+    [
+        ((2, 2), 2, None),
+        ((4, 2), 2, None),
+        ((2, 1), 2, "CPWL2 has the power 1"),
+        ((2, 2), 3, "max_overall_power is 3"),
+    ],
+)
+def test_polynomials_are_squares_of_amplitudes(
+    tmp_path: Path, powers: tuple[int, int], overall: int, why: str | None
+) -> None:
+    path = file_with(tmp_path / "a.yml", [{"method": "polynomial"}])
+    analysis = yaml.safe_load(path.read_text())
+    for parameter, power in zip(analysis["parameters"], powers, strict=True):
+        parameter["morphing_max_power"] = power
+    analysis["morphing"] = {"max_overall_power": overall}
+    path.write_text(yaml.safe_dump(analysis, sort_keys=False))
+    found = [message for _, message in told(path) if message.startswith("ml.methods")]
+    assert found == [
+        "ml.methods[polynomial].method: 'polynomial' learns the square of an amplitude, whose "
+        f"highest powers are even, and {why}; use sally or alices"
+    ] * (why is not None)
+
+
+def test_what_polynomials_have_of_their_own(tmp_path: Path) -> None:
+    (entry,) = methods_of(
+        tmp_path / "a.yml", [{"method": "polynomial", "training": {"max_lr": 0.001}}]
+    )
+    assert entry == {
+        "method": "polynomial",
+        "name": "polynomial",
+        "features": None,
+        "theta": "sm",
+        "network": {"n_hidden": [64, 64, 64]},
+        "training": {"n_epochs": 40, "n_steps": 2000, "batch_size": 512, "max_lr": 0.001},
+    }
+
+
 def test_the_denominator_of_the_doubly_parameterized_estimator(tmp_path):
     entry = {"method": "alice", "theta0": {"n_thetas": 7, "priors": PRIORS}}
     double = {**entry, "estimator": "doubly_parameterized"}
