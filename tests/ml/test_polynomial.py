@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from madminer_workflow.analysis.types import Polynomial
 from madminer_workflow.errors import InputError
@@ -21,11 +22,17 @@ from madminer_workflow.products.samples import MemberNote, Samples
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.divergence import divergences
 from madminer_workflow.statistics.events import Events
-from madminer_workflow.statistics.likelihood import KINDS, Density, expected_data, log_likelihoods
+from madminer_workflow.statistics.likelihood import (
+    KINDS,
+    Density,
+    expected_data,
+    log_likelihoods,
+    observed_data,
+)
 from madminer_workflow.statistics.limits import Grid, summarise
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import scores
-from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.problem import Observation, Problem
 from madminer_workflow.statistics.toys import draw_toys, toy_statistics
 from tests.support import learning
 from tests.support.known_process import KnownProcess
@@ -202,6 +209,24 @@ def test_toys_are_those_of_a_fine_grid(two: tuple[KnownProcess, Member, Problem]
         np.testing.assert_allclose(joint, q, atol=0.02)
         np.testing.assert_allclose(of_each, q_each, atol=0.02)
         assert joint.min() >= 0.0 and of_each.min() >= -1e-6
+
+
+def test_no_event_at_all_allows_every_shape(two: tuple[KnownProcess, Member, Problem]) -> None:
+    """Of the rate, those are allowed whose expectation is at most 1/2 above the lowest one."""
+    _, member, problem = two
+    nothing = Observation(problem.test.observables, problem.test.x[:0], "nothing")
+    problem = replace(problem, observed=nothing)
+    density = polynomial.mean_density([member], problem)
+    grid = Grid(problem.setup.parameters, [np.linspace(-0.5, 0.5, 3)] * 2)
+    shape, both = (
+        closed_form.maximum(density, observed_data(problem), problem, kind, [0.6827], grid)
+        for kind in KINDS
+    )
+    for name in grid.parameters:
+        assert shape.intervals[name]["0.6827"] == [(-0.5, 0.5)]
+    lowest = minimize(lambda theta: problem.expected_events(theta), np.zeros(2))
+    np.testing.assert_allclose(both.theta, lowest.x, atol=1e-3)
+    assert both.value == pytest.approx(-lowest.fun, rel=1e-6)
 
 
 def test_background_is_events_that_do_not_depend_on_the_parameters(tmp_path: Path) -> None:

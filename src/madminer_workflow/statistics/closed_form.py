@@ -51,19 +51,17 @@ def likelihoods(
 
 
 def standard_deviations(
-    density: PolynomialDensity, data: DataSets, theta: np.ndarray
+    density: PolynomialDensity, problem: Problem, theta: np.ndarray
 ) -> np.ndarray:
-    """Of each parameter alone, near ``theta``, for the first data set, (n_parameters,)."""
-    counts = sparse.csr_array(data.multiplicities)
-    first = slice(*counts.indptr[:2])
-    rows, numbers = density.coefficients[data.sample][counts.indices[first]], counts.data[first]
-    step = max(1, len(rows) // CELLS)
-    rows, numbers = rows[::step], numbers[::step]
+    """Of each parameter alone, with the events expected at ``theta``, (n_parameters,)."""
+    weights = problem.test.weights_at(theta)
+    step = max(1, len(weights) // CELLS)
+    rows, weights = density.coefficients["test"][::step], weights[::step]
     at_theta = rows @ density.monomials.values(theta)
-    known = at_theta > 0.0
-    weighted = rows[known] * (numbers[known] / at_theta[known])[:, None]
-    total = max(float(counts.data[first].sum()), 1.0)
-    return divergence.units(weighted, density.monomials, theta, total)
+    known = (at_theta > 0.0) & (weights > 0.0)
+    weighted = rows[known] * (weights[known] / at_theta[known])[:, None]
+    n_events = float(problem.expected_events(theta))
+    return divergence.units(weighted, density.monomials, theta, n_events)
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def maximum(
 ) -> Maximum:
     """That of one data set; intervals end where the grid does, the other parameters need not."""
     [likelihood] = likelihoods(density, data, problem, kind)
-    units = standard_deviations(density, data, problem.theta_true)
+    units = standard_deviations(density, problem, problem.theta_true)
     points = candidates(problem.theta_true, units)
     best = maxima(likelihood, values_at(density, data, problem, points)[kind], points, units)
     thresholds = [chi2_quantile(level, 1) for level in levels]
@@ -127,7 +125,7 @@ def statistics(
 
     For all parameters, (n_sets,), and for each, the others profiled, (n_parameters, n_sets).
     """
-    units = standard_deviations(density, expected_at(problem, theta), theta)
+    units = standard_deviations(density, problem, theta)
     points = candidates(theta, units)
     # The first of the candidates is theta itself.
     planes = [moved(points, i, theta[i]) for i in range(len(theta))]
@@ -168,10 +166,3 @@ def values_at(
     log_p = density.log_density(data.sample, thetas)
     cells = {data.sample: np.arange(log_p.shape[1])}
     return log_likelihoods(Density(log_p, cells), data, problem, thetas, profiled=False)
-
-
-def expected_at(problem: Problem, theta: np.ndarray) -> DataSets:
-    """The test events weighted to the number expected at ``theta``."""
-    weights = problem.test.weights_at(theta)
-    row = sparse.csr_array((weights * problem.expected_events(theta) / weights.sum())[None, :])
-    return DataSets("test", row, np.zeros((1, len(problem.setup.nuisance))))
