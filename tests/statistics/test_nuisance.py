@@ -19,7 +19,9 @@ from madminer_workflow.files import write_json
 from madminer_workflow.madminer_file import read_sample, read_setup, write_sample
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.methods import histogram, score
+from madminer_workflow.ml.toys import toys
 from madminer_workflow.physics.configure import add_nuisance_parameters
+from madminer_workflow.products.results import read_results
 from madminer_workflow.statistics.checks.score import nuisance_check
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.information import (
@@ -255,3 +257,20 @@ def test_a_model_without_the_nuisance_parameters(
     write_json(tmp_path / "evaluation.json", learning.EVALUATION)
     with pytest.raises(InputError, match=r"nuisance parameters are none; those of the data are mu"):
         evaluating(tmp_path / "evaluation.json", file, [model], tmp_path)
+
+
+def test_polynomials_profile_the_rate_on_the_grid(file: Path, tmp_path: Path) -> None:
+    settings = learning.settings("polynomial", training={"n_epochs": 40, "n_steps": 400})
+    model = learning.model(file, settings, tmp_path)
+    evaluation = {**learning.EVALUATION, "limits": {**learning.EVALUATION["limits"]}}
+    evaluation["limits"]["toys"] = {"n_toys": 5, "points": [], "resolution": 2, "njobs": 1}
+    write_json(tmp_path / "evaluation.json", evaluation)
+    write_json(tmp_path / "job.json", {"job": 0, "njobs": 1})
+    evaluating(tmp_path / "evaluation.json", file, [model], tmp_path)
+    toys(tmp_path / "evaluation.json", file, tmp_path / "job.json", [model], tmp_path)
+    results = read_results(tmp_path / "Results.tar.gz")
+    profiled, fixed = (
+        results.arrays[name] for name in ("q_rate_and_shape", "q_fixed_rate_and_shape")
+    )
+    # The best node moves a little when the rate becomes uncertain.
+    assert np.all(profiled <= fixed + 0.1) and profiled.mean() < fixed.mean()
