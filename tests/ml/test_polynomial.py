@@ -126,6 +126,18 @@ def test_most_of_the_information_is_proven_and_no_more_is_claimed(
     assert np.all(np.abs(claimed / proven - 1.0) < 0.03)
 
 
+@pytest.mark.slow
+def test_ten_parameters_lose_no_information(tmp_path: Path) -> None:
+    process = KnownProcess.of(10)
+    larger = {"n_hidden": [128, 128, 128]}
+    train = process.events(100_000, seed=1)
+    member = trained(train, tmp_path, training={"n_steps": 2000}, network=larger)
+    proven, claimed = proven_and_claimed(process, member, process.events(50_000, seed=2))
+    assert proven.mean() >= 0.995
+    assert proven.min() >= 0.98
+    assert np.all(np.abs(claimed / proven - 1.0) < 0.05)
+
+
 def test_ratios_are_positive_everywhere_and_known_at_the_reference(
     two: tuple[KnownProcess, Member, Problem],
 ) -> None:
