@@ -350,17 +350,16 @@ class Kind:
 KINDS = {
     "closure": Kind(
         closure,
-        "Mean estimated likelihood ratio over events of the denominator, one standard deviation of "
-        "the prior along every axis. It is 1 for any true ratio; the band is tolerated whatever "
-        "the statistics.",
+        "Mean estimated likelihood ratio over events of the denominator, at points along every "
+        "axis. It is 1 for any true ratio; the band is tolerated whatever the statistics.",
         closure_columns,
         "Mean of the likelihood ratio over events of the denominator, from",
     ),
     "reliability": Kind(
         reliability,
         "What the likelihood ratio says about the fraction of events that come from its "
-        "denominator, minus what is true, in bins; a shade for each of the points that are one "
-        "standard deviation of the prior away. The band is tolerated whatever the statistics.",
+        "denominator, minus what is true, in bins; a shade for each point along the axes. The band "
+        "is tolerated whatever the statistics.",
         reliability_columns,
         "True against predicted fraction of the denominator, from",
     ),

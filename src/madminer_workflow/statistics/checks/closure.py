@@ -33,8 +33,7 @@ def closure_check(log_ratios: np.ndarray, weights: np.ndarray, points: np.ndarra
         abs(value - 1.0) <= TOLERANCE + few * error,
         expected=f"1 within {TOLERANCE} and {few:.1f} standard errors",
         meaning="mean likelihood ratio over events of the denominator, before it is normalised, "
-        "at the worst of one standard deviation of the prior along every axis; it is 1 for any "
-        "true ratio",
+        "at the worst of the points along every axis that are checked; it is 1 for any true ratio",
         reason="the ratio is divided by its mean before limits are set; where that mean is wrong "
         "by more than 10 %, its shape has errors of the same size, which no normalisation mends",
         proves="its likelihood ratios are normalised",

@@ -57,7 +57,7 @@ def reliability_check(
         meaning="difference between the predicted fraction 1 / (1 + r) of events of the "
         "denominator, among as many of the numerator, and the true one, in bins of the prediction; "
         "positive where the prediction is too sure of itself, negative where it is too cautious; "
-        "worst bin at one standard deviation of the prior along every axis",
+        "worst bin of the points along every axis that are checked",
         reason="log ratios that are 10 % too steep make intervals 10 % too short, and are wrong by "
         "0.02 in this fraction at r = e; those that are 20 % too flat are wrong by 0.04, and make "
         "intervals longer, which is still honest",

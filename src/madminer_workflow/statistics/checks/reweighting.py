@@ -46,7 +46,7 @@ def reweighting_check(
         expected=f"0 within {TOLERANCE} and {few:.1f} standard errors, for every observable",
         meaning="largest difference between the cumulative distribution of an observable at a "
         "parameter point and that of events of the denominator reweighted to it with the estimated "
-        "ratio, worst observable at one standard deviation of the prior along every axis",
+        "ratio, worst observable of the points along every axis that are checked",
         reason="with a thousand events, data differ by 0.03 from their own distribution by chance; "
         "a mistake as large as that looks like an effect of one standard deviation",
         proves="they reproduce every observable at other parameters",
