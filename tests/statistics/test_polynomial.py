@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import iminuit
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -115,7 +116,6 @@ def profile(posed: Posed, i: int, value: float, start: np.ndarray) -> float:
 
 @pytest.mark.parametrize("n", [1, 2, 4, 10])
 def test_edges_are_those_of_minos(n: int) -> None:
-    iminuit = pytest.importorskip("iminuit")
     posed = pose(n, seed=5)
     best = posed.maxima()
     thresholds = [chi2_quantile(level, 1) for level in LEVELS]
