@@ -432,23 +432,45 @@ class Histogram(Settings, frozen=True, kw_only=True, tag="histogram"):
         return self.theta
 
 
-class Trained(Settings, frozen=True, kw_only=True):
+class PolynomialNetwork(Part, frozen=True, kw_only=True):
+    """A fully connected network; its activation function is the one that training is made for."""
+
+    n_hidden: tuple[int, ...]
+
+
+class PolynomialTraining(Part, frozen=True, kw_only=True):
+    """One cycle of the learning rate, of ``n_steps`` or ``n_epochs``, whichever is shorter."""
+
+    n_epochs: int
+    n_steps: int
+    batch_size: int
+    max_lr: float
+
+
+class Learned(Settings, frozen=True, kw_only=True):
     """A method with a neural network."""
 
-    n_samples: int
     features: tuple[str, ...] | None
-    network: Network
-    training: Training
+    network: Network | PolynomialNetwork
+    training: Training | PolynomialTraining
 
     def sampled_like(self, other: Settings) -> bool:
         """Whether network and training are all that differs."""
-        if not isinstance(other, Trained):
+        if not isinstance(other, Learned):
             return False
         return self == replace(other, network=self.network, training=self.training)
 
     def inputs(self, observables: Sequence[str]) -> list[str]:
         """What the network sees: the features, or all ``observables``."""
         return list(observables if self.features is None else self.features)
+
+
+class Trained(Learned, frozen=True, kw_only=True):
+    """A method with one of MadMiner's networks."""
+
+    n_samples: int
+    network: Network
+    training: Training
 
 
 def score_axes(kind: str | None, parameters: Sequence[str]) -> list[str]:
@@ -577,27 +599,11 @@ class Nde(Density, frozen=True, kw_only=True, tag="nde"):
     """The likelihood alone."""
 
 
-class PolynomialNetwork(Part, frozen=True, kw_only=True):
-    """A fully connected network; its activation function is the one that training is made for."""
-
-    n_hidden: tuple[int, ...]
-
-
-class PolynomialTraining(Part, frozen=True, kw_only=True):
-    """One cycle of the learning rate, of ``n_steps`` or ``n_epochs``, whichever is shorter."""
-
-    n_epochs: int
-    n_steps: int
-    batch_size: int
-    max_lr: float
-
-
-class Polynomial(Settings, frozen=True, kw_only=True, tag="polynomial"):
+class Polynomial(Learned, frozen=True, kw_only=True, tag="polynomial"):
     """A network for the coefficients of the likelihood ratio to ``theta``, a polynomial."""
 
     family = "polynomial"
 
-    features: tuple[str, ...] | None
     network: PolynomialNetwork
     training: PolynomialTraining
     theta: str
@@ -606,16 +612,6 @@ class Polynomial(Settings, frozen=True, kw_only=True, tag="polynomial"):
     def reference(self) -> str:
         """The denominator."""
         return self.theta
-
-    def sampled_like(self, other: Settings) -> bool:
-        """Whether network and training are all that differs."""
-        if not isinstance(other, Polynomial):
-            return False
-        return self == replace(other, network=self.network, training=self.training)
-
-    def inputs(self, observables: Sequence[str]) -> list[str]:
-        """What the network sees: the features, or all ``observables``."""
-        return list(observables if self.features is None else self.features)
 
 
 TrainedMethod = Sally | Sallino | Alice | Alices | Carl | Rolr | Cascal | Rascal | Scandal | Nde

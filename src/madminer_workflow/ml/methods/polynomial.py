@@ -19,12 +19,12 @@ from madminer_workflow.analysis import types
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
-from madminer_workflow.ml.methods.unbinned import of_events
+from madminer_workflow.ml.methods.unbinned import of_events, of_scores
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
 from madminer_workflow.ml.polynomial_pool import make_pool
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.events import Events, Observed
-from madminer_workflow.statistics.information import Information, from_scores
+from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.monomials import Monomials, amplitude_of
 from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
@@ -156,17 +156,7 @@ def mean_density(members: Sequence[Member], problem: Problem) -> PolynomialDensi
 
 def information(members: Sequence[Member], problem: Problem) -> Information:
     """Fisher information from the test events: the covariance of the score."""
-    theta = problem.fisher_theta
-    estimated = _scores(members, problem, theta)
-    weights = problem.test.weights_at(theta)
-    return from_scores(
-        estimated - weights @ estimated / weights.sum(),
-        problem.test,
-        theta,
-        problem.luminosity,
-        problem.everything,
-        problem.seed,
-    )
+    return of_scores(_scores(members, problem, problem.fisher_theta), problem)
 
 
 def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:

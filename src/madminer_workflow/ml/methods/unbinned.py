@@ -76,8 +76,12 @@ def information(members: Sequence[Member], problem: Problem) -> Information:
 
     The mean score is 0 for a normalised density; that of a ratio vanishes when it is normalised.
     """
+    return of_scores(scores(members, problem.test, problem.fisher_theta), problem)
+
+
+def of_scores(estimated: np.ndarray, problem: Problem) -> Information:
+    """Information from the test events' scores (n_events, n_parameters), less their mean."""
     theta = problem.fisher_theta
-    estimated = scores(members, problem.test, theta)
     weights = problem.test.weights_at(theta)
     return from_scores(
         estimated - weights @ estimated / weights.sum(),
