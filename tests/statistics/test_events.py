@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from madminer.sampling import SampleAugmenter, benchmark, morphing_points
 
@@ -54,17 +54,39 @@ def test_score_is_the_derivative_of_the_log_ratio(events: Events) -> None:
     )
 
 
-# Numbers so small that they have few digits left are no weights.
-WEIGHT = st.just(0.0) | st.floats(1e-300, 1.0)
+SMALLEST = 5e-324
+WEIGHT = st.sampled_from([0.0, SMALLEST]) | st.floats(0.0, 1.0)
 
 
 @given(weights=st.lists(WEIGHT, min_size=1, max_size=9).filter(any))
+@example(weights=[SMALLEST, 0.0])
+@example(weights=[0.0, SMALLEST, 2.0 * SMALLEST, 0.0])
 def test_draws_follow_the_weights(weights: list[float]) -> None:
     values = np.array(weights)
     counts = np.bincount(draw(values, 4000, np.random.default_rng(5)), minlength=len(values))
     expected = 4000 * values / values.sum()
     assert np.all(counts[values == 0.0] == 0)
     assert np.all(np.abs(counts - expected) < 6.0 * np.sqrt(expected + 1.0))
+
+
+class Highest(np.random.Generator):
+    """Draws nothing but the highest number below 1."""
+
+    def random(self, size: int) -> np.ndarray:  # type: ignore[override]
+        return np.full(size, np.nextafter(1.0, 0.0))
+
+
+@pytest.mark.parametrize("weight", [SMALLEST, 1e-310, 1e-300, 0.1, 0.3, 1.0, 1e300])
+def test_the_last_draw_has_a_weight(weight: float) -> None:
+    values = np.array([0.0, weight, 0.0, weight, 0.0])
+    assert draw(values, 1, Highest(np.random.PCG64(1))) == [3]
+
+
+def test_nothing_is_drawn_without_weights() -> None:
+    rng = np.random.default_rng(1)
+    assert len(draw(np.zeros(3), 0, rng)) == 0
+    with pytest.raises(InputError, match="none has a positive weight"):
+        draw(np.zeros(3), 1, rng)
 
 
 def test_effective_size() -> None:

@@ -113,8 +113,12 @@ def union(sample: Sample, setup: Setup) -> Events:
 def draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of ``n`` events drawn with replacement, in proportion to ``weights``.
 
-    Negative weights, which only rounding makes, count as zero.
+    Negative weights, which only rounding makes, count as zero; events of weight zero are never
+    drawn. Raises InputError if there are none but these.
     """
-    cumulative = np.cumsum(np.maximum(weights, 0.0))
-    indices = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
-    return np.minimum(indices, len(weights) - 1)
+    positive = np.maximum(weights, 0.0)
+    # Times a power of two, which leaves every digit: the smallest numbers of all have few digits.
+    cumulative = np.cumsum(np.ldexp(positive, -np.frexp(positive.max())[1]))
+    if n and cumulative[-1] == 0.0:
+        raise InputError("no event can be drawn: none has a positive weight at this point")
+    return np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
