@@ -232,7 +232,7 @@ _STEPS = (
         [
             _INPUT,
             _DATA,
-            Option("ntrainsamples", "ntrainsamples", "Ensemble members per method."),
+            Option("ntrainsamples", "ntrainsamples", "Members where n_estimators does not say it."),
             Option("set", "settings", SETTINGS_HELP, argument="changes", required=False),
         ],
         {

@@ -237,6 +237,7 @@ def test_what_polynomials_have_of_their_own(tmp_path: Path) -> None:
     assert entry == {
         "method": "polynomial",
         "name": "polynomial",
+        "n_estimators": None,
         "features": None,
         "theta": "sm",
         "network": {"n_hidden": [64, 64, 64]},

@@ -73,6 +73,7 @@ def variants() -> list[dict[str, Any]]:
             entries.append({**entry, "binning": {"bins": {axis: [0, 1]}}})
         if name == "polynomial":
             entries.append({**entry, "features": ["deta_jj"], "training": {"n_steps": 7}})
+            entries.append({**entry, "n_estimators": 5})
         elif name != "histogram":
             sgd = {"optimizer": "sgd", "nesterov_momentum": None}
             entries.append({**entry, "features": ["deta_jj"], "training": sgd})
@@ -93,7 +94,9 @@ def test_types_hold_all_settings_of_every_method(tmp_path: Path) -> None:
     for method in analysis.ml.methods:
         assert method.family in FAMILIES
         assert method.reference in analysis.benchmarks
-        assert method.members(3) == (3 if method.trainable else 1)
+        several = getattr(method, "n_estimators", None) or 3
+        assert method.members(3) == (several if method.trainable else 1)
+        assert method.of_member.members(3) == (3 if method.trainable else 1)
         assert set(method.inputs(analysis.observable_names)) <= set(analysis.observable_names)
         if isinstance(method, Parameterized):
             assert method.learns_score == (method.training.alpha is not None)

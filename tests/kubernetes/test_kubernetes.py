@@ -109,6 +109,13 @@ def test_toys_are_jobs_beside_evaluating(tmp_path: Path):
     assert {job.step for job in last} == {"evaluating"}
 
 
+def test_a_method_has_as_many_trainings_as_it_says():
+    order = Order(DATA / "tiny", Path("/data/x"), 1, 2, ["sally.n_estimators=3"])
+    trainings = [job.name for stage in stages(order) for job in stage if job.step == "training"]
+    members = {"counts": 1, "sally": 3, "ratio": 2}
+    assert trainings == [f"training_{name}_{i}" for name, n in members.items() for i in range(n)]
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_job_has_the_image_and_the_resources_of_its_step(projects: dict[str, Path], step: str):
     for part in ("physics", "ml"):

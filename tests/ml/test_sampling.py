@@ -151,6 +151,20 @@ def test_no_members(tiny: Physics, tmp_path: Path, n: int) -> None:
     )
 
 
+def test_the_size_of_a_methods_ensemble_is_its_own(tiny: Physics, tmp_path: Path) -> None:
+    sampling(TINY, tiny.combined, 2, tmp_path / "usual")
+    sampling(TINY, tiny.combined, 2, tmp_path / "own", ["sally.n_estimators=3"])
+    before, after = (
+        {name: data for name, data in products(tmp_path / folder).items() if "Samples" in name}
+        for folder in ("usual", "own")
+    )
+    # The members that there are already stay what they are: they need no other training.
+    assert after.pop("methods/sally/Samples_sally_2.npz")
+    assert after == before
+    sampling(TINY, tiny.combined, 2, tmp_path / "one", ["ratio.n_estimators=1"])
+    assert "methods/ratio/Samples_ratio_1.npz" not in products(tmp_path / "one")
+
+
 def test_data_with_other_parameters(tiny: Physics, mixed: Physics, tmp_path: Path) -> None:
     message = "another analysis: its parameters are CWL2, CPWL2; expected CWL2"
     refused(TINY1, tiny.combined, 1, tmp_path / "a", message)

@@ -72,10 +72,11 @@ def settings(method: str, **changes: Any) -> dict[str, Any]:
         return result | {"theta": "sm"} | changes
     if method == "polynomial":
         cycle = {"n_epochs": 2, "n_steps": 20, "batch_size": 100, "max_lr": 0.003}
-        result |= {"features": None, "theta": "sm"}
+        result |= {"n_estimators": None, "features": None, "theta": "sm"}
         result |= {"network": {"n_hidden": [8]} | changes.pop("network", {})}
         return result | {"training": cycle | changes.pop("training", {})} | changes
-    result |= {"n_samples": 800, "features": None, "training": dict(TRAINING)}
+    result |= {"n_samples": 800, "n_estimators": None, "features": None}
+    result["training"] = dict(TRAINING)
     result["network"] = {"n_hidden": [8], "activation": "tanh", "dropout_prob": 0.0}
     if method in SCORE:
         kind = {"kind": "fixed"} if method == "sally" else {}

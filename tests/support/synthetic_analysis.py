@@ -178,6 +178,7 @@ SALLY = {
     "method": "sally",
     "theta": "sm",
     "n_samples": 100,
+    "n_estimators": None,
     "features": None,
     "network": {"n_hidden": [5], "activation": "tanh", "dropout_prob": 0.0},
     "training": {

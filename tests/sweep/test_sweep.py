@@ -157,6 +157,10 @@ WRONG = {
         {"space": {"training.validation_split": {"low": 0.1, "high": 0.5}}},
         r"training.validation_split cannot be searched: .*training events of another",
     ),
+    "the size of the ensemble": (
+        {"space": {"n_estimators": {"choices": [1, 5]}}},
+        r"n_estimators cannot be searched: the loss is the mean over the members",
+    ),
     "by the back door": (
         {"space": {"training": {"choices": [{"validation_split": 0.3}]}}},
         r"training.validation_split cannot be searched",
@@ -198,6 +202,11 @@ def test_numbers_have_the_types_of_the_settings(folder: Path) -> None:
     assert plan.space[0] == Axis("training.n_epochs", 1, 4, whole=True)
     assert [axis.whole for axis in plan.space] == [True, False, False, True]
     assert plan.settings["training"]["initial_lr"] == 0.01
+
+
+def test_the_size_of_a_methods_ensemble_is_its_own(folder: Path) -> None:
+    assert plan_of(folder, ntrainsamples=2).members == 2
+    assert plan_of(folder, ntrainsamples=2, settings={"n_estimators": 1}).members == 1
 
 
 def test_the_example_is_valid() -> None:

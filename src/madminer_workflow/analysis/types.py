@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -398,8 +398,15 @@ class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
         return self == other
 
     def members(self, ntrainsamples: int) -> int:
-        """The size of the ensemble: 1 where nothing is random."""
-        return ntrainsamples if self.trainable else 1
+        """The size of the ensemble, ``ntrainsamples`` unless the method says another: 1 where
+        nothing is random.
+        """
+        return 1
+
+    @property
+    def of_member(self) -> Self:
+        """The settings of each member, which do not depend on how many there are."""
+        return self
 
     def inputs(self, observables: Sequence[str]) -> list[str]:
         """Those of an analysis's ``observables`` that the method uses."""
@@ -450,9 +457,19 @@ class PolynomialTraining(Part, frozen=True, kw_only=True):
 class Learned(Settings, frozen=True, kw_only=True):
     """A method with a neural network."""
 
+    n_estimators: int | None
     features: tuple[str, ...] | None
     network: Network | PolynomialNetwork
     training: Training | PolynomialTraining
+
+    def members(self, ntrainsamples: int) -> int:
+        """The size of the ensemble: ``n_estimators``, or else ``ntrainsamples``."""
+        return ntrainsamples if self.n_estimators is None else self.n_estimators
+
+    @property
+    def of_member(self) -> Self:
+        """Without ``n_estimators``: a larger ensemble has the same members, and more."""
+        return replace(self, n_estimators=None)
 
     def sampled_like(self, other: Settings) -> bool:
         """Whether network and training are all that differs."""

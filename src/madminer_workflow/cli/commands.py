@@ -26,7 +26,7 @@ ntrainsamples_option = click.option(
     type=int,
     default=NTRAINSAMPLES,
     show_default=True,
-    help="Ensemble members per method.",
+    help="Ensemble members of methods whose n_estimators does not say it.",
 )
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 

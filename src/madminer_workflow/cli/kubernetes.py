@@ -69,10 +69,12 @@ def run(
     from madminer_workflow.kubernetes.jobs import Submission, run_all, run_step
 
     place = Path(workdir or f"/data/{analysis.resolve().name}")
+    more = dict(_pair(text) for text in parameters.split())
+    changes = more.get("settings", "").split()
     submission = Submission(
-        Order(analysis, place, njobs, ntrainsamples),
+        Order(analysis, place, njobs, ntrainsamples, changes),
         registry,
-        dict(_pair(text) for text in parameters.split()),
+        more,
         build,
         parallel,
     )

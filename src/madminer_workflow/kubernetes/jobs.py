@@ -57,7 +57,7 @@ class Job:
 
 def stages(order: Order) -> Iterator[list[Job]]:
     """The Jobs of the whole workflow; those of one stage do not depend on each other."""
-    ml = read_analysis(order.analysis / "input.yml", cards=False).ml
+    ml = read_analysis(order.analysis / "input.yml", cards=False, changes=order.changes).ml
     methods = {method.name: method for method in ml.methods}
 
     def values(index: str, given: graph.Key) -> Sequence[str | int]:

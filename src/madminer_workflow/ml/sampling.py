@@ -79,7 +79,7 @@ def draw_member(events: Events, settings: Method, member: int, seed: int) -> Sam
     """The training set of one ensemble member; ``seed`` is that of the analysis."""
     rng = np.random.default_rng(derive_seed(seed, "sampling", settings.name, member))
     note = MemberNote(
-        settings=settings,
+        settings=settings.of_member,
         member=member,
         seed=derive_seed(seed, "training", settings.name, member),
         fingerprint=events.setup.fingerprint(events.observables),

@@ -43,6 +43,8 @@ SECTIONS = {
     "closure": "Closure",
     "reading": "How to read this",
 }
+OWN_ROWS = ("name", "n_estimators")
+"""Settings that the table of settings shows in its head and as the number of members."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def by_process(cut_flow: Sequence[CutFlow]) -> dict[str, list[CutFlow]]:
 def compare_settings(settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """One row for every setting of any method, empty where a method does not have it."""
     columns = [dict(flatten(of_method)) for of_method in settings]
-    keys = dict.fromkeys(key for column in columns for key in column if key != "name")
+    keys = dict.fromkeys(key for column in columns for key in column if key not in OWN_ROWS)
     return [(key, [column.get(key, "") for column in columns]) for key in keys]
 
 

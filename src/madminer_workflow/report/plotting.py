@@ -92,7 +92,7 @@ def check_results(
         )
     elif name not in declared:
         difference = f"there is no method {name}; expected one of {', '.join(declared)}"
-    elif sampled_with(summary.settings) != sampled_with(declared[name]):
+    elif sampled_with(summary.settings) != sampled_with(declared[name].of_member):
         difference = f"the method {name} has other settings now"
     elif not np.array_equal(results.arrays["thetas"], grid.thetas()):
         difference = "the limits grid is another one now"

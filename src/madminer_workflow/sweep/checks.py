@@ -14,6 +14,7 @@ FIXED = {
     "method": "another method has another loss; make a sweep for each",
     "estimator": "it decides what is drawn; make a sweep for each",
     "name": "it is what models and figures are called",
+    "n_estimators": "the loss is the mean over the members, however many; set it for all trials",
     "theta": "the score is that at theta: networks for different points learn different functions",
     "theta1": "the ratio is that to theta1: networks for different points learn different ratios",
     "training.validation_split": "it decides which events networks are compared on; those of one "

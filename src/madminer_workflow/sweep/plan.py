@@ -82,6 +82,11 @@ class Plan:
         """The method that trials start from."""
         return msgspec.convert(self.settings, TrainedMethod)
 
+    @property
+    def members(self) -> int:
+        """The members of the ensemble of each trial."""
+        return self.method.members(self.ntrainsamples)
+
     def method_of(self, values: Mapping[str, Value]) -> TrainedMethod:
         """The method of a trial."""
         return msgspec.convert(self.settings_of(values), TrainedMethod)

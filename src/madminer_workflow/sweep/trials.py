@@ -49,13 +49,13 @@ def draw(plan: Plan, place: Place, method: TrainedMethod, directory: Path) -> No
     events = training_events(place.data, plan.analysis)
     check_defined(events, plan.method, place.data)
     with atomic_path(directory) as product:
-        for member in range(plan.ntrainsamples):
+        for member in range(plan.members):
             write_member(product, events, method, member, plan.analysis.seed)
 
 
 def samples_in(directory: Path, plan: Plan) -> list[Path]:
     """The samples of all members in a directory that ``draw`` made."""
-    members = range(plan.ntrainsamples)
+    members = range(plan.members)
     return [samples_path(directory, plan.method_name, member) for member in members]
 
 

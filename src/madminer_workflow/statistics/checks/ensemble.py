@@ -43,7 +43,7 @@ def spread_check(
     if min(len(intervals) for intervals in members.values()) < 2:
         return _unknown(
             "With a single member it is not known how much another training would "
-            "move the limits: train an ensemble with --ntrainsamples."
+            "move the limits: train an ensemble with n_estimators or --ntrainsamples."
         )
     spreads = _spreads(ensemble, members, level, ends)
     if not spreads:
