@@ -41,6 +41,10 @@ def check_finite(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     assert np.allclose(matrix, matrix.T)
     assert np.all(np.linalg.eigvalsh(matrix) > 0.0)
     assert set(summary["limits"]) == {"shape", "rate_and_shape"}
+    proven = np.array(summary["proven_information"]["matrix"])
+    assert np.allclose(proven, proven.T)
+    assert np.all(np.linalg.eigvalsh(proven) > 0.0)
+    assert arrays["proven_information_replicas"].shape == (100, *proven.shape)
 
 
 @pytest.mark.parametrize("method", learning.METHODS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import msgspec
 import numpy as np
@@ -18,19 +20,26 @@ from PIL import Image
 from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.report import distributions, summary, verdict
+from madminer_workflow.report import distributions, efficiency, summary, verdict
 from madminer_workflow.report.figures import contours, plots, style
 from madminer_workflow.report.plotting import plotting
 from madminer_workflow.report.results import (
     Baseline,
     BaselineInformation,
+    InformationEfficiency,
     MethodInformation,
     MethodReport,
     report_of,
 )
 from madminer_workflow.statistics import checks
 from madminer_workflow.statistics.limits import Grid
-from madminer_workflow.statistics.results import Check, Limits
+from madminer_workflow.statistics.results import (
+    Check,
+    Estimate,
+    Limits,
+    ProvenInformation,
+    Shares,
+)
 from tests.support import synthetic_analysis as synthetic
 from tests.support.plotted import NOTES, Plotted, plot
 from tests.support.synthetic_analysis import FAILED, PASSED, write_analysis
@@ -131,6 +140,45 @@ def test_the_verdict_prefers_a_believed_method_to_a_more_sensitive_one(two: Plot
     assert "0.75" in content["methods"][1]["reason"]
 
 
+def test_proven_information_is_compared(two: Plotted) -> None:
+    """The synthetic sally has the partons' score, the histogram as much noise on it."""
+    content = two.content
+    histogram, sally = content["methods"]
+    assert histogram["efficiency"]["best"] == sally["efficiency"]["best"] == "sally"
+    for share in ("of_best", "of_partons"):
+        assert sally["efficiency"][share]["together"] == {"value": pytest.approx(1.0), "error": ANY}
+    lost = histogram["efficiency"]["of_best"]
+    for estimate in (lost["together"], *lost["parameters"].values()):
+        assert 0.01 < estimate["error"] < 0.08
+        assert estimate["value"] == pytest.approx(0.5, abs=4.0 * estimate["error"])
+    assert histogram["proven_information"]["claimed"]["together"]["value"] > 1.5
+    said = f"histogram proves {100.0 * lost['together']['value']:.2g} %."
+    assert (
+        f"Of the information that sally proves, the most of all methods, {said}"
+        in (content["verdict"]["sentence"])
+    )
+    [claim] = [remark for remark in histogram["remarks"] if remark.startswith("It claims")]
+    assert "intervals are about" in claim and "too short" in claim
+    assert not any(remark.startswith("It claims") for remark in sally["remarks"])
+    page = html.unescape(two.page)
+    assert f"{efficiency.percentage(estimate_of(lost))} of the best method's (sally)" in page
+    assert "the most of all methods, 100 % of the partons'" in page
+
+
+def estimate_of(share: dict[str, Any]) -> Estimate:
+    return msgspec.convert(share["together"], Estimate)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_results_without_proven_information_are_plotted(two: Plotted, tmp_path: Path) -> None:
+    own = two.inputs
+    old = [synthetic.edited_result(path, tmp_path, proven_information=None) for path in own.results]
+    plotting(own.analysis, own.data, old, tmp_path / "out")
+    content = read_json(tmp_path / "out/results.json")
+    assert not any("efficiency" in method for method in content["methods"])
+    assert "Proven information" not in (tmp_path / "out/report.html").read_text()
+
+
 def test_systematics_are_listed_with_what_they_cost(systematic: Plotted) -> None:
     content = systematic.content
     lumi, scale = content["systematics"]
@@ -195,7 +243,7 @@ def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
     assert [cells for _, cells in table] == [[None, other], [GOOD, GOOD], [ABOUT, None]]
 
 
-def method(name: str, size: float, believed: bool = True) -> MethodReport:
+def method(name: str, size: float, believed: bool = True, **others: Any) -> MethodReport:
     intervals = {"p": {"0.95": [(0.0, size)] if size else []}}
     return MethodReport(
         name=name,
@@ -218,6 +266,7 @@ def method(name: str, size: float, believed: bool = True) -> MethodReport:
         reason="",
         remarks=[],
         calibration=None,
+        **others,
     )
 
 
@@ -238,6 +287,96 @@ def test_a_method_without_an_interval_ranks_last() -> None:
     own = verdict.verdict([method("none", 0.0), method("some", 3.0)], "0.95")
     assert own.recommended == "some"
     assert "inf" not in own.sentence
+
+
+def test_methods_that_leave_uncertainties_out_come_last() -> None:
+    ignorant = {"shapes_left_out": ["scale", "pdf"]}
+    short, long = method("short", 1.0, **ignorant), method("long", 2.0)
+    own = verdict.verdict([short, long, method("longer", 3.0)], "0.95")
+    assert own.order == ["long", "longer", "short"]
+    assert own.recommended == "long"
+    assert own.sentence == (
+        "long has the shortest 95 % intervals of the 2 methods that pass their checks and know how "
+        "nuisance parameters change shapes, 1.50 times shorter than those of longer, the next. "
+        "The intervals of short are shorter because it leaves out how scale and pdf change shapes, "
+        "and it comes after the methods that know."
+    )
+    # Nothing is said where leaving out gains nothing, and who knows but fails is not recommended.
+    own = verdict.verdict([method("wide", 3.0, **ignorant), long], "0.95")
+    assert own.order == ["long", "wide"] and "leave" not in own.sentence
+    own = verdict.verdict([short, method("long", 2.0, believed=False)], "0.95")
+    assert own.recommended == "short"
+    assert "long looks more sensitive" not in own.sentence
+    assert own.sentence.endswith(
+        "Its limits leave out how scale and pdf change shapes, which would make them wider; no "
+        "method that knows this passes its checks."
+    )
+
+
+def shared_information(name: str, value: float | None, error: float) -> dict[str, Any]:
+    estimate = Estimate(value=value, error=error)
+    share = Shares(parameters={"p": estimate}, together=estimate)
+    best = Shares(parameters={}, together=Estimate(value=0.7, error=0.01))
+    return {"efficiency": InformationEfficiency(best=name, of_best=share, of_partons=best)}
+
+
+def test_the_sentence_says_who_proves_less() -> None:
+    own = verdict.verdict(
+        [
+            method("best", 1.0, **shared_information("best", 1.0, 0.0)),
+            method("good", 1.5, **shared_information("best", 0.96, 0.001)),
+            method("weak", 2.0, **shared_information("best", 0.8412, 0.01)),
+            method("perhaps", 3.0, **shared_information("best", 0.8, 0.1)),
+            method("blind", 4.0, **shared_information("best", None, 0.0)),
+            method("none", 5.0),
+        ],
+        "0.95",
+    )
+    assert own.sentence.endswith(
+        "Of the information that best proves, the most of all methods, weak proves 84 %."
+    )
+    weak = method("weak", 1.0, **shared_information("best", 0.8412, 0.01))
+    assert efficiency.proven_words(weak) == (
+        "Proven information: 84 ± 1 % of the best method's (best)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (0.8412, 0.012, "84 ± 1 %"),
+        (0.8412, 0.0034, "84.1 ± 0.3 %"),
+        (0.00013, 0.00029, "0.01 ± 0.03 %"),
+        (1.0, 1e-17, "100 %"),
+        (1.0, 0.0, "100 %"),
+        (None, None, "–"),
+    ],
+)
+def test_shares_in_words(value: float | None, error: float | None, words: str) -> None:
+    assert efficiency.percentage(Estimate(value=value, error=error)) == words
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ((1.21, 0.01), "9 % too short"),
+        ((1.21, 0.1), None),
+        ((1.04, 0.001), None),
+        ((0.5, 0.01), None),
+    ],
+)
+def test_remarks_on_what_is_claimed(claims: tuple[float, float], words: str | None) -> None:
+    estimate = Estimate(value=claims[0], error=claims[1])
+    proven = ProvenInformation(
+        matrix=[[1.0]],
+        error=[[0.1]],
+        claimed=Shares(parameters={"p": estimate}, together=estimate),
+    )
+    said = remarks(method("m", 1.0, proven_information=proven))
+    assert len(said) == (words is not None)
+    if words is not None:
+        assert "It claims 121 ± 1 % of the information on p that it proves" in said[0]
+        assert words in said[0]
 
 
 def test_remarks_on_the_grid_and_the_ceiling() -> None:

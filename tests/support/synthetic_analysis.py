@@ -17,6 +17,8 @@ from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_setup, write_sample
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import pose_problem
+from madminer_workflow.products.results import PROVEN_REPLICAS
+from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
     likelihood_ratio_statistic,
@@ -339,11 +341,15 @@ def write_result(
             "matrix": profile(full, n).tolist(),
             "full": full.tolist(),
         }
-    arrays = {"thetas": thetas}
+    true = problem.test.scores_at(problem.theta_true)
+    noise = np.random.default_rng(1).normal(size=true.shape) * true.std(axis=0)
+    proven, replicated = summarise_proven(true if trained else true + noise, problem)
+    summary["proven_information"] = plain(proven)
+    arrays = {"thetas": thetas, PROVEN_REPLICAS: replicated.replicas}
     for kind in ("shape", "rate_and_shape"):
         arrays |= {f"q_{kind}": q, f"q_{kind}_members": q_members}
     if trained:
-        arrays["score"] = problem.test.scores_at(problem.theta_true)
+        arrays["score"] = true
     content = path.parent / f"{path.name}.content"
     write_json(content / "results.json", summary)
     np.savez(content / "arrays.npz", **arrays)

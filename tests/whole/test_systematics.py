@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from madminer_workflow.analysis.types import Binning, Sally
 from madminer_workflow.files import read_json
+from madminer_workflow.ml import methods
 from madminer_workflow.ml.evaluating import evaluating
+from madminer_workflow.ml.member import Member, open_member
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
+from madminer_workflow.products.evaluation import read_evaluation
+from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.report.plotting import plotting
 from tests.support.chain import TINY_SYSTEMATICS, Physics
 
@@ -50,6 +56,10 @@ def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
         for method in content["methods"]
     }
     assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
+    # Of the uncertainties, that of the luminosity changes no shape.
+    left_out = {method["name"]: method.get("shapes_left_out") for method in content["methods"]}
+    assert left_out == {"counts": None, "sally": None, "alices": ["scale", "signal_norm"]}
+    assert content["verdict"]["order"][-1] == "alices"
     [sally] = [method for method in content["methods"] if method["name"] == "sally"]
     checks = [check["check"] for check in sally["diagnostics"][0]]
     assert "calibration of the nuisance score" in checks
@@ -62,3 +72,23 @@ def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "Limits profile the nuisance parameters" in page
     assert "alices: nuisance parameters enter through the rate alone" in page
+
+
+def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain: Physics) -> None:
+    [evaluation] = finished.glob("methods/counts/evaluation.json")
+    problem = pose_problem(read_evaluation(evaluation), uncertain.combined)
+    thetas = problem.theta_true[None, :]
+
+    def check(member: Member) -> None:
+        settings = member.note.settings
+        family = methods.family_of(settings)
+        density = family.density(family.outputs(member, problem, thetas), problem, thetas, member)
+        assert settings.profiles_shapes == (density.response is not None)
+
+    for name in ("counts", "sally", "alices"):
+        member = open_member(finished / name / "Model.tar.gz", finished / "opened" / name)
+        check(member)
+        if isinstance(member.note.settings, Sally):
+            adaptive = replace(member.note.settings, binning=Binning(kind="adaptive", bins=None))
+            assert not adaptive.profiles_shapes
+            check(Member(replace(member.note, settings=adaptive), member.directory))

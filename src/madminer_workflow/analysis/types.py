@@ -389,6 +389,11 @@ class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
     name: str
 
     @property
+    def profiles_shapes(self) -> bool:
+        """Whether limits know how nuisance parameters change shapes, not the rate only."""
+        return self.knows_nuisance
+
+    @property
     def method(self) -> str:
         """The name of the method itself; ``name`` is that of the entry in the file."""
         return _tag(self)
@@ -524,6 +529,11 @@ class Sally(Score, frozen=True, kw_only=True, tag="sally"):
 
     knows_nuisance = True
     binned_by_components = True
+
+    @property
+    def profiles_shapes(self) -> bool:
+        """Bins that depend on the parameters have no response to nuisance parameters."""
+        return self.binning.kind == "fixed"
 
 
 class Sallino(Score, frozen=True, kw_only=True, tag="sallino"):

@@ -16,11 +16,18 @@ from madminer_workflow.ml.member import Member, open_members
 from madminer_workflow.ml.scan import scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
-from madminer_workflow.products.results import PREFIXES, Results, Summary, write_results
+from madminer_workflow.products.results import (
+    PREFIXES,
+    PROVEN_REPLICAS,
+    Results,
+    Summary,
+    write_results,
+)
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
+from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import summarise_information
 from madminer_workflow.statistics.likelihood import expected_data, observed_data
 from madminer_workflow.statistics.limits import (
@@ -75,6 +82,7 @@ def evaluate(
         partial(family.information, problem=problem), members
     )
     information, profiled = summarise_information(of_ensemble, of_members)
+    proven, of_proven = summarise_proven(family.fisher_scores(members, problem), problem)
     checks += limit_checks(
         limits["limits"]["rate_and_shape"],
         arrays["q_rate_and_shape"],
@@ -97,6 +105,7 @@ def evaluate(
         limits_fixed=limits.get("limits_fixed"),
         fisher_information=information,
         fisher_information_profiled=profiled,
+        proven_information=proven,
         checks=checks,
         diagnostics=diagnostics,
         believed=believed(checks),
@@ -104,7 +113,8 @@ def evaluate(
         observation=None if problem.observed is None else problem.observed.summary(),
     )
     per_event = family.per_event(members, problem)
-    return Results(summary, {**arrays, "thetas": grid.thetas(), **per_event})
+    arrays |= {"thetas": grid.thetas(), PROVEN_REPLICAS: of_proven.replicas}
+    return Results(summary, {**arrays, **per_event})
 
 
 def of_ensemble_and_members(

@@ -21,6 +21,7 @@ from madminer_workflow.statistics.results import (
     Limits,
     Number,
     ObservedData,
+    ProvenInformation,
 )
 
 ARCHIVE = "Results.tar.gz"
@@ -28,6 +29,9 @@ SUMMARY = "results.json"
 ARRAYS = "arrays.npz"
 PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
 """What the test statistics of limits are called among the arrays."""
+
+PROVEN_REPLICAS = "proven_information_replicas"
+"""Proven information in bootstrap replicas of the test events, which all methods have in common."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,6 +52,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits_fixed: dict[str, Limits] | None = None
     fisher_information: FisherInformation
     fisher_information_profiled: FisherInformation | None = None
+    proven_information: ProvenInformation | None = None
     checks: list[Check]
     diagnostics: list[list[Check]]
     believed: bool

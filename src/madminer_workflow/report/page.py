@@ -20,6 +20,7 @@ from madminer_workflow.analysis.types import (
     ScaleVariation,
     Systematic,
 )
+from madminer_workflow.report.efficiency import percentage, proven_words
 from madminer_workflow.report.figures import KINDS, Plot, style
 from madminer_workflow.report.results import CutFlow, Report
 from madminer_workflow.report.verdict import check_table, percent, rank
@@ -104,6 +105,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             if (profiled := method.fisher_information_profiled)
             and profiled.nuisance_parameters_in == "rate"
         ],
+        "best_proven": next((m.efficiency.best for m in methods if m.efficiency), None),
         "entries": list(combinations_with_replacement(range(len(report.parameters)), 2)),
         "check_table": check_table([method.checks for method in methods]),
         "settings": compare_settings([plain(method.settings) for method in methods]),
@@ -303,6 +305,7 @@ def headline_text(report: Report) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
+    *(percentage, proven_words),
     *(number, signed, with_error, intervals, observation, place),
     *(percent, share, pairs, sentence, size, change),
 )

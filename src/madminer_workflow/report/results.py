@@ -38,7 +38,9 @@ from madminer_workflow.statistics.results import (
     Matrix,
     Number,
     ObservedData,
+    ProvenInformation,
     Result,
+    Shares,
     ToySummary,
 )
 
@@ -255,8 +257,20 @@ class Calibration(Result, frozen=True, kw_only=True):
     error: list[Number]
 
 
+class InformationEfficiency(Result, frozen=True, kw_only=True):
+    """A method's proven information over that of the ``best`` method, and over the partons'."""
+
+    best: str
+    of_best: Shares
+    of_partons: Shares
+
+
 class MethodReport(Subject, frozen=True, kw_only=True):
-    """One method: its results, whether they may be believed, and the curves of its figures."""
+    """One method: its results, whether they may be believed, and the curves of its figures.
+
+    ``shapes_left_out`` are the systematic uncertainties that change shapes, which the method's
+    limits take to change the rate only.
+    """
 
     settings: Method
     members: int
@@ -268,6 +282,9 @@ class MethodReport(Subject, frozen=True, kw_only=True):
     remarks: list[str]
     fisher_information: MethodInformation
     fisher_information_profiled: ProfiledMethodInformation | None = None
+    proven_information: ProvenInformation | None = None
+    efficiency: InformationEfficiency | None = None
+    shapes_left_out: list[str] = msgspec.field(default_factory=list)
     calibration: list[Calibration] | None
     toys: ToySummary | None = None
 

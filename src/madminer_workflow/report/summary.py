@@ -13,6 +13,7 @@ from madminer_workflow.analysis.types import TRAINING, Analysis, Method
 from madminer_workflow.products.results import PREFIXES, Results
 from madminer_workflow.report import uncertainties, verdict
 from madminer_workflow.report.distributions import summarise_observables
+from madminer_workflow.report.efficiency import with_efficiency
 from madminer_workflow.report.results import (
     Baseline,
     BaselineInformation,
@@ -68,15 +69,20 @@ def summarise_all(
     widest = max(levels, key=float)
     axes = {name: axis.tolist() for name, axis in zip(grid.parameters, grid.axes, strict=True)}
     baselines = summarise_baselines(problem, grid, ml.limits.confidence_levels)
-    methods = []
-    for result in results:
-        name = result.summary.name
-        method = summarise_method(result, toys.get(name), analysis, problem, grid)
-        remarks = [
-            *trained_otherwise(method.settings, ml.by_name[name]),
-            *verdict.remarks(method, baselines.truth, axes, widest),
-        ]
-        methods.append(msgspec.structs.replace(method, remarks=remarks))
+    alone = [
+        summarise_method(result, toys.get(result.summary.name), analysis, problem, grid)
+        for result in results
+    ]
+    methods = [
+        msgspec.structs.replace(
+            method,
+            remarks=[
+                *trained_otherwise(method.settings, ml.by_name[method.name]),
+                *verdict.remarks(method, baselines.truth, axes, widest),
+            ],
+        )
+        for method in with_efficiency(alone, results, problem)
+    ]
     given = {method.name for method in methods}
     report = Report(
         version=__version__,
@@ -300,6 +306,8 @@ def summarise_method(
         fisher_information_profiled=None
         if profiled is None
         else profiled_information(profiled, fisher, summary.settings, problem),
+        proven_information=summary.proven_information,
+        shapes_left_out=uncertainties.shapes_left_out(summary.settings, problem),
         calibration=score_calibration(result, problem),
         toys=None
         if toys is None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.report.results import Impact, Uncertainty
 from madminer_workflow.statistics.information import profile, standard_deviations
+from madminer_workflow.statistics.nuisance import changes_shape
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Number
 from madminer_workflow.statistics.setup import Setup
@@ -53,6 +54,15 @@ def rate_change(systematic: str, problem: Problem) -> list[Number]:
         total = float(np.linalg.norm(0.5 * (up - down)))
         return [-total, total]
     return [float(down[0]), float(up[0])]
+
+
+def shapes_left_out(settings: Method, problem: Problem) -> list[str]:
+    """Uncertainties that change shapes, of which a method's limits know the rate only."""
+    if settings.profiles_shapes or not problem.setup.nuisance:
+        return []
+    changing = changes_shape(problem.everything, problem.theta_true)
+    names = (parameter.systematic for parameter in problem.setup.nuisance)
+    return list(dict.fromkeys(name for name, does in zip(names, changing, strict=True) if does))
 
 
 def positions(systematic: str, setup: Setup) -> list[int]:

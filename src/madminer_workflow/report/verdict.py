@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from madminer_workflow.report import efficiency
 from madminer_workflow.report.results import Baseline, MethodReport, Verdict
-from madminer_workflow.statistics.checks import deciding, failures
+from madminer_workflow.statistics.checks import deciding, failures, listing
 from madminer_workflow.statistics.results import Check, Limits
 
 KIND = "rate_and_shape"
@@ -64,6 +65,7 @@ def remarks(
         ),
         *_on_lone_members(method),
         *_on_the_ceiling(method, truth, list(grid)),
+        *efficiency.claims(method),
     ]
 
 
@@ -116,8 +118,15 @@ def _on_the_ceiling(method: MethodReport, truth: Baseline, names: Sequence[str])
 
 
 def rank(methods: Sequence[MethodReport], kind: str, level: str) -> list[MethodReport]:
-    """The methods, most sensitive first."""
-    return sorted(methods, key=lambda method: interval_size(method.limits[kind], level))
+    """The methods, most sensitive first.
+
+    Those that leave uncertainties of shapes out come last: that alone makes intervals shorter.
+    """
+
+    def place(method: MethodReport) -> tuple[bool, float]:
+        return bool(method.shapes_left_out), interval_size(method.limits[kind], level)
+
+    return sorted(methods, key=place)
 
 
 def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
@@ -140,27 +149,87 @@ def _sentence(ranked: Sequence[MethodReport], good: Sequence[MethodReport], leve
             "networks more events, samples or epochs, or the histograms fewer bins."
         )
     best = good[0]
+    sentences = [
+        _on_the_best(ranked, good, level),
+        *_on_the_unbelieved(ranked, best, level),
+        *_on_uncertainties(good, level),
+        *_on_efficiency(ranked),
+    ]
+    return " ".join(sentences)
+
+
+def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], level: str) -> str:
+    """How much shorter the intervals of the best are than those of its like."""
+    best, *others = (m for m in good if bool(m.shapes_left_out) == bool(good[0].shapes_left_out))
+    if len(ranked) == 1:
+        return f"{best.name} passes its checks."
+    n = 1 + len(others)
     text = (
         f"{best.name} has the shortest {percent(level)} intervals of the "
-        f"{len(good)} method{'s' if len(good) > 1 else ''} that pass their checks"
-        if len(ranked) > 1
-        else f"{best.name} passes its checks"
+        f"{n} method{'s' if n > 1 else ''} that pass their checks"
     )
-    if len(good) > 1:
-        following = good[1]
-        gain = interval_size(following.limits[KIND], level) / interval_size(
-            best.limits[KIND], level
-        )
-        if gain < NOTABLE_GAIN:
-            text += f", though hardly shorter than those of {following.name}, the next"
-        elif np.isfinite(gain):
-            text += f", {gain:.2f} times shorter than those of {following.name}, the next"
-    tighter = [method.name for method in ranked[: ranked.index(best)]]
-    text += "."
+    if len(good) > n:
+        text += " and know how nuisance parameters change shapes"
+    if others:
+        size, next_size = (interval_size(m.limits[KIND], level) for m in (best, others[0]))
+        if next_size / size < NOTABLE_GAIN:
+            text += f", though hardly shorter than those of {others[0].name}, the next"
+        elif np.isfinite(next_size):
+            text += (
+                f", {next_size / size:.2f} times shorter than those of {others[0].name}, the next"
+            )
+    return f"{text}."
+
+
+def _on_the_unbelieved(
+    ranked: Sequence[MethodReport], best: MethodReport, level: str
+) -> Iterator[str]:
+    size = interval_size(best.limits[KIND], level)
+    tighter = [
+        method.name
+        for method in ranked[: ranked.index(best)]
+        if interval_size(method.limits[KIND], level) <= size
+    ]
     if tighter:
         verb = "looks" if len(tighter) == 1 else "look"
-        text += f" {' and '.join(tighter)} {verb} more sensitive but cannot be believed."
-    return text
+        yield f"{listing(tighter)} {verb} more sensitive but cannot be believed."
+
+
+def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]:
+    """What intervals gain by leaving uncertainties out."""
+    best = good[0]
+    if best.shapes_left_out:
+        yield (
+            f"Its limits leave out how {listing(best.shapes_left_out)} "
+            f"{'changes' if len(best.shapes_left_out) == 1 else 'change'} shapes, which would make "
+            "them wider; no method that knows this passes its checks."
+        )
+        return
+    size = interval_size(best.limits[KIND], level)
+    shorter = [
+        method
+        for method in good
+        if method.shapes_left_out and interval_size(method.limits[KIND], level) < size
+    ]
+    if shorter:
+        left_out = list(dict.fromkeys(name for m in shorter for name in m.shapes_left_out))
+        one = len(shorter) == 1
+        yield (
+            f"The intervals of {listing([method.name for method in shorter])} are shorter because "
+            f"{'it leaves' if one else 'they leave'} out how {listing(left_out)} "
+            f"{'changes' if len(left_out) == 1 else 'change'} shapes, and "
+            f"{'it comes' if one else 'they come'} after the methods that know."
+        )
+
+
+def _on_efficiency(ranked: Sequence[MethodReport]) -> Iterator[str]:
+    """Which methods prove notably less information than there surely is."""
+    losses = [
+        f"{method.name} proves {100.0 * share:.2g} %" for method, share in efficiency.losing(ranked)
+    ]
+    if losses:
+        best = next(method.efficiency.best for method in ranked if method.efficiency)
+        yield f"Of the information that {best} proves, the most of all methods, {listing(losses)}."
 
 
 def percent(level: str | float) -> str:

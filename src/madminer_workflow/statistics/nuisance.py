@@ -18,6 +18,9 @@ from madminer_workflow.statistics.setup import Setup
 if TYPE_CHECKING:
     from madminer_workflow.statistics.events import Events
 
+SHAPELESS = 1e-6
+"""Weights are read from text files with about as many digits."""
+
 LARGEST = 10.0
 """MadMiner's bound on a and b."""
 
@@ -35,6 +38,15 @@ def response(sample: Sample, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
         for names in (positive, negative)
     )
     return coefficients(nominal, up, down, setup)
+
+
+def changes_shape(events: Events, theta: np.ndarray) -> np.ndarray:
+    """Which nuisance parameters change more than the rate at a point, (n_nuisance,)."""
+    weights = events.weights_at(theta)
+    p = weights / weights.sum()
+    responses = (events.slopes, events.curvatures)
+    spreads = [p @ (response - p @ response) ** 2 for response in responses]
+    return np.max(spreads, axis=0) > SHAPELESS**2
 
 
 def response_of_counts(

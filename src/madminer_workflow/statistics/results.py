@@ -68,6 +68,28 @@ class Estimate(Result, frozen=True, kw_only=True):
     error: Number
 
 
+class Shares(Result, frozen=True, kw_only=True):
+    """One information over another: on each of ``parameters``, all others fixed, and ``together``.
+
+    That is the geometric mean over independent directions of the parameter space.
+    """
+
+    parameters: dict[str, Estimate]
+    together: Estimate
+
+
+class ProvenInformation(Result, frozen=True, kw_only=True):
+    """The information that a method's scores of the test events have for certain, with errors.
+
+    Of rate and shape, nuisance parameters fixed; ``claimed`` is what the scores have if they are
+    taken for true ones, over it.
+    """
+
+    matrix: Matrix
+    error: Matrix
+    claimed: Shares
+
+
 class Thresholds(Result, frozen=True, kw_only=True):
     """What toys say of one test statistic, by level.
 

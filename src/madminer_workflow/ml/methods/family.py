@@ -57,6 +57,9 @@ class Family(Protocol[S]):
     def information(self, members: Sequence[Member], problem: Problem) -> Information:
         """The Fisher information."""
 
+    def fisher_scores(self, members: Sequence[Member], problem: Problem) -> np.ndarray:
+        """The score at the Fisher point of every test event, (n_events, n_parameters)."""
+
     def diagnostics(self, members: Sequence[Member], problem: Problem) -> list[Check]:
         """Whether the output may be believed."""
 

@@ -112,6 +112,18 @@ def information(members: Sequence[Member], problem: Problem) -> fisher.Informati
     return fisher.information([counts], len(theta))
 
 
+def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
+    """The score of the bin of every test event, from training events, (n_events, n_parameters)."""
+    bins = _load(members[0])
+    rates = bins.template @ problem.setup.morphing_weights(problem.fisher_theta)
+    gradients = bins.template @ problem.setup.morphing_gradients(problem.fisher_theta).T
+    # Bins that training has left empty say nothing.
+    of_bins = np.divide(
+        gradients, rates[:, None], out=np.zeros_like(gradients), where=rates[:, None] > 0.0
+    )
+    return of_bins[bins.of(problem.test)]
+
+
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Whether every bin that counts is filled by enough simulated events."""
     bins = _load(members[0])

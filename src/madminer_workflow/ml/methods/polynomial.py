@@ -156,7 +156,12 @@ def mean_density(members: Sequence[Member], problem: Problem) -> PolynomialDensi
 
 def information(members: Sequence[Member], problem: Problem) -> Information:
     """Fisher information from the test events: the covariance of the score."""
-    return of_scores(_scores(members, problem, problem.fisher_theta), problem)
+    return of_scores(fisher_scores(members, problem), problem)
+
+
+def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
+    """The score at the Fisher point of every test event, (n_events, n_parameters)."""
+    return _scores(members, problem, problem.fisher_theta)
 
 
 def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:

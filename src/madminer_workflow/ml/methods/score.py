@@ -222,6 +222,11 @@ def information(members: Sequence[Member], problem: Problem) -> Information:
     )
 
 
+def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
+    """The score at the reference of every test event, (n_events, n_parameters)."""
+    return all_scores(members, problem.test)[:, : len(problem.setup.parameters)]
+
+
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Checks of the estimated score at the reference point."""
     theta = problem.setup.theta(members[0].note.settings.reference)

@@ -76,7 +76,12 @@ def information(members: Sequence[Member], problem: Problem) -> Information:
 
     The mean score is 0 for a normalised density; that of a ratio vanishes when it is normalised.
     """
-    return of_scores(scores(members, problem.test, problem.fisher_theta), problem)
+    return of_scores(fisher_scores(members, problem), problem)
+
+
+def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
+    """The score at the Fisher point of every test event, (n_events, n_parameters)."""
+    return scores(members, problem.test, problem.fisher_theta)
 
 
 def of_scores(estimated: np.ndarray, problem: Problem) -> Information:
