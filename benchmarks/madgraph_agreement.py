@@ -46,8 +46,8 @@ EDGES = {
 
 
 def write_analysis(folder: Path, generator: str) -> Path:
-    """The reference analysis with fewer events of one of the two generators."""
-    analysis = yaml.safe_load((INPUTS / "wbf" / "input.yml").read_text())
+    """The reference analysis with the tutorial's bins and fewer events of one of two generators."""
+    analysis = yaml.safe_load((INPUTS / "wbf-estimators" / "input.yml").read_text())
     (process,) = analysis["processes"]
     process["events"] = EVENTS
     if generator == "madgraph":

@@ -179,7 +179,7 @@ def test_the_schema_says_which_method_has_which_key() -> None:
 
 
 def test_physics_gets_what_it_depends_on() -> None:
-    for name in ("wbf", "wbf-madgraph"):
+    for name in ("wbf", "wbf-estimators", "wbf-madgraph"):
         file = REPOSITORY / "inputs" / name / "input.yml"
         analysis = read_analysis(file)
         generation, reconstruction = parts(analysis, file.parent)
@@ -198,6 +198,12 @@ def test_physics_gets_what_it_depends_on() -> None:
         for key in ("seed", "cuts", "efficiencies"):
             assert getattr(reconstruction, key) == getattr(analysis, key)
         assert reconstruction.detector.smearing == analysis.detector.smearing
+
+
+def test_the_estimators_are_compared_on_the_events_of_the_reference_analysis() -> None:
+    files = [REPOSITORY / "inputs" / name / "input.yml" for name in ("wbf", "wbf-estimators")]
+    reference, estimators = (parts(read_analysis(file), file.parent) for file in files)
+    assert reference == estimators
 
 
 def test_changes_count() -> None:

@@ -151,6 +151,26 @@ def test_ends_of_intervals_show_the_members(two: Report) -> None:
     np.testing.assert_allclose(ticks, expected)
 
 
+def test_losses_are_those_that_a_method_has(two: Report) -> None:
+    both = {"training": [3.0, 2.0], "validation": [3.5, 2.5]}
+    given = {"sally": [both, both], "alices": [{"training": [3.0, 2.0]}] * 2}
+    methods = [replace(m, losses=given.get(m.name, m.losses)) for m in two.methods]
+    found = by_name(replace(two, methods=methods))
+    for name, entries in {"sally": ["training", "validation"], "alices": ["training"]}.items():
+        plot = found[f"training_{name}"]
+        assert ("validation" in plot.caption) == ("validation" in entries)
+        legend = draw(plot).axes[0].get_legend()
+        assert legend is not None and [text.get_text() for text in legend.get_texts()] == entries
+
+
+def test_published_values_are_spoken_of_where_there_are_some(two: Report) -> None:
+    first, *others = two.methods
+    assert "published" not in by_name(two)["fisher_c0_c1"].caption
+    known = replace(first.fisher_information, published=[[1.0, 0.0], [0.0, 1.0]])
+    compared = replace(two, methods=[replace(first, fisher_information=known), *others])
+    assert "published" in by_name(compared)["fisher_c0_c1"].caption
+
+
 def test_a_range_without_intervals_is_that_of_the_grid() -> None:
     content = make(1, methods=("histogram",), members=1)
     for subject in (*content.methods, content.baselines.truth):

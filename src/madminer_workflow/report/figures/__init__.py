@@ -199,11 +199,14 @@ def training_plots(report: Report) -> Iterator[Plot]:
     for series in methods_of(report):
         method = series.subject
         if any(losses.get("training") for losses in method.losses):
+            rising = (
+                " A validation loss that rises while the training loss falls means overfitting."
+            )
             yield Plot(
                 f"training_{method.name}",
                 "training",
-                f"{method.name}: loss by epoch, one colour shade per ensemble member. A "
-                "validation loss that rises while the training loss falls means overfitting.",
+                f"{method.name}: loss by epoch, one colour shade per ensemble member."
+                + rising * ("validation" in training.kinds(method)),
                 [training.table(method)],
                 partial(training.losses, series),
             )
@@ -235,12 +238,14 @@ def fisher_plots(report: Report) -> Iterator[Plot]:
     """An ellipse per pair of parameters, or bars for a single one."""
     names = report.parameters
     table = fisher.table(report)
+    published = any(method.fisher_information.published for method in report.methods)
     if len(names) == 1:
         yield Plot(
             f"fisher_{names[0]}",
             "fisher",
-            "Fisher information; the dashed line is the parton-level ceiling, hollow markers are "
-            "published values.",
+            "Fisher information; the dashed line is the parton-level ceiling"
+            + ", hollow markers are published values." * published
+            + "." * (not published),
             [table],
             partial(fisher.values, report),
         )
@@ -251,7 +256,7 @@ def fisher_plots(report: Report) -> Iterator[Plot]:
             "fisher",
             "Fisher information as the ellipse Σ Iᵢⱼ Δθᵢ Δθⱼ = 1"
             f"{fixed}: its projections on the axes are the 1σ errors of the parameters. "
-            "Dashed: parton-level ceiling and published values.",
+            "Dashed: parton-level ceiling" + " and published values" * published + ".",
             [table],
             partial(fisher.ellipses, report, i, j),
         )

@@ -14,6 +14,11 @@ from madminer_workflow.report.results import MethodReport
 LINES = {"training": "-", "validation": "--"}
 
 
+def kinds(method: MethodReport) -> list[str]:
+    """Which losses there are: not every method holds events back for validation."""
+    return [kind for kind in LINES if any(member.get(kind) for member in method.losses)]
+
+
 def losses(series: MethodSeries) -> Figure:
     """Training (solid) and validation (dashed) loss of every member."""
     figure = style.figure(height=3.7)
@@ -39,7 +44,8 @@ def losses(series: MethodSeries) -> Figure:
     axes.set_title(series.label, loc="left")
     axes.legend(
         handles=[
-            style.handle(kind, color=series.colour, linestyle=line) for kind, line in LINES.items()
+            style.handle(kind, color=series.colour, linestyle=LINES[kind])
+            for kind in kinds(series.subject)
         ]
     )
     return figure
