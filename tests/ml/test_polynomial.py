@@ -11,7 +11,6 @@ import pytest
 from scipy.optimize import minimize
 
 from madminer_workflow.analysis.types import Polynomial
-from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import polynomial
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
@@ -280,23 +279,6 @@ def test_the_reference_need_not_be_the_origin(tmp_path: Path) -> None:
     member = trained(events, tmp_path, theta="b1", training={"n_steps": 3, "n_epochs": 40})
     rows = polynomial.coefficients(member, events, monomials)
     np.testing.assert_allclose(rows @ monomials.values(origin), 1.0, rtol=1e-6)
-
-
-def test_interference_alone_is_refused() -> None:
-    events = KnownProcess.of(1).events(10, seed=1)
-    linear = replace(
-        events,
-        setup=replace(
-            events.setup,
-            components=np.array([[0], [1]]),
-            benchmarks=np.array([[0.0], [1.0]]),
-            benchmark_names=["sm", "b1"],
-            morphing_matrix=np.array([[1.0, -1.0], [0.0, 1.0]]),
-        ),
-        weights=events.weights[:, :2],
-    )
-    with pytest.raises(InputError, match="not the square of an amplitude"):
-        polynomial.draw(linear, settings(), np.random.default_rng(1))
 
 
 def test_networks_are_saved_as_they_are(tmp_path: Path) -> None:

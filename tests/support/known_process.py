@@ -4,17 +4,20 @@ Latents z are standard normal; the amplitude has two components, each linear in 
 in z: A_c(z | theta) = sum_i v_i(theta) (alpha_ic + beta_ic z), v = (1, theta). The cross-section is
 dsigma(z | theta) = N(z) |A|^2, observables are x = z + smearing. Given x, the latents are normal,
 so that the mean of every coefficient of the cross-section given x is known in closed form, and with
-it the likelihood ratio of the observables.
+it the likelihood ratio of the observables. Amplitudes of higher orders, and cross-sections that are
+cut off at some order as expansions of effective theories are, have other monomials.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
 
 
@@ -40,14 +43,39 @@ def setup_of(monomials: Monomials) -> Setup:
     )
 
 
+def problem_of(events: Events, n_events: float, theta: np.ndarray | None = None) -> Problem:
+    """``n_events`` at the reference, data expected at ``theta``; a quarter of the events test."""
+    reference = np.zeros(len(events.setup.parameters))
+    return Problem(
+        setup=events.setup,
+        everything=events,
+        train=events.part(0.0, 0.75),
+        test=events.part(0.75, 1.0),
+        theta_ref=reference,
+        theta_true=reference if theta is None else theta,
+        fisher_theta=reference,
+        luminosity=n_events / float(events.cross_section(reference)),
+        seed=1,
+    )
+
+
 @dataclass(frozen=True)
 class KnownProcess:
-    """``alpha`` (n_amplitudes, 2) and ``beta`` (n_amplitudes, 2, n_latents), and the smearing."""
+    """``alpha`` (n_amplitudes, 2) and ``beta`` (n_amplitudes, 2, n_latents), and the smearing.
+
+    Of the latents the first ``n_observed`` are, by default all.
+    ``powers`` (n_amplitudes, n_parameters) are those of the parameters in each amplitude, by
+    default 1 and every parameter; monomials of an order above ``cut`` are left out of the
+    cross-section.
+    """
 
     alpha: np.ndarray
     beta: np.ndarray
     smearing: float
     cross_section: float = 1e-3
+    powers: np.ndarray | None = None
+    cut: int | None = None
+    n_observed: int | None = None
 
     @classmethod
     def of(cls, n_parameters: int, seed: int = 1, smearing: float = 0.5) -> KnownProcess:
@@ -62,21 +90,62 @@ class KnownProcess:
         beta[1:, 0] += 0.5 * np.eye(n_parameters, n_latents)
         return cls(alpha, beta, smearing)
 
+    @classmethod
+    def interference(cls, n_parameters: int, seed: int = 1, smearing: float = 0.5) -> KnownProcess:
+        """One without the squares of what the parameters add."""
+        return replace(cls.of(n_parameters, seed, smearing), cut=1)
+
+    @classmethod
+    def cubic(cls, smearing: float = 0.5) -> KnownProcess:
+        """One of a single parameter up to its third power, with an amplitude of second order."""
+        alpha = np.array([[1.0, 0.0], [0.0, 0.1], [0.1, 0.0]])
+        beta = np.zeros((3, 2, 2))
+        beta[0, 0, 0], beta[0, 1, 1] = 0.2, 0.5
+        beta[1, 0, 0], beta[1, 1, 1] = 0.5, 0.2
+        beta[2, 0, 1], beta[2, 1, 0] = 0.1, 0.1
+        return cls(alpha, beta, smearing, powers=np.array([[0], [1], [2]]), cut=3)
+
+    @classmethod
+    def blind(cls, combined: bool = False, cut: int | None = 1) -> KnownProcess:
+        """One whose second parameter interferes with a latent alone that is not observed.
+
+        If ``combined``, that is the difference of both parameters.
+        """
+        alpha = np.zeros((3, 2))
+        beta = np.zeros((3, 2, 3))
+        alpha[0, 0], beta[0, 0, 0], beta[0, 1, 1] = 1.0, 0.2, 0.5
+        beta[1, 0, 0], beta[2, 0, 2] = 0.5, 0.5
+        if combined:
+            beta[1:] = np.stack([beta[1] + beta[2], beta[1] - beta[2]])
+        return cls(alpha, beta, 0.5, cut=cut, n_observed=2)
+
     @property
     def n_parameters(self) -> int:
         """Number of parameters."""
-        return len(self.alpha) - 1
+        return len(self.alpha) - 1 if self.powers is None else self.powers.shape[1]
 
     @property
     def monomials(self) -> Monomials:
         """Those of the cross-section."""
-        return quadratic(self.n_parameters)
+        if self.powers is None and self.cut is None:
+            return quadratic(self.n_parameters)
+        sums = {tuple(row) for row in self._products.tolist()}
+        kept = [row for row in sums if self.cut is None or sum(row) <= self.cut]
+        return Monomials(np.array(sorted(kept, key=lambda row: (sum(row), row[::-1]))))
+
+    @cached_property
+    def _products(self) -> np.ndarray:
+        """Powers of the products of two amplitudes, (n_amplitudes^2, n_parameters)."""
+        n = self.n_parameters
+        powers = np.concatenate([np.zeros((1, n), dtype=int), np.eye(n, dtype=int)])
+        powers = powers if self.powers is None else self.powers
+        return (powers[:, None] + powers).reshape(-1, n)
 
     def events(self, n: int, seed: int) -> Events:
         """``n`` weighted events; they are drawn from the normal distribution of the latents."""
         rng = np.random.default_rng(seed)
         z = rng.normal(size=(n, self.beta.shape[2]))
-        x = z + self.smearing * rng.normal(size=z.shape)
+        x = (z + self.smearing * rng.normal(size=z.shape))[:, : self.n_observed]
         amplitudes = self.alpha + np.einsum("icl,nl->nic", self.beta, z)
         forms = np.einsum("nic,njc->nij", amplitudes, amplitudes)
         setup = setup_of(self.monomials)
@@ -94,13 +163,15 @@ class KnownProcess:
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """E[c | x] over the latents, (n_events, n_monomials), of dsigma(x | theta) / N(x)."""
         shrunk = 1.0 / (1.0 + self.smearing**2)
-        amplitudes = self.alpha + np.einsum("icl,nl->nic", self.beta, shrunk * x)
+        n = x.shape[1]
+        amplitudes = self.alpha + np.einsum("icl,nl->nic", self.beta[:, :, :n], shrunk * x)
         forms = np.einsum("nic,njc->nij", amplitudes, amplitudes)
-        variance = self.smearing**2 * shrunk
-        forms += variance * np.einsum("icl,jcl->ij", self.beta, self.beta)
+        variances = np.ones(self.beta.shape[2])
+        variances[:n] = self.smearing**2 * shrunk
+        forms += np.einsum("l,icl,jcl->ij", variances, self.beta, self.beta)
         return self._coefficients(forms)
 
     def _coefficients(self, forms: np.ndarray) -> np.ndarray:
-        """Quadratic forms of (1, theta) as coefficients of the monomials."""
-        rows, columns = np.triu_indices(len(self.alpha))
-        return np.where(rows == columns, 1.0, 2.0) * forms[:, rows, columns]
+        """Quadratic forms of the amplitudes as coefficients of the monomials."""
+        gathering = np.all(self._products[:, None] == self.monomials.powers, axis=2)
+        return forms.reshape(len(forms), -1) @ gathering.astype(float)

@@ -71,25 +71,6 @@ def _quadratic(path: KeyPath, theta1: Any, sound: Sound) -> Iterator[Finding]:
             yield Finding((*path, "theta1"), message)
 
 
-def _polynomials(sound: Sound) -> Iterator[Finding]:
-    """Check that cross-sections are squares of amplitudes where a method learns these."""
-    parameters, morphing = sound.get("parameters"), sound.get("morphing")
-    if parameters is None or morphing is None:
-        return
-    overall = morphing["max_overall_power"]
-    powers = {p["parameter_name"]: min(p["morphing_max_power"], overall) for p in parameters}
-    odd = [f"{name} has the power {power}" for name, power in powers.items() if power % 2]
-    if overall % 2 and not odd:
-        odd = [f"max_overall_power is {overall}"]
-    for path, method in sound.entries("ml", "methods"):
-        if method.get("method") == "polynomial" and odd:
-            message = (
-                "'polynomial' learns the square of an amplitude, whose highest powers are even, "
-                f"and {odd[0]}; use sally or alices"
-            )
-            yield Finding((*path, "method"), message)
-
-
 def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
     if not isinstance(bins, dict):
         return
@@ -128,4 +109,4 @@ def _trained(prior: Entry) -> tuple[float, float]:
     return prior["mean"] - 3 * prior["std"], prior["mean"] + 3 * prior["std"]
 
 
-CHECKS = (_methods, _estimators, _polynomials)
+CHECKS = (_methods, _estimators)

@@ -1,9 +1,10 @@
-"""The network of the method ``polynomial``: observables in, a squared amplitude out.
+"""The network of the method ``polynomial``: observables in, the coefficients of a ratio out.
 
 The ratio to the reference is r(x | phi) = |L(x)^T v(phi)|^2, v the monomials of an amplitude in
 phi = (theta - reference) / units, L a lower triangular matrix with L_00 = 1: a sum of squares,
-positive everywhere, 1 at the reference (arXiv:2007.10356; arXiv:2211.02058 has the same without
-the squares). What is trained with torch is evaluated without it.
+positive everywhere, 1 at the reference (arXiv:2007.10356). Where the cross-section is no square of
+an amplitude it is 1 + sum_k b_k(x) m_k(phi), m all monomials but the constant, which can be
+negative (as in arXiv:2211.02058). What is trained with torch is evaluated without it.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Scaling:
 class PolynomialNetwork:
     """A trained network: ``layers`` of weights (n_inputs, n_outputs) and biases (n_outputs,).
 
-    ``powers`` (n_amplitude, n_parameters) are those of v; ``origin`` and ``units``
-    (n_parameters,) lead from theta to phi.
+    ``powers`` (n_amplitude, n_parameters) are those of v or, where the ratio is not ``squared``,
+    those of m, the constant first; ``origin`` and ``units`` (n_parameters,) lead from theta to phi.
     """
 
     scaling: Scaling
@@ -55,9 +56,13 @@ class PolynomialNetwork:
     powers: np.ndarray
     origin: np.ndarray
     units: np.ndarray
+    squared: bool = True
 
-    def triangles(self, x: np.ndarray) -> np.ndarray:
-        """The entries of L at observables (n_events, n_inputs), (n_events, n_entries)."""
+    def entries(self, x: np.ndarray) -> np.ndarray:
+        """Those of L, or 1 and b, at observables (n_events, n_inputs), (n_events, n_entries).
+
+        Outputs o are those of L, and b = o (1 + |o|), which grow as fast as squares do.
+        """
         *hidden, (last, constants) = self.layers
         pieces = []
         for start in range(0, max(len(x), 1), BLOCK):
@@ -67,20 +72,28 @@ class PolynomialNetwork:
                 values *= expit(values)
             pieces.append(values @ last + constants)
         outputs = np.concatenate(pieces).astype(float)
+        if not self.squared:
+            outputs *= 1.0 + np.abs(outputs)
         return np.concatenate([np.ones((len(x), 1)), outputs], axis=1)
 
     def coefficients(self, x: np.ndarray, monomials: Monomials) -> np.ndarray:
         """The ratio as coefficients of ``monomials`` of theta, (n_events, n_monomials)."""
+        in_phi = self._forms(x) if self.squared else self.entries(x)
+        return in_phi @ self._gathering(monomials) @ monomials.moved(self.origin, self.units)
+
+    def _forms(self, x: np.ndarray) -> np.ndarray:
+        """L L^T, what the products of two of v are multiplied with, (n_events, n_pairs)."""
         n = len(self.powers)
         rows, columns = np.tril_indices(n)
         lower = np.zeros((len(x), n, n))
-        lower[:, rows, columns] = self.triangles(x)
-        forms = (lower @ np.swapaxes(lower, 1, 2)).reshape(len(x), n * n)
-        return forms @ self._gathering(monomials) @ monomials.moved(self.origin, self.units)
+        lower[:, rows, columns] = self.entries(x)
+        return (lower @ np.swapaxes(lower, 1, 2)).reshape(len(x), n * n)
 
     def _gathering(self, monomials: Monomials) -> np.ndarray:
-        """Which monomial the product of two of the amplitude is, (n_pairs, n_monomials)."""
-        products = (self.powers[:, None] + self.powers).reshape(-1, self.powers.shape[1])
+        """Which monomial a product of two of v, or one of m, is, (n_products, n_monomials)."""
+        products = self.powers
+        if self.squared:
+            products = (products[:, None] + products).reshape(-1, products.shape[1])
         return np.all(products[:, None] == monomials.powers, axis=2).astype(float)
 
     def save(self, path: Path) -> None:
@@ -95,6 +108,7 @@ class PolynomialNetwork:
             powers=self.powers,
             origin=self.origin,
             units=self.units,
+            squared=self.squared,
             **arrays,
         )
 
@@ -105,4 +119,5 @@ class PolynomialNetwork:
             n_layers = sum(name.startswith("weights_") for name in file)
             layers = [(file[f"weights_{i}"], file[f"biases_{i}"]) for i in range(n_layers)]
             scaling = Scaling(file["centres"], file["widths"])
-            return cls(scaling, layers, file["powers"], file["origin"], file["units"])
+            form = file["powers"], file["origin"], file["units"], bool(file["squared"])
+            return cls(scaling, layers, *form)

@@ -17,6 +17,9 @@ from madminer_workflow.statistics.monomials import Monomials, amplitude_of
 SMALLEST = 1e-9
 """Added to ratios before their logarithm is taken."""
 
+SOFT = 1.0
+"""The ratio e below which the loss without positivity is a squared error."""
+
 START = 0.3
 """What the last layer's weights are multiplied by at first: ratios begin close to 1."""
 
@@ -66,31 +69,31 @@ def train(
     """Fit the network to events with observables ``x`` (n_events, n_inputs).
 
     ``coefficients`` (n_events, n_monomials) are those of ``monomials`` of phi in the events'
-    cross-sections, over their mean at the reference. The loss is that of an extended likelihood,
-    the mean of lambda_theta [w_0 r_theta - w_theta log r_theta] over events and points, which the
-    true ratio minimises at every point (arXiv:1805.00020 has it for one). AdamW without weight
-    decay, one cycle of the learning rate (arXiv:1708.07120).
+    cross-sections, over their mean at the reference. The loss is the mean of lambda_theta
+    l(r_theta) over events and points, l that of ``extended`` or, without a positive form,
+    ``unconstrained``. AdamW without weight decay, one cycle of the learning rate
+    (arXiv:1708.07120).
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    amplitude = amplitude_of(monomials)
-    assert amplitude is not None, "sampling has seen to it"
+    form, squared = form_of(monomials)
     scaling, training = Scaling.of(x), settings.training
-    layers = _layers([x.shape[1], *settings.network.n_hidden], len(amplitude))
+    n_outputs = len(form) * (len(form) + 1) // 2 - 1 if squared else len(form) - 1
+    layers = _layers([x.shape[1], *settings.network.n_hidden], n_outputs)
+    ratios_of, loss_of = (_squares, extended) if squared else (_sums, unconstrained)
     optimizer = torch.optim.AdamW(layers.parameters(), lr=training.max_lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, training.max_lr, total_steps=losses.n_steps
     )
     inputs, targets = torch.as_tensor(scaling(x)), _tensor(coefficients)
     batches = _batches(len(x), training.batch_size, losses.n_steps, rng)
-    points = _Points(pool, amplitude, monomials, rng)
+    points = _Points(pool, form, monomials, rng)
     for batch in batches:
         v, m, weights = points.some()
-        ratios = _ratios(layers(inputs[batch]), v)
+        ratios = ratios_of(layers(inputs[batch]), v)
         rates = targets[batch]
         # The constant is 1 at the reference: its coefficient is the rate there.
-        terms = rates @ points.reference * ratios - rates @ m.T * torch.log(ratios + SMALLEST)
-        loss = (terms * weights).mean()
+        loss = (loss_of(ratios, rates @ m.T, rates @ points.reference) * weights).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -101,25 +104,64 @@ def train(
         for layer in layers
         if isinstance(layer, torch.nn.Linear)
     ]
-    return PolynomialNetwork(scaling, arrays, amplitude.powers, origin, pool.units)
+    return PolynomialNetwork(scaling, arrays, form.powers, origin, pool.units, squared)
+
+
+def form_of(monomials: Monomials) -> tuple[Monomials, bool]:
+    """The monomials that a network has coefficients of, and whether it squares their sum.
+
+    Those of the amplitude whose squares are ``monomials``; without one these themselves, the
+    constant first.
+    """
+    amplitude = amplitude_of(monomials)
+    if amplitude is not None:
+        return amplitude, True
+    order = np.argsort(monomials.powers.sum(axis=1), kind="stable")
+    return Monomials(monomials.powers[order]), False
+
+
+def extended(ratios: torch.Tensor, rates: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """w_0 r - w_theta log r, which is that of an extended likelihood (arXiv:1805.00020).
+
+    Its mean is smallest where r is the true ratio. ``ratios`` and ``rates``, w_theta, are
+    (n_events, n_points), ``reference``, w_0, (n_events, 1).
+    """
+    return reference * ratios - rates * torch.log(ratios + SMALLEST)
+
+
+def unconstrained(
+    ratios: torch.Tensor, rates: torch.Tensor, reference: torch.Tensor
+) -> torch.Tensor:
+    """The same for ratios that can be negative: w_0 sqrt(r^2 + e^2) - w_theta asinh(r / e).
+
+    Its derivative is (w_0 r - w_theta) / sqrt(r^2 + e^2): that of ``extended`` at large ratios, so
+    that tails count no more than there, and in proportion to that of a squared error at small ones.
+    Where its mean given x vanishes, r is the true ratio, of either sign: nothing is clipped.
+    """
+    return reference * torch.sqrt(ratios**2 + SOFT**2) - rates * torch.asinh(ratios / SOFT)
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
     return torch.as_tensor(np.asarray(values, dtype=np.float32))
 
 
-def _layers(sizes: list[int], n_amplitude: int) -> torch.nn.Sequential:
-    """A network of SiLU units whose outputs are the free entries of L, small to begin with."""
+def _layers(sizes: list[int], n_outputs: int) -> torch.nn.Sequential:
+    """A network of SiLU units whose outputs are small to begin with."""
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.SiLU()]
-    last = torch.nn.Linear(sizes[-1], n_amplitude * (n_amplitude + 1) // 2 - 1)
+    last = torch.nn.Linear(sizes[-1], n_outputs)
     with torch.no_grad():
         last.weight.mul_(START)
     return torch.nn.Sequential(*layers, last)
 
 
-def _ratios(outputs: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def _sums(outputs: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """1 + sum_k b_k m_k of events at points with m (n_points, n_form), (n_events, n_points)."""
+    return 1.0 + (outputs * (1.0 + outputs.abs())) @ v[:, 1:].T
+
+
+def _squares(outputs: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """|L^T v|^2 of events at points with ``v`` (n_points, n_amplitude), (n_events, n_points)."""
     n = v.shape[1]
     rows, columns = np.tril_indices(n)
@@ -147,16 +189,16 @@ class _Points:
     """The points of a pool, of which every batch sees some at each radius."""
 
     def __init__(
-        self, pool: Pool, amplitude: Monomials, monomials: Monomials, rng: np.random.Generator
+        self, pool: Pool, form: Monomials, monomials: Monomials, rng: np.random.Generator
     ) -> None:
         self.reference = _tensor(monomials.values(np.zeros(len(pool.units)))[:, None])
-        self._v = _tensor(amplitude.values(pool.points))
+        self._v = _tensor(form.values(pool.points))
         self._m = _tensor(monomials.values(pool.points))
         self._weights = _tensor(pool.weights)
         self._rng = rng
 
     def some(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Monomials v (n, n_amplitude) and m (n, n_monomials) of points, and weights (n,)."""
+        """Monomials v (n, n_form) and m (n, n_monomials) of points, and weights (n,)."""
         shape = tuple(self._weights.shape)
         drawn = np.argsort(self._rng.random(shape), axis=1)[:, :POINTS_PER_RADIUS]
         chosen = (torch.arange(shape[0])[:, None], torch.as_tensor(drawn))

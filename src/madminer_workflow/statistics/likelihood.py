@@ -22,6 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from madminer_workflow.statistics import nuisance
+from madminer_workflow.statistics.polynomial import IMPOSSIBLE
 from madminer_workflow.statistics.problem import Problem
 
 KINDS = ("shape", "rate_and_shape")
@@ -109,7 +110,9 @@ def log_likelihoods(
     expected = problem.expected_events(thetas)
     total = counts.sum(axis=1)
     shape = counts @ density.log_p_of_cells
-    both = shape + total[:, None] * np.log(expected) - expected
+    possible = expected > 0.0
+    log_expected = np.log(np.where(possible, expected, 1.0))
+    both = shape + np.where(possible, total[:, None] * log_expected - expected, IMPOSSIBLE)
     if not (profiled and problem.setup.nuisance):
         return {"shape": shape, "rate_and_shape": both}
     if density.response is None:

@@ -44,8 +44,10 @@ class PolynomialDensity:
 
     def log_density(self, sample: str, thetas: np.ndarray) -> np.ndarray:
         """The logarithm of the density, (n_thetas, n_cells)."""
-        norm = _log(self.monomials.values(thetas) @ self.norm)
-        return self.log_polynomials(sample, thetas) - norm[:, None]
+        norm = (self.monomials.values(thetas) @ self.norm)[:, None]
+        # The integral of interference alone can be negative.
+        log_p = self.log_polynomials(sample, thetas) - _log(norm)
+        return np.where(norm > 0.0, log_p, IMPOSSIBLE)
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,12 @@ class Likelihoods:
         events = Derivatives(log_p, _dot(dm, summed), _dot(ddm, summed) - curved)
         total = np.broadcast_to(counts.sum(axis=1), len(thetas))
         whole = events + log_polynomial(self.norm, m, dm, ddm).scaled(-total)
+        whole = _where(m @ self.norm > 0.0, whole)
         if self.expected is None:
             return whole
         linear = Derivatives(m @ self.expected, dm @ self.expected, ddm @ self.expected)
         rate = log_polynomial(self.expected, m, dm, ddm).scaled(total)
-        return whole + rate + linear.scaled(-1.0)
+        return _where(m @ self.expected > 0.0, whole + rate + linear.scaled(-1.0))
 
 
 def log_polynomial(
@@ -155,6 +158,12 @@ def scores(coefficients: np.ndarray, monomials: Monomials, theta: np.ndarray) ->
     """The gradient of the logarithm of each polynomial at ``theta``, (n_events, n_parameters)."""
     slopes = coefficients @ monomials.gradients(theta).T
     return slopes / (coefficients @ monomials.values(theta))[:, None]
+
+
+def _where(possible: np.ndarray, log_likelihoods: Derivatives) -> Derivatives:
+    """Those that are ``possible``, (n,); all others are below any of them."""
+    value = np.where(possible, log_likelihoods.value, 10.0 * IMPOSSIBLE)
+    return Derivatives(value, log_likelihoods.gradient, log_likelihoods.hessian)
 
 
 def _of(rows: np.ndarray, sets: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 The cross-section of a simulated event is a known polynomial, dsigma(x, z | theta) = sum_k c_k(x, z)
 m_k(theta); so is that of the observables, whose coefficients are the means E[c_k | x]. A network
 learns them from all events with all their weights: no parameter points are drawn. Where the
-cross-section is a squared amplitude, so is the network's (arXiv:2007.10356; arXiv:2211.02058).
+cross-section is a squared amplitude, so is the network's (arXiv:2007.10356; arXiv:2211.02058), even
+if single events have negative weights: their mean given x is positive. Interference alone and odd
+powers are no squares; then the ratio has no bounds, and has to be positive where limits are set.
 Ratio, score, information, limits and toys follow from the coefficients in closed form.
 """
 
@@ -16,17 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis import types
-from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events, of_scores
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
 from madminer_workflow.ml.polynomial_pool import make_pool
+from madminer_workflow.statistics.checks.directions import seen_check
 from madminer_workflow.statistics.checks.families import ratio_checks
+from madminer_workflow.statistics.checks.positivity import positivity_checks
+from madminer_workflow.statistics.checks.reach import EstimatedRatio
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.likelihood import Density
-from madminer_workflow.statistics.monomials import Monomials, amplitude_of
+from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
@@ -42,16 +46,10 @@ def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -
     """All training events: observables and coefficients of their cross-sections.
 
     ``coefficients``, (n_events, n_monomials), are those of the monomials with ``powers``
-    (n_monomials, n_parameters) of theta - ``origin``, which is the reference. Raises InputError if
-    the cross-section is no square of an amplitude.
+    (n_monomials, n_parameters) of theta - ``origin``, which is the reference.
     """
     setup = events.setup
     monomials = Monomials(setup.components)
-    if amplitude_of(monomials) is None:
-        raise InputError(
-            f"method {settings.name}: the cross-section is not the square of an amplitude (its "
-            "highest powers are odd, or the squares are missing); use sally or alices"
-        )
     origin = setup.theta(settings.theta)
     moved = monomials.moved(origin, np.ones_like(origin))
     in_theta = events.weights @ setup.morphing_matrix
@@ -172,17 +170,36 @@ def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> n
 
 
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
-    """Checks of the ratio along every axis and of its score at the reference."""
-    theta1, thetas = checked_points(members[0], problem)
+    """Checks of the ratio along every axis, of its score at the reference, and of its reach."""
+    theta1, thetas = checked_points(members, problem)
     log_r = true_norm_ratios(members, problem, theta1, thetas)
-    return ratio_checks(log_r, _scores(members, problem, theta1), problem.test, theta1, thetas)
+    ratio = estimated_ratio(members, problem)
+    return [
+        *ratio_checks(log_r, _scores(members, problem, theta1), problem.test, theta1, thetas),
+        seen_check(ratio),
+        *([] if _load(members[0])[0].squared else positivity_checks(ratio)),
+    ]
 
 
-def checked_points(member: Member, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """The reference, and points on either side of it along every parameter."""
-    network, *_ = _load(member)
-    steps = np.concatenate([length * np.diag(network.units) for length in CHECKED])
-    return network.origin, network.origin + np.concatenate([steps, -steps])
+def estimated_ratio(members: Sequence[Member], problem: Problem) -> EstimatedRatio:
+    """That of an ensemble for the test events."""
+    known = mean_density(members, problem)
+    return EstimatedRatio(known.coefficients["test"], known.norm, known.monomials, problem)
+
+
+def checked_points(members: Sequence[Member], problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The reference, and points on either side of it along every parameter.
+
+    Where ratios can be negative, far from the reference they are: those where limits end.
+    """
+    network, *_ = _load(members[0])
+    axes = np.diag(network.units)
+    if network.squared:
+        steps = np.concatenate([length * axes for length in CHECKED])
+        return network.origin, network.origin + np.concatenate([steps, -steps])
+    points = estimated_ratio(members, problem).ends(np.concatenate([axes, -axes]))
+    ended = np.isfinite(points).all(axis=1)
+    return network.origin, points[ended] if ended.any() else problem.theta_true[None] + axes
 
 
 def true_norm_ratios(
@@ -200,7 +217,7 @@ def true_norm_ratios(
 
 def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
     """Log ratios at the points of the checks and the score of every test event, and the events."""
-    theta1, thetas = checked_points(members[0], problem)
+    theta1, thetas = checked_points(members, problem)
     return {
         "theta_llr": thetas,
         "log_likelihood_ratio": true_norm_ratios(members, problem, theta1, thetas),

@@ -1,0 +1,80 @@
+"""Whether observables show the parameters that limits are set on.
+
+A network that learns from finitely many events claims some information on everything that partons
+depend on, even where observables do not: a hundredth to a ten-thousandth of what the partons know,
+from fluctuations that all members of an ensemble learn alike. Limits from it are wide, and wrong.
+What is really there is proven by events that the network has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from madminer_workflow.statistics.checks import say
+from madminer_workflow.statistics.checks.reach import EstimatedRatio
+from madminer_workflow.statistics.results import Check
+
+NAME = "directions that are seen"
+
+LEAST = 2.0
+"""Standard errors. With 4 effective test events for every one expected, as many as are asked for,
+there are 4.9 at the edge of a true limit, sqrt(6 x 4): it fails one time in several hundred."""
+
+NEGLIGIBLE = 0.1
+"""Part of a direction, in standard deviations of the partons, that is not worth naming."""
+
+
+def seen_check(ratio: EstimatedRatio) -> Check:
+    """Whether the test events show every direction that limits are set on, the least proven one."""
+    proofs = []
+    for direction in ratio.principal():
+        points = ratio.ends(np.stack([direction, -direction]))
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points):
+            proofs.append((ratio.proof(points), direction))
+    if not proofs:
+        return _check(None, None, "It sets no limits: nothing that it sees tells parameters apart.")
+    proof, direction = min(proofs, key=lambda pair: pair[0].significance)
+    name = named(direction, ratio.units_of_partons, ratio.problem.setup.parameters)
+    share = say(proof.share, proof.share_error)
+    blind = proof.significance < LEAST
+    return _check(
+        proof.significance,
+        1.0,
+        f"Nothing in the test events shows {name}: of the difference that it claims where limits "
+        f"on that end, they prove {share}. Such limits are made up."
+        if blind
+        else f"Least is proven of {name}: {share} of the difference that is claimed where limits "
+        "on that end.",
+    )
+
+
+def _check(value: float | None, error: float | None, sentence: str) -> Check:
+    return Check(
+        name=NAME,
+        value=value,
+        error=error,
+        passed=value is None or value >= LEAST,
+        expected=f"at least {LEAST:g}",
+        meaning="difference between the means of the network's output for test events of the "
+        "assumed truth and of the points where its limits end, over its standard error, in "
+        "the direction in the space of the parameters where it is smallest",
+        reason="a network claims some information even on what the observables do not show, "
+        "learned from fluctuations of the training events, which other events do not have; true "
+        "limits are shown by 4.9 standard errors if there are enough test events",
+        proves="the test events show everything that it sets limits on",
+        sentence=sentence,
+    )
+
+
+def named(direction: np.ndarray, scales: np.ndarray, parameters: Sequence[str]) -> str:
+    """A direction in the user's parameters: one of them, or how several change together."""
+    size = np.abs(direction / scales)
+    order = np.argsort(-size, kind="stable")
+    order = order[size[order] >= NEGLIGIBLE * size.max()]
+    if len(order) == 1:
+        return parameters[order[0]]
+    shares = " : ".join(say(direction[i] / direction[order[0]]) for i in order)
+    return f"the direction {' : '.join(parameters[i] for i in order)} = {shares}"

@@ -1,0 +1,203 @@
+"""The method polynomial where cross-sections are no squares: interference alone, odd powers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods import polynomial
+from madminer_workflow.ml.polynomial_network import PolynomialNetwork
+from madminer_workflow.ml.polynomial_training import extended, unconstrained
+from madminer_workflow.statistics import closed_form
+from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.likelihood import KINDS, expected_data
+from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
+from madminer_workflow.statistics.problem import Problem
+from tests.support import learning
+from tests.support.known_process import KnownProcess, problem_of
+
+
+def trained(events: Events, directory: Path, n_steps: int = 700) -> Member:
+    cycle = {"n_epochs": 40, "n_steps": n_steps, "batch_size": 512}
+    usual = learning.settings("polynomial", network={"n_hidden": [64, 64, 64]}, training=cycle)
+    directory.mkdir(parents=True, exist_ok=True)
+    return learning.trained(events, usual, directory)
+
+
+Known = tuple[KnownProcess, Member, Problem]
+
+
+@pytest.fixture(scope="module")
+def interference(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """Of two parameters."""
+    process = KnownProcess.interference(2)
+    problem = problem_of(process.events(40_000, seed=1), 312.0)
+    return process, trained(problem.train, tmp_path_factory.mktemp("int"), 800), problem
+
+
+@pytest.fixture(scope="module")
+def cubic(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """Of one parameter."""
+    process = KnownProcess.cubic()
+    problem = problem_of(process.events(40_000, seed=1), 312.0)
+    return process, trained(problem.train, tmp_path_factory.mktemp("cubic"), 800), problem
+
+
+def exact(known: Known) -> np.ndarray:
+    """Coefficients of the true ratio of the test events."""
+    process, _, problem = known
+    rows = process.coefficients(problem.test.x)
+    return rows / rows[:, :1]
+
+
+@pytest.mark.parametrize("name", ["interference", "cubic"])
+def test_most_of_the_information_is_proven_and_no_more_is_claimed(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    known: Known = request.getfixturevalue(name)
+    process, member, problem = known
+    origin = np.zeros(process.n_parameters)
+    ours = polynomial.coefficients(member, problem.test, process.monomials)
+    s, t = (scores(rows, process.monomials, origin) for rows in (exact(known), ours))
+    weights = problem.test.weights_at(origin)[:, None]
+    crossed, claimed, most = ((weights * a).T @ b for a, b in ((s, t), (t, t), (s, s)))
+    proven = crossed @ np.linalg.solve(claimed, crossed.T)
+    assert np.linalg.eigvals(np.linalg.solve(most, proven)).real.min() > 0.985
+    assert np.diag(claimed) == pytest.approx(np.diag(proven), rel=0.05)
+
+
+def test_odd_powers_are_learned_far_away_and_of_either_sign(cubic: Known) -> None:
+    process, member, problem = cubic
+    ours = polynomial.coefficients(member, problem.test, process.monomials)
+    weights = problem.test.weights_at(np.zeros(1))
+    for theta in (-1.0, -0.3, 0.3, 1.0, 3.0):
+        values = process.monomials.values(np.array([theta]))
+        found, true = ours @ values, exact(cubic) @ values
+        error = weights @ (found - true) ** 2 / (weights @ (true - 1.0) ** 2)
+        assert error < 0.2**2
+        assert weights @ found == pytest.approx(weights @ true, rel=0.02)
+    # What is negative is learned as well as the rest.
+    negative = exact(cubic) @ process.monomials.values(np.array([-3.0])) < -0.5
+    assert np.mean(ours[negative] @ process.monomials.values(np.array([-3.0])) < 0.0) > 0.9
+    assert negative.mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["interference", "cubic"])
+def test_its_checks_pass_and_say_that_ratios_may_be_negative(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    _, member, problem = request.getfixturevalue(name)
+    checks = polynomial.diagnostics([member], problem)
+    assert [check.sentence for check in checks if not check.passed] == []
+    assert [check.name for check in checks][-3:] == [
+        "directions that are seen",
+        "positive ratio",
+        "calibration where limits end",
+    ]
+    assert "no square of an amplitude" in checks[-2].sentence
+
+
+def with_exact(ours: PolynomialDensity, known: Known) -> PolynomialDensity:
+    """The true density in place of the network's."""
+    process, _, problem = known
+    rows = process.coefficients(problem.train.x)
+    weights = problem.train.weights_at(problem.theta_ref)
+    norm = weights @ (rows / rows[:, :1]) / weights.sum()
+    return replace(ours, coefficients={"test": exact(known)}, norm=norm)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "theta"), [("interference", [0.02, -0.01]), ("cubic", [0.2])])
+def test_best_fit_and_intervals_are_the_exact_ones(
+    name: str, theta: list[float], kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Far away, where not even the rate is positive, is no better fit."""
+    known: Known = request.getfixturevalue(name)
+    _, member, problem = known
+    problem = replace(problem, theta_true=np.array(theta))
+    ours = polynomial.mean_density([member], problem)
+    grid = Grid(problem.setup.parameters, [np.linspace(-20.0, 20.0, 5)] * len(theta))
+    data, levels = expected_data(problem), (0.6827, 0.95)
+    found, expected = (
+        closed_form.maximum(density, data, problem, kind, levels, grid)
+        for density in (ours, with_exact(ours, known))
+    )
+    np.testing.assert_allclose(found.theta, expected.theta, atol=0.015)
+    for parameter, by_level in found.intervals.items():
+        for level, pairs in by_level.items():
+            np.testing.assert_allclose(pairs, expected.intervals[parameter][level], atol=0.015)
+
+
+def test_negative_rates_are_impossible(interference: Known) -> None:
+    """On a grid as in fits, for any data."""
+    _, member, problem = interference
+    density = polynomial.mean_density([member], problem)
+    slope = problem.everything.weights.sum(axis=0) @ problem.setup.morphing_matrix
+    far = -2.0 * slope[0] * slope[1:] / (slope[1:] @ slope[1:])
+    assert problem.expected_events(far) < 0.0
+    thetas = np.stack([0.0 * far, far])
+    data = expected_data(problem)
+    for kind, values in closed_form.values_at(density, data, problem, thetas).items():
+        [likelihood] = closed_form.likelihoods(density, data, problem, kind)
+        fitted = likelihood.at(thetas, np.zeros(2, dtype=int)).value
+        assert fitted[0] == pytest.approx(values[0, 0])
+        assert values[0, 1] < values[0, 0] - 1e5 and fitted[1] < fitted[0] - 1e5
+
+
+def test_a_parameter_that_observables_do_not_show_is_not_believed(tmp_path: Path) -> None:
+    process = KnownProcess.blind()
+    problem = problem_of(process.events(12_000, seed=1), 312.0)
+    member = trained(problem.train, tmp_path, 400)
+    failing = [c for c in polynomial.diagnostics([member], problem) if not c.passed]
+    assert "directions that are seen" in [check.name for check in failing]
+    [check] = [check for check in failing if check.name == "directions that are seen"]
+    assert check.concerns is None
+    assert check.sentence.startswith("Nothing in the test events shows p1:")
+
+
+def test_negative_weights_leave_the_square(tmp_path: Path) -> None:
+    """A fifth of the events are negative, as at next-to-leading order; their mean is the same."""
+    process = KnownProcess.of(2)
+    events, test = process.events(20_000, seed=1), process.events(10_000, seed=2)
+    signs = np.where(np.random.default_rng(1).random(len(events)) < 0.2, -1.0, 1.0) / 0.6
+    signed = replace(events, weights=events.weights * signs[:, None])
+    member = trained(signed, tmp_path)
+    assert PolynomialNetwork.load(tmp_path / polynomial.MODEL).squared
+    ours = polynomial.coefficients(member, test, process.monomials)
+    known = process.coefficients(test.x)
+    for theta in ([0.3, 0.0], [0.0, -0.3]):
+        values = process.monomials.values(np.array(theta))
+        found, true = np.log(ours @ values), np.log(known @ values / known[:, 0])
+        assert np.std(found - true) < 0.12 * np.std(true)
+
+
+def test_both_losses_are_smallest_at_the_true_ratio() -> None:
+    """Two events weigh 3 and -1 at a point, 2 and 1 at the reference: the ratio is 2 / 3."""
+    ratios = torch.linspace(-2.0, 4.0, 6001)[:, None]
+    rates, reference = torch.tensor([[3.0], [-1.0]]), torch.tensor([[2.0], [1.0]])
+
+    def best(loss: Any, rates: torch.Tensor) -> float:
+        total = sum(loss(ratios, w, w0) for w, w0 in zip(rates, reference, strict=True))
+        return float(ratios[torch.nan_to_num(total, nan=1e9).argmin()])
+
+    assert best(unconstrained, rates) == pytest.approx(2.0 / 3.0, abs=2e-3)
+    assert best(extended, rates) == pytest.approx(2.0 / 3.0, abs=2e-3)
+    assert best(unconstrained, -rates) == pytest.approx(-2.0 / 3.0, abs=2e-3)
+
+
+def test_networks_are_saved_as_they_are(tmp_path: Path) -> None:
+    process = KnownProcess.cubic()
+    events = process.events(200, seed=1)
+    member = trained(events, tmp_path, 3)
+    network = PolynomialNetwork.load(tmp_path / polynomial.MODEL)
+    again = network.coefficients(events.x, process.monomials)
+    kept = polynomial.coefficients(member, events, process.monomials)
+    np.testing.assert_array_equal(again, kept)
+    np.testing.assert_allclose(again[:, 0], 1.0)
