@@ -103,12 +103,14 @@ def _load(member: Member) -> tuple[PolynomialNetwork, Monomials, np.ndarray]:
 def log_ratios(member: Member, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
     """One member's normalised log ratio to the reference, (n_events,).
 
-    Of inputs ``x`` (n_events, n_inputs), each at its own of ``thetas`` (n_events, n_parameters).
+    Of inputs ``x`` (n_events, n_inputs), each at its own of ``thetas`` (n_events, n_parameters);
+    minus infinity where the ratio is not positive.
     """
     network, monomials, norm = _load(member)
     values = monomials.values(thetas)
-    rows = network.coefficients(x, monomials)
-    return np.log(np.einsum("nk,nk->n", rows, values)) - np.log(values @ norm)
+    ratios = np.einsum("nk,nk->n", network.coefficients(x, monomials), values)
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(ratios, 0.0)) - np.log(values @ norm)
 
 
 def coefficients(member: Member, events: Observed, monomials: Monomials) -> np.ndarray:
