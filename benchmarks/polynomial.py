@@ -100,7 +100,9 @@ def density(member: Member, events: Events) -> PolynomialDensity:
     monomials = Monomials(events.setup.components)
     rows = polynomial.coefficients(member, events, monomials)
     with np.load(member.directory / polynomial.NORM) as norm:
-        return PolynomialDensity(monomials, {"test": rows}, norm["coefficients"])
+        return PolynomialDensity(
+            monomials, rows, norm["coefficients"], {"test": np.arange(len(rows))}
+        )
 
 
 def information(
@@ -127,7 +129,7 @@ def cross_validate(
         member = trained(chosen(events, left), settings, seed, folder / f"{n_events}_{seed}_{k}")
         seconds += time.process_time() - start
         known = density(member, chosen(events, np.flatnonzero(fold == k)))
-        shape = scores(known.coefficients["test"], known.monomials, theta)
+        shape = scores(known.rows("test"), known.monomials, theta)
         shape -= scores(known.norm[None, :], known.monomials, theta)
         estimated[fold == k] = shape + scores(totals, known.monomials, theta)
         if k == N_FOLDS - 1:
@@ -154,7 +156,7 @@ def closure(known: PolynomialDensity, events: Events) -> tuple[float, float]:
     rates, distances = [], []
     reference = events.weights_at(np.zeros(FAR.shape[1]))
     for theta in FAR:
-        reweighted = reference * (known.coefficients["test"] @ known.monomials.values(theta))
+        reweighted = reference * (known.rows("test") @ known.monomials.values(theta))
         true = events.weights_at(theta)
         rates.append(abs(reweighted.sum() / true.sum() - 1.0))
         difference = reweighted / reweighted.sum() - true / true.sum()

@@ -23,7 +23,6 @@ from madminer_workflow.statistics.divergence import divergences
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.likelihood import (
     KINDS,
-    Density,
     expected_data,
     log_likelihoods,
     observed_data,
@@ -151,7 +150,7 @@ def test_normalisation_is_that_of_the_training_events(
     two: tuple[KnownProcess, Member, Problem],
 ) -> None:
     process, member, problem = two
-    known = polynomial.mean_density([member], problem)
+    known = polynomial.closed_form([member], problem)
     rows = polynomial.coefficients(member, problem.train, process.monomials)
     weights = problem.train.weights_at(problem.theta_ref)
     np.testing.assert_allclose(known.norm, weights @ rows / weights.sum())
@@ -169,15 +168,18 @@ def test_best_fit_and_intervals_at_another_point_are_the_exact_ones(
 ) -> None:
     process, member, problem = two
     problem = replace(problem, theta_true=np.array([0.5, -0.5]))
-    ours = polynomial.mean_density([member], problem)
-    exact = {part: process.coefficients(events.x) for part, events in problem.samples().items()}
-    exact = {part: rows / rows[:, :1] for part, rows in exact.items()}
+    ours = polynomial.closed_form([member], problem)
+    rows, of_train = (process.coefficients(events.x) for events in (problem.test, problem.train))
     weights = problem.train.weights_at(problem.theta_ref)
-    known = replace(ours, coefficients=exact, norm=weights @ exact["train"] / weights.sum())
+    norm = weights @ (of_train / of_train[:, :1]) / weights.sum()
+    known = replace(ours, coefficients=rows / rows[:, :1], norm=norm)
     grid = Grid(problem.setup.parameters, [np.linspace(-2.0, 2.0, 5)] * 2)
     found, expected = (
         closed_form.maximum(
-            density, expected_data(problem), problem, "rate_and_shape", LEVELS, grid
+            closed_form.Model(density, problem, "rate_and_shape"),
+            expected_data(problem),
+            LEVELS,
+            grid,
         )
         for density in (ours, known)
     )
@@ -189,15 +191,13 @@ def test_best_fit_and_intervals_at_another_point_are_the_exact_ones(
 
 def test_limits_are_those_of_a_fine_grid(two: tuple[KnownProcess, Member, Problem]) -> None:
     _, member, problem = two
-    density = polynomial.mean_density([member], problem)
+    density = polynomial.closed_form([member], problem)
     grid = Grid(problem.setup.parameters, [np.linspace(-0.3, 0.3, 41)] * 2)
     data = expected_data(problem)
-    cells = Density(
-        density.log_density("test", grid.thetas()), {"test": np.arange(len(problem.test))}
-    )
+    cells = closed_form.density_at(density, problem.setup, grid.thetas())
     scanned = log_likelihoods(cells, data, problem, grid.thetas())
     for kind in KINDS:
-        found = closed_form.maximum(density, data, problem, kind, LEVELS, grid)
+        found = closed_form.maximum(closed_form.Model(density, problem, kind), data, LEVELS, grid)
         q = closed_form.likelihood_ratio_statistic(scanned[kind], [found])[0]
         assert found.value == pytest.approx(scanned[kind].max(), abs=0.01)
         expected = summarise(q, grid, LEVELS).intervals
@@ -208,12 +208,10 @@ def test_limits_are_those_of_a_fine_grid(two: tuple[KnownProcess, Member, Proble
 
 def test_toys_are_those_of_a_fine_grid(two: tuple[KnownProcess, Member, Problem]) -> None:
     _, member, problem = two
-    density, theta = polynomial.mean_density([member], problem), np.array([0.1, 0.0])
+    density, theta = polynomial.closed_form([member], problem), np.array([0.1, 0.0])
     drawn = draw_toys(problem, theta, 40, np.random.default_rng(3))
     grid = Grid(problem.setup.parameters, [np.linspace(-0.5, 0.5, 51)] * 2)
-    cells = Density(
-        density.log_density("test", grid.thetas()), {"test": np.arange(len(problem.test))}
-    )
+    cells = closed_form.density_at(density, problem.setup, grid.thetas())
     scanned = log_likelihoods(cells, drawn, problem, grid.thetas())
     for kind, (joint, of_each) in closed_form.statistics(density, drawn, problem, theta).items():
         q, q_each = toy_statistics(scanned[kind], grid, theta)
@@ -227,10 +225,12 @@ def test_no_event_at_all_allows_every_shape(two: tuple[KnownProcess, Member, Pro
     _, member, problem = two
     nothing = Observation(problem.test.observables, problem.test.x[:0], "nothing")
     problem = replace(problem, observed=nothing)
-    density = polynomial.mean_density([member], problem)
+    density = polynomial.closed_form([member], problem)
     grid = Grid(problem.setup.parameters, [np.linspace(-0.5, 0.5, 3)] * 2)
     shape, both = (
-        closed_form.maximum(density, observed_data(problem), problem, kind, [0.6827], grid)
+        closed_form.maximum(
+            closed_form.Model(density, problem, kind), observed_data(problem), [0.6827], grid
+        )
         for kind in KINDS
     )
     for name in grid.parameters:

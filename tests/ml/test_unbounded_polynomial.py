@@ -110,7 +110,7 @@ def with_exact(ours: PolynomialDensity, known: Known) -> PolynomialDensity:
     rows = process.coefficients(problem.train.x)
     weights = problem.train.weights_at(problem.theta_ref)
     norm = weights @ (rows / rows[:, :1]) / weights.sum()
-    return replace(ours, coefficients={"test": exact(known)}, norm=norm)
+    return replace(ours, coefficients=exact(known), norm=norm)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,11 +122,11 @@ def test_best_fit_and_intervals_are_the_exact_ones(
     known: Known = request.getfixturevalue(name)
     _, member, problem = known
     problem = replace(problem, theta_true=np.array(theta))
-    ours = polynomial.mean_density([member], problem)
+    ours = polynomial.closed_form([member], problem)
     grid = Grid(problem.setup.parameters, [np.linspace(-20.0, 20.0, 5)] * len(theta))
     data, levels = expected_data(problem), (0.6827, 0.95)
     found, expected = (
-        closed_form.maximum(density, data, problem, kind, levels, grid)
+        closed_form.maximum(closed_form.Model(density, problem, kind), data, levels, grid)
         for density in (ours, with_exact(ours, known))
     )
     np.testing.assert_allclose(found.theta, expected.theta, atol=0.015)
@@ -138,14 +138,14 @@ def test_best_fit_and_intervals_are_the_exact_ones(
 def test_negative_rates_are_impossible(interference: Known) -> None:
     """On a grid as in fits, for any data."""
     _, member, problem = interference
-    density = polynomial.mean_density([member], problem)
+    density = polynomial.closed_form([member], problem)
     slope = problem.everything.weights.sum(axis=0) @ problem.setup.morphing_matrix
     far = -2.0 * slope[0] * slope[1:] / (slope[1:] @ slope[1:])
     assert problem.expected_events(far) < 0.0
     thetas = np.stack([0.0 * far, far])
     data = expected_data(problem)
-    for kind, values in closed_form.values_at(density, data, problem, thetas).items():
-        [likelihood] = closed_form.likelihoods(density, data, problem, kind)
+    for kind, values in closed_form.log_likelihoods_at(density, data, problem, thetas).items():
+        [likelihood] = closed_form.Model(density, problem, kind).likelihoods(data)
         fitted = likelihood.at(thetas, np.zeros(2, dtype=int)).value
         assert fitted[0] == pytest.approx(values[0, 0])
         assert values[0, 1] < values[0, 0] - 1e5 and fitted[1] < fitted[0] - 1e5

@@ -26,6 +26,7 @@ from madminer_workflow.statistics.limits import (
     make_grid,
     peak,
     summarise,
+    with_nodes,
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.setup import Setup
@@ -221,3 +222,25 @@ def test_limits_grow_with_the_level_and_belong_to_their_parameters(
     assert turned.intervals == limits.intervals
     assert turned.allowed_volume == pytest.approx(limits.allowed_volume)
     assert turned.best_fit == pytest.approx([limits.best_fit[i] for i in order])
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.25, 0.5])
+def test_expected_limits_do_not_depend_on_where_nodes_are(truth: float) -> None:
+    """Of the best node, those of a truth between nodes are too wide."""
+    grid = Grid(["p"], [np.linspace(-4.0, 4.0, 9)])
+
+    def log_likelihood(theta: np.ndarray) -> np.ndarray:
+        # No paraboloid finds the top of this.
+        return -0.5 * np.abs(theta - truth) ** 1.5
+
+    at_truth = log_likelihood(np.array([truth]))
+    q = likelihood_ratio_statistic(log_likelihood(grid.axes[0])[None], grid.axes, at_truth)[0]
+    np.testing.assert_allclose(q, np.abs(grid.axes[0] - truth) ** 1.5)
+
+
+def test_nodes_that_only_rounding_tells_apart_are_one() -> None:
+    grid = Grid(["p"], [np.linspace(-0.3, 0.3, 7)])
+    points = np.array([[0.1], [0.1 + 1e-16], [0.15]])
+    assert not np.any(grid.axes[0] == 0.1), "what the test is about"
+    [axis] = with_nodes(grid, points).axes
+    np.testing.assert_allclose(axis, [-0.3, -0.2, -0.1, 0.0, 0.1, 0.15, 0.2, 0.3], atol=1e-12)

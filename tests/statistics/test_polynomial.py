@@ -147,7 +147,7 @@ def counting(observed: float) -> Likelihoods:
 
 def test_two_maxima_have_an_interval_each() -> None:
     likelihood, units = counting(144.0), np.array([0.05])
-    points = np.linspace(-3.0, 1.0, 41)[:, None]
+    points = fits.candidates(np.zeros(1), units)
     values = likelihood.at(points, np.zeros(41, dtype=int)).value[None]
     best = fits.maxima(likelihood, values, points, units)
     np.testing.assert_allclose(np.sort(best.thetas[0, :2, 0]), [-2.2, 0.2], atol=1e-6)
@@ -176,7 +176,9 @@ def test_many_data_sets_are_those_of_one_at_a_time() -> None:
     fixed = posed.points.copy()
     fixed[:, 0] = 0.1
     heights = np.array([together.at(fixed, np.full(len(fixed), i)).value for i in range(5)])
-    profiles = fits.profiled(together, 0, heights, fixed, posed.units, best.thetas[:, 0])
+    profiles = fits.highest_near(
+        together, np.array([0]), heights, fixed, posed.units, best.thetas[:, 0]
+    )
     for i, row in enumerate(counts):
         alone = replace(posed, likelihood=replace(posed.likelihood, counts=row[None]))
         assert alone.maxima().values[0, 0] == pytest.approx(best.values[i, 0], abs=1e-5)
@@ -210,10 +212,8 @@ def test_score_and_density_of_a_polynomial() -> None:
     rows = process.coefficients(x)
     theta, step = np.array([0.3, -0.2]), 1e-6
     norm = rows.mean(axis=0)
-    density = PolynomialDensity(process.monomials, {"test": rows}, norm)
-    slopes = [
-        density.log_polynomials("test", np.array([theta + d, theta - d])) for d in step * np.eye(2)
-    ]
+    density = PolynomialDensity(process.monomials, rows, norm, {"test": np.arange(len(rows))})
+    slopes = [density.log_polynomials(np.array([theta + d, theta - d])) for d in step * np.eye(2)]
     numerical = np.array([(up - down) / (2.0 * step) for up, down in slopes]).T
     np.testing.assert_allclose(scores(rows, process.monomials, theta), numerical, rtol=1e-6)
-    assert np.exp(density.log_density("test", theta[None])).mean() == pytest.approx(1.0)
+    assert np.exp(density.log_density(theta[None])).mean() == pytest.approx(1.0)

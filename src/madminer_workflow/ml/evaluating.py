@@ -13,7 +13,7 @@ import numpy as np
 from madminer_workflow.analysis.types import Parameterized
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
-from madminer_workflow.ml.scan import scan
+from madminer_workflow.ml.scan import closed_forms, scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import (
@@ -142,24 +142,26 @@ def set_limits(
     scanned = dict(zip(data, log_likelihoods, strict=True))
     if problem.setup.nuisance:
         [scanned["limits_fixed"]] = scan(members, problem, points, [data["limits"]], profiled=False)
-    known = of_ensemble_and_members(partial(methods.closed_form, problem=problem), members)
+    known = closed_forms(members, problem, each=True)
     summary: dict[str, dict[str, Limits]] = {}
     arrays = {}
     for name, kinds in scanned.items():
         summary[name] = {}
+        sets = data.get(name, data["limits"])
         for kind, rows in kinds.items():
-            values = rows[:, 0, :-1]
-            found = [
-                closed_form.maximum(density, data[name], problem, kind, levels, grid)
+            values, at_truth = rows[:, 0, :-1], rows[:, 0, -1]
+            models = [
+                closed_form.Model(density, problem, kind, profiled=name != "limits_fixed")
                 for density in known
-                if density is not None
             ]
-            if found:
-                q = closed_form.likelihood_ratio_statistic(values, found)
+            highest = [closed_form.maximum(model, sets, levels, grid) for model in models]
+            if highest:
+                q = closed_form.likelihood_ratio_statistic(values, highest)
             else:
-                q = likelihood_ratio_statistic(values, grid.axes if name == "observed" else None)
+                expected = None if name == "observed" else at_truth
+                q = likelihood_ratio_statistic(values, grid.axes, expected)
             scanned_limits = summarise_ensemble(q, grid, levels)
-            summary[name][kind] = closed_form.sharpened(scanned_limits, found)
+            summary[name][kind] = closed_form.sharpened(scanned_limits, highest)
             arrays[f"{PREFIXES[name]}_{kind}"] = q[0]
             arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
     truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]

@@ -8,6 +8,7 @@ import numpy as np
 
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member
+from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.likelihood import (
     KINDS,
     DataSets,
@@ -15,6 +16,7 @@ from madminer_workflow.statistics.likelihood import (
     chunks,
     log_likelihoods,
 )
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 
 
@@ -41,10 +43,19 @@ def scan(
         {kind: np.empty((n_rows, sets.multiplicities.shape[0], len(thetas))) for kind in KINDS}
         for sets in data
     ]
+    known = closed_forms(members, problem, each)
+    n_cells = (
+        len(known[0].coefficients) if known else len(problem.test) + len(problem.observed or ())
+    )
     done = 0
-    for chunk in chunks(thetas, len(problem.test) + len(problem.observed or ())):
+    for chunk in chunks(thetas, n_cells):
         place = slice(done, done + len(chunk))
-        for row, density in enumerate(densities(members, problem, chunk, each)):
+        at_chunk = (
+            (density_at(one, problem.setup, chunk) for one in known)
+            if known
+            else pointwise(members, problem, chunk, each)
+        )
+        for row, density in enumerate(at_chunk):
             for kinds, sets in zip(scanned, data, strict=True):
                 values = log_likelihoods(density, sets, problem, chunk, profiled)
                 for kind in KINDS:
@@ -53,11 +64,22 @@ def scan(
     return scanned
 
 
-def densities(
+def closed_forms(
+    members: Sequence[Member], problem: Problem, each: bool
+) -> list[PolynomialDensity]:
+    """Densities of the ensemble and, if asked, of each member as polynomials; none if unknown."""
+    # A lone member is its ensemble.
+    ensembles = [members, *([member] for member in members if each)]
+    family = methods.family_of(members[0].note.settings)
+    forms = [family.closed_form(ensemble, problem) for ensemble in ensembles]
+    return [form for form in forms if form is not None]
+
+
+def pointwise(
     members: Sequence[Member], problem: Problem, thetas: np.ndarray, each: bool
 ) -> Iterator[Density]:
     """Densities from the mean of the members' outputs and, if asked, from those of each member."""
-    family = methods.family_of(members[0].note.settings)
+    family = methods.POINTWISE[members[0].note.settings.family]
     outputs = [family.outputs(member, problem, thetas) for member in members]
     mean = {name: np.mean([one[name] for one in outputs], axis=0) for name in outputs[0]}
     yield family.density(mean, problem, thetas, members[0])

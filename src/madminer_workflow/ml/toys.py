@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
-from madminer_workflow.ml.scan import scan
+from madminer_workflow.ml.scan import closed_forms, scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.toys import read_job, write_toys
@@ -64,8 +63,9 @@ def statistics_of(
     drawn: Sequence[DataSets],
 ) -> Toys:
     """The test statistic at each of ``points``, nodes of the grid, of the toys ``drawn`` there."""
-    density = methods.closed_form(members, problem)
-    if density is not None:
+    known = closed_forms(members, problem, each=False)
+    if known:
+        [density] = known
         tested = [
             closed_form.statistics(density, sets, problem, np.array(point.theta))
             for sets, point in zip(drawn, points, strict=True)

@@ -35,12 +35,16 @@ from madminer_workflow.report.results import (
     Title,
     as_read,
 )
-from madminer_workflow.statistics import information
-from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
+from madminer_workflow.statistics import closed_form, information
+from madminer_workflow.statistics.baselines import (
+    rate_log_likelihood,
+    truth,
+    truth_log_likelihoods,
+)
 from madminer_workflow.statistics.checks import reason
 from madminer_workflow.statistics.coverage import summarise_toys
 from madminer_workflow.statistics.information import Information, standard_deviations
-from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
+from madminer_workflow.statistics.likelihood import expected_data, observed_data
 from madminer_workflow.statistics.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
@@ -51,8 +55,8 @@ from madminer_workflow.versions import versions
 FB_PER_PB = 1000.0
 CALIBRATION_BINS = 10
 
-Likelihoods = dict[str, dict[str, np.ndarray]]
-"""Log likelihoods on the grid, (n_sets, n_points), by kind."""
+Statistics = dict[str, dict[str, np.ndarray]]
+"""Test statistics on the grid, (n_points,), by what they are of and by kind."""
 
 
 def summarise_all(
@@ -150,51 +154,67 @@ def summarise_benchmarks(analysis: Analysis, problem: Problem) -> list[Benchmark
 
 def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[float]) -> Baselines:
     """The rate alone, and the parton-level truth of the test events, which nothing can beat."""
-    thetas = grid.thetas()
-    expected = expected_data(problem)
+    # The assumed truth need not lie on the grid.
+    points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
+    data = {"limits": expected_data(problem)}
 
-    def rate(data: DataSets, profiled: bool = True) -> dict[str, np.ndarray]:
-        return {"rate_and_shape": rate_log_likelihood(problem, thetas, data, profiled)}
+    def rate(
+        what: str, axes: list[np.ndarray] | None, profiled: bool = True
+    ) -> dict[str, np.ndarray]:
+        rows = rate_log_likelihood(problem, points, data[what], profiled)
+        at_truth = rows[:, -1] if axes is None else None
+        return {"rate_and_shape": likelihood_ratio_statistic(rows[:, :-1], axes, at_truth)[0]}
 
-    def truth(profiled: bool = True) -> dict[str, np.ndarray]:
-        return truth_log_likelihoods(problem, thetas, expected, profiled)
-
-    rates: Likelihoods = {"limits": rate(expected)}
-    truths: Likelihoods = {"limits": truth()}
+    rates: Statistics = {"limits": rate("limits", None)}
     if problem.observed is not None:
-        rates["observed"] = rate(observed_data(problem))
+        data["observed"] = observed_data(problem)
+        rates["observed"] = rate("observed", grid.axes)
     if problem.setup.nuisance:
-        rates["limits_fixed"] = rate(expected, profiled=False)
-        truths["limits_fixed"] = truth(profiled=False)
+        rates["limits_fixed"] = rate("limits", None, profiled=False)
+    limits_of_rate = {
+        what: {kind: summarise(row, grid, levels) for kind, row in kinds.items()}
+        for what, kinds in rates.items()
+    }
+    truths, limits_of_truth = truth_limits(problem, grid, levels)
     events, theta, luminosity = problem.everything, problem.fisher_theta, problem.luminosity
     of_rate = information.rate(events, theta, luminosity)
     of_truth = information.truth(events, theta, luminosity)
     return Baselines(
-        rate=baseline("rate", rates, of_rate, problem, grid, levels),
-        truth=baseline("truth", truths, of_truth, problem, grid, levels),
+        rate=baseline("rate", rates, limits_of_rate, of_rate, problem, grid),
+        truth=baseline("truth", truths, limits_of_truth, of_truth, problem, grid),
     )
+
+
+def truth_limits(
+    problem: Problem, grid: Grid, levels: Sequence[float]
+) -> tuple[Statistics, dict[str, dict[str, Limits]]]:
+    """Test statistic of expected data on the grid, and limits, of the parton-level truth."""
+    known, data = truth(problem), expected_data(problem)
+    q: Statistics = {}
+    limits: dict[str, dict[str, Limits]] = {}
+    for what, profiled in {"limits": True, "limits_fixed": False}.items():
+        if not (profiled or problem.setup.nuisance):
+            continue
+        q[what], limits[what] = {}, {}
+        scanned = truth_log_likelihoods(problem, grid.thetas(), data, profiled)
+        for kind, rows in scanned.items():
+            model = closed_form.Model(known, problem, kind, profiled)
+            highest = [closed_form.maximum(model, data, levels, grid)]
+            q[what][kind] = closed_form.likelihood_ratio_statistic(rows, highest)[0]
+            on_grid = summarise(q[what][kind], grid, levels)
+            limits[what][kind] = closed_form.sharpened(on_grid, highest)
+    return q, limits
 
 
 def baseline(
     name: str,
-    likelihoods: Likelihoods,
+    q: Statistics,
+    limits: Mapping[str, dict[str, Limits]],
     fisher: Information,
     problem: Problem,
     grid: Grid,
-    levels: Sequence[float],
 ) -> Baseline:
     """A baseline in the form that methods have."""
-    q: Likelihoods = {
-        what: {
-            kind: likelihood_ratio_statistic(rows[0], grid.axes if what == "observed" else None)
-            for kind, rows in kinds.items()
-        }
-        for what, kinds in likelihoods.items()
-    }
-    limits = {
-        what: {kind: summarise(row, grid, levels) for kind, row in kinds.items()}
-        for what, kinds in q.items()
-    }
     fixed, profiled = fisher.matrix, None
     if fisher.profiled is not None:
         matrix, full = fisher.profiled.matrix, fisher.profiled.full

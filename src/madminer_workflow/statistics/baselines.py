@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
+from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.nuisance import varied_rates
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 
 
-def truth_density(problem: Problem, thetas: np.ndarray) -> Density:
+def truth(problem: Problem) -> PolynomialDensity:
     """The density of partons with respect to ``theta_true``, as if they were observed: a ceiling.
 
     From the joint likelihood ratio of every test event.
     """
-    events = problem.test
+    events, setup = problem.test, problem.setup
     reference = events.weights_at(problem.theta_true)
-    ratios = problem.setup.morphing_weights(thetas) @ events.weights.T
-    ratios = np.maximum(ratios, 1e-300) / np.maximum(reference, 1e-300)
-    totals = events.cross_section(thetas) / reference.sum()
-    return Density(
-        log_p=np.log(ratios) - np.log(totals)[:, None],
-        cells={"test": np.arange(len(events))},
-        response=(events.slopes[None], events.curvatures[None]),
-        measure=reference / reference.sum(),
+    cells = np.arange(len(events))
+    rates = varied_rates(events, cells, len(events)) @ setup.morphing_matrix
+    norm = rates[:, 0].sum(axis=0) / reference.sum()
+    possible = reference != 0.0
+    rates[possible] /= reference[possible, None, None]
+    # What never happens does not depend on the parameters.
+    rates[~possible] = norm
+    return PolynomialDensity(
+        Monomials(setup.components),
+        rates[:, 0],
+        norm,
+        {"test": cells},
+        rates[:, 1:],
+        reference / reference.sum(),
     )
 
 
@@ -30,10 +40,11 @@ def truth_log_likelihoods(
     problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
 ) -> dict[str, np.ndarray]:
     """The ceiling's log likelihoods by kind, (n_sets, n_thetas), of data made of test events."""
+    known = truth(problem)
     # Profiling makes arrays with a number per event, parameter point and nuisance parameter.
     size = len(problem.test) * (1 + 4 * len(problem.setup.nuisance))
     pieces = [
-        log_likelihoods(truth_density(problem, chunk), data, problem, chunk, profiled)
+        log_likelihoods(density_at(known, problem.setup, chunk), data, problem, chunk, profiled)
         for chunk in chunks(thetas, size)
     ]
     return {kind: np.concatenate([piece[kind] for piece in pieces], axis=1) for kind in pieces[0]}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.setup import Setup
+
+EMPTY = 1e-12
+"""The probability of a bin without simulated events."""
 
 
 def quantile_edges(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
@@ -20,10 +25,14 @@ def quantile_edges(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.n
 def inner_edges(
     x: np.ndarray, weights: np.ndarray, bins: Sequence[int | Sequence[float]]
 ) -> list[np.ndarray]:
-    """Inner edges along every column of ``x``: as given, or of so many bins of equal weight."""
+    """Inner edges along every column of ``x``: as given, or of so many bins of equal weight.
+
+    ``weights``, (n_events,) or (n_events, n_columns), are those of events, for all columns or each.
+    """
+    by_column = np.broadcast_to(weights if weights.ndim == 2 else weights[:, None], x.shape)
     return [
-        quantile_edges(column, weights, given) if isinstance(given, int) else np.asarray(given)
-        for column, given in zip(x.T, bins, strict=True)
+        quantile_edges(column, its_weights, given) if isinstance(given, int) else np.asarray(given)
+        for column, its_weights, given in zip(x.T, by_column.T, bins, strict=True)
     ]
 
 
@@ -50,12 +59,18 @@ def fill(indices: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.bincount(indices, column, minlength=size) for column in weights.T], axis=1)
 
 
-def log_probabilities(template: np.ndarray, setup: Setup, thetas: np.ndarray) -> np.ndarray:
-    """Log probability of the bins at each theta, shape (n_thetas, n_bins).
+def binned_density(
+    rates: np.ndarray, cells: Mapping[str, np.ndarray], setup: Setup
+) -> PolynomialDensity:
+    """The density of bins with cross-sections ``rates`` (n_bins, 1 + 2 n_nuisance, n_benchmarks).
 
-    ``template`` holds cross-sections (n_bins, n_benchmarks). Bins without simulated events get a
-    vanishing but finite probability, as in MadMiner's ``Histo``, so that they disfavour no point
-    over another.
+    They are those of ``nuisance.varied_rates``; ``cells`` are the bins of the events of samples.
+    Bins without simulated events get a vanishing but finite probability, as in MadMiner's
+    ``Histo``, so that they disfavour no point over another.
     """
-    rates = np.maximum(setup.morphing_weights(thetas) @ template.T, 0.0)
-    return np.log(np.maximum(rates / rates.sum(axis=1, keepdims=True), 1e-12))
+    coefficients = rates @ setup.morphing_matrix
+    norm = coefficients[:, 0].sum(axis=0)
+    coefficients[~rates[:, 0].any(axis=1)] = EMPTY * norm
+    return PolynomialDensity(
+        Monomials(setup.components), coefficients[:, 0], norm, cells, coefficients[:, 1:]
+    )

@@ -10,44 +10,153 @@ from msgspec.structs import replace
 from scipy import sparse
 
 from madminer_workflow.statistics import divergence
-from madminer_workflow.statistics.fits import candidates, intervals, maxima, profiled
-from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, log_likelihoods
+from madminer_workflow.statistics.fits import (
+    Likelihood,
+    candidates,
+    highest_near,
+    intervals,
+    maxima,
+)
+from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.nuisance import response_of_rates, varied_rates
 from madminer_workflow.statistics.polynomial import Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Intervals, Limits
+from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.varied import Factors, Together, VariedRates
 
 CELLS = 4000
 """So many are enough to know standard deviations by."""
 
 TOGETHER = 4_000_000
-"""Coefficients of data sets that are kept at a time: 32 MB."""
+"""Numbers of data sets that are kept at a time: 32 MB."""
 
 
-def likelihoods(
-    density: PolynomialDensity, data: DataSets, problem: Problem, kind: str
-) -> Iterator[Likelihoods]:
-    """The likelihoods of data sets, a few at a time, nuisance parameters fixed at 0."""
-    rows = density.coefficients[data.sample]
-    counts = sparse.csr_array(data.multiplicities)
-    longest = max(int(np.diff(counts.indptr).max()), 1)
-    together = max(1, TOGETHER // (longest * rows.shape[1]))
-    expected = None
-    if kind == "rate_and_shape":
-        totals = problem.everything.weights.sum(axis=0) @ problem.setup.morphing_matrix
-        expected = problem.luminosity * totals
-    # What fills up shorter data sets does not depend on the parameters, and does not occur.
-    nothing = (density.monomials.powers.sum(axis=1) == 0).astype(float)
-    for start in range(0, counts.shape[0], together):
-        some = counts[start : start + together]
-        sizes = np.diff(some.indptr)
-        coefficients = np.tile(nothing[:, None], (len(sizes), 1, longest))
-        numbers = np.zeros((len(sizes), longest))
-        filled = np.arange(longest) < sizes[:, None]
-        np.swapaxes(coefficients, 1, 2)[filled] = rows[some.indices]
-        numbers[filled] = some.data
-        yield Likelihoods(density.monomials, coefficients, numbers, density.norm, expected)
+def density_at(known: PolynomialDensity, setup: Setup, thetas: np.ndarray) -> Density:
+    """The density at parameter points, in the form that methods without a polynomial have."""
+    response = None
+    if known.varied is not None:
+        rates = np.concatenate([known.coefficients[:, None], known.varied], axis=1)
+        values = np.tensordot(known.monomials.values(thetas), rates, (1, 2))
+        response = response_of_rates(values, setup)
+    return Density(known.log_density(thetas), known.cells, response, known.measure)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A density, and the ``kind`` of likelihood that it is to have.
+
+    Nuisance parameters are fitted where they are ``profiled`` and the likelihood knows them. Fits
+    are made at points of the parameters with those of the nuisance parameters behind.
+    """
+
+    density: PolynomialDensity
+    problem: Problem
+    kind: str
+    profiled: bool = True
+
+    @property
+    def with_rate(self) -> bool:
+        """Whether the number of events counts."""
+        return self.kind == "rate_and_shape"
+
+    @property
+    def n_nuisance(self) -> int:
+        """Number of nuisance parameters that are fitted."""
+        known = self.with_rate or self.density.varied is not None
+        return len(self.problem.setup.nuisance) if self.profiled and known else 0
+
+    def units(self, theta: np.ndarray) -> np.ndarray:
+        """Standard deviations at ``theta``, 1 for nuisance parameters."""
+        of_theta = standard_deviations(self.density, self.problem, theta)
+        return np.concatenate([of_theta, np.ones(self.n_nuisance)])
+
+    def extended(self, thetas: np.ndarray) -> np.ndarray:
+        """Points (n, n_parameters) with nuisance parameters at 0."""
+        return np.hstack([thetas, np.zeros((len(thetas), self.n_nuisance))])
+
+    def likelihoods(self, data: DataSets) -> Iterator[Likelihood]:
+        """The likelihoods of data sets, a few at a time."""
+        n_cells, n_monomials = self.density.coefficients.shape
+        counts = sparse.csr_array(data.counts(self.density.cells, n_cells))
+        longest = max(int(np.diff(counts.indptr).max()), 1)
+        varied = self.n_nuisance > 0 and self.density.varied is not None
+        # All sets see the same cells where they fill most of them, or else each those it fills.
+        common = varied or n_cells <= longest * n_monomials
+        together = max(1, TOGETHER // (n_cells if common else longest * n_monomials))
+        for start in range(0, counts.shape[0], together):
+            some = counts[start : start + together]
+            auxiliary = data.auxiliary[start : start + together]
+            if varied:
+                yield self._varied(some.toarray(), auxiliary)
+            else:
+                cells = self._common_cells(some) if common else self._cells_of_each(some)
+                yield self._with_rate(*cells, auxiliary)
+
+    def _common_cells(self, counts: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+        return self.density.coefficients.T[None], counts.toarray()
+
+    def _cells_of_each(self, counts: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (n_sets, n_monomials, n) of the cells that sets fill, and the counts."""
+        sizes = np.diff(counts.indptr)
+        filled = np.arange(max(sizes.max(), 1)) < sizes[:, None]
+        # What fills up shorter data sets does not depend on the parameters, and does not occur.
+        nothing = (self.density.monomials.powers.sum(axis=1) == 0).astype(float)
+        coefficients = np.tile(nothing[:, None], (len(sizes), 1, filled.shape[1]))
+        np.swapaxes(coefficients, 1, 2)[filled] = self.density.coefficients[counts.indices]
+        numbers = np.zeros(filled.shape)
+        numbers[filled] = counts.data
+        return coefficients, numbers
+
+    def _with_rate(
+        self, coefficients: np.ndarray, counts: np.ndarray, auxiliary: np.ndarray
+    ) -> Likelihood:
+        """Likelihoods whose rate alone knows nuisance parameters."""
+        known = self.density
+        expected = self.problem.luminosity * self._totals[0] if self.with_rate else None
+        if not self.n_nuisance:
+            return Likelihoods(known.monomials, coefficients, counts, known.norm, expected)
+        shape = Likelihoods(known.monomials, coefficients, counts, known.norm, None)
+        number = counts.sum(axis=1, keepdims=True)
+        rate = VariedRates(
+            known.monomials,
+            self._totals[None],
+            self._totals[0],
+            expected,
+            self._factors,
+            number,
+            auxiliary,
+        )
+        return Together(shape, rate)
+
+    def _varied(self, counts: np.ndarray, auxiliary: np.ndarray) -> VariedRates:
+        """Likelihoods whose cells know nuisance parameters."""
+        known = self.density
+        assert known.varied is not None, "otherwise the rate alone knows them"
+        return VariedRates(
+            known.monomials,
+            np.concatenate([known.coefficients[:, None], known.varied], axis=1),
+            known.norm,
+            self.problem.luminosity * self._totals[0] if self.with_rate else None,
+            self._factors,
+            counts,
+            auxiliary,
+            known.measure,
+        )
+
+    @property
+    def _factors(self) -> Factors:
+        two_sided = [one.negative is not None for one in self.problem.setup.nuisance]
+        return Factors.of(np.array(two_sided, dtype=bool))
+
+    @property
+    def _totals(self) -> np.ndarray:
+        """The cross-section, nominal and varied, as coefficients (n_variations, n_monomials)."""
+        events = self.problem.everything
+        rates = varied_rates(events, np.zeros(len(events), dtype=int), 1)
+        return rates[0] @ self.problem.setup.morphing_matrix
 
 
 def standard_deviations(
@@ -56,7 +165,7 @@ def standard_deviations(
     """Of each parameter alone, with the events expected at ``theta``, (n_parameters,)."""
     weights = problem.test.weights_at(theta)
     step = max(1, len(weights) // CELLS)
-    rows, weights = density.coefficients["test"][::step], weights[::step]
+    rows, weights = density.rows("test")[::step], weights[::step]
     at_theta = rows @ density.monomials.values(theta)
     known = (at_theta > 0.0) & (weights > 0.0)
     weighted = rows[known] * (weights[known] / at_theta[known])[:, None]
@@ -73,49 +182,44 @@ class Maximum:
     intervals: Intervals
 
 
-def maximum(
-    density: PolynomialDensity,
-    data: DataSets,
-    problem: Problem,
-    kind: str,
-    levels: Sequence[float],
-    grid: Grid,
-) -> Maximum:
+def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -> Maximum:
     """That of one data set; intervals end where the grid does, the other parameters need not."""
-    [likelihood] = likelihoods(density, data, problem, kind)
-    units = standard_deviations(density, problem, problem.theta_true)
-    points = candidates(problem.theta_true, units)
-    best = maxima(likelihood, values_at(density, data, problem, points)[kind], points, units)
+    [likelihood] = model.likelihoods(data)
+    theta_true = model.problem.theta_true
+    units = model.units(theta_true)
+    points = candidates(theta_true, units[: len(theta_true)])
+    values = log_likelihoods_at(model.density, data, model.problem, points)[model.kind]
+    best = maxima(likelihood, values, model.extended(points), units)
     thresholds = [chi2_quantile(level, 1) for level in levels]
     ranges = np.array([(axis[0], axis[-1]) for axis in grid.axes])
-    found = intervals(likelihood, best, thresholds, ranges, units)
     by_parameter = {
         name: {str(level): pairs for level, pairs in zip(levels, by_level, strict=True)}
-        for name, by_level in zip(problem.setup.parameters, found, strict=True)
+        for name, by_level in zip(
+            grid.parameters, intervals(likelihood, best, thresholds, ranges, units), strict=True
+        )
     }
-    return Maximum(float(best.values[0, 0]), best.thetas[0, 0], by_parameter)
+    return Maximum(float(best.values[0, 0]), best.thetas[0, 0, : len(theta_true)], by_parameter)
 
 
-def likelihood_ratio_statistic(values: np.ndarray, found: Sequence[Maximum]) -> np.ndarray:
+def likelihood_ratio_statistic(values: np.ndarray, highest: Sequence[Maximum]) -> np.ndarray:
     """q = 2 (max log L - log L) for rows of ``values`` (n_rows, n_points) and their maxima."""
-    highest = np.array([[maximum.value] for maximum in found])
-    return np.maximum(2.0 * (highest - values), 0.0)
+    best = np.array([[maximum.value] for maximum in highest])
+    return np.maximum(2.0 * (best - values), 0.0)
 
 
-def sharpened(scanned: Limits, found: Sequence[Maximum]) -> Limits:
-    """Limits with the intervals that were ``found`` for an ensemble and its members, if any."""
-    if not found:
+def sharpened(scanned: Limits, highest: Sequence[Maximum]) -> Limits:
+    """Limits with best fit and intervals from the maxima of an ensemble and its members, if any."""
+    if not highest:
         return scanned
-    ensemble, *members = found
-    return replace(
-        scanned,
-        best_fit=ensemble.theta.tolist(),
-        intervals=ensemble.intervals,
-        member_intervals={
-            name: {level: [one.intervals[name][level] for one in members] for level in by_level}
-            for name, by_level in ensemble.intervals.items()
-        },
-    )
+    ensemble, *members = highest
+    limits = replace(scanned, best_fit=ensemble.theta.tolist(), intervals=ensemble.intervals)
+    if not members:
+        return limits
+    of_members = {
+        name: {level: [one.intervals[name][level] for one in members] for level in by_level}
+        for name, by_level in ensemble.intervals.items()
+    }
+    return replace(limits, member_intervals=of_members)
 
 
 def statistics(
@@ -125,44 +229,68 @@ def statistics(
 
     For all parameters, (n_sets,), and for each, the others profiled, (n_parameters, n_sets).
     """
-    units = standard_deviations(density, problem, theta)
-    points = candidates(theta, units)
-    # The first of the candidates is theta itself.
-    planes = [moved(points, i, theta[i]) for i in range(len(theta))]
-    values = [values_at(density, data, problem, some) for some in (points, *planes)]
-    result = {}
-    for kind in KINDS:
-        joint, of_each, done = [], [], 0
-        for some in likelihoods(density, data, problem, kind):
-            rows = slice(done, done + len(some))
-            free, *fixed = [by_kind[kind][rows] for by_kind in values]
-            best = maxima(some, free, points, units)
-            heights = np.array(
-                [
-                    profiled(some, i, fixed[i], planes[i], units, best.thetas[:, 0])
-                    for i in range(len(theta))
-                ]
-            )
-            # A search with one parameter fixed may find what the one with all free has missed.
-            highest = np.maximum(best.values[:, 0], heights.max(axis=0))
-            joint.append(2.0 * (highest - free[:, 0]))
-            of_each.append(2.0 * (highest - heights))
-            done += len(some)
-        result[kind] = np.concatenate(joint), np.concatenate(of_each, axis=1)
-    return result
+    n = len(theta)
+    points = candidates(theta, standard_deviations(density, problem, theta))
+    # With nothing fixed, with one parameter, and with all.
+    fixed = np.concatenate([np.zeros((1, n), bool), np.eye(n, dtype=bool), np.ones((1, n), bool)])
+    planes = [Plane(which, np.where(which, theta, points)) for which in fixed]
+    values = [log_likelihoods_at(density, data, problem, plane.points) for plane in planes]
+    return {
+        kind: _statistics(
+            Model(density, problem, kind),
+            data,
+            theta,
+            planes,
+            [by_kind[kind] for by_kind in values],
+        )
+        for kind in KINDS
+    }
 
 
-def moved(points: np.ndarray, parameter: int, value: float) -> np.ndarray:
-    """The points (n_points, n_parameters) with one parameter at a value, each once."""
-    points = points.copy()
-    points[:, parameter] = value
-    return np.unique(points, axis=0)
+@dataclass(frozen=True)
+class Plane:
+    """Points (n_points, n_parameters) to look for maxima from, some parameters ``fixed``."""
+
+    fixed: np.ndarray
+    points: np.ndarray
 
 
-def values_at(
+def _statistics(
+    model: Model,
+    data: DataSets,
+    theta: np.ndarray,
+    planes: Sequence[Plane],
+    values: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """For likelihoods of one kind, with ``values`` (n_sets, n_points) at the points of planes."""
+    units = model.units(theta)
+    q_of_all, q_of_each, done = [], [], 0
+    for some in model.likelihoods(data):
+        rows = slice(done, done + len(some))
+        best = maxima(some, values[0][rows], model.extended(planes[0].points), units)
+        heights = np.array(
+            [
+                highest_near(
+                    some,
+                    np.flatnonzero(plane.fixed),
+                    by_set[rows],
+                    model.extended(plane.points),
+                    units,
+                    best.thetas[:, 0],
+                )
+                for plane, by_set in zip(planes[1:], values[1:], strict=True)
+            ]
+        )
+        # A search with one parameter fixed may find what the one with all free has missed.
+        highest = np.maximum(best.values[:, 0], heights.max(axis=0))
+        q_of_each.append(2.0 * (highest - heights[:-1]))
+        q_of_all.append(2.0 * (highest - heights[-1]))
+        done += len(some)
+    return np.concatenate(q_of_all), np.concatenate(q_of_each, axis=1)
+
+
+def log_likelihoods_at(
     density: PolynomialDensity, data: DataSets, problem: Problem, thetas: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Log likelihoods of data sets at points by kind, (n_sets, n_thetas)."""
-    log_p = density.log_density(data.sample, thetas)
-    cells = {data.sample: np.arange(log_p.shape[1])}
-    return log_likelihoods(Density(log_p, cells), data, problem, thetas, profiled=False)
+    """Log likelihoods at points, roughly profiled, by kind, (n_sets, n_thetas)."""
+    return roughly_profiled(density_at(density, problem.setup, thetas), data, problem, thetas)

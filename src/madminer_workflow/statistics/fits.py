@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from madminer_workflow.statistics.polynomial import Derivatives, Likelihoods
+from madminer_workflow.statistics.polynomial import Derivatives
 from madminer_workflow.statistics.results import Interval
 
 STEPS = 60
@@ -35,11 +36,21 @@ N_STARTS = 3
 APART = 1.5
 """Distance of starts in units: nearer ones climb the same maximum."""
 
-RADII = (1.0, 2.5, 6.0, 15.0, 40.0)
+RADII = (1.0, 2.0, 3.5, 6.0, 10.0, 17.0, 28.0, 45.0)
 """Of candidates, in units."""
 
 FRAMES = 2
 """Of orthogonal rays, beside the axes."""
+
+
+class Likelihood(Protocol):
+    """Likelihoods of data sets that can be climbed."""
+
+    def __len__(self) -> int:
+        """Number of data sets."""
+
+    def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
+        """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Maxima:
 
 
 def climb(
-    likelihoods: Likelihoods,
+    likelihoods: Likelihood,
     sets: np.ndarray,
     starts: np.ndarray,
     units: np.ndarray,
@@ -108,13 +119,15 @@ def _newton(
 
 
 def candidates(origin: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Points to look for maxima from, (n_points, n_parameters): rays from ``origin``.
+    """Points to look for maxima from, (1 + n_radii * n_rays, n_parameters): rays from ``origin``.
 
-    Along the axes and evenly spread directions between them, at RADII.
+    Along the axes and evenly spread directions between them, at RADII, the smallest first.
     """
     n = len(origin)
     rng = np.random.default_rng(0)
-    frames = [np.eye(n), *(np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(FRAMES))]
+    frames = [np.eye(n)]
+    if n > 1:
+        frames += [np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(FRAMES)]
     rays = np.concatenate([side * frame for frame in frames for side in (1.0, -1.0)])
     points = (np.array(RADII)[:, None, None] * rays).reshape(-1, n)
     return origin + units * np.concatenate([np.zeros((1, n)), points])
@@ -123,9 +136,18 @@ def candidates(origin: np.ndarray, units: np.ndarray) -> np.ndarray:
 def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndarray:
     """Indices of the highest of ``points`` (n_points, n_parameters) that lie APART.
 
+    The points are those of ``candidates``, some of their parameters moved or not. Only those that
+    are higher than their neighbours on the ray are worth a start: others climb to where these do.
     ``values`` are (n_sets, n_points), indices (n_sets, N_STARTS).
     """
+    along = values[:, 1:].reshape(len(values), len(RADII), -1)
+    inner = np.concatenate(
+        [np.broadcast_to(values[:, :1, None], along[:, :1].shape), along], axis=1
+    )
+    outer = np.pad(along[:, 1:], ((0, 0), (0, 1), (0, 0)), constant_values=-np.inf)
+    is_peak = (along >= inner[:, :-1]) & (along >= outer)
     left = values.copy()
+    left[:, 1:][~is_peak.reshape(len(values), -1)] = -np.inf
     distances = np.linalg.norm((points[:, None] - points) / units, axis=2)
     chosen = []
     for _ in range(min(N_STARTS, len(points))):
@@ -136,7 +158,7 @@ def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndar
 
 
 def maxima(
-    likelihoods: Likelihoods, values: np.ndarray, points: np.ndarray, units: np.ndarray
+    likelihoods: Likelihood, values: np.ndarray, points: np.ndarray, units: np.ndarray
 ) -> Maxima:
     """The maxima of every likelihood that are found from the best of ``points``.
 
@@ -153,33 +175,33 @@ def maxima(
     return Maxima(thetas[rows, order], heights[rows, order])
 
 
-def profiled(
-    likelihoods: Likelihoods,
-    parameter: int,
+def highest_near(
+    likelihoods: Likelihood,
+    fixed: np.ndarray,
     values: np.ndarray,
     points: np.ndarray,
     units: np.ndarray,
     best: np.ndarray,
 ) -> np.ndarray:
-    """The highest log likelihood of every set with one ``parameter`` fixed, (n_sets,).
+    """The highest log likelihood of every set with the parameters ``fixed``, (n_sets,).
 
-    It is looked for from the best of ``points`` (n_points, n_parameters), all with the same value
-    of that parameter, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
-    ``best`` (n_sets, n_parameters) of all parameters, with that parameter moved to it.
+    It is looked for from the best of ``points`` (n_points, n_parameters), all with the same values
+    of those parameters, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
+    ``best`` (n_sets, n_parameters) of all parameters, with those parameters moved to them.
     """
     n_sets, best = len(best), best.copy()
-    best[:, parameter] = points[0, parameter]
+    best[:, fixed] = points[0, fixed]
     chosen = starts(values, points, units)
     begin = np.concatenate([points[chosen], best[:, None]], axis=1)
     sets = np.repeat(np.arange(n_sets), begin.shape[1])
-    fixed = np.zeros((len(sets), points.shape[1]), dtype=bool)
-    fixed[:, parameter] = True
-    _, found = climb(likelihoods, sets, begin.reshape(len(sets), -1), units, fixed)
-    return found.value.reshape(n_sets, -1).max(axis=1)
+    stay = np.zeros((len(sets), points.shape[1]), dtype=bool)
+    stay[:, fixed] = True
+    _, derivatives = climb(likelihoods, sets, begin.reshape(len(sets), -1), units, stay)
+    return derivatives.value.reshape(n_sets, -1).max(axis=1)
 
 
 def edges(
-    likelihoods: Likelihoods,
+    likelihoods: Likelihood,
     sets: np.ndarray,
     peaks: np.ndarray,
     heights: np.ndarray,
@@ -274,7 +296,7 @@ def _next(
 
 
 def intervals(
-    likelihoods: Likelihoods,
+    likelihoods: Likelihood,
     best: Maxima,
     thresholds: Sequence[float],
     ranges: np.ndarray,
@@ -282,8 +304,9 @@ def intervals(
 ) -> list[list[list[Interval]]]:
     """Where the profile q of the first set stays below thresholds, by parameter and threshold.
 
-    Disjoint intervals within ``ranges`` (n_parameters, 2), lowest first: each part of the allowed
-    region has a maximum of its own, one of ``best``.
+    Of the first parameters, those with ``ranges`` (n_parameters, 2), which the intervals end at.
+    Disjoint ones, lowest first: each part of the allowed region has a maximum of its own, one of
+    ``best``.
     """
     peaks, values = best.thetas[0], best.values[0]
     apart = np.linalg.norm((peaks[:, None] - peaks) / units, axis=2) > SAME
@@ -293,7 +316,7 @@ def intervals(
         for t, threshold in enumerate(thresholds)
         for k in distinct
         if 2.0 * (values[0] - values[k]) < threshold
-        for i in range(len(units))
+        for i in range(len(ranges))
         for side in (-1, 1)
     ]
     of_peak, parameters, of_threshold, sides = np.transpose(rows)

@@ -73,11 +73,11 @@ class DataSets:
     multiplicities: sparse.csr_array
     auxiliary: np.ndarray
 
-    def counts(self, density: Density) -> sparse.csr_array:
-        """Numbers of events in the cells of a density, (n_sets, n_cells)."""
-        cells = density.cells[self.sample]
+    def counts(self, cells_of: Mapping[str, np.ndarray], n_cells: int) -> sparse.csr_array:
+        """Numbers of events in the cells, which events of samples are in, (n_sets, n_cells)."""
+        cells = cells_of[self.sample]
         n = len(cells)
-        shape = (n, density.log_p.shape[1])
+        shape = (n, n_cells)
         return self.multiplicities @ sparse.csr_array((np.ones(n), (np.arange(n), cells)), shape)
 
 
@@ -106,26 +106,96 @@ def log_likelihoods(
 
     With nuisance parameters profiled, or fixed at 0.
     """
-    counts = data.counts(density)
+    unprofiled = _at_nominal(density, data, problem, thetas)
+    if not (profiled and problem.setup.nuisance):
+        return unprofiled
+    gains = {
+        kind: np.array(
+            [
+                profiling_gain(n, varied.rates, varied.response, measured, varied.with_rate)
+                for n, measured in zip(varied.counts, data.auxiliary, strict=True)
+            ]
+        )
+        for kind, varied in _varied_cells(density, data, problem, thetas).items()
+    }
+    if density.response is None:
+        gains["rate_and_shape"] += 0.5 * np.square(data.auxiliary).sum(axis=1)[:, None]
+    return {kind: values + gains.get(kind, 0.0) for kind, values in unprofiled.items()}
+
+
+def roughly_profiled(
+    density: Density, data: DataSets, problem: Problem, thetas: np.ndarray
+) -> dict[str, np.ndarray]:
+    """``log_likelihoods`` from one step of profiling, up to a constant of each set.
+
+    Good enough to tell where maxima may be.
+    """
+    values = _at_nominal(density, data, problem, thetas)
+    if not problem.setup.nuisance:
+        return values
+    for kind, varied in _varied_cells(density, data, problem, thetas).items():
+        a, _ = varied.response
+        a = np.broadcast_to(a, (len(thetas), *a.shape[1:]))
+        weighted = varied.rates[:, :, None] * a
+        curvature = np.swapaxes(weighted, 1, 2) @ a
+        gradient = np.tensordot(varied.counts, a, (1, 1)) + data.auxiliary[:, None]
+        means = weighted.sum(axis=1)
+        if varied.with_rate:
+            gradient -= means
+            curvatures = np.broadcast_to(curvature, (len(gradient), *curvature.shape))
+        else:
+            total, expected = varied.counts.sum(axis=1), varied.rates.sum(axis=1)
+            means /= expected[:, None]
+            spread = curvature / expected[:, None, None] - means[:, :, None] * means[:, None]
+            gradient -= total[:, None, None] * means
+            curvatures = total[:, None, None, None] * spread
+        one = np.eye(gradient.shape[-1])
+        step = np.linalg.solve(curvatures + one, gradient[..., None])[..., 0]
+        values[kind] = values[kind] + 0.5 * np.sum(step * gradient, axis=-1)
+    return values
+
+
+def _at_nominal(
+    density: Density, data: DataSets, problem: Problem, thetas: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Log likelihoods with nuisance parameters at 0, (n_sets, n_thetas), by kind."""
+    counts = data.counts(density.cells, density.log_p.shape[1])
     expected = problem.expected_events(thetas)
     total = counts.sum(axis=1)
     shape = counts @ density.log_p_of_cells
     possible = expected > 0.0
     log_expected = np.log(np.where(possible, expected, 1.0))
-    both = shape + np.where(possible, total[:, None] * log_expected - expected, IMPOSSIBLE)
-    if not (profiled and problem.setup.nuisance):
-        return {"shape": shape, "rate_and_shape": both}
+    of_rate = np.where(possible, total[:, None] * log_expected - expected, IMPOSSIBLE)
+    return {"shape": shape, "rate_and_shape": shape + of_rate}
+
+
+@dataclass(frozen=True)
+class VariedCells:
+    """Cells whose rates know of nuisance parameters: arguments of ``profiling_gain``.
+
+    ``counts`` are those of all data sets, (n_sets, n_cells).
+    """
+
+    counts: np.ndarray
+    rates: np.ndarray
+    response: tuple[np.ndarray, np.ndarray]
+    with_rate: bool
+
+
+def _varied_cells(
+    density: Density, data: DataSets, problem: Problem, thetas: np.ndarray
+) -> dict[str, VariedCells]:
+    """By the kinds of likelihood that know nuisance parameters."""
+    expected = problem.expected_events(thetas)[:, None]
+    counts = data.counts(density.cells, density.log_p.shape[1])
     if density.response is None:
         # The number of events is the only cell that knows about nuisance parameters.
         response = rate_response(problem, thetas)
-        constant = -0.5 * np.square(data.auxiliary).sum(axis=1)
-        gains = _gains(total[:, None], expected[:, None], response, data.auxiliary, True)
-        return {"shape": shape, "rate_and_shape": both + gains - constant[:, None]}
-    rates = expected[:, None] * density.probabilities()
-    n = counts.toarray()
+        number = counts.sum(axis=1)[:, None]
+        return {"rate_and_shape": VariedCells(number, expected, response, True)}
+    n, rates = counts.toarray(), expected * density.probabilities()
     return {
-        "shape": shape + _gains(n, rates, density.response, data.auxiliary, False),
-        "rate_and_shape": both + _gains(n, rates, density.response, data.auxiliary, True),
+        kind: VariedCells(n, rates, density.response, kind == "rate_and_shape") for kind in KINDS
     }
 
 
@@ -143,22 +213,6 @@ def rate_response(problem: Problem, thetas: np.ndarray) -> tuple[np.ndarray, np.
     events = problem.everything
     everywhere = np.zeros(len(events), dtype=int)
     return nuisance.response_of_counts(events, everywhere, 1, thetas)
-
-
-def _gains(
-    counts: np.ndarray,
-    rates: np.ndarray,
-    response: tuple[np.ndarray, np.ndarray],
-    auxiliary: np.ndarray,
-    with_rate: bool,
-) -> np.ndarray:
-    """What profiling adds to the log likelihood of every data set, (n_sets, n_thetas)."""
-    return np.array(
-        [
-            profiling_gain(n, rates, response, measured, with_rate)
-            for n, measured in zip(counts, auxiliary, strict=True)
-        ]
-    )
 
 
 def profiling_gain(

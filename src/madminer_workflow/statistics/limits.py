@@ -21,6 +21,10 @@ RESOLVED = 4.5
 """Three standard deviations: a step of the grid must not change the log likelihood by more."""
 
 
+SAME_NODE = 1e-6
+"""Of the length of an axis: closer points are the same node."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A rectangular grid: one axis of values per parameter, in the order of ``parameters``."""
@@ -53,10 +57,11 @@ def make_grid(settings: Mapping[str, GridAxis], parameters: list[str]) -> Grid:
 
 def with_nodes(grid: Grid, points: np.ndarray) -> Grid:
     """The grid with the coordinates of ``points``, (n_points, n_parameters), among its nodes."""
-    axes = [
-        np.unique(np.concatenate([axis, column]))
-        for axis, column in zip(grid.axes, points.T, strict=True)
-    ]
+    axes = []
+    for axis, column in zip(grid.axes, points.T, strict=True):
+        nodes = np.unique(np.concatenate([axis, column]))
+        # What only rounding tells apart has no differences to interpolate with.
+        axes.append(nodes[np.diff(nodes, prepend=-np.inf) > SAME_NODE * np.ptp(axis)])
     return Grid(grid.parameters, axes)
 
 
@@ -134,16 +139,21 @@ def _climb(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def likelihood_ratio_statistic(
-    log_likelihood: np.ndarray, axes: Sequence[np.ndarray] | None = None
+    log_likelihood: np.ndarray,
+    axes: Sequence[np.ndarray] | None = None,
+    at_truth: np.ndarray | None = None,
 ) -> np.ndarray:
     """q = 2 (max log L - log L), for (n_points,) or (n_sets, n_points).
 
-    With the ``axes`` of the grid, the maximum is looked for between nodes, too: that of observed
-    data can be anywhere, while expected data prefer the truth that they were made at.
+    With the ``axes`` of the grid, the maximum is looked for between nodes, too. Expected data
+    prefer the point that they are made at, where log L is ``at_truth`` (n_sets,): it need not be a
+    node.
     """
     rows = np.atleast_2d(log_likelihood)
     best = rows.max(axis=1) if axes is None else peak(rows, axes)[0]
-    return (2.0 * (best[:, None] - rows)).reshape(log_likelihood.shape)
+    if at_truth is not None:
+        best = np.maximum(best, at_truth)
+    return (2.0 * np.maximum(best[:, None] - rows, 0.0)).reshape(log_likelihood.shape)
 
 
 def summarise(q: np.ndarray, grid: Grid, confidence_levels: Sequence[float]) -> Limits:

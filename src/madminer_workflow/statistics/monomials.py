@@ -39,6 +39,10 @@ class Monomials:
             axis=-3,
         )
 
+    def derivatives(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """``values``, ``gradients`` and ``hessians``."""
+        return self.values(thetas), self.gradients(thetas), self.hessians(thetas)
+
     @cached_property
     def _derivatives(self) -> list[tuple[np.ndarray, Monomials]]:
         """For every parameter the factors (n_monomials,) and monomials of the derivative."""

@@ -49,6 +49,22 @@ def changes_shape(events: Events, theta: np.ndarray) -> np.ndarray:
     return np.max(spreads, axis=0) > SHAPELESS**2
 
 
+def varied_rates(events: Events, cells: np.ndarray, size: int) -> np.ndarray:
+    """Cross-sections of ``size`` cells (size, 1 + 2 n_nuisance, n_benchmarks).
+
+    Nominal ones, then those with one nuisance parameter at a time at +1, then at -1. ``cells``,
+    (n_events,), are those of the events.
+    """
+    n = len(events)
+    factors = [np.exp(events.curvatures + sign * events.slopes) for sign in (1.0, -1.0)]
+    columns = np.hstack([np.ones((n, 1)), *factors])
+    result = np.empty((size, columns.shape[1], events.weights.shape[1]))
+    for i, column in enumerate(columns.T):
+        sums = sparse.csc_array((column, cells, np.arange(n + 1)), (size, n))
+        result[:, i] = sums @ events.weights
+    return result
+
+
 def response_of_counts(
     events: Events, cells: np.ndarray, size: int, thetas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -58,19 +74,14 @@ def response_of_counts(
     a cell does depends on the parameters: they decide which events it is made of.
     """
     morphing = events.setup.morphing_weights(thetas)
-    one_per_event = np.arange(len(events) + 1)
+    rates = np.tensordot(morphing, varied_rates(events, cells, size), (1, 2))
+    return response_of_rates(rates, events.setup)
 
-    def rates(factors: np.ndarray) -> np.ndarray:
-        sums = sparse.csc_array((factors, cells, one_per_event), (size, len(events)))
-        return morphing @ (sums @ events.weights).T
 
-    def rates_of_each(sign: float) -> np.ndarray:
-        factors = np.exp(events.curvatures + sign * events.slopes)
-        each = [rates(column) for column in factors.T]
-        return np.stack(each, axis=-1) if each else np.empty((len(morphing), size, 0))
-
-    nominal = rates(np.ones(len(events)))[..., None]
-    return coefficients(nominal, rates_of_each(1.0), rates_of_each(-1.0), events.setup)
+def response_of_rates(rates: np.ndarray, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients a and b of rates (..., 1 + 2 n_nuisance): nominal, at +1, at -1."""
+    up, down = np.split(rates[..., 1:], 2, axis=-1)
+    return coefficients(rates[..., :1], up, down, setup)
 
 
 def coefficients(

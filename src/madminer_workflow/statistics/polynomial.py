@@ -12,7 +12,7 @@ and so are their gradients and Hessians in closed form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,26 +28,40 @@ LARGEST_ARRAY = 250_000
 
 @dataclass(frozen=True)
 class PolynomialDensity:
-    """A density of cells that is a polynomial in the parameters.
+    """A density of cells, single events or bins, that is a polynomial in the parameters.
 
-    ``coefficients`` (n_cells, n_monomials) by sample, ``norm`` (n_monomials,) those of its
-    integral.
+    ``coefficients`` are (n_cells, n_monomials), ``norm`` (n_monomials,) those of its integral;
+    ``cells`` maps the name of a sample to the cell of each of its events. ``varied`` (n_cells,
+    n_variations, n_monomials) are the coefficients with one nuisance parameter at a time at +1 or
+    -1 (``statistics.varied``), None where a method does not know how they change its distributions.
+    Densities are those with respect to ``measure``, (n_cells,), 1 if None.
     """
 
     monomials: Monomials
-    coefficients: Mapping[str, np.ndarray]
+    coefficients: np.ndarray
     norm: np.ndarray
+    cells: Mapping[str, np.ndarray]
+    varied: np.ndarray | None = None
+    measure: np.ndarray | None = None
 
-    def log_polynomials(self, sample: str, thetas: np.ndarray) -> np.ndarray:
-        """The logarithm before it is normalised, (n_thetas, n_cells)."""
-        return _log(self.monomials.values(thetas) @ self.coefficients[sample].T)
+    def log_polynomials(self, thetas: np.ndarray, sample: str | None = None) -> np.ndarray:
+        """The logarithm before it is normalised, of all cells or a sample's events.
 
-    def log_density(self, sample: str, thetas: np.ndarray) -> np.ndarray:
-        """The logarithm of the density, (n_thetas, n_cells)."""
+        (n_thetas, n_cells) or (n_thetas, n_events).
+        """
+        rows = self.coefficients if sample is None else self.rows(sample)
+        return log_or_impossible(self.monomials.values(thetas) @ rows.T)
+
+    def log_density(self, thetas: np.ndarray) -> np.ndarray:
+        """The logarithm of the density of all cells, (n_thetas, n_cells)."""
         norm = (self.monomials.values(thetas) @ self.norm)[:, None]
         # The integral of interference alone can be negative.
-        log_p = self.log_polynomials(sample, thetas) - _log(norm)
+        log_p = self.log_polynomials(thetas) - log_or_impossible(norm)
         return np.where(norm > 0.0, log_p, IMPOSSIBLE)
+
+    def rows(self, sample: str) -> np.ndarray:
+        """Coefficients of every event of a sample, (n_events, n_monomials)."""
+        return self.coefficients[self.cells[sample]]
 
 
 @dataclass(frozen=True)
@@ -105,34 +119,19 @@ class Likelihoods:
 
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
         """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
-        n_numbers = self.coefficients.shape[2] * (2 + thetas.shape[1])
-        size = max(1, LARGEST_ARRAY // n_numbers)
-        pieces = [
-            self._at(thetas[start : start + size], sets[start : start + size])
-            for start in range(0, len(thetas), size)
-        ]
-        return Derivatives(
-            *(
-                np.concatenate([getattr(piece, name) for piece in pieces])
-                for name in ("value", "gradient", "hessian")
-            )
-        )
+        return in_pieces(self._at, thetas, sets, self.coefficients.shape[2])
 
     def _at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
-        m, dm, ddm = (
-            self.monomials.values(thetas),
-            self.monomials.gradients(thetas),
-            self.monomials.hessians(thetas),
-        )
-        c, counts = _of(self.coefficients, sets), _of(self.counts, sets)
+        m, dm, ddm = self.monomials.derivatives(thetas)
+        c, counts = of_sets(self.coefficients, sets), of_sets(self.counts, sets)
         p_and_slopes = np.concatenate([m[:, None], dm], axis=1) @ c
         p, slopes = p_and_slopes[:, 0], p_and_slopes[:, 1:]
         positive = np.where(p > 0.0, p, 1.0)
         per_event = counts / positive
         summed = (c @ per_event[:, :, None])[:, :, 0]
         curved = (slopes * (per_event / positive)[:, None]) @ np.swapaxes(slopes, 1, 2)
-        log_p = np.sum(counts * _log(p), axis=1)
-        events = Derivatives(log_p, _dot(dm, summed), _dot(ddm, summed) - curved)
+        log_p = np.sum(counts * log_or_impossible(p), axis=1)
+        events = Derivatives(log_p, dot_monomials(dm, summed), dot_monomials(ddm, summed) - curved)
         total = np.broadcast_to(counts.sum(axis=1), len(thetas))
         whole = events + log_polynomial(self.norm, m, dm, ddm).scaled(-total)
         whole = _where(m @ self.norm > 0.0, whole)
@@ -143,6 +142,26 @@ class Likelihoods:
         return _where(m @ self.expected > 0.0, whole + rate + linear.scaled(-1.0))
 
 
+def in_pieces(
+    at: Callable[[np.ndarray, np.ndarray], Derivatives],
+    points: np.ndarray,
+    sets: np.ndarray,
+    n_cells: int,
+) -> Derivatives:
+    """``at`` of points (n, n_parameters) and sets (n,), as many at a time as fit the cache."""
+    size = max(1, LARGEST_ARRAY // (n_cells * (2 + points.shape[1])))
+    pieces = [
+        at(points[start : start + size], sets[start : start + size])
+        for start in range(0, len(points), size)
+    ]
+    return Derivatives(
+        *(
+            np.concatenate([getattr(piece, name) for piece in pieces])
+            for name in ("value", "gradient", "hessian")
+        )
+    )
+
+
 def log_polynomial(
     coefficients: np.ndarray, m: np.ndarray, dm: np.ndarray, ddm: np.ndarray
 ) -> Derivatives:
@@ -151,7 +170,9 @@ def log_polynomial(
     positive = np.where(value > 0.0, value, 1.0)
     gradient = dm @ coefficients / positive[:, None]
     hessian = ddm @ coefficients / positive[:, None, None]
-    return Derivatives(_log(value), gradient, hessian - gradient[:, :, None] * gradient[:, None, :])
+    return Derivatives(
+        log_or_impossible(value), gradient, hessian - gradient[:, :, None] * gradient[:, None, :]
+    )
 
 
 def scores(coefficients: np.ndarray, monomials: Monomials, theta: np.ndarray) -> np.ndarray:
@@ -166,16 +187,17 @@ def _where(possible: np.ndarray, log_likelihoods: Derivatives) -> Derivatives:
     return Derivatives(value, log_likelihoods.gradient, log_likelihoods.hessian)
 
 
-def _of(rows: np.ndarray, sets: np.ndarray) -> np.ndarray:
+def of_sets(rows: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    """The rows of ``sets``, or the one that they have in common."""
     return rows if len(rows) == 1 else rows[sets]
 
 
-def _dot(derivatives: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+def dot_monomials(derivatives: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """Derivatives (n, ..., n_monomials) of monomials times coefficients (n, n_monomials)."""
     return np.einsum("n...k,nk->n...", derivatives, coefficients)
 
 
-def _log(values: np.ndarray) -> np.ndarray:
+def log_or_impossible(values: np.ndarray) -> np.ndarray:
     """The logarithm; IMPOSSIBLE where there is none."""
     positive = values > 0.0
     return np.where(positive, np.log(np.where(positive, values, 1.0)), IMPOSSIBLE)

@@ -6,21 +6,17 @@ A family is a module with the functions of ``family.Family``. Its methods are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from madminer_workflow.analysis.types import Polynomial, Settings
-from madminer_workflow.ml.member import Member
+from madminer_workflow.analysis.types import Settings
 from madminer_workflow.ml.methods import density, histogram, polynomial, ratio, score
-from madminer_workflow.ml.methods.family import Family
-from madminer_workflow.statistics.polynomial import PolynomialDensity
-from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.ml.methods.family import Family, Pointwise
+
+POINTWISE: dict[str, Pointwise[Any]] = {"score": score, "ratio": ratio, "density": density}
 
 FAMILIES: dict[str, Family[Any]] = {
     "histogram": histogram,
-    "score": score,
-    "ratio": ratio,
-    "density": density,
+    **POINTWISE,
     "polynomial": polynomial,
 }
 
@@ -28,10 +24,3 @@ FAMILIES: dict[str, Family[Any]] = {
 def family_of(settings: Settings) -> Family[Any]:
     """The family that a method belongs to."""
     return FAMILIES[settings.family]
-
-
-def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
-    """The density of an ensemble as a polynomial; None where it is known on a grid only."""
-    if isinstance(members[0].note.settings, Polynomial) and not problem.setup.nuisance:
-        return polynomial.mean_density(members, problem)
-    return None

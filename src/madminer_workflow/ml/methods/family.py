@@ -13,6 +13,7 @@ from madminer_workflow.ml.member import Member
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
@@ -46,13 +47,8 @@ class Family(Protocol[S]):
     ) -> Losses:
         """Fit one member and save it into ``directory``; tell ``on_epoch`` of every epoch."""
 
-    def outputs(self, member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
-        """What a member says of the events; evaluating takes the mean over members of each."""
-
-    def density(
-        self, outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member
-    ) -> Density:
-        """How probable observations are at ``thetas``, from outputs of ``member`` or their mean."""
+    def closed_form(self, members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
+        """The density as a polynomial in the parameters; None where it is known at points only."""
 
     def information(self, members: Sequence[Member], problem: Problem) -> Information:
         """The Fisher information."""
@@ -65,3 +61,15 @@ class Family(Protocol[S]):
 
     def per_event(self, members: Sequence[Member], problem: Problem) -> Arrays:
         """The output on the test events."""
+
+
+class Pointwise(Family[S], Protocol[S]):
+    """A family whose density may be known at parameter points only."""
+
+    def outputs(self, member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
+        """What a member says of the events; evaluating takes the mean over members of each."""
+
+    def density(
+        self, outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member
+    ) -> Density:
+        """How probable observations are at ``thetas``, from outputs of ``member`` or their mean."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,15 @@ from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.binning import (
     bin_indices,
+    binned_density,
     fill,
     inner_edges,
-    log_probabilities,
     n_bins,
 )
 from madminer_workflow.statistics.checks.simulation import bins_check
 from madminer_workflow.statistics.events import Events, Observed
-from madminer_workflow.statistics.likelihood import Density
-from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.nuisance import varied_rates
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
@@ -82,24 +82,13 @@ def _load(member: Member) -> _Bins:
         return _Bins(model["template"], observables, edges)
 
 
-def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
-    """The bin of every event of every sample, (n_events,)."""
-    bins = _load(member)
-    return {
-        name: member.once(events, "bins", partial(bins.of, events))
-        for name, events in problem.samples().items()
-    }
-
-
-def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
+def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
     """Probabilities of the bins, from the training events."""
-    template = _load(member).template
-    cells = {name: bins.astype(int) for name, bins in outputs.items()}
-    return Density(
-        log_p=log_probabilities(template, problem.setup, thetas),
-        cells=cells,
-        response=response_of_counts(problem.train, cells["train"], len(template), thetas),
-    )
+    bins = _load(members[0])
+    cells = {name: bins.of(events) for name, events in problem.samples().items()}
+    rates = varied_rates(problem.train, cells["train"], len(bins.template))
+    rates[:, 0] = bins.template
+    return binned_density(rates, cells, problem.setup)
 
 
 def information(members: Sequence[Member], problem: Problem) -> fisher.Information:

@@ -20,7 +20,7 @@ import numpy as np
 from madminer_workflow.analysis import types
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
-from madminer_workflow.ml.methods.unbinned import of_events, of_scores
+from madminer_workflow.ml.methods.unbinned import of_scores
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
 from madminer_workflow.ml.polynomial_pool import make_pool
 from madminer_workflow.statistics.checks.directions import seen_check
@@ -29,7 +29,6 @@ from madminer_workflow.statistics.checks.positivity import positivity_checks
 from madminer_workflow.statistics.checks.reach import EstimatedRatio
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information
-from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
 from madminer_workflow.statistics.problem import Problem
@@ -121,37 +120,17 @@ def coefficients(member: Member, events: Observed, monomials: Monomials) -> np.n
     )
 
 
-def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
-    """Coefficients of test and observed events, (n_events, n_monomials), and of their mean.
-
-    The latter, ``norm``, is the mean over training events of the reference, (n_monomials,).
-    """
+def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
+    """The mean ratio of an ensemble to the reference; cells are test and observed events."""
     monomials = Monomials(problem.setup.components)
-    by_sample = {
-        name: coefficients(member, events, monomials)
-        for name, events in problem.samples().items()
-        if name != "train"
-    }
-    return {**by_sample, "norm": _load(member)[2]}
-
-
-def polynomial(outputs: Arrays, problem: Problem) -> PolynomialDensity:
-    """The density of events that are cells of their own, from ``outputs``."""
-    by_sample = {name: rows for name, rows in outputs.items() if name != "norm"}
-    return PolynomialDensity(Monomials(problem.setup.components), by_sample, outputs["norm"])
-
-
-def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
-    """Normalised log ratios; cells are events."""
-    known = polynomial(outputs, problem)
-    return of_events({name: known.log_density(name, thetas) for name in known.coefficients})
-
-
-def mean_density(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
-    """That of an ensemble: of the means of its members' outputs."""
-    answers = [outputs(member, problem, problem.theta_ref) for member in members]
-    means = {name: np.mean([answer[name] for answer in answers], axis=0) for name in answers[0]}
-    return polynomial(means, problem)
+    rows, cells, n_cells = [], {}, 0
+    for name, events in problem.samples().items():
+        if name != "train":
+            rows.append(np.mean([coefficients(one, events, monomials) for one in members], axis=0))
+            cells[name] = np.arange(n_cells, n_cells + len(events))
+            n_cells += len(events)
+    norm = np.mean([_load(one)[2] for one in members], axis=0)
+    return PolynomialDensity(monomials, np.concatenate(rows), norm, cells)
 
 
 def information(members: Sequence[Member], problem: Problem) -> Information:
@@ -166,9 +145,9 @@ def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
 
 def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:
     """The score of the shape at ``theta`` of every test event, (n_events, n_parameters)."""
-    known = mean_density(members, problem)
+    known = closed_form(members, problem)
     of_rate = scores(known.norm[None, :], known.monomials, theta)
-    return scores(known.coefficients["test"], known.monomials, theta) - of_rate
+    return scores(known.rows("test"), known.monomials, theta) - of_rate
 
 
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
@@ -185,8 +164,8 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
 
 def estimated_ratio(members: Sequence[Member], problem: Problem) -> EstimatedRatio:
     """That of an ensemble for the test events."""
-    known = mean_density(members, problem)
-    return EstimatedRatio(known.coefficients["test"], known.norm, known.monomials, problem)
+    known = closed_form(members, problem)
+    return EstimatedRatio(known.rows("test"), known.norm, known.monomials, problem)
 
 
 def checked_points(members: Sequence[Member], problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -211,9 +190,9 @@ def true_norm_ratios(
 
     Their mean over events of the reference shows whether what was learned is normalised.
     """
-    known = mean_density(members, problem)
+    known = closed_form(members, problem)
     rates = problem.everything.cross_section(np.vstack([theta1, thetas]))
-    log_r = known.log_polynomials("test", thetas)
+    log_r = known.log_polynomials(thetas, "test")
     return log_r - np.log(rates[1:] / rates[0])[:, None]
 
 

@@ -9,7 +9,6 @@ score of the nuisance parameters, too, for the Fisher information.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +21,8 @@ from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.statistics.binning import (
     bin_indices,
-    fill,
+    binned_density,
     inner_edges,
-    log_probabilities,
     n_bins,
 )
 from madminer_workflow.statistics.checks.families import score_checks
@@ -32,19 +30,20 @@ from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
-from madminer_workflow.statistics.nuisance import response_of_counts
+from madminer_workflow.statistics.nuisance import varied_rates
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 NUISANCE_SCALES = "nuisance_scales.npy"
 ROUNDING = 1e-6
 
-BINS: dict[int, list[Bins]] = {1: [25], 2: [8, 8]}
+BINS: dict[int, list[Bins]] = {1: [25], 2: [12, 12]}
 ADAPTIVE_BINS: dict[int, list[Bins]] = {1: [25], 2: [15, 5]}
 BINS_OTHERWISE = 5
 BINS_ALONG = 12
-"""MadMiner's numbers of bins of a score histogram by the number of axes; the first of many axes of
-an adaptive one has BINS_ALONG."""
+"""Numbers of bins of a score histogram by the number of axes; the first of many axes of an adaptive
+one has BINS_ALONG. They are MadMiner's but for two fixed axes, of which it has 8 by 8."""
 
 
 def draw(events: Events, settings: Score, rng: np.random.Generator) -> Arrays:
@@ -136,15 +135,24 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
     return {name: all_scores([member], events)[:, :n] for name, events in problem.samples().items()}
 
 
+def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
+    """Probabilities of the bins of the score, from the training events, if bins are fixed."""
+    settings = members[0].settings(Score)
+    if settings.binning.kind != "fixed":
+        return None
+    n = len(problem.setup.parameters)
+    scores = {
+        name: all_scores(members, events)[:, :n] for name, events in problem.samples().items()
+    }
+    weights = problem.train.weights_at(problem.theta_true)
+    bins = bins_of(settings, problem.setup.parameters)
+    return _histogram(scores, problem, informative(scores["train"], weights), bins)
+
+
 def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
-    """Probabilities of the bins of the score, from the training events."""
+    """Log ratios to the reference of a histogram of its own for every theta; cells are events."""
     settings = member.settings(Score)
     bins = bins_of(settings, problem.setup.parameters)
-    if settings.binning.kind == "fixed":
-        plain = _histogram(outputs, problem, thetas, bins)
-        size = plain.log_p.shape[1]
-        response = response_of_counts(problem.train, plain.cells["train"], size, thetas)
-        return replace(plain, response=response)
     return _adaptive(outputs, problem, thetas, problem.setup.theta(settings.theta), bins)
 
 
@@ -161,15 +169,29 @@ def bins_of(settings: Score, parameters: Sequence[str]) -> list[Bins]:
     return [(given or {}).get(axis, bins) for axis, bins in zip(axes, usual, strict=True)]
 
 
+def informative(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What bins shall hold equal parts of: half cross-section, half information.
+
+    The few events of large scores, which hold most of the information, would share a bin of the
+    cross-section's quantiles. ``scores`` and the result are (n_events, n_parameters).
+    """
+    information = weights[:, None] * np.square(scores)
+    return weights[:, None] / weights.sum() + information / np.maximum(
+        information.sum(axis=0), 1e-300
+    )
+
+
 def _histogram(
-    values: Arrays, problem: Problem, thetas: np.ndarray, bins: Sequence[Bins]
-) -> Density:
-    """Probabilities of one histogram of ``values``, each (n_events, n_dimensions)."""
-    weights = problem.train.weights_at(problem.theta_true)
+    values: Arrays, problem: Problem, weights: np.ndarray, bins: Sequence[Bins]
+) -> PolynomialDensity:
+    """Probabilities of one histogram of ``values``, each (n_events, n_dimensions).
+
+    Where bins are a number, they hold equal parts of the training events' ``weights``.
+    """
     edges = inner_edges(values["train"], weights, bins)
     cells = {name: bin_indices(rows, edges) for name, rows in values.items()}
-    template = fill(cells["train"], problem.train.weights, n_bins(edges))
-    return Density(log_probabilities(template, problem.setup, thetas), cells)
+    rates = varied_rates(problem.train, cells["train"], n_bins(edges))
+    return binned_density(rates, cells, problem.setup)
 
 
 def _adaptive(
@@ -179,7 +201,7 @@ def _adaptive(
     reference: np.ndarray,
     bins: Sequence[Bins],
 ) -> Density:
-    """Log ratios to the reference of a histogram of its own for every theta; cells are events."""
+    weights = problem.train.weights_at(problem.theta_true)
     directions = thetas - reference
     directions[np.all(directions == 0.0, axis=1), 0] = 1.0
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -188,8 +210,9 @@ def _adaptive(
     }
     for i, (theta, direction) in enumerate(zip(thetas, directions, strict=True)):
         turned = {name: turn(rows, direction, len(bins)) for name, rows in scores.items()}
-        along = _histogram(turned, problem, np.stack([theta, reference]), bins)
-        ratio = along.log_p[0] - along.log_p[1]
+        along = _histogram(turned, problem, weights, bins)
+        log_of_theta, log_of_reference = along.log_density(np.stack([theta, reference]))
+        ratio = log_of_theta - log_of_reference
         for name, values in log_p.items():
             values[i] = ratio[along.cells[name]]
     return of_events(log_p)

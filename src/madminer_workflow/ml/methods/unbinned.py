@@ -63,6 +63,10 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
     }
 
 
+def closed_form(members: Sequence[Member], problem: Problem) -> None:
+    """None: networks take the parameters as inputs."""
+
+
 def of_events(log_p: Mapping[str, np.ndarray]) -> Density:
     """The density of events that are cells of their own, by sample, each (n_thetas, n_events)."""
     sizes = [values.shape[1] for values in log_p.values()]
