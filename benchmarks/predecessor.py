@@ -1,17 +1,21 @@
-"""The learning half of the predecessor, and the same work here, on the same events.
+"""The learning half of the predecessor, the same work here, and what replaces it, on one sample.
 
 The predecessor (github.com/madminer-tool/madminer-workflow-ml) is a sequence of scripts, a process
 each: one samples for ALICE, ALICES and SALLY, one a method trains, one a method evaluates, one
 plots. Each makes MadMiner's calls with MadMiner's defaults. ``stock`` below makes the same calls
 with the same numbers (1000 samples, 20 parameter points, 2 epochs, a grid of 25 x 25) and no fixes
 but what numpy 2 needs; tracking and containers are left out. This project's half also checks every
-method, draws its whole report and calculates with errors.
+method, draws its whole report and calculates with errors. It runs three times: with the same
+methods, networks and numbers; with the one method that replaces them, `polynomial`, for the same
+limits; and with all that `inputs/wbf` asks for, where SALLY alone learns from 500 times as many
+samples, five polynomials make an ensemble, and toys are drawn.
 
     python benchmarks/predecessor.py [FOLDER]
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import tempfile
@@ -32,10 +36,28 @@ RANGE, RESOLUTION = (-20.0, 20.0), 25
 OBSERVABLE, BINS = "pt_j1", [30.0, 100.0, 200.0, 400.0]
 
 
-def analysis(folder: Path) -> Path:
-    """The reference analysis with fewer events and the predecessor's methods and grid."""
-    reference = yaml.safe_load((REPOSITORY / "inputs/wbf/input.yml").read_text())
-    reference["processes"][0]["events"] = EVENTS
+def analyses(folder: Path) -> dict[str, Path]:
+    """The analysis files of this project's runs, on the predecessor's events."""
+    shipped = yaml.safe_load((REPOSITORY / "inputs/wbf/input.yml").read_text())
+    shipped["processes"][0]["events"] = EVENTS
+    same = with_their_methods(copy.deepcopy(shipped))
+    one = copy.deepcopy(same)
+    one["ml"]["methods"] = [{"method": "polynomial"}]
+    contents = {
+        "this project: the same methods and networks": same,
+        "this project: polynomial alone, the same limits": one,
+        "this project: all methods of inputs/wbf, toys": shipped,
+    }
+    files = {}
+    for i, (name, content) in enumerate(contents.items()):
+        files[name] = folder / f"analysis_{i}" / "input.yml"
+        files[name].parent.mkdir(exist_ok=True)
+        files[name].write_text(yaml.safe_dump(content, sort_keys=False))
+    return files
+
+
+def with_their_methods(reference: dict[str, Any]) -> dict[str, Any]:
+    """The reference analysis with the predecessor's methods, luminosity and grid."""
     prior = {"prior": "gaussian", "mean": 0.0, "std": 1.0}
     names = [parameter["parameter_name"] for parameter in reference["parameters"]]
     ratio = {
@@ -64,9 +86,7 @@ def analysis(folder: Path) -> Path:
         },
     }
     del reference["ml"]["fisher"]
-    file = folder / "input.yml"
-    file.write_text(yaml.safe_dump(reference, sort_keys=False))
-    return file
+    return reference
 
 
 def stock(step: str, data: str, folder: Path) -> None:
@@ -234,14 +254,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        file, workdir = analysis(folder), folder / "run"
-        ours = [str(Path(sys.executable).parent / "madminer-workflow"), "run", str(file)]
-        ours += ["--workdir", str(workdir), "--workers", "1"]
-        cost_of([*ours, "--part", "physics"], folder)
-        data = workdir / "physics/combine/combined_delphes.h5"
+        files = analyses(folder)
+        first, *_ = files.values()
+        cost_of([*run(first, folder / "events"), "--part", "physics"], folder)
+        data = folder / "events/physics/combine/combined_delphes.h5"
         steps = [
             "sample",
             *(f"{step} {name}" for step in ("train", "evaluate") for name in RATIO + SCORE),
+            "plot",
         ]
         costs = [
             cost_of([sys.executable, __file__, "--stock", step, str(data), str(folder)], folder)
@@ -252,11 +272,18 @@ def main() -> None:
             sum(cost.cpu for cost in costs),
             max(cost.memory for cost in costs),
         )
-        here = cost_of([*ours, "--part", "ml"], folder)
-    print(HEADER)
-    print(theirs.row("the predecessor's calls of MadMiner, a process a step"))
-    print(here.row("this project's learning half, with checks and report"))
-    print(f"ratio of CPU seconds: {theirs.cpu / here.cpu:.2f}")
+        print(HEADER + "   of its CPU")
+        print(theirs.row("the predecessor's calls of MadMiner, a process a step"), flush=True)
+        for i, (name, file) in enumerate(files.items()):
+            command = [*run(file, folder / f"run_{i}"), "--part", "ml", "--data", str(data)]
+            here = cost_of(command, folder)
+            print(f"{here.row(name)}{here.cpu / theirs.cpu:13.2f}", flush=True)
+
+
+def run(file: Path, workdir: Path) -> list[str]:
+    """A run of this project, a step at a time."""
+    program = Path(sys.executable).parent / "madminer-workflow"
+    return [str(program), "run", str(file), "--workdir", str(workdir), "--workers", "1"]
 
 
 if __name__ == "__main__":
