@@ -24,7 +24,7 @@ from tests.support import learning
 from tests.support.known_process import KnownProcess, problem_of
 
 
-def trained(events: Events, directory: Path, n_steps: int = 700) -> Member:
+def trained(events: Events, directory: Path, n_steps: int = 500) -> Member:
     cycle = {"n_epochs": 40, "n_steps": n_steps, "batch_size": 512}
     usual = learning.settings("polynomial", network={"n_hidden": [64, 64, 64]}, training=cycle)
     directory.mkdir(parents=True, exist_ok=True)
@@ -38,16 +38,16 @@ Known = tuple[KnownProcess, Member, Problem]
 def interference(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """Of two parameters."""
     process = KnownProcess.interference(2)
-    problem = problem_of(process.events(40_000, seed=1), 312.0)
-    return process, trained(problem.train, tmp_path_factory.mktemp("int"), 800), problem
+    problem = problem_of(process.events(30_000, seed=1), 312.0)
+    return process, trained(problem.train, tmp_path_factory.mktemp("int"), 600), problem
 
 
 @pytest.fixture(scope="module")
 def cubic(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """Of one parameter."""
     process = KnownProcess.cubic()
-    problem = problem_of(process.events(40_000, seed=1), 312.0)
-    return process, trained(problem.train, tmp_path_factory.mktemp("cubic"), 800), problem
+    problem = problem_of(process.events(30_000, seed=1), 312.0)
+    return process, trained(problem.train, tmp_path_factory.mktemp("cubic"), 600), problem
 
 
 def exact(known: Known) -> np.ndarray:
@@ -163,19 +163,25 @@ def test_a_parameter_that_observables_do_not_show_is_not_believed(tmp_path: Path
 
 
 def test_negative_weights_leave_the_square(tmp_path: Path) -> None:
-    """A fifth of the events are negative, as at next-to-leading order; their mean is the same."""
+    """Counter-events of other weights, which cancel in the mean, as at next-to-leading order."""
     process = KnownProcess.of(2)
-    events, test = process.events(20_000, seed=1), process.events(10_000, seed=2)
-    signs = np.where(np.random.default_rng(1).random(len(events)) < 0.2, -1.0, 1.0) / 0.6
-    signed = replace(events, weights=events.weights * signs[:, None])
-    member = trained(signed, tmp_path)
+    events, test = process.events(10_000, seed=1), process.events(10_000, seed=2)
+    counter = 0.5 * events.weights[::-1]
+    both = replace(
+        events,
+        x=np.concatenate([events.x, events.x]),
+        weights=np.concatenate([events.weights + counter, -counter]),
+        slopes=np.zeros((20_000, 0)),
+        curvatures=np.zeros((20_000, 0)),
+    )
+    member = trained(both, tmp_path)
     assert PolynomialNetwork.load(tmp_path / polynomial.MODEL).squared
     ours = polynomial.coefficients(member, test, process.monomials)
     known = process.coefficients(test.x)
     for theta in ([0.3, 0.0], [0.0, -0.3]):
         values = process.monomials.values(np.array(theta))
         found, true = np.log(ours @ values), np.log(known @ values / known[:, 0])
-        assert np.std(found - true) < 0.12 * np.std(true)
+        assert np.std(found - true) < 0.2 * np.std(true)
 
 
 def test_both_losses_are_smallest_at_the_true_ratio() -> None:
