@@ -50,7 +50,6 @@ def analysis(folder: Path, truth: dict[str, float]) -> Path:
     settings = yaml.safe_load((REFERENCE / "input.yml").read_text())
     ml = settings["ml"]
     ml["methods"] = [{"method": "polynomial"}]
-    del ml["fisher"]["published"], ml["fisher"]["published_source"]
     ml["limits"]["theta_true"] = truth
     others = [point for point in POINTS if point != truth]
     ml["limits"]["toys"] = {"n_toys": 2000, "njobs": 2, "points": others, "resolution": 2}
