@@ -1,11 +1,11 @@
 """Table 4b of MadMiner's tutorial, with the errors, the repetitions and the ceiling that it lacks.
 
 The Fisher information at the Standard Model for 300 fb^-1, from events to table, several times with
-events and trainings of other seeds: histograms, ensembles of SALLY and ALICES, and what they can be
-measured against. That is the truth of the partons, which no detector sees, and what the networks'
-observables hold: the information of a histogram of pT(j1) and delta phi too fine for any analysis,
-with the bias removed that its few events per bin make. Writes `table.txt`, `table.md` and
-`results.json` into FOLDER and prints the first:
+events and trainings of other seeds: histograms, ensembles of SALLY, of ALICES and of polynomials,
+and what they can be measured against. That is the truth of the partons, which no detector sees, and
+what the networks' observables hold: the information of a histogram of pT(j1) and delta phi too fine
+for any analysis, with the bias removed that its few events per bin make. Writes `table.txt`,
+`table.md` and `results.json` into FOLDER and prints the first:
 
     python benchmarks/tutorial.py [FOLDER]
 """
@@ -38,6 +38,7 @@ from madminer_workflow.ml.training import fit, training
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.samples import samples_path
+from madminer_workflow.statistics import efficiency
 from madminer_workflow.statistics import information as fisher
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.information import Information
@@ -55,6 +56,7 @@ ROWS = {
     "histogram_2d": "2-D histogram, pT(j1) x dphi(jj)",
     "sally": "SALLY",
     "alices": "ALICES",
+    "polynomial": "polynomial",
     FINE: "fine pT(j1) x dphi(jj), no bias",
     TRUTH: "partons: the ceiling",
 }
@@ -64,7 +66,7 @@ EVENTS = {"sm": 400_000, "w": 100_000, "neg_w": 100_000, "ww": 100_000, "neg_ww"
 
 TUTORIAL_EVENTS = {"sm": 50_000, "w": 10_000, "neg_w": 10_000, "ww": 10_000, "neg_ww": 10_000}
 TEST_SPLIT = 0.25
-MEMBERS = {"sally": 3, "alices": 3}
+MEMBERS = {"sally": 3, "alices": 3, "polynomial": 3}
 TRAINING = {
     "optimizer": "adam",
     "n_epochs": 8,
@@ -86,7 +88,10 @@ CHANGES: dict[str, dict[str, Any]] = {
         "training": {**TRAINING, "batch_size": 1024, "final_lr": 2e-5, "alpha": 5000.0},
     },
 }
-"""What is set otherwise than in the analysis of the estimators, which is to be fast."""
+"""What is set otherwise than in the analysis of the estimators, which is to be fast.
+
+The polynomials have nothing but their defaults.
+"""
 
 FINE_HISTOGRAM = {
     "name": FINE,
@@ -188,17 +193,19 @@ def train_member(place: Path, name: str, member: int) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table for one seed: information, its error, and of networks two checks.
+    """One line of the table for one seed: information, its error, and of methods two checks.
 
     ``slope`` is that of the partons' score on the estimated one, by parameter; ``proven`` the
-    information that the estimated score has for certain, by parameter; ``tutorial_error`` the
-    error that a sample of the tutorial's size, joined in its way, leaves.
+    information that the estimated score has for certain (``statistics.efficiency``), by parameter,
+    and its error; ``tutorial_error`` the error that a sample of the tutorial's size, joined in its
+    way, leaves.
     """
 
     matrix: np.ndarray
     error: np.ndarray
     slope: np.ndarray | None = None
     proven: np.ndarray | None = None
+    proven_error: np.ndarray | None = None
     tutorial_error: np.ndarray | None = None
 
 
@@ -218,13 +225,13 @@ def measure(place: Path) -> dict[str, dict[str, Any]]:
                     for i in range(MEMBERS[name])
                 ]
                 found = family.information(members, problem)
-                estimated = family.per_event(members, problem)["score"]
-                checks = proven(estimated, found.matrix, problem)
             else:
                 members = [histogram(settings, problem, Path(scratch))]
                 of = partial(family.information, members)
                 found = without_bias(of, problem) if name == FINE else of(problem)
-                checks = {}
+            # The scores of so many bins are noise.
+            estimated = None if name == FINE else family.fisher_scores(members, problem)
+            checks = {} if estimated is None else proven(estimated, problem)
             error = family.information(members, like_theirs).error
             rows[name] = Row(found.matrix, found.error, tutorial_error=error, **checks)
     truth = fisher.truth(problem.everything, problem.fisher_theta, problem.luminosity)
@@ -259,22 +266,19 @@ def without_bias(information: Any, problem: Problem) -> Information:
     return Information(matrix, found.error)
 
 
-def proven(estimated: np.ndarray, matrix: np.ndarray, problem: Problem) -> dict[str, np.ndarray]:
-    """Calibration of a score, (n_events, n_parameters), and the information it has for certain.
-
-    Information of ``matrix`` assumes that the estimate t is the mean of the partons' score s given
-    what t is made from. A network that fluctuates claims too much. Without that assumption, the
-    mean of t changes by E[s t] per unit of the parameter, and has the variance E[t^2]: an
-    information of E[s t]^2 / E[t^2] beside that in the rate, from events that training did not use.
-    """
+def proven(estimated: np.ndarray, problem: Problem) -> dict[str, np.ndarray]:
+    """Calibration of a score, (n_events, n_parameters), and the information it has for certain."""
     theta = problem.fisher_theta
     weights = problem.test.weights_at(theta)
     p = weights / weights.sum()
     true = problem.test.scores_at(theta)
     centred = estimated - p @ estimated
-    slope = (p @ (centred * true)) / (p @ centred**2)
-    rate = np.diag(fisher.rate(problem.everything, theta, problem.luminosity).matrix)
-    return {"slope": slope, "proven": rate + slope**2 * (np.diag(matrix) - rate)}
+    found = efficiency.proven(estimated, problem)
+    return {
+        "slope": (p @ (centred * true)) / (p @ centred**2),
+        "proven": np.diag(found.estimate),
+        "proven_error": np.diag(found.error),
+    }
 
 
 def tutorial_problem(problem: Problem, sample: Sample, test_split: float) -> Problem:
@@ -315,14 +319,22 @@ def table(
         for i in range(len(rows[0]["matrix"])):
             line = {"row": name, "title": title, "entry": f"{i + 1}{i + 1}"}
             line["published"] = published[name][i][i] if name in published else None
-            line |= {
-                key: None if rows[0][key] is None else float(np.mean([row[key][i] for row in rows]))
-                for key in ("slope", "proven")
-            }
+            if rows[0]["proven"] is not None:
+                line["slope"] = mean_of(rows, "slope", i)
+                line["proven"] = mean_of(rows, "proven", i)
+                errors = [row["proven_error"][i] for row in rows]
+                line["proven_error"] = quadratic_mean(errors) / np.sqrt(len(rows))
+                fine = np.mean([each[FINE]["matrix"][i][i] for each in measured])
+                line["share"] = line["proven"] / fine
             if rows[0]["tutorial_error"] is not None:
                 line["tutorial_error"] = quadratic_mean([r["tutorial_error"][i][i] for r in rows])
             lines.append(line | over_seeds([(r["matrix"][i][i], r["error"][i][i]) for r in rows]))
     return lines
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str, i: int) -> float:
+    """The mean over seeds of one parameter's number."""
+    return float(np.mean([row[key][i] for row in rows]))
 
 
 def over_seeds(values: Sequence[tuple[float, float]]) -> dict[str, Any]:
@@ -343,7 +355,7 @@ def quadratic_mean(errors: Sequence[float]) -> float:
 
 COLUMNS = (
     *("method", "entry", "published", "its error", "mean of seeds", "spread"),
-    *("slope", "proven", "seeds"),
+    *("slope", "proven", "of the fine", "seeds"),
 )
 
 
@@ -360,8 +372,9 @@ def cells(line: dict[str, Any]) -> list[str]:
         number(line.get("tutorial_error"), ".1f") if line["published"] is not None else "",
         f"{line['mean']:.2f} ± {line['error']:.2f}",
         number(line["spread"], ".1%") if line["mean"] > 1.0 else "",
-        number(line["slope"], ".3f"),
-        number(line["proven"], ".1f"),
+        number(line.get("slope"), ".3f") if line["mean"] > 1.0 else "",
+        f"{line['proven']:.1f} ± {line['proven_error']:.1f}" if "proven" in line else "",
+        number(line.get("share"), ".1%"),
         " ".join(f"{value:.1f}" for value in line["seeds"]),
     ]
 

@@ -68,7 +68,7 @@ def test_from_events_to_table(
         changes["n_samples"] = 500
         changes["training"]["n_epochs"] = 2
     monkeypatch.setattr(tutorial, "TUTORIAL_EVENTS", {"sm": 2000, "w": 500})
-    monkeypatch.setattr(tutorial, "MEMBERS", {"sally": 2, "alices": 1})
+    monkeypatch.setattr(tutorial, "MEMBERS", {"sally": 2, "alices": 1, "polynomial": 1})
     bins = {"pt_j1": np.geomspace(30.0, 300.0, 10).tolist(), "delta_phi_jj": [-2.0, -1.0, 0.0, 1.0]}
     tutorial.FINE_HISTOGRAM["bins"] = bins
     tutorial.write_analysis(tmp_path, tutorial.analysis_of(3))
@@ -161,7 +161,7 @@ def test_overconfident_scores_prove_no_more(tutorial: ModuleType, setup: Setup) 
 
     def check(estimated: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         claimed = expected * np.diag(weights @ estimated**2 / weights.sum())
-        return np.diag(claimed), tutorial.proven(estimated, claimed, problem)
+        return np.diag(claimed), tutorial.proven(estimated, problem)
 
     claimed, honest = check(true)
     np.testing.assert_allclose(honest["slope"], 1.0, rtol=1e-6)
