@@ -209,7 +209,7 @@ def test_results_without_systematics_do_not_mention_them(two: Plotted) -> None:
     assert content["systematics"] == []
     for subject in [*content["methods"], *content["baselines"].values()]:
         assert "fisher_information_profiled" not in subject
-    assert "ystematic" not in two.page
+    assert "ystematic" not in two.page and "change shapes" not in two.page
 
 
 def test_data_without_the_systematics_are_refused(two: Plotted, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "Limits profile the nuisance parameters" in page
     assert "alices: nuisance parameters enter through the rate alone" in page
+    assert "those that leave out how uncertainties change shapes last" in page
 
 
 def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain: Physics) -> None:
