@@ -99,6 +99,21 @@ def test_a_direction_that_observables_do_not_show_is_named(
         assert float(said[2]) == pytest.approx(1.0, abs=0.1)
 
 
+def test_all_that_observables_do_not_show_is_named() -> None:
+    """Two parameters that interfere with what is not observed, each with its own."""
+    one = KnownProcess.blind()
+    beta = np.zeros((4, 2, 4))
+    beta[:3, :, :3] = one.beta
+    beta[3, 0, 3] = 0.5
+    process = replace(one, alpha=one.alpha[[0, 1, 2, 2]], beta=beta)
+    ratio = exact(process, 5_000, 300.0)
+    rows = ratio.rows.copy()
+    rows[:, 2:] += 0.02 * np.sin(ratio.problem.test.x @ np.array([[3.0, 5.0], [2.0, -1.0]]))
+    check = seen_check(replace(ratio, rows=rows))
+    assert not check.passed
+    assert check.sentence.startswith("Nothing in the test events shows p1 and p2: of the diff")
+
+
 def test_without_limits_nothing_is_claimed() -> None:
     ratio = exact(KnownProcess.of(1), 500, 100.0)
     nothing = np.zeros_like(ratio.rows)
@@ -123,8 +138,11 @@ def test_what_not_even_partons_show_is_blind() -> None:
 def test_directions_are_named_in_parameters() -> None:
     scales = np.array([1.0, 10.0, 1.0])
     names = ["a", "b", "c"]
-    assert named(np.array([0.02, 0.0, -1.0]), scales, names) == "c"
-    assert named(np.array([0.0, -4.0, 0.3]), scales, names) == "the direction b : c = 1 : −0.075"
+    a, b, c, both = np.array([[1.0, 0, 0], [0, 10.0, 0], [0.02, 0, -1.0], [0, -4.0, 0.3]])
+    assert named([c], scales, names) == "c"
+    assert named([both], scales, names) == "the direction b : c = 1 : −0.075"
+    assert named([both, b], scales, names) == "b and c"
+    assert named([both, a], scales, names) == "the direction b : c = 1 : −0.075 and a"
 
 
 def test_a_positive_ratio_passes() -> None:

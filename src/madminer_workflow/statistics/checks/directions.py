@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from madminer_workflow.statistics.checks import say
+from madminer_workflow.statistics.checks import listing, say
 from madminer_workflow.statistics.checks.reach import EstimatedRatio
+from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Check
 
 NAME = "directions that are seen"
@@ -36,25 +37,26 @@ def seen_check(ratio: EstimatedRatio) -> Check:
             proofs.append((ratio.proof(points), direction))
     if not proofs:
         return _check(None, None, "It sets no limits: nothing that it sees tells parameters apart.")
-    proof, direction = min(proofs, key=lambda pair: pair[0].significance)
-    name = named(direction, ratio.units_of_partons, ratio.problem.setup.parameters)
-    share = say(proof.share, proof.share_error)
-    blind = proof.significance < LEAST
+    proofs.sort(key=lambda pair: pair[0].significance)
+    worst = proofs[0][0]
+    least = [direction for proof, direction in proofs if proof.significance < LEAST]
+    names = named(least or [proofs[0][1]], ratio.units_of_partons, ratio.problem.setup.parameters)
+    share = say(worst.share, worst.share_error)
     return _check(
-        proof.significance,
+        worst.significance,
         1.0,
-        f"Nothing in the test events shows {name}: of the difference that it claims where limits "
-        f"on that end, they prove {share}. Such limits are made up."
-        if blind
-        else f"Least is proven of {name}: {share} of the difference that is claimed where limits "
-        "on that end.",
+        f"Nothing in the test events shows {names}: of the difference that it claims "
+        f"where limits on that end, they prove {share}. Such limits are made up."
+        if worst.significance < LEAST
+        else f"Least is proven of {names}: {share} of the difference that is claimed where "
+        "limits on that end.",
     )
 
 
 def _check(value: float | None, error: float | None, sentence: str) -> Check:
     return Check(
         name=NAME,
-        value=value,
+        value=None if value is None else plain(float(value)),
         error=error,
         passed=value is None or value >= LEAST,
         expected=f"at least {LEAST:g}",
@@ -69,11 +71,22 @@ def _check(value: float | None, error: float | None, sentence: str) -> Check:
     )
 
 
-def named(direction: np.ndarray, scales: np.ndarray, parameters: Sequence[str]) -> str:
-    """A direction in the user's parameters: one of them, or how several change together."""
-    size = np.abs(direction / scales)
-    order = np.argsort(-size, kind="stable")
-    order = order[size[order] >= NEGLIGIBLE * size.max()]
+def named(directions: Sequence[np.ndarray], scales: np.ndarray, parameters: Sequence[str]) -> str:
+    """Directions in the user's parameters: those that they span, or how several change together."""
+    sizes = np.abs(directions / scales)
+    counting = sizes >= NEGLIGIBLE * sizes.max(axis=1, keepdims=True)
+    spanned = np.flatnonzero(counting.any(axis=0)).tolist()
+    if len(spanned) == len(directions):
+        return listing([parameters[i] for i in spanned])
+    return listing(
+        [
+            _together(direction, np.argsort(-size, kind="stable")[: count.sum()], parameters)
+            for direction, size, count in zip(directions, sizes, counting, strict=True)
+        ]
+    )
+
+
+def _together(direction: np.ndarray, order: np.ndarray, parameters: Sequence[str]) -> str:
     if len(order) == 1:
         return parameters[order[0]]
     shares = " : ".join(say(direction[i] / direction[order[0]]) for i in order)
