@@ -133,6 +133,7 @@ def test_validate(tmp_path: Path) -> None:
     assert "parameters:  CWL2, CPWL2" in result.stdout
     assert "processes:   signal (builtin, 600 events)" in result.stdout
     assert "methods:     counts, sally, ratio" in result.stdout
+    assert "points, which cost each member up to so much CPU time: 1 s for ratio" in result.stdout
 
 
 def test_validate_warns_and_accepts(tmp_path: Path) -> None:

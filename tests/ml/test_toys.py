@@ -217,18 +217,29 @@ def test_toys_of_other_models(files: list[Path], tmp_path: Path) -> None:
 def test_scans_that_do_not_fit_into_memory_are_split(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = learning.settings("histogram", bins={"x0": 6, "x1": 6})
+    binning = {"kind": "adaptive", "bins": 4}
+    settings = learning.settings("sally", binning=binning, n_samples=2000)
     member = learning.trained(problem.train, settings, tmp_path)
     grid = make_grid(SETTINGS.grid, problem.setup.parameters)
     points = toy_points(SETTINGS, problem, grid)[:3]
     rng = np.random.default_rng(3)
     drawn = [draw_toys(problem, np.array(point.theta), 10, rng) for point in points]
     whole = step.statistics_of([member], problem, grid, points, drawn)
-    monkeypatch.setattr(step, "LARGEST_SCAN", 1)
+    monkeypatch.setattr(step, "LARGEST_SCAN", 7 * len(whole.q) * len(grid.thetas()))
     split = step.statistics_of([member], problem, grid, points, drawn)
     for kind in whole.q:
         np.testing.assert_array_equal(split.q[kind], whole.q[kind])
         np.testing.assert_array_equal(split.q_profiled[kind], whole.q_profiled[kind])
+
+
+@given(st.lists(st.integers(1, 20), max_size=6), st.integers(1, 15))
+def test_batches_have_room_and_everything_once(sizes: list[int], room: int) -> None:
+    found = list(step.batches(sizes, room))
+    lengths = [[rows.stop - rows.start for _, rows in batch] for batch in found]
+    assert all(0 < sum(batch) <= room for batch in lengths)
+    assert all(sum(batch) == room for batch in lengths[:-1])
+    everything = [(i, k) for batch in found for i, rows in batch for k in range(*rows.indices(20))]
+    assert everything == [(i, k) for i, size in enumerate(sizes) for k in range(size)]
 
 
 @given(st.integers(1, 500), st.floats(0.05, 0.99))

@@ -44,6 +44,7 @@ def validate(file: Path) -> None:
     Nothing is run or written.
     """
     from madminer_workflow.analysis.file import problems, read_analysis
+    from madminer_workflow.analysis.grid_cost import grid_cost
 
     analysis = read_analysis(file)
     for warning in problems(file):
@@ -56,6 +57,7 @@ def validate(file: Path) -> None:
     if systematics:
         click.echo(f"  systematics: {', '.join(systematics)}")
     click.echo(f"  methods:     {', '.join(analysis.ml.by_name)}")
+    click.echo(f"  grid:        {grid_cost(analysis)}")
 
 
 @click.command()

@@ -10,7 +10,7 @@ likelihood of all parameters and for that of every single one, the others profil
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,26 +70,58 @@ def statistics_of(
             closed_form.statistics(density, sets, problem, np.array(point.theta))
             for sets, point in zip(drawn, points, strict=True)
         ]
-        return Toys(
-            points,
-            {kind: np.array([one[kind][0] for one in tested]) for kind in KINDS},
-            {kind: np.array([one[kind][1] for one in tested]) for kind in KINDS},
-        )
-    numbers = len(KINDS) * max(sets.multiplicities.shape[0] for sets in drawn) * len(grid.thetas())
-    together = max(1, LARGEST_SCAN // numbers)
-    q: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
-    q_profiled: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
-    for start in range(0, len(points), together):
-        some = slice(start, start + together)
-        scanned = scan(members, problem, grid.thetas(), drawn[some])
-        for log_likelihoods, point in zip(scanned, points[some], strict=True):
-            theta = np.array(point.theta)
-            for kind in KINDS:
-                joint, profiled = toy_statistics(log_likelihoods[kind][0], grid, theta)
-                q[kind].append(joint)
-                q_profiled[kind].append(profiled)
+    else:
+        tested = on_grid(members, problem, grid, points, drawn)
     return Toys(
         points,
-        {kind: np.array(rows) for kind, rows in q.items()},
-        {kind: np.array(rows) for kind, rows in q_profiled.items()},
+        {kind: np.array([one[kind][0] for one in tested]) for kind in KINDS},
+        {kind: np.array([one[kind][1] for one in tested]) for kind in KINDS},
     )
+
+
+def on_grid(
+    members: Sequence[Member],
+    problem: Problem,
+    grid: Grid,
+    points: Sequence[ToyPoint],
+    drawn: Sequence[DataSets],
+) -> list[dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """What ``closed_form.statistics`` has for each of ``points``, from maxima on the grid."""
+    # Networks are evaluated again for what LARGEST_SCAN has no room for.
+    room = max(1, LARGEST_SCAN // (len(KINDS) * len(grid.thetas())))
+    pieces: list[dict[str, list[tuple[np.ndarray, np.ndarray]]]]
+    pieces = [{kind: [] for kind in KINDS} for _ in points]
+    for batch in batches([sets.multiplicities.shape[0] for sets in drawn], room):
+        scanned = scan(members, problem, grid.thetas(), [drawn[i].part(rows) for i, rows in batch])
+        for (i, _), log_likelihoods in zip(batch, scanned, strict=True):
+            theta = np.array(points[i].theta)
+            for kind in KINDS:
+                pieces[i][kind].append(toy_statistics(log_likelihoods[kind][0], grid, theta))
+    return [
+        {
+            kind: (
+                np.concatenate([joint for joint, _ in parts]),
+                np.concatenate([of_each for _, of_each in parts], axis=1),
+            )
+            for kind, parts in by_kind.items()
+        }
+        for by_kind in pieces
+    ]
+
+
+def batches(sizes: Sequence[int], room: int) -> Iterator[list[tuple[int, slice]]]:
+    """Parts of groups of things of ``sizes``, in order, with as many in each batch as have room."""
+    batch: list[tuple[int, slice]] = []
+    left = room
+    for i, size in enumerate(sizes):
+        start = 0
+        while start < size:
+            stop = min(size, start + left)
+            batch.append((i, slice(start, stop)))
+            left -= stop - start
+            start = stop
+            if left == 0:
+                yield batch
+                batch, left = [], room
+    if batch:
+        yield batch

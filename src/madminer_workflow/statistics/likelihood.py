@@ -73,6 +73,10 @@ class DataSets:
     multiplicities: sparse.csr_array
     auxiliary: np.ndarray
 
+    def part(self, rows: slice) -> DataSets:
+        """Some of them."""
+        return DataSets(self.sample, self.multiplicities[rows], self.auxiliary[rows])
+
     def counts(self, cells_of: Mapping[str, np.ndarray], n_cells: int) -> sparse.csr_array:
         """Numbers of events in the cells, which events of samples are in, (n_sets, n_cells)."""
         cells = cells_of[self.sample]
