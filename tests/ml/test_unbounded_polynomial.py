@@ -185,17 +185,18 @@ def test_negative_weights_leave_the_square(tmp_path: Path) -> None:
 
 
 def test_both_losses_are_smallest_at_the_true_ratio() -> None:
-    """Two events weigh 3 and -1 at a point, 2 and 1 at the reference: the ratio is 2 / 3."""
+    """Of two events at the same place: the sum of their weights over that at the reference."""
     ratios = torch.linspace(-2.0, 4.0, 6001)[:, None]
-    rates, reference = torch.tensor([[3.0], [-1.0]]), torch.tensor([[2.0], [1.0]])
 
-    def best(loss: Any, rates: torch.Tensor) -> float:
-        total = sum(loss(ratios, w, w0) for w, w0 in zip(rates, reference, strict=True))
+    def best(loss: Any, rates: list[float], reference: list[float]) -> float:
+        weights = torch.tensor([rates, reference])[:, :, None, None]
+        total = sum(loss(ratios, w, w0) for w, w0 in zip(*weights, strict=True))
         return float(ratios[torch.nan_to_num(total, nan=1e9).argmin()])
 
-    assert best(unconstrained, rates) == pytest.approx(2.0 / 3.0, abs=2e-3)
-    assert best(extended, rates) == pytest.approx(2.0 / 3.0, abs=2e-3)
-    assert best(unconstrained, -rates) == pytest.approx(-2.0 / 3.0, abs=2e-3)
+    for loss in (unconstrained, extended):
+        assert best(loss, [3.0, -1.0], [2.0, 1.0]) == pytest.approx(2.0 / 3.0, abs=2e-3)
+        assert best(loss, [2.0, 1.0], [3.0, -1.0]) == pytest.approx(1.5, abs=2e-3)
+    assert best(unconstrained, [-3.0, 1.0], [2.0, 1.0]) == pytest.approx(-2.0 / 3.0, abs=2e-3)
 
 
 def test_networks_are_saved_as_they_are(tmp_path: Path) -> None:

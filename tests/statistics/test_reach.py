@@ -135,6 +135,17 @@ def test_what_not_even_partons_show_is_blind() -> None:
     assert check.value == pytest.approx(0.0, abs=1e-3)
 
 
+def test_directions_without_interference_are_told_apart() -> None:
+    """Squares of the sum of two parameters and, of another latent, of their difference."""
+    beta = np.zeros((3, 2, 3))
+    beta[1:, 1, 0], beta[1:, 1, 2] = 0.5, [0.5, -0.5]
+    alpha = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    ratio = exact(KnownProcess(alpha, beta, 0.5, n_observed=2), 10_000, 100.0)
+    least, most = ratio.principal()
+    assert least[1] / least[0] == pytest.approx(-1.0, abs=0.1)
+    assert most[1] / most[0] == pytest.approx(1.0, abs=0.1)
+
+
 def test_directions_are_named_in_parameters() -> None:
     scales = np.array([1.0, 10.0, 1.0])
     names = ["a", "b", "c"]
