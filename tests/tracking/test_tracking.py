@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,6 +34,8 @@ from madminer_workflow.statistics.results import (
     JointThresholds,
     Limits,
     PointCoverage,
+    ProvenInformation,
+    Shares,
     ToySummary,
 )
 from madminer_workflow.tracking import FOLDER, RUN, SPOOL, followed, step_environment, target
@@ -226,6 +229,7 @@ def test_coverage_and_observed_limits_are_numbers():
         q=[],
         parameters={},
     )
+    estimate = partial(Estimate, error=0.1)
     point = PointCoverage(name="p=0.5", theta=[0.5], kinds={"shape": coverage})
     numbers = method_numbers(
         MethodFindings(
@@ -233,6 +237,11 @@ def test_coverage_and_observed_limits_are_numbers():
             believed=True,
             fisher_information=FisherInformation(
                 matrix=[[2.0]], statistical_error=[[3.0]], ensemble_spread=[[4.0]], members=[]
+            ),
+            proven_information=ProvenInformation(
+                matrix=[[1.5]],
+                error=[[0.1]],
+                claimed=Shares(parameters={"p": estimate(value=1.3)}, together=estimate(value=1.3)),
             ),
             limits={"shape": limits_of(3.0)},
             observed={"shape": limits_of(4.0)},
@@ -243,6 +252,8 @@ def test_coverage_and_observed_limits_are_numbers():
         ["p"],
     )
     assert (numbers["fisher/p.p"], numbers["fisher_error/p.p"]) == (2.0, 5.0)
+    assert (numbers["proven/p"], numbers["proven_error/p"]) == (1.5, 0.1)
+    assert numbers["claimed_over_proven/p"] == 1.3
     assert numbers["check/E_r_/1"] is None
     assert (numbers["check/E_r_/ensemble"], numbers["check/E_r_/0"]) == (1.1, 1.0)
     assert numbers["limits/shape/0.95/volume"] == 3.0

@@ -9,7 +9,13 @@ from math import hypot
 import msgspec
 
 from madminer_workflow.products.results import Summary
-from madminer_workflow.statistics.results import Check, FisherInformation, Limits, ToySummary
+from madminer_workflow.statistics.results import (
+    Check,
+    FisherInformation,
+    Limits,
+    ProvenInformation,
+    ToySummary,
+)
 
 
 class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +24,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     believed: bool
     fisher_information: FisherInformation
+    proven_information: ProvenInformation | None = None
     limits: dict[str, Limits]
     observed: dict[str, Limits] | None = None
     toys: ToySummary | None = None
@@ -51,6 +58,7 @@ def method_numbers(
     return {
         "believed": method.believed,
         **_information(method.fisher_information, parameters),
+        **_proven(method.proven_information, parameters),
         **_sizes("limits", method.limits),
         **_sizes("observed", method.observed or {}),
         **_coverage(toys),
@@ -69,6 +77,18 @@ def _information(fisher: FisherInformation, parameters: Sequence[str]) -> dict[s
             numbers[f"fisher_error/{name}"] = (
                 None if None in errors else hypot(*(error or 0.0 for error in errors))
             )
+    return numbers
+
+
+def _proven(proven: ProvenInformation | None, parameters: Sequence[str]) -> dict[str, float | None]:
+    """What is proven of each parameter, with its error, and what is claimed over it."""
+    if proven is None:
+        return {}
+    numbers: dict[str, float | None] = {}
+    for i, name in enumerate(parameters):
+        numbers[f"proven/{name}"] = proven.matrix[i][i]
+        numbers[f"proven_error/{name}"] = proven.error[i][i]
+        numbers[f"claimed_over_proven/{name}"] = proven.claimed.parameters[name].value
     return numbers
 
 
