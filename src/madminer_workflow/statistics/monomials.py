@@ -24,7 +24,15 @@ class Monomials:
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """At points (..., n_parameters), (..., n_monomials)."""
-        return np.prod(np.asarray(thetas, dtype=float)[..., None, :] ** self.powers, axis=-1)
+        thetas = np.asarray(thetas, dtype=float)
+        result = np.ones((*thetas.shape[:-1], len(self.powers)))
+        for i, powers in enumerate(self.powers.T):
+            # Products are much faster than powers.
+            ladder = [np.ones(thetas.shape[:-1])]
+            for _ in range(powers.max(initial=0)):
+                ladder.append(ladder[-1] * thetas[..., i])
+            result *= np.stack(ladder, axis=-1)[..., powers]
+        return result
 
     def gradients(self, thetas: np.ndarray) -> np.ndarray:
         """First derivatives, (..., n_parameters, n_monomials)."""
