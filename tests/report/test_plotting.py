@@ -152,11 +152,8 @@ def test_proven_information_is_compared(two: Plotted) -> None:
         assert 0.01 < estimate["error"] < 0.08
         assert estimate["value"] == pytest.approx(0.5, abs=4.0 * estimate["error"])
     assert histogram["proven_information"]["claimed"]["together"]["value"] > 1.5
-    said = f"histogram proves {100.0 * lost['together']['value']:.2g} %."
-    assert (
-        f"Of the information that sally proves, the most of all methods, {said}"
-        in (content["verdict"]["sentence"])
-    )
+    said = f"histogram {100.0 * lost['together']['value']:.2g} % of that."
+    assert f"sally proves the most information; {said}" in content["verdict"]["sentence"]
     [claim] = [remark for remark in histogram["remarks"] if remark.startswith("It claims")]
     assert "intervals are about" in claim and "too short" in claim
     assert not any(remark.startswith("It claims") for remark in sally["remarks"])
@@ -332,9 +329,7 @@ def test_the_sentence_says_who_proves_less() -> None:
         ],
         "0.95",
     )
-    assert own.sentence.endswith(
-        "Of the information that best proves, the most of all methods, weak proves 84 %."
-    )
+    assert own.sentence.endswith("best proves the most information; weak 84 % of that.")
     weak = method("weak", 1.0, **shared_information("best", 0.8412, 0.01))
     assert efficiency.proven_words(weak) == (
         "Proven information: 84 ± 1 % of the best method's (best)."

@@ -224,12 +224,10 @@ def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]
 
 def _on_efficiency(ranked: Sequence[MethodReport]) -> Iterator[str]:
     """Which methods prove notably less information than there surely is."""
-    losses = [
-        f"{method.name} proves {100.0 * share:.2g} %" for method, share in efficiency.losing(ranked)
-    ]
+    losses = [f"{method.name} {100.0 * share:.2g} %" for method, share in efficiency.losing(ranked)]
     if losses:
         best = next(method.efficiency.best for method in ranked if method.efficiency)
-        yield f"Of the information that {best} proves, the most of all methods, {listing(losses)}."
+        yield f"{best} proves the most information; {listing(losses)} of that."
 
 
 def percent(level: str | float) -> str:

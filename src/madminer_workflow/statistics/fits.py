@@ -32,7 +32,7 @@ EDGE_PRECISION = 5e-3
 SAME = 1e-2
 """Maxima as close as this, in units, are one."""
 
-N_STARTS = 3
+N_STARTS = 4
 APART = 1.5
 """Distance of starts in units: nearer ones climb the same maximum."""
 
