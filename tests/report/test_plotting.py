@@ -377,7 +377,11 @@ def test_remarks_on_what_is_claimed(claims: tuple[float, float], words: str | No
 def test_remarks_on_the_grid_and_the_ceiling() -> None:
     assert remarks(method("m", 1.0), ceiling=1.0) == []
     assert "reaches the end of the grid" in remarks(method("m", 2.0))[0]
-    assert "spans 1.0 steps" in remarks(method("m", 0.1))[0]
+    few_nodes = method("m", 0.1)
+    assert remarks(few_nodes) == [], "limits that are fitted need no nodes"
+    binning = {"kind": "adaptive", "bins": None}
+    scanned = msgspec.convert({"name": "m", **synthetic.SALLY, "binning": binning}, Method)
+    assert "spans 1.0 steps" in remarks(replace(few_nodes, settings=scanned))[0]
     assert "No 95 % interval" in remarks(method("m", 0.0))[0]
     assert "exceeds the parton-level ceiling" in remarks(method("m", 1.0), ceiling=0.5)[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics import checks
+from madminer_workflow.statistics.checks import families
 from madminer_workflow.statistics.checks.closure import closure_check
 from madminer_workflow.statistics.checks.ensemble import spread_check
 from madminer_workflow.statistics.checks.extrapolation import extrapolation_check, prior_range
@@ -35,11 +37,14 @@ from madminer_workflow.statistics.checks.score import (
 )
 from madminer_workflow.statistics.checks.simulation import bins_check, size_check, truth_check
 from madminer_workflow.statistics.events import Events, union
+from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.polynomial import scores
 from madminer_workflow.statistics.results import Check
 from madminer_workflow.statistics.setup import Setup
 from madminer_workflow.statistics.weights import effective_size, normalised, weighted_mean
 from tests.conftest import toy_sample
 from tests.support import learning
+from tests.support.known_process import KnownProcess, setup_of
 from tests.support.properties import examples
 
 SM = np.zeros(2)
@@ -106,6 +111,45 @@ def test_the_exact_truth_passes(events: Events) -> None:
         assert check.sentence.endswith(".") and check.reason[-1] != "."
         json.dumps(msgspec.to_builtins(check), allow_nan=False)
         assert msgspec.convert(msgspec.to_builtins(check), Check) == check
+
+
+def test_a_factor_of_all_amplitudes_has_no_score_to_check() -> None:
+    """p1 multiplies every cross-section by (1 + p1)^2: whatever a network says of it is noise."""
+    process, theta = KnownProcess.of(1), np.zeros(2)
+    alone = process.events(4000, seed=1)
+    coefficients = alone.weights @ alone.setup.morphing_matrix
+    both = Monomials(np.array([[a, b] for a in range(3) for b in range(3)]))
+    setup = setup_of(both)
+    products = (coefficients[:, :, None] * np.array([1.0, 2.0, 1.0])).reshape(-1, 9)
+    # Files have so many digits.
+    weights = (products @ both.values(setup.benchmarks).T).astype(np.float32).astype(float)
+    events = replace(alone, setup=setup, weights=weights)
+    exact = scores(process.coefficients(events.x), process.monomials, np.zeros(1))
+    exact -= events.weights_at(theta) @ exact / events.weights_at(theta).sum()
+    noise = 1e-3 + 1e-3 * np.sin(events.x[:, :1])
+    log_ratios = np.zeros((1, len(events)))
+    found = [
+        *families.score_checks(np.hstack([exact, noise]), events, theta),
+        *families.ratio_checks(log_ratios, np.hstack([exact, noise]), events, theta, theta[None]),
+    ]
+    assert [check.name for check in found if not check.passed] == []
+    assert len([check for check in found if check.name == "calibration of the score"]) == 2
+    wrong = families.score_checks(np.hstack([2.0 * exact, noise]), events, theta)
+    assert "calibration of the score" in [check.name for check in wrong if not check.passed]
+    none = families.score_checks(0.0 * exact, replace(events, setup=rate_only(setup)), theta[:1])
+    assert [check.name for check in none] == ["information below the truth's"]
+
+
+def rate_only(setup: Setup) -> Setup:
+    """The same benchmarks as events with p1 alone."""
+    chosen = np.flatnonzero(setup.components[:, 0] == 0)
+    return replace(
+        setup,
+        parameters=["p1"],
+        benchmarks=setup.benchmarks[:, 1:],
+        components=setup.components[chosen][:, 1:],
+        morphing_matrix=setup.morphing_matrix[:, chosen],
+    )
 
 
 @pytest.mark.parametrize("size", [50, 500])

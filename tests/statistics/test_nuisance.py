@@ -259,7 +259,7 @@ def test_a_model_without_the_nuisance_parameters(
         evaluating(tmp_path / "evaluation.json", file, [model], tmp_path)
 
 
-def test_polynomials_profile_the_rate_on_the_grid(file: Path, tmp_path: Path) -> None:
+def test_polynomials_profile_the_rate(file: Path, tmp_path: Path) -> None:
     settings = learning.settings("polynomial", training={"n_epochs": 40, "n_steps": 400})
     model = learning.model(file, settings, tmp_path)
     evaluation = {**learning.EVALUATION, "limits": {**learning.EVALUATION["limits"]}}

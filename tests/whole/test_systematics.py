@@ -88,6 +88,7 @@ def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain:
             if known
             else pointwise([member], problem, thetas, each=False)
         )
+        assert member.note.settings.fitted == bool(known)
         assert member.note.settings.profiles_shapes == (density.response is not None)
 
     for name in ("counts", "sally", "alices"):

@@ -9,7 +9,6 @@ from madminer_workflow.analysis.types import (
     Analysis,
     Density,
     Parameterized,
-    Score,
     Settings,
 )
 
@@ -46,9 +45,7 @@ def _seconds_per_point(method: Settings, analysis: Analysis) -> float:
         if isinstance(method, Density):
             products *= method.network.n_mades
         return analysis.ml.test_split * n_events * products / PRODUCTS_PER_SECOND
-    if isinstance(method, Score) and method.binning.kind != "fixed":
-        return n_events * HISTOGRAM_SECONDS
-    return 0.0
+    return 0.0 if method.fitted else n_events * HISTOGRAM_SECONDS
 
 
 def _time(seconds: float) -> str:

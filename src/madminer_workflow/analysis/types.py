@@ -394,6 +394,11 @@ class Settings(Part, frozen=True, kw_only=True, tag_field="method"):
         return self.knows_nuisance
 
     @property
+    def fitted(self) -> bool:
+        """Whether limits are fits of a density that is a polynomial in the parameters."""
+        return True
+
+    @property
     def method(self) -> str:
         """The name of the method itself; ``name`` is that of the entry in the file."""
         return _tag(self)
@@ -515,6 +520,11 @@ class Score(Trained, frozen=True, kw_only=True):
     theta: str
 
     @property
+    def fitted(self) -> bool:
+        """Bins that depend on the parameters have no such density."""
+        return self.binning.kind == "fixed"
+
+    @property
     def reference(self) -> str:
         """Where the score is learned."""
         return self.theta
@@ -533,7 +543,7 @@ class Sally(Score, frozen=True, kw_only=True, tag="sally"):
     @property
     def profiles_shapes(self) -> bool:
         """Bins that depend on the parameters have no response to nuisance parameters."""
-        return self.binning.kind == "fixed"
+        return self.fitted
 
 
 class Sallino(Score, frozen=True, kw_only=True, tag="sallino"):
@@ -546,6 +556,11 @@ class Parameterized(Trained, frozen=True, kw_only=True):
     parameterized = True
 
     theta0: Thetas
+
+    @property
+    def fitted(self) -> bool:
+        """The network is evaluated at points of a grid."""
+        return False
 
 
 class Ratio(Parameterized, frozen=True, kw_only=True):

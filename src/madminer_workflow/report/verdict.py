@@ -52,7 +52,7 @@ def remarks(
 ) -> list[str]:
     """What a reader should know about a method's numbers beyond its checks."""
     return [
-        *_on_the_grid(method.limits[KIND], grid, level),
+        *_on_the_grid(method, grid, level),
         *(
             f"Its {check.concerns} is not to be believed: it fails “{check.name}”. {check.sentence}"
             for check in failures(method.checks)
@@ -69,8 +69,10 @@ def remarks(
     ]
 
 
-def _on_the_grid(limits: Limits, grid: Mapping[str, Sequence[float]], level: str) -> Iterator[str]:
-    for name, intervals in limits.intervals.items():
+def _on_the_grid(
+    method: MethodReport, grid: Mapping[str, Sequence[float]], level: str
+) -> Iterator[str]:
+    for name, intervals in method.limits[KIND].intervals.items():
         axis = grid[name]
         edges = [edge for interval in intervals[level] for edge in interval]
         span = (edges[-1] - edges[0]) / (axis[1] - axis[0]) if edges else 0.0
@@ -81,7 +83,7 @@ def _on_the_grid(limits: Limits, grid: Mapping[str, Sequence[float]], level: str
                 f"The {percent(level)} interval of {name} reaches the end of the grid: the true "
                 "interval is longer; widen limits.grid."
             )
-        elif span < GRID_POINTS:
+        elif span < GRID_POINTS and not method.settings.fitted:
             yield (
                 f"The {percent(level)} interval of {name} spans {span:.1f} steps of the grid only: "
                 "refine limits.grid."

@@ -102,7 +102,7 @@ def write_events(
     sample = Sample(
         observables=observables,
         observations=x,
-        weights=5e-4 / n * amplitudes**2,
+        weights=4e-3 / n * amplitudes**2,
         nuisance_weights=np.empty((n, 0)),
         shares=madminer_shares(ids, generated),
         sampling_ids=ids,

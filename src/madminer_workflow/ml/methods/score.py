@@ -138,7 +138,7 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
 def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
     """Probabilities of the bins of the score, from the training events, if bins are fixed."""
     settings = members[0].settings(Score)
-    if settings.binning.kind != "fixed":
+    if not settings.fitted:
         return None
     n = len(problem.setup.parameters)
     scores = {
