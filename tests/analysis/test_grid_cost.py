@@ -13,7 +13,7 @@ INPUTS = REPOSITORY / "inputs"
 
 def test_limits_that_are_fitted_need_no_grid() -> None:
     analysis = read_analysis(INPUTS / "wbf" / "input.yml")
-    assert grid_cost(analysis) == "31 x 31 = 961 points, for figures only: limits are fitted"
+    assert grid_cost(analysis) == "29 x 29 = 841 points, for figures only: limits are fitted"
 
 
 def test_networks_that_take_parameters_are_evaluated_at_every_point() -> None:

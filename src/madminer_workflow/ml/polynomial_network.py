@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from madminer_workflow.errors import InputError
 from madminer_workflow.statistics.monomials import Monomials
 
 LINEAR = 3.0
@@ -114,8 +115,12 @@ class PolynomialNetwork:
 
     @classmethod
     def load(cls, path: Path) -> PolynomialNetwork:
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote. Raises InputError if an earlier version did."""
         with np.load(path) as file:
+            if "squared" not in file:
+                raise InputError(
+                    f"{path}: the model is of an earlier version, without “squared”; train it again"
+                )
             n_layers = sum(name.startswith("weights_") for name in file)
             layers = [(file[f"weights_{i}"], file[f"biases_{i}"]) for i in range(n_layers)]
             scaling = Scaling(file["centres"], file["widths"])
