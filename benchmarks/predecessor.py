@@ -7,7 +7,7 @@ with the same numbers (1000 samples, 20 parameter points, 2 epochs, a grid of 25
 but what numpy 2 needs; tracking and containers are left out. This project's half also checks every
 method, draws its whole report and calculates with errors. It runs three times: with the same
 methods, networks and numbers; with the one method that replaces them, `polynomial`, for the same
-limits; and with all that `inputs/wbf` asks for, where SALLY alone learns from 500 times as many
+limits; and with all that `inputs/wbf` asks for, where SALLY alone learns from 250 times as many
 samples, five polynomials make an ensemble, and toys are drawn.
 
     python benchmarks/predecessor.py [FOLDER]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 from scipy import sparse
@@ -67,9 +67,15 @@ def bootstrapped(
 
     ``estimate`` maps multiplicities, shape (n_events,), to a matrix.
     """
-    rng = np.random.default_rng(seed)
-    replicas = [estimate(rng.poisson(1.0, n_events).astype(float)) for _ in range(REPLICAS)]
+    replicas = [estimate(row.astype(float)) for row in _multiplicities(n_events, seed)]
     return Bootstrap(estimate(np.ones(n_events)), np.array(replicas))
+
+
+@lru_cache(maxsize=2)
+def _multiplicities(n_events: int, seed: int) -> np.ndarray:
+    """How often every event occurs in replicas, (REPLICAS, n_events), the same for all members."""
+    rng = np.random.default_rng(seed)
+    return np.array([rng.poisson(1.0, n_events).astype(np.uint8) for _ in range(REPLICAS)])
 
 
 def information(parts: Sequence[Bootstrap], n_parameters: int) -> Information:
