@@ -31,8 +31,9 @@ from madminer_workflow.statistics.limits import Grid, summarise
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import scores
 from madminer_workflow.statistics.problem import Observation, Problem
-from madminer_workflow.statistics.toys import draw_toys, toy_statistics
+from madminer_workflow.statistics.toys import draw_toys
 from tests.support import learning
+from tests.support.fine_grid import assert_toys_are_those_of
 from tests.support.known_process import KnownProcess
 
 LEVELS = (0.6827, 0.95)
@@ -211,13 +212,7 @@ def test_toys_are_those_of_a_fine_grid(two: tuple[KnownProcess, Member, Problem]
     density, theta = polynomial.closed_form([member], problem), np.array([0.1, 0.0])
     drawn = draw_toys(problem, theta, 40, np.random.default_rng(3))
     grid = Grid(problem.setup.parameters, [np.linspace(-0.5, 0.5, 51)] * 2)
-    cells = closed_form.density_at(density, problem.setup, grid.thetas())
-    scanned = log_likelihoods(cells, drawn, problem, grid.thetas())
-    for kind, (joint, of_each) in closed_form.statistics(density, drawn, problem, theta).items():
-        q, q_each = toy_statistics(scanned[kind], grid, theta)
-        np.testing.assert_allclose(joint, q, atol=0.02)
-        np.testing.assert_allclose(of_each, q_each, atol=0.02)
-        assert joint.min() >= 0.0 and of_each.min() >= -1e-6
+    assert_toys_are_those_of(grid, density, drawn, problem, theta, atol=0.02)
 
 
 def test_no_event_at_all_allows_every_shape(two: tuple[KnownProcess, Member, Problem]) -> None:

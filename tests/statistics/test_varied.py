@@ -21,8 +21,9 @@ from madminer_workflow.statistics.limits import Grid, summarise, with_nodes
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.toys import draw_toys, toy_statistics
+from madminer_workflow.statistics.toys import draw_toys
 from madminer_workflow.statistics.varied import Factors, VariedRates
+from tests.support.fine_grid import assert_toys_are_those_of
 from tests.support.known_process import KnownProcess
 
 LEVELS = (0.6827, 0.95)
@@ -131,12 +132,7 @@ def test_toys_are_those_of_a_fine_grid(name: str) -> None:
     drawn = draw_toys(problem, theta, 30, np.random.default_rng(3))
     axis = np.linspace(-4.0, 4.0, 801)
     grid = with_nodes(Grid(problem.setup.parameters, [axis]), theta[None])
-    at_nodes = closed_form.density_at(density, problem.setup, grid.thetas())
-    scanned = log_likelihoods(at_nodes, drawn, problem, grid.thetas())
-    for kind, (joint, of_each) in closed_form.statistics(density, drawn, problem, theta).items():
-        q, q_each = toy_statistics(scanned[kind], grid, theta)
-        np.testing.assert_allclose(joint, q, atol=0.01)
-        np.testing.assert_allclose(of_each, q_each, atol=0.01)
+    assert_toys_are_those_of(grid, density, drawn, problem, theta, atol=0.01)
 
 
 def test_rates_are_those_of_the_varied_cross_sections() -> None:

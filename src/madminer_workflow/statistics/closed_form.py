@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from msgspec.structs import replace
@@ -151,7 +152,7 @@ class Model:
         two_sided = [one.negative is not None for one in self.problem.setup.nuisance]
         return Factors.of(np.array(two_sided, dtype=bool))
 
-    @property
+    @cached_property
     def _totals(self) -> np.ndarray:
         """The cross-section, nominal and varied, as coefficients (n_variations, n_monomials)."""
         events = self.problem.everything

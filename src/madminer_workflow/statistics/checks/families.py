@@ -14,10 +14,8 @@ from madminer_workflow.statistics.checks.score import (
     nuisance_check,
 )
 from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.nuisance import SHAPELESS
 from madminer_workflow.statistics.results import Check
-
-SHAPELESS = 1e-6
-"""Spread of a score over the terms that it is the sum of: files have weights of as many digits."""
 
 
 def ratio_checks(
