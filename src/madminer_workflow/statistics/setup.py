@@ -10,6 +10,7 @@ import numpy as np
 from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
+from madminer_workflow.statistics.monomials import Monomials
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,14 @@ class Setup:
         ``theta`` has shape (n_parameters,) or (n_thetas, n_parameters); the result
         (n_benchmarks,) or (n_thetas, n_benchmarks). See MadMiner, arXiv:1907.10621, eq. (9).
         """
-        theta = np.asarray(theta, dtype=float)
-        monomials = np.prod(theta[..., None, :] ** self.components, axis=-1)
-        return monomials @ self.morphing_matrix.T
+        return Monomials(self.components).values(theta) @ self.morphing_matrix.T
 
     def morphing_gradients(self, theta: np.ndarray) -> np.ndarray:
         """Derivatives of ``morphing_weights``, shape (..., n_parameters, n_benchmarks).
 
         ``theta`` has shape (..., n_parameters): one point, or many.
         """
-        theta = np.asarray(theta, dtype=float)
-        gradients = []
-        for i in range(len(self.parameters)):
-            powers = self.components.copy()
-            factor = powers[:, i].astype(float)
-            powers[:, i] = np.maximum(powers[:, i] - 1, 0)
-            monomials = np.prod(theta[..., None, :] ** powers, axis=-1)
-            gradients.append((factor * monomials) @ self.morphing_matrix.T)
-        return np.stack(gradients, axis=-2)
+        return Monomials(self.components).gradients(theta) @ self.morphing_matrix.T
 
     def theta(self, point: str | Mapping[str, float]) -> np.ndarray:
         """The parameter point, shape (n_parameters,), of a benchmark name or of named values.
