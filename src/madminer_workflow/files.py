@@ -1,7 +1,8 @@
-"""Files that are whole or absent: atomic writes, checksums, archives and safe unpacking."""
+"""Files that are whole or absent: atomic writes, checksums, packing and unpacking."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import hashlib
@@ -11,7 +12,6 @@ import re
 import shutil
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar, cast
 
 import msgspec
 
+from madminer_workflow import archives
 from madminer_workflow.errors import InputError
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -148,51 +149,64 @@ def _written(archive: Path) -> Iterator[IO[bytes]]:
 def unpack(archive: str | Path, directory: str | Path, expected: str | None = None) -> Path:
     """Unpack a ``.tar.gz`` or ``.tar`` of regular files into ``directory`` and return it.
 
-    Raises InputError for anything that is not a readable and complete archive, for members that
-    would land outside ``directory`` or are not regular files or directories, and if the archive
-    does not hold the file ``expected``.
+    Nothing appears there before all of it is unpacked. Raises InputError for anything that is not
+    a readable and complete archive within the limits of ``archives``, and if the archive does not
+    hold the file ``expected``; OSError if there is no room.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    opened = gzip.open if Path(archive).suffix == ".gz" else open
-    try:
-        with (
-            opened(archive, "rb") as file,
-            tarfile.open(fileobj=cast(IO[bytes], file), mode="r:") as tar,
-        ):
-            for member in tar:
-                _extract(tar, member, directory.resolve())
-            # Only at its end does gzip notice that something is missing or damaged.
-            while file.read(1 << 20):
-                pass
-    except (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError, FileNotFoundError) as error:
-        raise InputError(f"{archive}: cannot be unpacked ({error})") from None
-    if expected and not (directory / expected).is_file():
-        raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
+    with tempfile.TemporaryDirectory(prefix=".unpacking.", dir=directory) as scratch:
+        with _reading(archive) as stream:
+            for entry in archives.entries(stream):
+                _extract(entry, Path(scratch))
+        if expected and not (Path(scratch) / expected).is_file():
+            raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
+        _move(Path(scratch), directory)
     return directory
 
 
 def member_of(archive: Path, name: str) -> bytes:
-    """The content of one file of a ``.tar.gz``."""
-    with tarfile.open(archive) as tar:
-        member = tar.extractfile(name)
-        assert member is not None
-        return member.read()
+    """The content of one file of a ``.tar.gz``; InputError if it is not there, as of ``unpack``."""
+    with _reading(archive) as stream:
+        for entry in archives.entries(stream):
+            if entry.name == name and not entry.is_directory:
+                if entry.size > archives.LARGEST_NOTE:
+                    raise archives.ArchiveError(f"{name} has {entry.size} bytes")
+                return entry.data.read(entry.size)
+    raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
 
 
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
-    # tarfile's own extraction filters are missing from Debian 12's Python 3.11.2.
-    target = (directory / member.name).resolve()
-    if not target.is_relative_to(directory):
-        raise tarfile.TarError(f"{member.name} lies outside of the archive")
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    data = tar.extractfile(member) if member.isreg() else None
-    if data is None:
-        raise tarfile.TarError(f"{member.name} is neither a regular file nor a directory")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with data, target.open("wb") as file:
-        shutil.copyfileobj(data, file)
-    if member.mode & 0o100:
+@contextmanager
+def _reading(archive: str | Path) -> Iterator[archives.Stream]:
+    try:
+        with archives.opened(Path(archive)) as stream:
+            yield stream
+    except archives.ArchiveError as error:
+        raise InputError(f"{archive}: cannot be unpacked ({error})") from None
+
+
+def _extract(entry: archives.Entry, scratch: Path) -> None:
+    # What is small may try.
+    if entry.size > archives.SMALLEST_LIMIT and entry.size > shutil.disk_usage(scratch).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch.parent))
+    target = scratch / entry.name
+    try:
+        (target if entry.is_directory else target.parent).mkdir(parents=True, exist_ok=True)
+        if entry.is_directory:
+            return
+        with target.open("xb") as file:
+            shutil.copyfileobj(cast(IO[bytes], entry.data), file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise archives.ArchiveError(f"{entry.name} is a file and a directory") from None
+    if entry.executable:
         target.chmod(target.stat().st_mode | 0o111)
+
+
+def _move(scratch: Path, directory: Path) -> None:
+    """Move all files below one directory into another, where others are replaced."""
+    for path in sorted(scratch.rglob("*")):
+        target = directory / path.relative_to(scratch)
+        if path.is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            os.replace(path, target)

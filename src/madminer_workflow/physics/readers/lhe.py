@@ -6,9 +6,7 @@ divided by the run card's ``nevents``, otherwise they are taken to sum to the cr
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from madminer_workflow import archives
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.momenta import register_momenta
 from madminer_workflow.physics.readers.lhe_text import (
@@ -92,14 +91,13 @@ def read_lhe(
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, uncompressed; InputError if it is missing or damaged."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return archives.decompressed(path)
+    except archives.DamagedGzipError as error:
         raise InputError(
             f"{path}: truncated or damaged gzip file ({error}); make it again"
         ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror})") from None
+    except archives.ArchiveError as error:
+        raise InputError(f"{path}: cannot read it ({error})") from None
 
 
 def _choose(

@@ -6,16 +6,15 @@ is kept is the physics: particles, scales, cards, and one weight for every bench
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow import archives
 from madminer_workflow.errors import StepError
 from madminer_workflow.physics.readers.lhe_text import (
     FINAL,
@@ -75,8 +74,8 @@ def joined(parts: Sequence[DrawnEvents], n_events: int) -> DrawnEvents:
 def read_drawn(path: Path) -> DrawnEvents:
     """Read MadGraph's file, without variations; StepError if damaged or not finite."""
     try:
-        data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
+        data = archives.decompressed(path)
+    except archives.ArchiveError as error:
         raise StepError(f"{path.name}: MadGraph's event file is damaged ({error})") from None
     try:
         text = split_events(data)
