@@ -10,6 +10,15 @@ PARALLEL ?= 1
 STEP ?= all
 QUICK := $(addprefix tests/,analysis expressions statistics whole/test_repository.py)
 KUBERNETES = $(BIN)/madminer-workflow kubernetes
+define newline
+
+
+endef
+# A variable as one word of the shell, whatever is in it, for make as well: it is not in the environment
+# of commands, where make would expand it, and a new line would begin another command.
+quoted = '$(subst $(newline), ,$(subst ','\'',$(value $1)))'
+REANA = $(foreach name,ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
+unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP TRACKING_URI WORKDIR WORKFLOW
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
@@ -31,9 +40,10 @@ $(READY)reana: constraints-reana.txt
 $(READY)%: $(READY)core
 	@scripts/setup $* "$(VENV)" $(PYTHON)
 
-run: $(READY)$(if $(TRACKING_URI)$(MLFLOW_TRACKING_URI),mlflow,core)  ## Run ANALYSIS (inputs/wbf) from events to report
-	@$(BIN)/madminer-workflow run $(ANALYSIS) --njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) \
-		$(if $(WORKDIR),--workdir $(WORKDIR)) --set '$(SETTINGS)' --observed '$(OBSERVED)' --tracking-uri '$(TRACKING_URI)'
+run: $(READY)$(if $(value TRACKING_URI)$(value MLFLOW_TRACKING_URI),mlflow,core)  ## Run ANALYSIS (inputs/wbf) from events to report
+	@$(BIN)/madminer-workflow run --njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) \
+		$(if $(value WORKDIR),--workdir $(call quoted,WORKDIR)) --set $(call quoted,SETTINGS) \
+		--observed $(call quoted,OBSERVED) --tracking-uri $(call quoted,TRACKING_URI) -- $(call quoted,ANALYSIS)
 
 test: $(READY)test  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
@@ -80,19 +90,19 @@ images:  ## Build the container images with docker or podman, and check them
 	@scripts/images build
 
 images-push:  ## Push the images to REGISTRY
-	@scripts/images push "$(REGISTRY)"
+	@scripts/images push $(call quoted,REGISTRY)
 
 reana-run: $(READY)reana  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana run
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) run
 
 reana-follow: $(READY)reana  ## Follow WORKFLOW on REANA
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana follow
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) follow
 
 reana-download: $(READY)reana  ## Fetch the results of WORKFLOW from REANA into runs/reana
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" scripts/reana download
+	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) download
 
 kube-input: $(READY)core  ## Write kube/input_configmap.yml from the folder ANALYSIS
-	@$(KUBERNETES) input --analysis $(ANALYSIS)
+	@$(KUBERNETES) input --analysis $(call quoted,ANALYSIS)
 
 kube-apply: $(READY)kubernetes  ## Make the volume and the ConfigMap of kube/ known to the cluster
 	@$(KUBERNETES) apply
@@ -101,9 +111,9 @@ kube-logs: $(READY)kubernetes  ## Keep the logs of all Jobs as artifacts of thei
 	@$(KUBERNETES) logs
 
 mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
-	@$(KUBERNETES) run "$(STEP)" --analysis $(ANALYSIS) --registry "$(REGISTRY)" \
-		--njobs $(NJOBS) --ntrainsamples $(NTRAINSAMPLES) --parallel $(PARALLEL) \
-		$(if $(BUILD),--build) --parameters "$(PARAMETERS)"
+	@$(KUBERNETES) run --analysis $(call quoted,ANALYSIS) --registry $(call quoted,REGISTRY) \
+		--njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) --parallel $(call quoted,PARALLEL) \
+		$(if $(value BUILD),--build) --parameters $(call quoted,PARAMETERS) -- $(call quoted,STEP)
 
 clean:  ## Remove the environments and caches; results in runs/ stay
 	@rm -rf $(VENV) $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -145,7 +145,7 @@ counting:
     process_type: string-interpolated-cmd
     cmd: >-
       madminer-workflow counting --evaluation {evaluation} --data {data}
-      --output {output} --tracking-uri '{tracking_uri}'
+      --output {output} --tracking-uri {tracking_uri}
   publisher:
     publisher_type: interpolated-pub
     publish:

@@ -142,8 +142,12 @@ def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
 
 
 def unquote(text: str) -> str:
-    """What a shell makes of a text in quotes; any other text as it is."""
-    return "".join(shlex.split(text)) if text.startswith("'") else text
+    """The word that has been quoted for a shell; any other text as it is."""
+    try:
+        [word] = shlex.split(text)
+    except ValueError:
+        return text
+    return word if shlex.quote(word) == text else text
 
 
 @click.command()

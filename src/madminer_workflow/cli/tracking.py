@@ -22,12 +22,13 @@ def track(place: Path, tracking_uri: str | None) -> None:
     """
     from madminer_workflow.tracking import target
     from madminer_workflow.tracking.upload import sync
+    from madminer_workflow.tracking.uri import shown
 
     wanted = target(tracking_uri)
     if wanted is None:
         raise click.UsageError("where to? Give --tracking-uri or set MLFLOW_TRACKING_URI")
     complete, pending = sync(place, wanted.uri)
-    click.echo(f"{complete} runs uploaded to {wanted.uri}")
+    click.echo(f"{complete} runs uploaded to {shown(wanted.uri)}")
     if pending:
         click.echo(f"{pending} runs have not ended: what they have is uploaded")
 

@@ -86,7 +86,7 @@ def _parameters(order: Order) -> dict[str, str | int]:
         )
     if order.part != "physics":
         parameters["ntrainsamples"] = order.ntrainsamples
-        parameters["settings"] = _safe_settings(order.changes)
+        parameters["settings"] = _settings(order.changes)
         parameters["observed"] = _observed_data(order.observed, analysis)
     return parameters
 
@@ -172,11 +172,14 @@ def _analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> tuple[P
     return _safe(file), checked
 
 
-def _safe_settings(changes: Sequence[str]) -> str:
-    """Changes of settings as the workflow's parameter, which ends up in a shell command."""
+def _settings(changes: Sequence[str]) -> str:
+    """Changes of settings as the workflow's parameter."""
     for change in changes:
-        if "'" in change:
-            raise InputError(f"--set {change}: expected no quotes")
+        if set(change) & set("{}"):
+            raise InputError(
+                f"--set {change}: expected no braces, which yadage fills with folders; change one "
+                "setting at a time"
+            )
     return " ".join(changes)
 
 

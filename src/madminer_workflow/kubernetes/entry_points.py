@@ -23,7 +23,7 @@ entry_points:
 Parameters = Mapping[str, tuple[str, object, str]]
 
 PARAMETERS: Parameters = {
-    "analysis": ("string", "inputs/wbf", "{analysis}"),
+    "analysis": ("string", "inputs/wbf", "-- {analysis}"),
     "workdir": ("string", "runs/wbf", "--workdir {workdir}"),
     "njobs": ("float", NJOBS, "--njobs {njobs}"),
     "ntrainsamples": ("float", NTRAINSAMPLES, "--ntrainsamples {ntrainsamples}"),
@@ -38,11 +38,11 @@ HYPERPARAMETERS: Parameters = {
     "batch_size": ("float", "nan", "--set training.batch_size={batch_size}"),
     "learning_rate": ("float", "nan", "--set training.initial_lr={learning_rate}"),
     # Units in each hidden layer: 100,100.
-    "n_hidden": ("string", "nan", '--set "network.n_hidden=[{n_hidden}]"'),
+    "n_hidden": ("string", "nan", "--set 'network.n_hidden=['{n_hidden}']'"),
 }
 """The same for those that a training has besides."""
 SWEEP = {
-    "sweep": ("string", "inputs/wbf/sweep.yml", "{sweep}"),
+    "sweep": ("string", "inputs/wbf/sweep.yml", "-- {sweep}"),
     "data": ("string", "runs/wbf/physics/combine/combined_delphes.h5", "--data {data}"),
     "workdir": ("string", "runs/wbf-sweep", "--workdir {workdir}"),
 }
@@ -74,7 +74,11 @@ def _parameters(step: Step) -> Iterator[tuple[str, tuple[str, object, str]]]:
 def _entry_point(name: str, command: str, parameters: Parameters) -> str:
     lines = [f"  {name}:", "    parameters:"]
     lines += [f"      {n}: {{type: {t}, default: {d}}}" for n, (t, d, _) in parameters.items()]
-    words = [f"madminer-workflow -C .. {command}", *(word for *_, word in parameters.values())]
+    # What has no option in front comes last, after the sign that no option follows.
+    last = sorted(
+        (word for *_, word in parameters.values()), key=lambda word: word.startswith("-- ")
+    )
+    words = [f"madminer-workflow -C .. {command}", *last]
     lines += ["    command: >-", *_folded(words)]
     return "\n".join([*lines, ""])
 

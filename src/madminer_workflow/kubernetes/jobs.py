@@ -26,6 +26,7 @@ from madminer_workflow.kubernetes.project import (
     write_project,
 )
 from madminer_workflow.tracking.server import EXPERIMENT, probe
+from madminer_workflow.tracking.uri import password, shown
 
 Parameters = Mapping[str, str | int]
 MOUNTED = "/analysis"
@@ -171,8 +172,13 @@ def _check(submission: Submission, steps: Iterable[str]) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri.startswith("http"):
         raise InputError(
-            f"MLFLOW_TRACKING_URI is {uri or 'not set'}; expected a tracking server "
+            f"MLFLOW_TRACKING_URI is {shown(uri) or 'not set'}; expected a tracking server "
             "(http://… or https://…), as Jobs report to it"
+        )
+    if password(uri):
+        raise InputError(
+            f"MLFLOW_TRACKING_URI is {shown(uri)}: the Jobs would show its password to everybody; "
+            "expected it in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     try:
         probe(uri)

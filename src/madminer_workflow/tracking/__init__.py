@@ -20,6 +20,7 @@ from typing import Any
 from madminer_workflow.errors import InputError
 from madminer_workflow.tracking.follower import Follower
 from madminer_workflow.tracking.journal import RUN_ID, Journal, Status
+from madminer_workflow.tracking.uri import without_credentials
 
 SPOOL = "MADMINER_TRACKING_SPOOL"
 """Where a step is to leave its record, if somebody else uploads it."""
@@ -50,7 +51,8 @@ def target(given: str | None) -> Target | None:
     """Where to track: ``URI`` or ``URI#NAME`` as given, or what MLFLOW_TRACKING_URI says.
 
     NAME is that of the run that all steps of a workflow are nested in, or its id if it is there
-    already. None if there is neither; InputError for a NAME that no run can have.
+    already. A password for a server is known to MLflow from then on, and no longer in the URI. None
+    if there is neither; InputError for a NAME that no run can have, and for what is no URI.
     """
     wanted = (given or "").strip() or os.environ.get("MLFLOW_TRACKING_URI", "")
     uri, _, name = wanted.partition("#")
@@ -59,7 +61,7 @@ def target(given: str | None) -> Target | None:
             f"--tracking-uri: the name {name!r} of the run: expected letters, digits, blanks and "
             ". : + @ _ - only"
         )
-    return Target(uri, name or None) if uri else None
+    return Target(without_credentials(uri), name or None) if uri else None
 
 
 def experiment() -> str | None:

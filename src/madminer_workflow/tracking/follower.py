@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from madminer_workflow.tracking.uri import scrubbed, shown
+
 # MLflow is imported by the thread, if at all.
 if TYPE_CHECKING:
     from madminer_workflow.tracking.upload import Uploader
@@ -67,6 +69,6 @@ class Follower(threading.Thread):
         if not self._warned:
             self._warned = True
             self._warn(
-                f"tracking: {self.uri}: {problem}; the record stays in {self.spool}, to be "
-                "uploaded later: madminer-workflow track --sync"
+                f"tracking: {shown(self.uri)}: {scrubbed(problem, self.uri)}; the record stays in "
+                f"{self.spool}, to be uploaded later: madminer-workflow track --sync"
             )

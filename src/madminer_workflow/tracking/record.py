@@ -10,6 +10,7 @@ import msgspec
 
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.tracking.journal import AnyEntry, Begun, Ended, entries
+from madminer_workflow.tracking.uri import shown
 
 
 class Progress(msgspec.Struct):
@@ -28,7 +29,7 @@ class Record:
         self._note = file.with_suffix(".json")
         known = read_json(self._note) if self._note.exists() else {}
         self._progress = msgspec.convert(known, dict[str, Progress])
-        self._here = self._progress.setdefault(uri, Progress())
+        self._here = self._progress.setdefault(shown(uri), Progress())
 
     @property
     def path(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from madminer_workflow.tracking.journal import RUN_ID, AnyEntry, Begun, Ended, S
 from madminer_workflow.tracking.record import Record, records_in
 from madminer_workflow.tracking.server import Server
 from madminer_workflow.tracking.telling import tell
+from madminer_workflow.tracking.uri import scrubbed, shown
 
 PATH_TAG = "madminer.path"
 JOURNAL_TAG = "madminer.journal"
@@ -163,7 +164,7 @@ def sync(directory: Path, uri: str) -> tuple[int, int]:
             complete += uploader.upload_all(spool)
     # MLflow and what it talks through raise exceptions of many kinds.
     except Exception as error:
-        raise StepError(f"{uri}: {error}") from None
+        raise StepError(f"{shown(uri)}: {scrubbed(str(error), uri)}") from None
     pending = sum(not record.complete for spool in spools for record in records_in(spool, uri))
     return complete, pending
 
