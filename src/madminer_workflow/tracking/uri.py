@@ -21,9 +21,11 @@ def password(uri: str) -> str:
     try:
         parts = urlsplit(uri)
         _ = parts.port
-    except ValueError as error:
+    except ValueError:
+        # What Python has to say may repeat a part of the password.
         raise InputError(
-            f"the tracking URI is none ({error}); e.g. http://localhost:5000"
+            "the tracking URI is no URI; expected one such as http://localhost:5000 or "
+            "sqlite:///mlflow.db, with signs such as / and @ in a password as %2F and %40"
         ) from None
     return parts.password or ""
 
