@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -192,6 +193,9 @@ def test_the_script_says_what_is_missing(reana: Session, tmp_path: Path):
     assert "none.h5: no such file" in script(reana, "run", 2, PART="ml", DATA="runs/none.h5")
     assert "none.h5: no such file" in script(reana, "run", 2, OBSERVED="runs/none.h5")
     assert "expected a path below" in script(reana, "run", 2, OBSERVED=str(tmp_path / "x.h5"))
+    assert "expected a path below" in script(reana, "run", 2, ANALYSIS="--help")
+    said = script(reana, "run", 2, TRACKING_URI="https://me:pa55word@mlflow.example")
+    assert "expected it in secrets" in said and "pa55word" not in said
     assert "name the workflow" in script(reana, "download", 2, WORKFLOW="")
 
 
@@ -200,6 +204,20 @@ def test_the_script_shows_why_a_run_failed(reana: Session):
     assert "Workflow no-events.1 on http" in said
     assert "Step: sampling" in said and "error: " in said and "README.md" in said
     assert "no-events.1 is failed" in said
+
+
+def test_settings_and_the_tracking_uri_reach_no_shell(reana: Session, tmp_path: Path):
+    payload = f"$(touch {tmp_path}/canary)'; touch {tmp_path}/canary; '"
+    given = {"SETTINGS": payload, "TRACKING_URI": payload, "NTRAINSAMPLES": payload}
+    said = script(
+        reana, "run", 1, PART="ml", ANALYSIS=TINY, DATA="README.md", WORKFLOW="data", **given
+    )
+    assert "Step: sampling" in said and "ntrainsamples" in said
+    [sampling] = reana.jobs("data.1").values()
+    words = shlex.split(sampling["request"]["cmd"])
+    assert words[words.index("--set") + 1] == words[words.index("--ntrainsamples") + 1] == payload
+    assert words[words.index("--tracking-uri") + 1] == f"{payload}#data.1"
+    assert not (tmp_path / "canary").exists()
 
 
 @pytest.fixture
