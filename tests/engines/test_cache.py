@@ -125,3 +125,76 @@ def test_replace_product_moves_new_for_old(tmp_path: Path):
     replace_product(tmp_path / "target", tmp_path / "product")
     assert content(tmp_path / "target") == {"new.txt": "new"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["product", "target"]
+
+
+ANALYSIS = """
+processes:
+  - {name: signal, generator: madgraph, proc_card: proc.dat, ufo_model: model}
+detector: {delphes_card: card.tcl}
+"""
+
+
+def analysis(folder: Path, name: str) -> Path:
+    """An analysis file of this name with a card, a detector and a model of folders and links."""
+    for file in ("proc.dat", "card.tcl", "model/__init__.py", "shared/couplings.py", "far/deep.py"):
+        write(folder / file, "1")
+    (folder / "model/linked").symlink_to(folder / "shared")
+    (folder / "model/again").symlink_to(folder / "shared")
+    (folder / "shared/further").symlink_to(folder / "far")
+    (folder / "model/loop").symlink_to(folder / "model")
+    (folder / "model/file.py").symlink_to(folder / "proc.dat")
+    (folder / "model/broken.py").symlink_to(folder / "nothing")
+    os.mkfifo(folder / "model/pipe")
+    return write(folder / name, ANALYSIS)
+
+
+@pytest.mark.parametrize("name", ["input.yml", "input.yaml", "input.YML", "input.json", "input"])
+@pytest.mark.parametrize(
+    "changed", ["proc.dat", "card.tcl", "model/__init__.py", "shared/couplings.py", "far/deep.py"]
+)
+def test_key_follows_cards_and_models_whatever_the_name_and_layout(
+    cache: Cache, tmp_path: Path, name: str, changed: str
+):
+    folder = tmp_path / "my analysis"
+    file = analysis(folder, name)
+
+    def keys() -> set[str]:
+        return {
+            cache.key(f"madminer-workflow {step} --input '{file}' --output /x", Path("/x"))
+            for step in ("configure", "sampling")
+        }
+
+    before = keys()
+    assert keys() == before
+    (folder / changed).write_text("22")
+    after = keys()
+    assert not before & after
+    # What Python compiled is no part of a model, nor does a place enter.
+    write(folder / "shared/__pycache__/couplings.pyc", "")
+    assert keys() == after
+    folder.rename(tmp_path / "moved")
+    file = tmp_path / "moved" / name
+    for link in ("model/linked", "model/again", "shared/further", "model/loop", "model/file.py"):
+        link_place = tmp_path / "moved" / link
+        target = link_place.readlink().relative_to(folder)
+        link_place.unlink()
+        link_place.symlink_to(tmp_path / "moved" / target)
+    assert keys() == after
+
+
+def test_key_follows_where_links_point(cache: Cache, tmp_path: Path):
+    file = analysis(tmp_path, "input.yml")
+
+    def key() -> str:
+        return cache.key(f"madminer-workflow configure --input {file}", Path("/x"))
+
+    before = key()
+    (tmp_path / "model/again").unlink()
+    assert key() != before
+    (tmp_path / "model/again").symlink_to(tmp_path / "far")
+    assert key() != before
+
+
+def test_key_follows_quotes(cache: Cache):
+    keys = {cache.key(f"step --set {text}", Path("/x")) for text in ("$HOME", "'$HOME'", '"$HOME"')}
+    assert len(keys) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,36 @@ import madminer_workflow
 from madminer_workflow.engines import cache as cache_module
 from madminer_workflow.engines.cache import Cache
 from madminer_workflow.engines.code import code_checksum, used_files
+from madminer_workflow.engines.order import Order
+from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.graph import STEPS
+from tests.support.chain import with_toys
 
 EVERY = set(STEPS)
 PHYSICS = {step.name for step in STEPS.values() if step.part == "physics"}
 LEARNING = EVERY - PHYSICS
 TRAINED = {"training", "evaluating", "toys"}
+GENERATORS = {"generate", "pythia"}
+
+SHARED = {
+    *("__init__.py", "errors.py", "files.py", "madminer_imports.py", "seeds.py"),
+    *("analysis", "expressions", "products"),
+}
+EVENTS = SHARED | {"physics", "statistics", "madminer_file.py"}
+NETWORKS = SHARED | {"ml", "statistics", "madminer_file.py", "madminer_fixes"}
+ROOMS = {
+    "configure": SHARED | {"physics", "madminer_fixes"},
+    "generate": EVENTS | {"cores.py"},
+    "pythia": SHARED | {"physics", "cores.py"},
+    "delphes": EVENTS,
+    "combine": EVENTS,
+    "sampling": NETWORKS,
+    "training": NETWORKS - {"madminer_file.py"},
+    "evaluating": NETWORKS,
+    "toys": NETWORKS,
+    "plotting": SHARED | {"report", "statistics", "madminer_file.py", "cores.py", "versions.py"},
+}
+"""The rooms of the package that a step may reach, whichever way."""
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +63,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ml/training.py", {"training"}, PHYSICS | {"sampling", "plotting"}),
         ("expressions/evaluation.py", {"delphes"}, set()),
         ("physics/detector.py", {"delphes"}, LEARNING | {"configure", "generate", "pythia"}),
-        ("physics/generators/builtin/wbf_haa.py", {"generate", "pythia"}, LEARNING),
-        ("physics/generators/madgraph/inside/weigh.py", {"generate", "pythia"}, LEARNING),
+        ("physics/generators/builtin/wbf_haa.py", GENERATORS, EVERY - GENERATORS),
+        ("physics/generators/madgraph/inside/weigh.py", GENERATORS, EVERY - GENERATORS),
         ("analysis/schema.json", {"configure", "sampling"}, set()),
         ("files.py", EVERY, set()),
         *((name, set(), EVERY) for name in ("graph.py", "cli/run.py", "engines/cache.py")),
@@ -90,3 +115,64 @@ def test_what_is_imported_is_found_in_the_source(package: Path, step: str):
     here = Path(madminer_workflow.__file__).parent
     used = {file.relative_to(package) for file in used_files(package, STEPS[step].module)}
     assert {Path(file).relative_to(here) for file in loaded} <= used
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_reaches_no_room_but_its_own(package: Path, step: str):
+    used = used_files(package, STEPS[step].module)
+    assert {file.relative_to(package).parts[0] for file in used} <= ROOMS[step]
+
+
+RECORD = """
+import atexit, os, sys
+package, record = os.environ["RECORDED_PACKAGE"], os.environ["RECORD"]
+opened = set()
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(package):
+        opened.add(str(arguments[0]))
+
+def write():
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    opened.update(file for file in files if file and file.startswith(package))
+    step = sys.argv[1] if "madminer-workflow" in sys.argv[0] else os.environ.get("STEP", "")
+    with open(record, "a") as file:
+        file.writelines(f"{step} {name}\\n" for name in sorted(opened))
+
+if len(sys.argv) > 1 and "madminer-workflow" in sys.argv[0]:
+    os.environ["STEP"] = sys.argv[1]
+sys.addaudithook(hook)
+atexit.register(write)
+"""
+"""Notes in a file what any Python process, a child of a step included, takes from the package."""
+
+
+@pytest.mark.slow
+def test_what_a_run_really_loads_is_in_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Modules, scripts and data files: nothing that a step takes from the package is missed.
+
+    The command line may be: it passes arguments on, which the key holds.
+    """
+    here = Path(madminer_workflow.__file__).parent
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(RECORD)
+    record = tmp_path / "record"
+    paths = os.pathsep.join([str(tmp_path / "site"), str(here.parent)])
+    for name, value in {
+        "PYTHONPATH": paths,
+        "RECORDED_PACKAGE": f"{here}/",
+        "RECORD": record,
+    }.items():
+        monkeypatch.setenv(name, value)
+    run_workflow(Order(with_toys(tmp_path, njobs=1), tmp_path / "work", njobs=1, observed="sm"))
+    shell = ("cli/", "engines/", "tracking/", "graph.py", "workflow_files.py")
+    loaded: dict[str, set[str]] = {step: set() for step in STEPS}
+    for line in record.read_text().splitlines():
+        step, _, name = line.partition(" ")
+        file = Path(name).relative_to(here).as_posix()
+        if step in STEPS and "__pycache__" not in file and not file.startswith(shell):
+            loaded[step].add(file)
+    for step, files in loaded.items():
+        used = {f.relative_to(here).as_posix() for f in used_files(here, STEPS[step].module)}
+        assert f"{STEPS[step].module.partition('.')[2].replace('.', '/')}.py" in files
+        assert files <= used, step

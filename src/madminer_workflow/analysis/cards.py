@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +28,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "param_card": read_param_card,
 }
 """What reads the text of a card; what is wrong with others only their programs know."""
+IGNORED = ("__pycache__", "*.pyc", "py3_model.pkl", "model.pkl")
+"""Files in the folder of a model that differ from run to run: what Python compiled."""
 #: A card without a folder and of this kind may be one that Delphes ships.
 _DELPHES_CARD = re.compile(r"[\w.-]+\.tcl")
 
@@ -64,6 +68,37 @@ def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:
         yield Finding(key, f"there is no folder {folder}; expected that of a UFO model")
     elif missing:
         yield Finding(key, f"{folder} is no UFO model: it has no {' and no '.join(missing)}")
+    else:
+        for place, target in loops(folder):
+            yield Finding(key, f"{place}: is a link to {target}, which it lies in; remove it")
+
+
+def loops(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Links below ``folder`` to directories that they lie in themselves, with these."""
+    for place, *_ in walk(folder):
+        for link in (path for path in place.iterdir() if path.is_symlink() and path.is_dir()):
+            target = link.resolve()
+            if place.resolve().is_relative_to(target):
+                yield link, target
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str], Path]]:
+    """Every directory below ``folder`` with the names of its files; links are followed.
+
+    With them comes the place where the same directory was first seen: only then it is entered, so
+    that loops end.
+    """
+    seen: dict[tuple[int, int], Path] = {}
+    ignored = shutil.ignore_patterns(*IGNORED)
+    for name, folders, files in os.walk(folder, followlinks=True):
+        place, status = Path(name), os.stat(name)
+        first = seen.setdefault((status.st_dev, status.st_ino), place)
+        if first != place:
+            folders.clear()
+            files.clear()
+        ignore = ignored(name, [*folders, *files])
+        folders[:] = sorted(set(folders) - ignore)
+        yield place, sorted(set(files) - ignore), first
 
 
 def mentioned_files(file: Path) -> list[Path]:

@@ -64,10 +64,11 @@ class StepCommand(click.Command):
 
     def work(self, **given: Any) -> None:
         """Do what the step does."""
-        from madminer_workflow.analysis.changes import split_changes
-
         arguments = {o.argument or o.name: given[o.name] for o in self.step.options}
         if "changes" in arguments:
+            # Steps without settings need none of this.
+            from madminer_workflow.analysis.changes import split_changes
+
             arguments["changes"] = split_changes(arguments["changes"])
         record = click.get_current_context().obj
         if self.step.epochs and record:

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shlex
 import shutil
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import madminer_workflow
 from madminer_workflow import graph
-from madminer_workflow.analysis.cards import mentioned_files
-from madminer_workflow.engines.code import code_checksum, joint_checksum
+from madminer_workflow.analysis.cards import mentioned_files, walk
+from madminer_workflow.engines.code import code_checksum, code_of, imported_packages
+from madminer_workflow.engines.executors.local import THREADS
+from madminer_workflow.engines.surroundings import packages_of, program_files, surroundings
 from madminer_workflow.files import checksum, link
 
 # The engine's own notes in the directory of a step; never part of its product.
@@ -30,6 +35,7 @@ NOTES = "_packtivity"
 
 _SCRATCH = re.compile(r"\..+\.[0-9a-f]{32}")
 _PATH = re.compile(r"/[^\s'\"`;|&<>()$]+")
+_QUOTES = re.compile(r"['\"\\]")
 
 
 class Cache:
@@ -40,14 +46,24 @@ class Cache:
         self.directory = directory
         self._package = Path(madminer_workflow.__file__).parent
         self._code: dict[str | None, str] = {}
+        self._packages: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._known: dict[tuple[int, int, int, int], str] = {}
 
     def key(self, command: str, target: Path) -> str:
         """The key of ``command``, whose product goes to the directory ``target``."""
         template = replace_path(command, target, "{output}")
-        resolved = _PATH.sub(lambda match: self._content(match[0]), template)
-        return hashlib.sha256(f"{self._code_checksum(command)}\n{resolved}".encode()).hexdigest()
+        step, words = _step(command), _words(template)
+        analyses = _analysis_files(step, words)
+        resolved = [self._content(word, word in analyses) for word in words]
+        files = [Path(path) for word in words for path in _PATH.findall(word)]
+        parts = [
+            *(self._code_checksum(step), json.dumps(self._surroundings(step), sort_keys=True)),
+            *(self._checksum(file) for file in _program_files(step, files)),
+            # Also how the shell is told to read the words.
+            *("".join(_QUOTES.findall(template)), json.dumps(resolved)),
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def restore(self, key: str, target: Path) -> bool:
         """Make ``target`` hold the product of ``key``; False if the store has no intact one."""
@@ -83,30 +99,50 @@ class Cache:
             if entry.name not in keep:
                 shutil.rmtree(entry)
 
-    def _code_checksum(self, command: str) -> str:
-        """The checksum of the code of this package that a command runs.
+    def _code_checksum(self, step: graph.Step | None) -> str:
+        """The checksum of the code of this package that a step runs.
 
         The command line only passes arguments on, which the key holds already.
         """
-        name = re.match(r"madminer-workflow (\w+) ", command)
-        step = graph.STEPS.get(name[1]) if name else None
         module = step.module if step else None
         if module not in self._code:
             self._code[module] = code_checksum(self._package, module)
         return self._code[module]
 
-    def _content(self, path: str) -> str:
-        place = Path(path)
-        if place.suffix in (".yml", ".yaml") and place.is_file():
+    def _surroundings(self, step: graph.Step | None) -> dict[str, str]:
+        """What computes a step beside that: packages and variables."""
+        module = step.module if step else None
+        if module is None:
+            return {}
+        if module not in self._packages:
+            code = code_of(self._package, module)
+            self._packages[module] = packages_of(code, imported_packages(self._package, code))
+        variables = {**dict.fromkeys(THREADS, "1"), **os.environ}
+        return surroundings(self._packages[module], variables)
+
+    def _content(self, word: str, is_analysis: bool) -> str:
+        """A word of a command with the content in place of every path in it."""
+        if is_analysis:
             # An analysis file stands for its cards and models, too.
+            place = Path(word)
             return " ".join(map(self._checksum, [place, *mentioned_files(place)]))
-        return self._checksum(place) if place.exists() else path
+        if word.startswith("/") and os.path.exists(word):
+            return self._checksum(Path(word))
+        return _PATH.sub(lambda match: self._path_content(match[0]), word)
+
+    def _path_content(self, path: str) -> str:
+        return self._checksum(Path(path)) if os.path.exists(path) else path
 
     def _checksum(self, place: Path) -> str:
-        if place.is_dir():
-            files = [file for file in _files_below(place) if "__pycache__" not in file.parts]
-            return joint_checksum(place, files, self._file_checksum)
-        return self._file_checksum(place)
+        """The checksum of a file, or of everything in a directory, links followed."""
+        if not place.is_dir():
+            return self._file_checksum(place)
+        digest = hashlib.sha256()
+        for folder, files, first in walk(place):
+            digest.update(f"{folder.relative_to(place)} {first.relative_to(place)}\n".encode())
+            for name in files:
+                digest.update(f"{name}\0{self._file_checksum(folder / name)}\n".encode())
+        return digest.hexdigest()
 
     def _files(self, directory: Path) -> dict[str, str]:
         return {
@@ -115,12 +151,40 @@ class Cache:
         }
 
     def _file_checksum(self, file: Path) -> str:
+        if not file.is_file():
+            # What is neither can have no content, and might never end.
+            return "no file"
         # Within one run a large file is read once, although several steps depend on it.
         status = file.stat()
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if identity not in self._known:
             self._known[identity] = checksum(file)
         return self._known[identity]
+
+
+def _step(command: str) -> graph.Step | None:
+    """The step that a command is, if it is one."""
+    name = re.match(r"madminer-workflow (\w+)\s", command)
+    return graph.STEPS.get(name[1]) if name else None
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command as the shell makes them, but for what it would replace in them."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+def _analysis_files(step: graph.Step | None, words: Sequence[str]) -> set[str]:
+    """Those of the words that are analysis files, whatever their names."""
+    given = step.options if step else ()
+    options = {option.word for option in given if option.source == "inputfile"}
+    return {file for word, file in pairwise(words) if word in options and os.path.isfile(file)}
+
+
+def _program_files(step: graph.Step | None, inputs: Iterable[Path]) -> list[Path]:
+    return program_files(step.name, inputs) if step else []
 
 
 @contextmanager

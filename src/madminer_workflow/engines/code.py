@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,14 +17,19 @@ from pathlib import Path
 from madminer_workflow.files import checksum
 
 # A module that looks for others by their names, or for files beside it, may use all that is there.
-_ALL_BELOW = re.compile(r"\{__name__\}|__file__")
+_ALL_BELOW = re.compile(r"\{__(name|package)__\}|__file__")
 _DATA_BESIDE = re.compile(r"importlib(\.| import )resources")
 
 
-def code_checksum(package: Path, module: str | None) -> str:
-    """The checksum of all files of ``package`` that ``module`` uses; of all files, for None."""
+def code_of(package: Path, module: str | None) -> list[Path]:
+    """All files of ``package`` that ``module`` uses, sorted; all there are, for None."""
     files = used_files(package, module) if module else {*package.rglob("*.*")}
-    return joint_checksum(package, sorted(file for file in files if file.suffix != ".pyc"))
+    return sorted(file for file in files if file.suffix != ".pyc" and file.is_file())
+
+
+def code_checksum(package: Path, module: str | None) -> str:
+    """The checksum of ``code_of`` a module."""
+    return joint_checksum(package, code_of(package, module))
 
 
 def joint_checksum(
@@ -46,13 +52,24 @@ def used_files(package: Path, module: str) -> set[Path]:
     return known
 
 
+def imported_packages(package: Path, files: Iterable[Path]) -> set[str]:
+    """The packages of others that any of these ``files`` imports, by the names of the imports."""
+    names = {name.partition(".")[0] for f in files if f.suffix == ".py" for name in _names(f)}
+    return names - sys.stdlib_module_names - {package.name}
+
+
+@cache
+def _names(file: Path) -> frozenset[str]:
+    return frozenset(_imported(file.read_text("utf-8")))
+
+
 @cache
 def _used(package: Path, file: Path) -> frozenset[Path]:
     """The files of ``package`` that one of them uses itself."""
     if file.suffix != ".py":
         return frozenset()
-    text = file.read_text()
-    used = {path for name in _imported(text) for path in _modules(package, name)}
+    text = file.read_text("utf-8")
+    used = {path for name in _names(file) for path in _modules(package, name)}
     if _ALL_BELOW.search(text):
         used |= {path for path in file.parent.rglob("*.*") if path.suffix != ".pyc"}
     if _DATA_BESIDE.search(text):

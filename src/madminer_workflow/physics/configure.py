@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.cards import parts
+from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Process, Systematic
@@ -54,8 +54,7 @@ def pack_models(processes: Sequence[Process], folder: Path, archive: Path) -> No
                 )
     with tempfile.TemporaryDirectory() as scratch:
         for name, source in sources.items():
-            # What Python compiled differs from run to run.
-            ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "py3_model.pkl", "model.pkl")
+            ignored = shutil.ignore_patterns(*IGNORED)
             shutil.copytree(source, Path(scratch) / name, ignore=ignored)
         pack(scratch, archive)
 

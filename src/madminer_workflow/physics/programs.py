@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,37 @@ def missing(analysis: Analysis) -> list[str]:
         except InputError as error:
             messages.append(str(error))
     return messages
+
+
+def madgraph_files(models: Iterable[str], compiled: bool) -> list[Path]:
+    """Whatever of MadGraph's installation decides what it computes; nothing if there is none.
+
+    That includes these of the ``models`` that it ships and, if processes are to be ``compiled``,
+    the compiler.
+    """
+    try:
+        program = madgraph()
+    except InputError:
+        return []
+    folder = program.directory
+    parts = ("VERSION", "bin/mg5_aMC", "madgraph", "aloha", "Template/LO", "Template/Common")
+    files = [*(folder / part for part in parts), program.python.resolve()]
+    files += [folder / "models" / model for model in models]
+    lhapdf = lhapdf_config()
+    files += [lhapdf] if lhapdf else []
+    files += [Path(v).resolve() for v in [shutil.which("gfortran")] if compiled and v]
+    return [file for file in files if file.exists()]
+
+
+def delphes_files() -> list[Path]:
+    """Delphes, its library and the cards that it ships; nothing if it is not installed."""
+    try:
+        executable = delphes()
+    except InputError:
+        return []
+    folder = delphes_cards().parent
+    libraries = [path for place in (folder, folder / "lib") for path in place.glob("libDelphes.*")]
+    return [file for file in (executable, *sorted(libraries), delphes_cards()) if file.exists()]
 
 
 def run_program(

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from madminer_workflow.analysis.types import Generation, Process
-from madminer_workflow.physics.generators import SECONDS_PER_EVENT
 from madminer_workflow.products.jobs import Task
 from madminer_workflow.seeds import derive_seed
 
 BLOCK = 1000
 """Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""
+
+SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
+"""All generators, and the time each takes to draw an event and its weights, on one core."""
 
 SECONDS_PER_SHOWERED_EVENT = 1.5e-2
 """To shower an event and to pass it through Delphes, on one core."""

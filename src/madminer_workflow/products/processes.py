@@ -5,6 +5,8 @@ Beside the files of its generator, a folder has ``process.json``.
 
 from __future__ import annotations
 
+import tarfile
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -50,6 +52,20 @@ class IntegratedProcess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 def write_processes(directory: Path, output: Path) -> None:
     """Pack the folders in ``directory`` into the product in ``output``."""
     pack(directory, output / ARCHIVE)
+
+
+def peek(archive: Path) -> list[IntegratedProcess]:
+    """What is known of all processes in ``archive``, without unpacking it.
+
+    Raises InputError if it is broken.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            notes = (m for m in tar if m.isfile() and Path(m.name).match(f"*/{NOTE}"))
+            texts = [text.read() for note in notes if (text := tar.extractfile(note))]
+        return [msgspec.json.decode(text, type=IntegratedProcess) for text in texts]
+    except (OSError, EOFError, zlib.error, tarfile.TarError, msgspec.MsgspecError) as error:
+        raise InputError(f"{archive}: cannot be read ({error})") from None
 
 
 class Library:

@@ -10,8 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
-import matplotlib
-
 from madminer_workflow.errors import StepError
 from madminer_workflow.report.figures import Plot, plots, style, tables
 from madminer_workflow.report.page import InlineFigure
@@ -45,7 +43,7 @@ def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Inline
 
 def draw(plot: Plot, directory: Path) -> str:
     """Write one figure as PNG and PDF; return it as SVG for the report."""
-    with matplotlib.rc_context(style.RC):
+    with style.drawing():
         figure = plot.draw()
         style.settle(figure)
         style.save(figure, directory / plot.name)

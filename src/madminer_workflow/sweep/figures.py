@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ Known = Sequence[tuple[TrialResult, float]]
 
 def draw(space: Sequence[Axis], results: Sequence[TrialResult], directory: Path) -> None:
     """Write all figures of the trials into ``directory``."""
-    with matplotlib.rc_context(style.RC), atomic_path(directory) as product:
+    with style.drawing(), atomic_path(directory) as product:
         product.mkdir()
         for name, figure in (
             ("history", history(results)),

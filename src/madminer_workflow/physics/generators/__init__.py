@@ -1,7 +1,7 @@
 """Event generators behind one interface.
 
 A generator is a module of this package with the functions of ``Generator``, and a row of
-``SECONDS_PER_EVENT``.
+``tasks.SECONDS_PER_EVENT``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from madminer_workflow.analysis.types import Parameter, Process, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration, Points
-
-SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
-"""All generators, and the time each takes to draw an event and its weights, on one core."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal
@@ -213,12 +214,21 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     return svg
 
 
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Our style while the block draws, and nothing of the settings that matplotlib finds here."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        yield
+
+
 def label_svg(text: str) -> str:
     """A line of mathtext as an inline SVG in the text colour and size; "" if it cannot be drawn."""
     text = known_to_mathtext(text)
     if not is_mathtext(text):
         return ""
-    with matplotlib.rc_context(RC):
+    with drawing():
         path = TextPath((0, 0), text, size=100, prop=FontProperties(family=FONTS))
     box = path.get_extents()
     # SVG's y axis points down.
