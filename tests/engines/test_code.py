@@ -26,7 +26,7 @@ TRAINED = {"training", "evaluating", "toys"}
 GENERATORS = {"generate", "pythia"}
 
 SHARED = {
-    *("__init__.py", "errors.py", "files.py", "madminer_imports.py", "seeds.py"),
+    *("__init__.py", "archives.py", "errors.py", "files.py", "madminer_imports.py", "seeds.py"),
     *("analysis", "expressions", "products"),
 }
 EVENTS = SHARED | {"physics", "statistics", "madminer_file.py"}
