@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from madminer_workflow.physics.configure import configure, pack_models
 from tests.support import parts
 from tests.support.chain import set_up
 from tests.support.paths import DATA, REPOSITORY
+from tests.support.special_files import special
 
 INPUTS = REPOSITORY / "inputs" / "wbf-madgraph"
 TINY = DATA / "tiny" / "input.yml"
@@ -186,6 +188,53 @@ def test_cards_that_generate_would_refuse_are_told_before(folder, card, text, to
 def test_a_card_must_be_text(folder):
     (folder / "cards/pythia8_card.dat").write_bytes(b"\xff\xfe\x00")
     assert any("not a text file" in line for line in change(folder))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("pipe", "a pipe; expected a file"),
+        ("zero", "a device; expected a file"),
+        ("socket", "No such device or address"),
+        ("folder", "a directory; expected a file"),
+    ],
+)
+@pytest.mark.parametrize("card", ["proc_card_signal.dat", "pythia8_card.dat"])
+def test_a_card_is_a_file(folder, kind, told, card):
+    (folder / "cards" / card).unlink()
+    special(folder / "cards" / card, kind)
+    assert any(f"cannot read cards/{card}: {told}" in line for line in change(folder))
+
+
+def test_a_card_is_of_a_sane_size(folder):
+    card = folder / "cards/proc_card_signal.dat"
+    os.truncate(card, 10**11)
+    assert any("proc_card_signal.dat: larger than 10 MB" in line for line in change(folder))
+    card.unlink()
+    card.symlink_to(card)
+    assert any("Too many levels of symbolic links" in line for line in change(folder))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zero", "socket"])
+def test_a_model_has_files_only(folder, kind):
+    model = folder / "Model"
+    model.mkdir()
+    for name in ("__init__.py", "particles.py"):
+        (model / name).touch()
+    with_model = (
+        "proc_card: cards/proc_card_signal.dat",
+        "proc_card: cards/proc_card_signal.dat\n    ufo_model: Model",
+    )
+    assert not any("Model" in line for line in change(folder, with_model))
+    special(model / "x.py", kind)
+    assert any("x.py is a" in line and "expected files only" in line for line in change(folder))
+    (model / "x.py").unlink()
+    (model / "y.py").symlink_to("nowhere")
+    assert any("y.py is a link to nothing" in line for line in change(folder))
+    (model / "y.py").unlink()
+    (model / "inside").mkdir()
+    (model / "inside" / "again").symlink_to(model)
+    assert any(f"again: is a link to {model}, which it lies in" in line for line in change(folder))
 
 
 def test_cards_are_inlined_and_split(folder):

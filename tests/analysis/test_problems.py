@@ -1,19 +1,24 @@
 """Every kind of mistake in an analysis file gives its one line: place, value, expectation."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from madminer_workflow.analysis.file import problems, read_analysis
 from madminer_workflow.analysis.problems import AnalysisError
+from madminer_workflow.analysis.semantics import morphing_components, n_morphing_components
 from madminer_workflow.errors import InputError
 from tests.support.paths import DATA
+from tests.support.special_files import special
 
 FOLDER = DATA / "analysis"
 TEXT = (FOLDER / "input.yml").read_text()
+TITLE = next(line for line in TEXT.splitlines() if line.startswith("title:"))
 #: One change of the file each, and what is said about it (after "input.yml:").
 CHANGES = json.loads((FOLDER / "problems.json").read_text())
 
@@ -62,9 +67,13 @@ def test_all_problems_of_both_passes_at_once(tmp_path):
 def test_control_characters_cannot_forge_a_line(tmp_path):
     told = lines_of(tmp_path, change("lha_block: dim6", r'lha_block: "a\nb\x1b[2J"'))
     assert told == [
-        r"10: parameters[CWL2].lha_id: a\nb\x1b[2J 2 is no coupling of the process 'wbf_haa' "
-        "(expected one of dim6 2, dim6 5)"
+        "9: parameters[CWL2].lha_block: the character U+001B is not allowed in text",
     ]
+    (told,) = lines_of(tmp_path, change("lha_block: dim6", r'lha_block: "a\nb"'))
+    assert told.startswith("9: parameters[CWL2].lha_block: expected letters, digits and other")
+    assert r"'a\nb'" in told
+    told = lines_of(tmp_path, change("seed: 2023", r"seed: 2023" + '\n"a\\nb\u202e": 1'))
+    assert told[0].startswith(r"6: 'a\nb\u202e': unknown key")
 
 
 def test_a_warning_does_not_fail(tmp_path):
@@ -105,6 +114,147 @@ def test_few_lines_that_expand_to_many_values(tmp_path):
     assert [problem.message for problem in problems(file)] == [
         "not valid YAML: more than 100000 values (column 5)"
     ]
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\x07", r"\0", r"\x7f", r"\x9b"])
+def test_text_has_no_control_characters(tmp_path, text):
+    told = lines_of(
+        tmp_path,
+        change(
+            TITLE,
+            f'title: "a{text}b"',
+        ),
+    )
+    assert len(told) == 1 and told[0].startswith("4: title: the character U+")
+
+
+def test_json_writes_some_characters_in_two_halves(tmp_path):
+    file = tmp_path / "input.yml"
+    file.write_text(
+        change(
+            TITLE,
+            r'title: "\ud83d\ude00"',
+        )
+    )
+    assert read_analysis(file).title == "\U0001f600"
+
+
+def test_a_file_of_any_size(tmp_path):
+    file = tmp_path / "input.yml"
+    file.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(AnalysisError, match=r"cannot be read \(larger than 1 MB\)"):
+        read_analysis(file)
+    os.truncate(file, 10**12)
+    with pytest.raises(AnalysisError, match=r"cannot be read \(larger than 1 MB\)"):
+        read_analysis(file)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("pipe", "a pipe"), ("zero", "a device"), ("socket", "a socket")]
+)
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind, what):
+    path = special(tmp_path / "input.yml", kind)
+    with pytest.raises(AnalysisError, match=f"is {what}; expected a file"):
+        read_analysis(path)
+
+
+def test_endless_files_and_loops(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(AnalysisError, match="cannot be read"):
+        read_analysis(tmp_path / "loop")
+    with pytest.raises(AnalysisError, match=r"cannot be read|is not"):
+        read_analysis("/proc/self/pagemap")
+
+
+HUGE = [
+    ("seed: 2023", "seed: 1" + "0" * 5000, "is too large"),
+    ("sm: 50000", "sm: 1.0e+15", "expected at most 1000000000, got 1000000000000000.0"),
+    ("sm: 50000", "sm: 1e15", "expected at most 1000000000, got 1000000000000000.0"),
+    ("n_hidden: [", "n_hidden: [1000000000000, ", "expected at most 100000, got 1000000000000"),
+    ("resolution: 41", "resolution: 1000000000", "expected at most 1000000, got 1000000000"),
+    ("[-20.0, 20.0]", "[-20.0, 1.0e+300]", "expected at most 1000000000000, got 1e+300"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "told"), HUGE)
+def test_absurd_magnitudes_are_refused(tmp_path, old, new, told):
+    lines = lines_of(tmp_path, change(old, new))
+    assert told is None or any(told in line for line in lines), lines
+
+
+def test_more_terms_than_anybody_can_integrate(tmp_path):
+    """Without counting them one by one."""
+    data = yaml.safe_load(TEXT)
+    data["parameters"] = [
+        {**data["parameters"][0], "parameter_name": f"p{i}", "lha_id": i, "morphing_max_power": 10}
+        for i in range(50)
+    ]
+    data["morphing"]["max_overall_power"] = 10
+    told = lines_of(tmp_path, yaml.safe_dump(data))
+    assert any("50 parameters have 75394027566 terms up to this power" in line for line in told)
+
+
+def test_terms_are_counted_as_they_are():
+    for powers, overall in (([2, 2], 2), ([4, 2, 2], 4), ([1], 3), ([3, 3, 3, 3], 5)):
+        expected = len(morphing_components(powers, overall))
+        assert n_morphing_components(powers, overall) == expected
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"),
+    [
+        ("9**9**9**9", "has no finite value at theta = 0, a benchmark"),
+        ("theta + 1%0", "has no finite value at theta = 0, a benchmark"),
+        ("1/theta", "has no finite value at theta = 0, a benchmark"),
+        ("log(theta + 21)", None),
+        ("sqrt(theta - 100)", "has no finite value at theta = 0, a benchmark"),
+        ("1 / (abs(theta - 9.0) > 0.2)", "has no finite value at theta = 8.82883"),
+        ("exp(theta)**10", None),
+        ("16.52*\N{GREEK SMALL LETTER THETA}", "unknown name"),
+        ("16.52*theta\N{NO-BREAK SPACE}", "U+00A0 (no-break space) is not part of the language"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER T}heta", "is not part of the language"),
+    ],
+)
+def test_a_transform_has_a_value_wherever_it_is_needed(tmp_path, transform, told):
+    text = change("param_card_transform: 16.52*theta", f"param_card_transform: '{transform}'")
+    lines = lines_of(tmp_path, text)
+    assert len(lines) == bool(told), lines
+    assert told is None or (lines[0].startswith("12: ") and told in lines[0])
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        (r"$\unknown$", "Unknown symbol"),
+        (" ", "expected at least one visible character"),
+        ("$", "matplotlib cannot draw"),
+        ("a$b$c$", "matplotlib cannot draw"),
+        ("$" + "{" * 90 + "x" + "}" * 90 + "$", "nested too deeply"),
+        (r"$\frac{1}{2}", "matplotlib cannot draw"),
+        ("x" * 201, "expected at most 200 characters"),
+        (r"$\frac{1}{2}$", None),
+        (r"100 % of \ & <b>", None),
+    ],
+)
+def test_labels_that_cannot_be_drawn(tmp_path, label, told):
+    data = yaml.safe_load(TEXT)
+    data["parameters"][0]["latex"] = label
+    data["observables"][0]["latex"] = label
+    lines = lines_of(tmp_path, yaml.safe_dump(data, width=1000))
+    assert len(lines) == (2 if told else 0)
+    assert all(told in line for line in lines)
+    data["observables"][0] |= {"latex": "x", "unit": label[:50]}
+    data["parameters"][0]["latex"] = "x"
+    assert len(lines_of(tmp_path, yaml.safe_dump(data))) <= 1
+
+
+def test_a_character_that_the_font_lacks_is_a_warning(tmp_path):
+    data = yaml.safe_load(TEXT)
+    data["parameters"][0]["latex"] = "W\U0001f9a0\N{GREEK SMALL LETTER ALPHA}"
+    file = tmp_path / "input.yml"
+    file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    (problem,) = problems(file)
+    assert problem.warning and "the font of plots has no \U0001f9a0;" in problem.message
 
 
 def test_missing_file_and_directory(tmp_path):

@@ -207,6 +207,13 @@ def test_parameter_transforms_take_floats_and_arrays():
         compile_expression("j[0].pt", ["theta"], particles=False)
 
 
+@pytest.mark.parametrize(
+    "text", ["9**9**9**9", "10**10**10", "1%0", "1//0", "2**100000*theta", "pow(9, pow(9, 99))"]
+)
+def test_huge_powers_cost_nothing(text):
+    assert math.isnan(compile_expression(text, ["theta"], particles=False)({"theta": 1.0}))
+
+
 def test_names_used_and_missing_variables():
     assert compile_expression("j[0].pt + scale").names == {"j", "scale"}
     with pytest.raises(InputError, match="uses scale"):
@@ -255,6 +262,14 @@ def test_observables_hide_particles_of_their_name():
         ("lambda: 0", 1, "a lambda"),
         ("[p.pt for p in j][0]", 1, "a list comprehension"),
         ("π + met.e + foo", 1, "unknown name"),
+        ("met.pt\u00a0+ 1", 7, "U+00A0 (no-break space) is not part of the language"),
+        ("ｍet.pt", 1, "U+FF4D (fullwidth latin small letter m)"),
+        ("\ufb01", 1, "unknown name"),
+        ("met.pt\x0c", 7, "U+000C (a control character)"),
+        ("met.pt\x00", 7, "not an expression"),
+        ("-" * 4000 + "1", 1, "too deeply nested"),
+        ("(" * 2000 + "1", 201, "not an expression"),
+        ("met.pt + \ud800", 1, "not an expression"),
     ],
 )
 def test_refusals_say_where_and_what(text, column, says):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from madminer.core import MadMiner
@@ -36,6 +37,18 @@ def test_madminer_reads_the_set_up(tiny: Physics) -> None:
     assert list(miner.benchmarks)[: len(declared)] == list(declared)
     for name, values in declared.items():
         assert miner.benchmarks[name].values == values
+
+
+def test_madminer_is_given_nothing_to_evaluate(tmp_path: Path) -> None:
+    """It would hand a transform to Python's eval; generators have the values."""
+    transforms = ["(1 if theta == theta else 9**9**9**9)*theta", "theta"]
+    parameters = [
+        {**entry, "param_card_transform": text}
+        for entry, text in zip(section("parameters"), transforms, strict=True)
+    ]
+    configure(analysis_file(tmp_path / "input.yml", parameters=parameters), tmp_path)
+    with h5py.File(tmp_path / "config.h5") as file:
+        assert set(file["parameters/transforms"][()].tolist()) == {b"_"}
 
 
 def test_morphing_reproduces_every_benchmark(tiny: Physics) -> None:

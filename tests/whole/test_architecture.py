@@ -9,7 +9,7 @@ import pytest
 from tests.support.paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "madminer_workflow"
-BASE = {"__version__", "archives", "cores", "errors", "files", "seeds", "versions"}
+BASE = {"__version__", "archives", "cores", "errors", "files", "regular", "seeds", "versions"}
 BELOW_STEPS = {"analysis", "expressions", "madminer_file", "products", "statistics"}
 ALLOWED = {
     "expressions": set(),

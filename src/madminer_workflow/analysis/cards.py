@@ -20,7 +20,10 @@ from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
 from madminer_workflow.errors import InputError
+from madminer_workflow.regular import MB, read_text, what_else
 
+LARGEST_CARD = 10 * MB
+LARGEST_MODEL = 500 * MB
 PROCESS_CARDS = ("proc_card", "run_card", "param_card", "pythia8_card")
 _READERS: dict[str, Callable[[str, str], object]] = {
     "proc_card": read_process_card,
@@ -43,17 +46,18 @@ def check_files(sound: Sound, folder: Path) -> Iterator[Finding]:
         if process.get("ufo_model") is not None:
             yield from _model((*path, "ufo_model"), folder / process["ufo_model"])
     card = sound.get("detector", "delphes_card")
-    shipped = card is not None and _DELPHES_CARD.fullmatch(card) and not (folder / card).exists()
+    shipped = (
+        card is not None and _DELPHES_CARD.fullmatch(card) and not os.path.lexists(folder / card)
+    )
     if card is not None and not shipped:
         yield from _card(("detector", "delphes_card"), folder / card)
 
 
 def _card(key: KeyPath, card: Path) -> Iterator[Finding]:
     try:
-        text = card.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        yield Finding(key, f"cannot read {card}: {reason}")
+        text = read_text(card, LARGEST_CARD)
+    except InputError as error:
+        yield Finding(key, f"cannot read {card}: {error}")
         return
     if reader := _READERS.get(str(key[-1])):
         try:
@@ -71,6 +75,24 @@ def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:
     else:
         for place, target in loops(folder):
             yield Finding(key, f"{place}: is a link to {target}, which it lies in; remove it")
+        yield from _model_files(key, folder)
+
+
+def _model_files(key: KeyPath, folder: Path) -> Iterator[Finding]:
+    """Find what is in the folder of a model and cannot be copied with it."""
+    size = 0
+    for place, names, _ in walk(folder):
+        for file in (place / name for name in names):
+            if other := what_else(file):
+                yield Finding(key, f"{file} is {other}; expected files only in a UFO model")
+            elif not file.exists():
+                yield Finding(key, f"{file} is a link to nothing; remove it")
+            elif not os.access(file, os.R_OK):
+                yield Finding(key, f"cannot read {file}: Permission denied")
+            else:
+                size += file.stat().st_size
+    if size > LARGEST_MODEL:
+        yield Finding(key, f"{folder} has more than {LARGEST_MODEL / MB:.0f} MB; not a UFO model")
 
 
 def loops(folder: Path) -> Iterator[tuple[Path, Path]]:

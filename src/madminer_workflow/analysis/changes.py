@@ -107,11 +107,12 @@ def _changed(settings: Entry, assignment: str, change: str) -> Entry:
 
 def _value(text: str) -> Any:
     # JSON knows 1e-3, which YAML 1.1 takes for text; YAML knows [relu, tanh].
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    for read in (json.loads, yaml.safe_load):
+        try:
+            value = read(text)
+            # Neither NaN nor Infinity, nor a number that becomes it.
+            json.dumps(value, allow_nan=False)
+            return value
+        except (ValueError, TypeError, RecursionError, yaml.YAMLError):
+            continue
+    return text

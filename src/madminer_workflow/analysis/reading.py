@@ -6,7 +6,9 @@ text.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from madminer_workflow.analysis.labels import is_control
 from madminer_workflow.analysis.problems import (
     AnalysisError,
     Entry,
@@ -23,11 +26,15 @@ from madminer_workflow.analysis.problems import (
     label,
     show,
 )
+from madminer_workflow.errors import InputError
+from madminer_workflow.regular import read_bytes, what_else
 
 _TAG = "tag:yaml.org,2002:"
 _LARGEST = 2**63 - 1
 #: Far above any real file; aliases of aliases of aliases reach it in a few lines.
 _MAX_VALUES = 100_000
+#: A megabyte is ten thousand lines.
+_MAX_BYTES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,13 +101,15 @@ def _text(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         raise _error(path, None, "is a directory; expected a file, such as its input.yml")
+    if other := what_else(path):
+        raise _error(path, None, f"is {other}; expected a file, such as an input.yml")
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise _error(path, None, "no such file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _error(path, None, f"cannot be read ({reason})") from None
+        data = read_bytes(path, _MAX_BYTES)
+    except InputError as error:
+        missing = str(error) == os.strerror(errno.ENOENT)
+        raise _error(
+            path, None, "no such file" if missing else f"cannot be read ({error})"
+        ) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -120,6 +129,13 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[int | None, str]:
         return mark.line + 1, "not valid YAML: a tab; indent with spaces"
     context = f"{error.context}, " if error.context else ""
     return mark.line + 1, f"not valid YAML: {context}{problem} (column {mark.column + 1})"
+
+
+def _joined(text: str) -> str:
+    """``text`` with the halves of characters joined, as which JSON writes those beyond U+FFFF."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
 
 
 class _Builder:
@@ -177,7 +193,7 @@ class _Builder:
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         kind, text = node.tag.removeprefix(_TAG), node.value
         if kind == "str":
-            return text
+            return self.text(text, node, path)
         if kind == "null":
             return None
         if kind == "bool" and text.lower() in ("true", "false"):
@@ -185,6 +201,14 @@ class _Builder:
         if kind in ("int", "float"):
             return self.number(kind, node, path)
         self.find(path, f"YAML tag {node.tag} is not supported for {show(text)}", node)
+        return None
+
+    def text(self, text: str, node: yaml.Node, path: KeyPath) -> str | None:
+        text = _joined(text)
+        strange = next((character for character in text if is_control(character)), None)
+        if strange is None:
+            return text
+        self.find(path, f"the character U+{ord(strange):04X} is not allowed in text", node)
         return None
 
     def number(self, kind: str, node: yaml.ScalarNode, path: KeyPath) -> Any:

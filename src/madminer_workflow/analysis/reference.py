@@ -68,9 +68,11 @@ def _value(part: Schema) -> str:
     if "enum" in part:
         return ", ".join(f"`{value}`" for value in part["enum"])
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {part[key]}" for key, sign in bounds.items() if key in part]
+    limits = [f"{sign} {part[key]:.15g}" for key, sign in bounds.items() if key in part]
     if "x-pattern" in part:
         limits.append(part["x-pattern"])
+    if "maxLength" in part:
+        limits.append(f"at most {part['maxLength']} characters")
     return ", ".join([type_words(part), *limits])
 
 

@@ -106,7 +106,8 @@ def _explain(error: ValidationError) -> Iterator[Finding]:
         for key in (key for key in wanted if key not in value):
             yield Finding(path, _missing(key, error.schema["properties"][key]))
     elif "propertyNames" in error.absolute_schema_path:
-        yield Finding((*path, value), f"expected a name of {error.message}, got {show(value)}")
+        wanted = error.message if keyword == "pattern" else f"at most {wanted} characters"
+        yield Finding((*path, value), f"expected a name of {wanted}, got {show(value)}")
     elif keyword == "enum":
         yield Finding(
             path, unknown("value", value, wanted) if isinstance(value, str) else _type(error)
@@ -135,8 +136,8 @@ def _entries(number: int) -> str:
 
 _MESSAGES: dict[str, Callable[[ValidationError, str], str]] = {
     "const": lambda e, value: f"expected {show(e.validator_value)}, got {value}",
-    "minimum": lambda e, value: f"expected at least {e.validator_value}, got {value}",
-    "maximum": lambda e, value: f"expected at most {e.validator_value}, got {value}",
+    "minimum": lambda e, value: f"expected at least {e.validator_value:.15g}, got {value}",
+    "maximum": lambda e, value: f"expected at most {e.validator_value:.15g}, got {value}",
     "exclusiveMinimum": lambda e, value: f"expected more than {e.validator_value}, got {value}",
     "exclusiveMaximum": lambda e, value: f"expected less than {e.validator_value}, got {value}",
     "minLength": lambda e, _: "expected text, got an empty one",
@@ -146,17 +147,22 @@ _MESSAGES: dict[str, Callable[[ValidationError, str], str]] = {
     "minItems": lambda e, _: (
         f"expected {_count(e.schema, e.validator_value)}, got {len(e.instance)}"
     ),
-    "maxItems": lambda e, _: f"expected {_count(e.schema, 0)}, got {len(e.instance)}",
+    "maxItems": lambda e, _: (
+        f"expected {_count(e.schema, e.validator_value, 'most')}, got {len(e.instance)}"
+    ),
+    "maxProperties": lambda e, _: (
+        f"expected at most {_entries(e.validator_value)}, got {len(e.instance)}"
+    ),
     "minProperties": lambda e, _: f"expected at least {_entries(e.validator_value)}, got 0",
     "uniqueItems": lambda e, _: "expected different entries, got one twice",
     "pattern": lambda e, value: f"expected {e.message}, got {value}",
 }
 
 
-def _count(part: Schema, least: int) -> str:
+def _count(part: Schema, number: int, bound: str = "least") -> str:
     if part.get("minItems") == part.get("maxItems"):
         return f"exactly {_entries(part['minItems'])}"
-    return f"at least {_entries(least)}"
+    return f"at {bound} {_entries(number)}"
 
 
 def children(data: Any, part: Schema) -> Iterator[tuple[Any, Any, Schema]]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from madminer_workflow.analysis import methods, physics
-from madminer_workflow.analysis.problems import Finding
+from madminer_workflow.analysis.labels import known_to_mathtext, undrawable, without_glyph
+from madminer_workflow.analysis.problems import Finding, show
 from madminer_workflow.analysis.sound import (
     Sound,
     complete,
@@ -24,12 +25,17 @@ from madminer_workflow.analysis.sound import (
     point,
 )
 from madminer_workflow.analysis.types import CLOSURE_POINT
-from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS
+from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compile_expression
 
 #: MadMiner names the benchmarks that it adds to the morphing basis like this.
 ADDED_BENCHMARK = "morphing_basis_vector_"
 #: MadMiner names the benchmarks of nuisance parameters like this.
 NUISANCE = "_nuisance_param_"
+MOST_TERMS = 2000
+"""Of the squared matrix element: as many benchmarks have to be integrated."""
+
+_SPREAD = np.linspace(-1.0, 1.0, 1000)
+"""Points of an interval, without its centre, where a transform may have a pole that nobody hits."""
 
 
 def check(data: Any, structure: Iterable[Finding]) -> list[Finding]:
@@ -38,8 +44,10 @@ def check(data: Any, structure: Iterable[Finding]) -> list[Finding]:
     ``data`` has its defaults filled in; ``structure`` is what the schema check found.
     """
     sound = Sound(data, structure)
-    checks = (_parameters, _benchmarks, _basis, *physics.CHECKS, _expressions, *methods.CHECKS)
-    return [f for section in (*checks, _limits, _fisher) for f in section(sound)]
+    theory = (_parameters, _benchmarks, _morphing, _basis, _transforms)
+    events = (*physics.CHECKS, _expressions, _labels)
+    inference = (*methods.CHECKS, _limits, _fisher)
+    return [f for section in (*theory, *events, *inference) for f in section(sound)]
 
 
 def morphing_components(max_powers: list[int], max_overall_power: int) -> list[tuple[int, ...]]:
@@ -95,21 +103,95 @@ def _benchmarks(sound: Sound) -> Iterator[Finding]:
                 yield Finding((*path, name), message)
 
 
+def _morphing(sound: Sound) -> Iterator[Finding]:
+    """Check that there are not more terms than anybody can compute with."""
+    parameters, morphing = sound.get("parameters"), sound.get("morphing")
+    if parameters is None or morphing is None:
+        return
+    powers = [entry["morphing_max_power"] for entry in parameters]
+    terms = n_morphing_components(powers, morphing["max_overall_power"])
+    if terms > MOST_TERMS:
+        message = (
+            f"{len(powers)} parameters have {terms} terms up to this power; expected at most "
+            f"{MOST_TERMS}: lower it, or the parameters' morphing_max_power"
+        )
+        yield Finding(("morphing", "max_overall_power"), message)
+
+
+def n_morphing_components(max_powers: list[int], max_overall_power: int) -> int:
+    """How many components there are: coefficients of a product of geometric series."""
+    counts = np.zeros(max_overall_power + 1, dtype=object)
+    counts[0] = 1
+    for power in max_powers:
+        counts = np.array(
+            [counts[max(0, n - power) : n + 1].sum() for n in range(len(counts))], dtype=object
+        )
+    return int(counts.sum())
+
+
+def _transforms(sound: Sound) -> Iterator[Finding]:
+    """Check that parameters have a value in the card wherever one is needed.
+
+    These are the benchmarks, the point in the inner half of the ranges that tests the morphing,
+    and where benchmarks are too few the whole ranges, in which MadMiner adds some.
+    """
+    if [*_parameters(sound), *_morphing(sound)]:
+        return
+    benchmarks, morphing = sound.get("benchmarks") or {}, sound.get("morphing")
+    parameters = sound.get("parameters") or []
+    powers = [entry["morphing_max_power"] for entry in parameters]
+    terms = n_morphing_components(powers, morphing["max_overall_power"]) if morphing else 0
+    share = 1.0 if len(benchmarks) < terms else 0.5
+    for path, parameter in sound.entries("parameters"):
+        low, high = parameter["parameter_range"]
+        inside = 0.5 * (low + high) + 0.5 * share * (high - low) * _SPREAD
+        name = parameter["parameter_name"]
+        points = [point[name] for point in benchmarks.values() if name in point]
+        text = parameter["param_card_transform"]
+        transform = compile_expression(text, names=["theta"], particles=False)
+        thetas = np.array([*points, *inside])
+        wrong = ~np.isfinite(np.broadcast_to(transform({"theta": thetas}), thetas.shape))
+        if wrong.any():
+            theta = thetas[np.argmax(wrong)]
+            where = "a benchmark" if np.argmax(wrong) < len(points) else "inside parameter_range"
+            message = f"'{text}' has no finite value at theta = {theta:g}, {where}"
+            yield Finding((*path, "param_card_transform"), message)
+
+
+def _labels(sound: Sound) -> Iterator[Finding]:
+    """Check that matplotlib can draw all labels."""
+    for section, keys in (("parameters", ["latex"]), ("observables", ["latex", "unit"])):
+        for path, entry in sound.entries(section):
+            for key in keys:
+                if why := undrawable(entry[key]):
+                    message = f"matplotlib cannot draw {show(entry[key])}: {why}"
+                    yield Finding((*path, key), message)
+                elif lacking := without_glyph(known_to_mathtext(entry[key])):
+                    message = f"the font of plots has no {lacking}; a box will be there instead"
+                    yield Finding((*path, key), message, warning=True)
+
+
 def _basis(sound: Sound) -> Iterator[Finding]:
     """Check that the benchmarks of the morphing basis are linearly independent in its terms."""
     parameters, morphing = sound.get("parameters"), sound.get("morphing")
     benchmarks = sound.get("benchmarks")
     if parameters is None or morphing is None or benchmarks is None:
         return
-    if [*_parameters(sound), *_benchmarks(sound)]:
+    if [*_parameters(sound), *_benchmarks(sound), *_morphing(sound)]:
         return
     scales = [max(abs(value) for value in entry["parameter_range"]) for entry in parameters]
     powers = [entry["morphing_max_power"] for entry in parameters]
     components = np.array(morphing_components(powers, morphing["max_overall_power"]))
+    rows = {
+        name: np.prod(
+            (np.array([point[name] for name in sound.parameters]) / scales) ** components, axis=1
+        )
+        for name, point in benchmarks.items()
+    }
+    if np.linalg.matrix_rank(np.array(list(rows.values()))) == len(rows):
+        return
     basis: list[np.ndarray] = []
-    for name in benchmarks:
-        point = np.array([benchmarks[name][parameter] for parameter in sound.parameters])
-        row = np.prod((point / scales) ** components, axis=1)
+    for name, row in rows.items():
         if np.linalg.matrix_rank(np.array([*basis, row])) == len(basis):
             message = (
                 f"adds nothing to the morphing basis of {len(components)} terms: its weights follow"

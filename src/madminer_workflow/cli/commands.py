@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,12 +12,26 @@ import click
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
 from madminer_workflow.errors import InputError, StepError, not_installed
 from madminer_workflow.graph import OBSERVED_HELP
+from madminer_workflow.regular import what_else
 
 TRACKING_HELP = (
     "MLflow server or database to track with; after # the name of the run that all steps of a "
     "workflow are part of.  [default: MLFLOW_TRACKING_URI, or no tracking]"
 )
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class RegularFile(click.Path):
+    """A file that is there, and not a pipe or a device, which would never end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of the file."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if other := what_else(path):
+            self.fail(f"File '{path}' is {other}; expected a file", param, ctx)
+        return path
+
+
+FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 njobs_option = click.option(
     "--njobs", type=int, default=NJOBS, show_default=True, help="Jobs that share the events."

@@ -99,4 +99,5 @@ def compile_expression(text: str, names: Iterable[str] = (), particles: bool = T
     compiler = Compiler(source, frozenset(names), particles)
     code = compiler.compile(source.parse())
     compiler.need_number(code, None, "the expression")
+    source.need_plain_text()
     return Expression(text, frozenset(compiler.used), frozenset(compiler.attributes), code.run)

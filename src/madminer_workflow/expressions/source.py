@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import unicodedata
 import warnings
 from collections.abc import Iterable
 
@@ -54,6 +55,17 @@ class Source:
         except (ValueError, MemoryError, RecursionError):
             problem = "not an expression: unreadable or too deeply nested"
             raise ExpressionError(self.text, 1, problem) from None
+
+    def need_plain_text(self) -> None:
+        """Raise ExpressionError for a character that MadMiner's files, or people, cannot read.
+
+        Python takes letters that look like others for the same ones, and much for a blank.
+        """
+        for column, character in enumerate(self.text, 1):
+            if not (" " <= character <= "~" or character in "\t\n\r"):
+                name = unicodedata.name(character, "a control character")
+                problem = f"U+{ord(character):04X} ({name.lower()}) is not part of the language"
+                raise ExpressionError(self.text, column, problem, "write it in ASCII")
 
     def error(self, node: ast.AST | None, problem: str, hint: str = "") -> ExpressionError:
         """Return the error that puts `problem` at `node`, or at the whole expression if None."""

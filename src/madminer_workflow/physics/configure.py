@@ -71,13 +71,14 @@ def write_setup(analysis: Analysis, path: Path) -> None:
 
     logging.getLogger("madminer").setLevel(logging.ERROR)
     miner = MadMiner()
+    # No param_card_transform: MadMiner would hand it to Python's eval, here and whenever the file
+    # is loaded. Generators have the parameters' own `card_value`.
     for parameter in analysis.parameters:
         miner.add_parameter(
             parameter_name=parameter.parameter_name,
             lha_block=parameter.lha_block,
             lha_id=parameter.lha_id,
             morphing_max_power=parameter.morphing_max_power,
-            param_card_transform=parameter.param_card_transform,
             parameter_range=parameter.parameter_range,
         )
     for name, values in analysis.benchmarks.items():

@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -20,11 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.mathtext import MathTextParser
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D
+
+from madminer_workflow.analysis.labels import is_control, is_mathtext, known_to_mathtext
 
 INK = "#16191d"
 """Text, axes and the parton-level truth; follows the text colour in the report."""
@@ -139,22 +139,9 @@ def label(latex: str, name: str, unit: str = "") -> str:
     """An axis label; ``name`` where ``latex`` is not what matplotlib's mathtext understands."""
     latex = known_to_mathtext(latex)
     text = (latex if is_mathtext(latex) else name).replace("\n", " ")
+    if unit and not is_mathtext(unit):
+        unit = "".join(c for c in unit if not is_control(c)).replace("$", r"\$")
     return f"{text} [{unit}]" if unit else text
-
-
-def known_to_mathtext(text: str) -> str:
-    """``text`` with the macro of the operator H†H □ H†H, which mathtext lacks, as a character."""
-    return text.replace(r"\Box", "□")
-
-
-@cache
-def is_mathtext(text: str) -> bool:
-    """Whether matplotlib can draw ``text``."""
-    try:
-        MathTextParser("path").parse(text)
-    except ValueError:
-        return False
-    return True
 
 
 def handle(label: str, **look: Any) -> Line2D:
@@ -229,7 +216,11 @@ def label_svg(text: str) -> str:
     if not is_mathtext(text):
         return ""
     with drawing():
-        path = TextPath((0, 0), text, size=100, prop=FontProperties(family=FONTS))
+        try:
+            path = TextPath((0, 0), text, size=100, prop=FontProperties(family=FONTS))
+        except AttributeError:
+            # matplotlib cannot make a path of nothing, e.g. of a blank.
+            return ""
     box = path.get_extents()
     # SVG's y axis points down.
     downwards = Affine2D().scale(1.0, -1.0)
