@@ -234,7 +234,7 @@ def test_a_model_has_files_only(folder, kind):
     (model / "y.py").unlink()
     (model / "inside").mkdir()
     (model / "inside" / "again").symlink_to(model)
-    assert any(f"again: is a link to {model}, which it lies in" in line for line in change(folder))
+    assert any("again: is a link to Model, which it lies in" in line for line in change(folder))
 
 
 def test_cards_are_inlined_and_split(folder):
