@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from mlflow.entities import Run
 
 from madminer_workflow.cli import main
+from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import checksum, read_json, write_json
 from madminer_workflow.statistics.results import (
     Check,
@@ -645,3 +646,45 @@ def test_steps_know_the_record_of_their_workflow(tmp_path: Path):
     journal = Journal.begin(tmp_path, ["name"], shared=True)
     assert step_environment(journal) == {SPOOL: str(tmp_path), RUN: "name"}
     assert step_environment(None) == {}
+
+
+def damaged_record(tmp_path: Path, *lines: bytes) -> Path:
+    """A record of a finished run with other lines in it."""
+    journal = Journal.begin(tmp_path / FOLDER, ["damaged"])
+    with journal.file.open("ab") as file:
+        file.write(b"".join(line + b"\n" for line in lines))
+    journal.end("FINISHED")
+    return journal.file
+
+
+def test_damaged_lines_of_a_record_are_left_out(tmp_path: Path, uri: str):
+    damaged_record(tmp_path, b"\x9d{", b'{"kind":"metrics","values":{"a":"b"}}', b"[]", b'"\xff"')
+    assert sync(tmp_path, uri) == (1, 0)
+    assert list(runs(uri)) == ["damaged"]
+
+
+@pytest.mark.parametrize("note", ["[]", '{"x": {"uploaded": -5}}', '{"x": {"uploaded": "1"}}', "{"])
+def test_a_damaged_note_of_an_upload_is_named(tmp_path: Path, uri: str, note: str):
+    place = damaged_record(tmp_path).with_suffix(".json")
+    place.write_text(note)
+    with pytest.raises(InputError, match=str(place)):
+        sync(tmp_path, uri)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/passwd"])
+def test_what_lies_outside_of_a_record_is_no_artifact_of_it(tmp_path: Path, uri: str, name: str):
+    (tmp_path / "secret").write_text("secret")
+    entry = json.dumps({"kind": "artifact", "time": 1, "name": name})
+    damaged_record(tmp_path, entry.encode())
+    with pytest.raises(InputError, match="is no artifact of it"):
+        sync(tmp_path, uri)
+    [run] = runs(uri).values()
+    assert not artifacts(uri, run)
+
+
+def test_a_database_that_cannot_be_written_is_told_at_once(tmp_path: Path):
+    damaged_record(tmp_path)
+    before = time.monotonic()
+    with pytest.raises(StepError, match="unable to open database file"):
+        sync(tmp_path, "sqlite:////proc/mlflow.db")
+    assert time.monotonic() - before < 20

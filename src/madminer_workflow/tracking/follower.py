@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from madminer_workflow.tracking.uri import scrubbed, shown
+from madminer_workflow.tracking.uri import reason, shown
 
 # MLflow is imported by the thread, if at all.
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Follower(threading.Thread):
             for problem in self._uploader.refused[:1]:
                 self._tell(problem)
         except Exception as error:
-            self._tell(str(error).strip().splitlines()[0] if str(error).strip() else repr(error))
+            self._tell(reason(error, self.uri))
             self._uploader = None
             return False
         return True
@@ -69,6 +69,6 @@ class Follower(threading.Thread):
         if not self._warned:
             self._warned = True
             self._warn(
-                f"tracking: {shown(self.uri)}: {scrubbed(problem, self.uri)}; the record stays in "
+                f"tracking: {shown(self.uri)}: {problem}; the record stays in "
                 f"{self.spool}, to be uploaded later: madminer-workflow track --sync"
             )

@@ -190,10 +190,10 @@ class Journal:
 
 
 def entries(file: Path) -> list[AnyEntry]:
-    """All whole lines of a record, in their order; a line that broke off is left out."""
+    """All whole lines of a record, in their order; a damaged one is left out."""
     whole = []
     for line in file.read_bytes().splitlines():
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             whole.append(_decoder.decode(line))
     return whole
 

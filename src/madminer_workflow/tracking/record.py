@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.tracking.journal import AnyEntry, Begun, Ended, entries
 from madminer_workflow.tracking.uri import shown
@@ -17,18 +19,27 @@ class Progress(msgspec.Struct):
     """How far the upload of a record went: the run there, and how many entries it has."""
 
     run_id: str | None = None
-    uploaded: int = 0
+    uploaded: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Record:
     """The record of one run, and how much of it one tracking server or database knows."""
 
     def __init__(self, file: Path, entries: Sequence[AnyEntry], begun: Begun, uri: str) -> None:
-        """Take the ``entries`` of ``file``, and what the note beside it says about ``uri``."""
+        """Take the ``entries`` of ``file``, and what the note beside it says about ``uri``.
+
+        Raises InputError if that is no note.
+        """
         self.file, self.entries, self.begun = file, entries, begun
         self._note = file.with_suffix(".json")
         known = read_json(self._note) if self._note.exists() else {}
-        self._progress = msgspec.convert(known, dict[str, Progress])
+        try:
+            self._progress = msgspec.convert(known, dict[str, Progress])
+        except msgspec.ValidationError as error:
+            raise InputError(
+                f"{self._note}: does not say how far the upload of {file.name} went ({error}); "
+                "without this file it is uploaded again"
+            ) from None
         self._here = self._progress.setdefault(shown(uri), Progress())
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from madminer_workflow.errors import InputError
 from madminer_workflow.tracking import registry
 from madminer_workflow.tracking.journal import (
     AnyEntry,
@@ -43,7 +44,7 @@ def tell(client: MlflowClient, run_id: str, record: Record, entry: AnyEntry) -> 
         case Dataset():
             _dataset(client, run_id, entry)
         case Artifact():
-            _artifact(client, run_id, record.artifacts, entry)
+            _artifact(client, run_id, record, entry)
         case ProposedModel():
             registry.register(client, run_id, record, entry)
 
@@ -73,8 +74,10 @@ def _dataset(client: MlflowClient, run_id: str, entry: Dataset) -> None:
     client.log_inputs(run_id, [entities.DatasetInput(dataset, [use])])
 
 
-def _artifact(client: MlflowClient, run_id: str, artifacts: Path, entry: Artifact) -> None:
-    kept = artifacts / entry.folder / entry.name
+def _artifact(client: MlflowClient, run_id: str, record: Record, entry: Artifact) -> None:
+    kept = record.artifacts / entry.folder / entry.name
+    if not kept.resolve().is_relative_to(record.artifacts.resolve()):
+        raise InputError(f"{record.file}: {kept} is no artifact of it: it lies elsewhere")
     if kept.is_dir():
         folder = (Path(entry.folder) / entry.name).as_posix()
         client.log_artifacts(run_id, str(kept), folder)

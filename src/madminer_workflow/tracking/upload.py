@@ -13,7 +13,7 @@ from madminer_workflow.tracking.journal import RUN_ID, AnyEntry, Begun, Ended, S
 from madminer_workflow.tracking.record import Record, records_in
 from madminer_workflow.tracking.server import Server
 from madminer_workflow.tracking.telling import tell
-from madminer_workflow.tracking.uri import scrubbed, shown
+from madminer_workflow.tracking.uri import reason, shown
 
 PATH_TAG = "madminer.path"
 JOURNAL_TAG = "madminer.journal"
@@ -162,9 +162,11 @@ def sync(directory: Path, uri: str) -> tuple[int, int]:
         uploader = Uploader(uri)
         for spool in spools:
             complete += uploader.upload_all(spool)
+    except InputError:
+        raise
     # MLflow and what it talks through raise exceptions of many kinds.
     except Exception as error:
-        raise StepError(f"{shown(uri)}: {scrubbed(str(error), uri)}") from None
+        raise StepError(f"{shown(uri)}: {reason(error, uri)}") from None
     pending = sum(not record.complete for spool in spools for record in records_in(spool, uri))
     return complete, pending
 

@@ -50,8 +50,14 @@ def shown(uri: str) -> str:
     return _SECRETS.sub(rf"\1{HIDDEN}", text)
 
 
+def reason(error: Exception, uri: str) -> str:
+    """What an error of others who know ``uri`` says in its first line, without secrets of it."""
+    lines = str(error).strip().splitlines()
+    return scrubbed(lines[0] if lines else repr(error), uri)
+
+
 def scrubbed(text: str, uri: str) -> str:
-    """``text``, which others wrote who know ``uri``, without its passwords and tokens."""
+    """``text`` without the passwords and tokens of ``uri``."""
     secrets = [password(uri), *(match[2] for match in _SECRETS.finditer(uri))]
     for secret in filter(None, secrets):
         for form in {secret, unquote(secret)}:
