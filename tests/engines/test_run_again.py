@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from madminer_workflow.cli import main
 from madminer_workflow.files import read_json
 from tests.support.chain import observed_events
+from tests.support.finished import finished_tiny
 from tests.support.paths import DATA
 
 PROGRAM = str(Path(sys.executable).parent / "madminer-workflow")
@@ -54,9 +55,8 @@ def run(analysis: Path, workdir: Path, *more: str, njobs: int = 2, ntrainsamples
 @pytest.fixture(scope="module")
 def first(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished work directory of the tiny analysis; tests work on copies of it."""
-    workdir = tmp_path_factory.mktemp("first") / "workdir"
-    finished = run(DATA / "tiny", workdir)
-    assert finished.exit_code == 0, finished.text
+    workdir, text = finished_tiny(tmp_path_factory)
+    finished = Run(0, text)
     assert f"Report: {workdir}/ml/plotting/report.html" in finished.text
     jobs = {f"physics/{step}_{job}" for step in ("pythia", "delphes") for job in (0, 1)}
     rest = {f"physics/{step}" for step in ("configure", "generate", "combine")}

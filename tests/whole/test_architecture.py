@@ -17,6 +17,7 @@ ALLOWED = {
     "statistics": {"analysis", "expressions"},
     "madminer_file": {"analysis", "statistics"},
     "products": {"analysis", "madminer_file", "statistics"},
+    "provenance": {"archives", "graph"},
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},
     "report": BELOW_STEPS,

@@ -69,7 +69,7 @@ class Cache:
         """Make ``target`` hold the product of ``key``; False if the store has no intact one."""
         entry = self.directory / key
         try:
-            manifest = json.loads((entry / "manifest.json").read_text())
+            manifest = self.manifest(key)
         except (OSError, ValueError):
             return False
         if self._files(entry / "files") != manifest:
@@ -80,6 +80,10 @@ class Cache:
                 _link_files(entry / "files", manifest, scratch)
                 replace_product(target, scratch)
         return True
+
+    def manifest(self, key: str) -> dict[str, str]:
+        """The checksum of every file of the product of ``key``; OSError if the store has none."""
+        return json.loads((self.directory / key / "manifest.json").read_text())
 
     def store(self, key: str, product: Path) -> None:
         """Keep the files in the directory ``product`` under ``key``."""
@@ -136,21 +140,22 @@ class Cache:
     def _checksum(self, place: Path) -> str:
         """The checksum of a file, or of everything in a directory, links followed."""
         if not place.is_dir():
-            return self._file_checksum(place)
+            return self.file_checksum(place)
         digest = hashlib.sha256()
         for folder, files, first in walk(place):
             digest.update(f"{folder.relative_to(place)} {first.relative_to(place)}\n".encode())
             for name in files:
-                digest.update(f"{name}\0{self._file_checksum(folder / name)}\n".encode())
+                digest.update(f"{name}\0{self.file_checksum(folder / name)}\n".encode())
         return digest.hexdigest()
 
     def _files(self, directory: Path) -> dict[str, str]:
         return {
-            file.relative_to(directory).as_posix(): self._file_checksum(file)
+            file.relative_to(directory).as_posix(): self.file_checksum(file)
             for file in _files_below(directory)
         }
 
-    def _file_checksum(self, file: Path) -> str:
+    def file_checksum(self, file: Path) -> str:
+        """The SHA-256 of a file."""
         if not file.is_file():
             # What is neither can have no content, and might never end.
             return "no file"

@@ -23,6 +23,7 @@ from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.engines.executors import Executor
 from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.order import Order
+from madminer_workflow.engines.record import Recording
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
 from madminer_workflow.products.observed import check_argument
@@ -61,11 +62,20 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
         parameters["data"] = str(events)
     files = workflow_files()
     console = console or Console(stderr=True)
+    recording = Recording(order.part, f"{toplevel}/{file}".removeprefix("./"), parameters, workdir)
     with followed(workdir, parameters, order.tracking_uri, console.print) as record:
         variables = {CORES: str(workers), **step_environment(record)}
         executor = make_executor(order.executor, variables)
         jobs = run_yadage(
-            file, files / toplevel, parameters, workdir, workers, order.fresh, console, executor
+            file,
+            files / toplevel,
+            parameters,
+            workdir,
+            workers,
+            order.fresh,
+            console,
+            executor,
+            recording,
         )
         ran = sum(job.status == "done" for job in jobs)
         if record:
@@ -100,11 +110,12 @@ def run_yadage(
     fresh: bool = False,
     console: Console | None = None,
     executor: Executor | None = None,
+    recording: Recording | None = None,
 ) -> list[Any]:
     """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
 
     ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path;
-    the ``executor`` is that of this machine, if none is given.
+    the ``executor`` is that of this machine, if none is given, and a ``recording`` is written.
     """
     # What newer Pythons and packages have to say about yadage's own code.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -152,6 +163,8 @@ def run_yadage(
             queue.stop()
         _remove_unused(workdir, _directories_in_use(steering.workflow))
         cache.prune(path.read_text().strip() for path in workdir.glob(f"**/{NOTES}/key"))
+        if recording:
+            recording.write(queue.jobs, cache, console.print)
         return queue.jobs
 
 

@@ -21,6 +21,7 @@ import psutil
 
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.files import checksum
 
 LOG_LINES = 20
 """Lines of a log that an error shows."""
@@ -133,6 +134,22 @@ def delphes_files() -> list[Path]:
     folder = delphes_cards().parent
     libraries = [path for place in (folder, folder / "lib") for path in place.glob("libDelphes.*")]
     return [file for file in (executable, *sorted(libraries), delphes_cards()) if file.exists()]
+
+
+def program_versions(analysis: Analysis) -> dict[str, str]:
+    """The versions of the programs that an analysis needs and that are here."""
+    known: dict[str, str] = {}
+    with suppress(InputError):
+        if any(process.generator == "madgraph" for process in analysis.processes):
+            known["madgraph5_amc"] = madgraph().version
+    with suppress(InputError, OSError):
+        if analysis.detector.delphes_card is not None:
+            program = delphes()
+            told = delphes_cards().parent / "VERSION"
+            # What CMake has installed does not say which version it is.
+            version = told.read_text().strip() if told.is_file() else f"sha256.{checksum(program)}"
+            known["delphes"] = version
+    return known
 
 
 def run_program(

@@ -1,0 +1,65 @@
+"""The record of a run: ``crate`` makes one file of it, ``rerun`` repeats what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from madminer_workflow.cli.commands import DIRECTORY, warn
+from madminer_workflow.engines.executors import EXECUTORS
+
+
+@click.command()
+@click.argument("workdir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: WORKDIR.zip]",
+)
+def crate(workdir: Path, output: Path | None) -> None:
+    """Pack a finished run with its record into one zip file.
+
+    It holds all that the run was given and made, and what it was computed with: a Workflow Run
+    RO-Crate, from which `rerun` computes it again. Equal files give equal bytes.
+    """
+    from madminer_workflow.engines.rerun import pack_crate
+
+    place = workdir.resolve()
+    output = output or place.with_name(f"{place.name}.zip")
+    number = pack_crate(workdir, output)
+    click.echo(f"{output}: {number} files and their record")
+
+
+@click.command()
+@click.argument("crate", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    help="Directory for the results, new or empty.  [default: runs/<name of the crate>-rerun]",
+)
+@click.option(
+    "--other-versions",
+    is_flag=True,
+    help="Go on if what is installed here is not what the run was computed with.",
+)
+@click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
+@click.option("--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True)
+def rerun(crate: Path, workdir: Path | None, **options: Any) -> None:
+    """Repeat the run that CRATE tells of, and compare every file that it made.
+
+    CRATE is the work directory of a finished run, or a zip file that `crate` has made of one.
+    Nothing runs if a file of it is not what its record says, or versions differ. Exit codes: 0 if
+    all is reproduced byte by byte, 1 if a file differs, which is named.
+    """
+    from madminer_workflow.engines.rerun import Repetition
+    from madminer_workflow.engines.rerun import rerun as repeat
+
+    workdir = workdir or Path("runs") / f"{crate.resolve().stem}-rerun"
+    try:
+        number = repeat(crate, Repetition(workdir, **options), warn)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    click.echo(f"Reproduced: all {number} files of {workdir} are equal to those of {crate}")
