@@ -160,6 +160,7 @@ def test_systematics_of_built_in_processes(tmp_path, entry, told):
         ("generate p p > j j\noutput here\n", "line 2: 'output' is given by the workflow"),
         ("generate p p > j j\nlaunch\n", "line 2: 'launch' is given by the workflow; leave it out"),
         ("generate p p > j j [QCD]\n", "only leading-order processes are supported"),
+        ("import model /etc\ngenerate p p > j j\n", "imports the model '/etc'; expected a name"),
         ("generate p p > j j\n", "has 0 lines 'import model …'; expected one"),
         ("import model sm\ngenerat p p > j j\n", "line 2: 'generat p p > j j' is not understood"),
     ],
@@ -176,6 +177,9 @@ def test_a_process_card_defines_a_process_and_nothing_else(folder, card, told):
         ("run_card", "10 = nevents\n20 == ptj\n", "line 1: 'nevents' cannot be set: the analysis"),
         ("run_card", "20 ptj\n", "line 1: '20 ptj'; expected 'value = key'"),
         ("param_card", "Block dim6\n 2 Auto\n", "line 2: 'Auto' is no number; widths must be"),
+        ("run_card", "1 = 2 = ptj\n", "line 1: '1 = 2 = ptj'; expected 'value = key'"),
+        ("run_card", "x" * 10**6 + "\n", "line 1: 'xxx"),
+        ("param_card", "Block mass\n 25 nan\n", "line 2: 'nan' is no finite number"),
         ("param_card", "hello\n", "is no parameter card: it has no block with an entry"),
     ],
 )
@@ -183,6 +187,14 @@ def test_cards_that_generate_would_refuse_are_told_before(folder, card, text, to
     (folder / f"cards/{card}_signal.dat").write_text(text)
     place = f"processes[signal].{card}: cards/{card}_signal.dat: "
     assert any(line.startswith(place + told) for line in change(folder))
+
+
+def test_what_is_told_of_a_card_is_short(folder):
+    (folder / "cards/run_card_signal.dat").write_text("wrong\n" * 1000)
+    told = change(folder)
+    assert len(told) == 21 and "and 980 problems more" in told[-1]
+    (folder / "cards/proc_card_signal.dat").write_text("x" * 10**6)
+    assert all(len(line) < 1000 for line in change(folder))
 
 
 def test_a_card_must_be_text(folder):

@@ -203,8 +203,8 @@ def test_terms_are_counted_as_they_are():
 @pytest.mark.parametrize(
     ("transform", "told"),
     [
-        ("9**9**9**9", "has no finite value at theta = 0, a benchmark"),
-        ("theta + 1%0", "has no finite value at theta = 0, a benchmark"),
+        ("9**9**9**9", "'9 ** 9 ** 9' is no finite number (column 4 of '9**9**9**9')"),
+        ("theta + 1%0", "'1 % 0' is no finite number (column 9 of 'theta + 1%0')"),
         ("1/theta", "has no finite value at theta = 0, a benchmark"),
         ("log(theta + 21)", None),
         ("sqrt(theta - 100)", "has no finite value at theta = 0, a benchmark"),
@@ -220,6 +220,67 @@ def test_a_transform_has_a_value_wherever_it_is_needed(tmp_path, transform, told
     lines = lines_of(tmp_path, text)
     assert len(lines) == bool(told), lines
     assert told is None or (lines[0].startswith("12: ") and told in lines[0])
+
+
+@pytest.mark.parametrize(
+    ("efficiency", "told"),
+    [
+        ("2.0", "expected a probability, between 0 and 1, got 2"),
+        ("-0.5", "expected a probability, between 0 and 1, got -0.5"),
+        ("1e300", "expected a probability"),
+        ("0.5", ""),
+        ("sqrt(-1)", "'sqrt(-1)' is no finite number"),
+        ("1 if j[0].pt > log(0) else 0", "'log(0)' is no finite number"),
+        ("1%0", "'1 % 0' is no finite number"),
+        ("10**400", "'10 ** 400' is no finite number"),
+    ],
+)
+def test_what_is_undefined_for_every_event(tmp_path, efficiency, told):
+    data = yaml.safe_load(TEXT)
+    data["efficiencies"] = [{"definition": efficiency}]
+    data["cuts"] = [{"definition": efficiency}]
+    lines = lines_of(tmp_path, json.dumps(data))
+    assert all(told in line for line in lines), lines
+    assert len(lines) == (0 if not told else 2 if "finite" in told else 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("ptj", 7000.0, "it is less than 6500"),
+        ("mmjj", 1e9, "it is less than 1.3e+04"),
+        ("drjj", 1000.0, "it is less than 10.48"),
+        ("deltaeta", 10.0, "it is less than 10"),
+        ("ptj", 6000.0, None),
+    ],
+)
+def test_cuts_that_leave_no_events(tmp_path, key, value, told):
+    data = yaml.safe_load(TEXT)
+    data["processes"][0]["run"] = {key: value}
+    lines = lines_of(tmp_path, yaml.safe_dump(data))
+    assert [told in line for line in lines] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
+    ("split", "told"), [(1e-300, "no test events"), (1.0 - 1e-15, "no training events")]
+)
+def test_splits_that_leave_no_events(tmp_path, split, told):
+    data = yaml.safe_load(TEXT)
+    data["ml"]["test_split"] = split
+    line = lines_of(tmp_path, yaml.safe_dump(data))[0]
+    assert told in line and "ml.test_split" in line
+
+
+@pytest.mark.parametrize(
+    ("n", "split", "told"), [(1, 0.25, "validation"), (100, 0.999, "training")]
+)
+def test_splits_that_leave_no_samples(tmp_path, n, split, told):
+    data = yaml.safe_load(TEXT)
+    method = next(entry for entry in data["ml"]["methods"] if entry["method"] == "sally")
+    method["n_samples"] = n
+    method.setdefault("training", {})["validation_split"] = split
+    (line,) = lines_of(tmp_path, json.dumps(data))
+    assert f"leaves nothing for {told} of {n} samples" in line and "validation_split" in line
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,14 @@ def test_parameter_transforms_take_floats_and_arrays():
     "text", ["9**9**9**9", "10**10**10", "1%0", "1//0", "2**100000*theta", "pow(9, pow(9, 99))"]
 )
 def test_huge_powers_cost_nothing(text):
-    assert math.isnan(compile_expression(text, ["theta"], particles=False)({"theta": 1.0}))
+    compiled = compile_expression(text, ["theta"], particles=False)
+    assert math.isnan(compiled({"theta": 1.0}))
+    assert compiled.senseless is not None and "is no finite number" in str(compiled.senseless)
+
+
+@pytest.mark.parametrize("text", ["1/3", "len(j)", "pi*2", "met.pt/0.5", "1 + 2", "1/met.pt"])
+def test_what_may_be_a_number_makes_sense(text):
+    assert compile_expression(text).senseless is None
 
 
 def test_names_used_and_missing_variables():

@@ -6,10 +6,12 @@ it before anything runs.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from madminer_workflow.analysis.problems import show
 from madminer_workflow.errors import InputError
 
 _FORBIDDEN_OPTIONS = re.compile(
@@ -50,6 +52,7 @@ Place = tuple[str, tuple[int, ...]]
 PARAM_CARD_ENTRY = re.compile(
     r"^(\s*(?:decay\s+)?)((?:-?\d+\s+)+)([^\s#]+|scan[^#]*?)(\s*(?:#.*)?)$", re.IGNORECASE
 )
+_MOST_TOLD = 20
 _NO_NUMBERS = ("qnumbers", "spinfo", "dcinfo")
 
 
@@ -91,7 +94,7 @@ def read_process_card(text: str, where: str) -> ProcessCard:
             problem = f"'{words[0]}' is given by the workflow; leave it out"
         else:
             expected = "import model, set, define, generate or add process"
-            problem = f"'{line}' is not understood; expected {expected}"
+            problem = f"{show(line)} is not understood; expected {expected}"
         if problem:
             problems.append(f"line {number}: {problem}")
     if len(models) != 1:
@@ -99,6 +102,8 @@ def read_process_card(text: str, where: str) -> ProcessCard:
     if not any(line.startswith("generate") for line in definitions):
         problems.append("has no line 'generate …'")
     name, _, options = (models or [""])[0].partition(" ")
+    if "/" in name:
+        problems.append(f"imports the model {show(name)}; expected a name, without its folder")
     base, dash, restriction = name.partition("-")
     _refuse(where, problems)
     return ProcessCard(base, dash + restriction, options, tuple(settings), tuple(definitions))
@@ -137,13 +142,13 @@ def read_run_card(text: str | None, where: str) -> dict[str, str]:
             continue
         value, equals, key = (part.strip() for part in line.rpartition("="))
         key = key.lower()
-        if not (value and equals and key) or " " in key:
-            problems.append(f"line {number}: '{line}'; expected 'value = key'")
+        if not (value and equals and key) or " " in key or "=" in value:
+            problems.append(f"line {number}: {show(line)}; expected 'value = key'")
         elif key in _RESERVED:
             problems.append(f"line {number}: '{key}' cannot be set: {_RESERVED[key]}")
         elif key == "pdlabel" and value not in DENSITIES:
             known = ", ".join(DENSITIES)
-            problems.append(f"line {number}: pdlabel is '{value}'; expected one of {known}")
+            problems.append(f"line {number}: pdlabel is {show(value)}; expected one of {known}")
         elif key in settings:
             problems.append(f"line {number}: '{key}' is set twice")
         else:
@@ -159,12 +164,16 @@ def read_param_card(text: str, where: str) -> dict[Place, float]:
     entries = param_card_entries(text)
     for number, place, value in entries:
         try:
-            values[place] = float(value.lower().replace("d", "e"))
+            number_there = float(value.lower().replace("d", "e"))
         except ValueError:
             problems.append(
-                f"line {number}: '{value}' is no number; widths must be computed "
+                f"line {number}: {show(value)} is no number; widths must be computed "
                 "beforehand (MadGraph: compute_widths), and scans are not supported"
             )
+            continue
+        if not math.isfinite(number_there):
+            problems.append(f"line {number}: {show(value)} is no finite number")
+        values[place] = number_there
     if not entries:
         problems.append("is no parameter card: it has no block with an entry")
     _refuse(where, problems)
@@ -194,5 +203,7 @@ def param_card_entries(text: str) -> list[tuple[int, Place, str]]:
 
 
 def _refuse(where: str, problems: list[str]) -> None:
+    if len(problems) > _MOST_TOLD:
+        problems = [*problems[:_MOST_TOLD], f"and {len(problems) - _MOST_TOLD} problems more"]
     if problems:
         raise InputError("\n".join(f"{where}: {problem}" for problem in problems))

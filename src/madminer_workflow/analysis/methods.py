@@ -36,6 +36,27 @@ def _methods(sound: Sound) -> Iterator[Finding]:
             yield from _grid(method, sound)
 
 
+def _split(sound: Sound) -> Iterator[Finding]:
+    """Check that there are events and samples to learn from, and others to judge by."""
+    share, processes = sound.get("ml", "test_split"), sound.get("processes")
+    events = [sum(process["events"].values()) for process in processes or ()]
+    if share is None or not events:
+        return
+    for kind, part in (("test", share), ("training", 1.0 - share)):
+        if sum(events) * part < 1.0:
+            message = f"leaves no {kind} events of the {sum(events)} that are generated"
+            yield Finding(("ml", "test_split"), message)
+            return
+    for path, method in sound.entries("ml", "methods"):
+        held = method.get("training", {}).get("validation_split")
+        if held is not None:
+            n = min(method["n_samples"], sum(events) * (1.0 - share))
+            for kind, part in (("validation", held), ("training", 1.0 - held)):
+                if round(n * part) < 1:
+                    message = f"leaves nothing for {kind} of {n:.0f} samples or events"
+                    yield Finding((*path, "training", "validation_split"), message)
+
+
 def _estimators(sound: Sound) -> Iterator[Finding]:
     for path, method in sound.entries("ml", "methods"):
         estimator, theta1 = method.get("estimator"), method.get("theta1")
@@ -109,4 +130,4 @@ def _trained(prior: Entry) -> tuple[float, float]:
     return prior["mean"] - 3 * prior["std"], prior["mean"] + 3 * prior["std"]
 
 
-CHECKS = (_methods, _estimators)
+CHECKS = (_split, _methods, _estimators)

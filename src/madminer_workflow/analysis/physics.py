@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from madminer_workflow.analysis.library import LIBRARY
@@ -23,12 +24,30 @@ def _processes(sound: Sound) -> Iterator[Finding]:
         if process["is_background"] and len(process["events"]) > 1:
             message = "a background does not depend on the benchmark: name one only"
             yield Finding((*path, "events"), message)
+        if process["generator"] == "builtin":
+            yield from _phase_space((*path, "run"), process["run"])
         if process["generator"] == "builtin" and not process["is_background"]:
             yield from _couplings(process, sound)
     processes = sound.get("processes")
     if processes and all(process["is_background"] for process in processes):
         message = "all are backgrounds: there are events to make, but nothing to learn from them"
         yield Finding(("processes",), message, warning=True)
+
+
+def _phase_space(path: KeyPath, run: Entry) -> Iterator[Finding]:
+    """Check that generation cuts leave events: two jets in a cylinder of rapidity and azimuth."""
+    energy = 2.0 * math.sqrt(run["ebeam1"] * run["ebeam2"])
+    apart = 2.0 * run["etaj"]
+    most = {
+        "ptj": 0.5 * energy,
+        "mmjj": energy,
+        "deltaeta": apart,
+        "drjj": math.hypot(apart, math.pi),
+    }
+    for key, value in most.items():
+        if run[key] >= value:
+            message = f"leaves no events: with these beams and cuts it is less than {value:.4g}"
+            yield Finding((*path, key), message)
 
 
 def _couplings(process: Entry, sound: Sound) -> Iterator[Finding]:

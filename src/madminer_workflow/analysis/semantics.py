@@ -14,7 +14,7 @@ import numpy as np
 
 from madminer_workflow.analysis import methods, physics
 from madminer_workflow.analysis.labels import known_to_mathtext, undrawable, without_glyph
-from madminer_workflow.analysis.problems import Finding, show
+from madminer_workflow.analysis.problems import Finding, KeyPath, show
 from madminer_workflow.analysis.sound import (
     Sound,
     complete,
@@ -33,6 +33,8 @@ ADDED_BENCHMARK = "morphing_basis_vector_"
 NUISANCE = "_nuisance_param_"
 MOST_TERMS = 2000
 """Of the squared matrix element: as many benchmarks have to be integrated."""
+LEAST_LEVEL = 1e-6
+"""Of confidence, and of the lack of it: quantiles beyond are no numbers for toys."""
 
 _SPREAD = np.linspace(-1.0, 1.0, 1000)
 """Points of an interval, without its centre, where a transform may have a pole that nobody hits."""
@@ -148,6 +150,8 @@ def _transforms(sound: Sound) -> Iterator[Finding]:
         name = parameter["parameter_name"]
         points = [point[name] for point in benchmarks.values() if name in point]
         text = parameter["param_card_transform"]
+        if [*expression(path, text, names=["theta"], particles=False)]:
+            continue
         transform = compile_expression(text, names=["theta"], particles=False)
         thetas = np.array([*points, *inside])
         wrong = ~np.isfinite(np.broadcast_to(transform({"theta": thetas}), thetas.shape))
@@ -215,7 +219,17 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
     for section in ("cuts", "efficiencies"):
         for path, entry in sound.entries(section) if sound.observables else ():
             text = entry["definition"]
-            yield from expression((*path, "definition"), text, names=sound.observables)
+            wrong = [*expression((*path, "definition"), text, names=sound.observables)]
+            yield from wrong
+            if section == "efficiencies" and not wrong:
+                yield from _probability((*path, "definition"), text, sound.observables)
+
+
+def _probability(path: KeyPath, text: str, names: list[str]) -> Iterator[Finding]:
+    """Check that an efficiency that depends on nothing is a probability."""
+    compiled = compile_expression(text, names)
+    if not compiled.names and not 0.0 <= (value := compiled({})) <= 1.0:
+        yield Finding(path, f"expected a probability, between 0 and 1, got {value:g}")
 
 
 def _limits(sound: Sound) -> Iterator[Finding]:
@@ -225,6 +239,10 @@ def _limits(sound: Sound) -> Iterator[Finding]:
         yield from complete(grid, sound.get(*grid), sound)
     for axis_path, axis in sound.entries(*grid):
         yield from interval((*axis_path, "range"), axis["range"])
+    for level_path, level in sound.entries("ml", "limits", "confidence_levels"):
+        if not LEAST_LEVEL <= level <= 1.0 - LEAST_LEVEL:
+            message = f"expected a level from {LEAST_LEVEL:g} to {1.0 - LEAST_LEVEL:g}, got {level}"
+            yield Finding(level_path, message)
     for toy_path, theta in sound.entries("ml", "limits", "toys", "points"):
         yield from point(toy_path, theta, sound)
 

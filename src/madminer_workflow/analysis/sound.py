@@ -73,11 +73,16 @@ def interval(path: KeyPath, ends: list[float] | None) -> Iterator[Finding]:
 
 
 def expression(path: KeyPath, text: str, **language: Any) -> Iterator[Finding]:
-    """Check that an expression compiles; ``language`` goes to ``compile_expression``."""
+    """Check that an expression compiles and no part of it is always undefined.
+
+    ``language`` goes to ``compile_expression``.
+    """
     try:
-        compile_expression(text, **language)
+        wrong = compile_expression(text, **language).senseless
     except ExpressionError as error:
-        yield Finding(path, " ".join(str(error).split()))
+        wrong = error
+    if wrong is not None:
+        yield Finding(path, " ".join(str(wrong).split()))
 
 
 def complete(path: KeyPath, given: Mapping[str, Any], sound: Sound) -> Iterator[Finding]:

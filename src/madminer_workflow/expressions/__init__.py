@@ -51,12 +51,14 @@ class Expression:
     """A compiled expression.
 
     `names` are the particles, momenta and scalars that it uses, `attributes` what it asks particles
-    for beyond their momentum (charge, b_tag, ...).
+    for beyond their momentum (charge, b_tag, ...). `senseless` says of the first piece that is
+    undefined whatever the event, such as ``1 % 0``, that it is, if there is one.
     """
 
     text: str
     names: frozenset[str]
     attributes: frozenset[str]
+    senseless: ExpressionError | None = field(compare=False)
     _run: Run = field(repr=False, compare=False)
 
     def evaluate(self, variables: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -100,4 +102,7 @@ def compile_expression(text: str, names: Iterable[str] = (), particles: bool = T
     code = compiler.compile(source.parse())
     compiler.need_number(code, None, "the expression")
     source.need_plain_text()
-    return Expression(text, frozenset(compiler.used), frozenset(compiler.attributes), code.run)
+    senseless = next(iter(compiler.senseless), None)
+    return Expression(
+        text, frozenset(compiler.used), frozenset(compiler.attributes), senseless, code.run
+    )

@@ -31,6 +31,7 @@ from madminer_workflow.expressions.language import (
     UNARY_FUNCTIONS,
 )
 from madminer_workflow.expressions.source import (
+    ExpressionError,
     Source,
     describe,
     did_you_mean,
@@ -45,7 +46,8 @@ class Compiler:
 
     `names` are the scalar names that the caller knows, `numbers` these and the event's,
     `particles` the kinds ("list", "particle") of the event's objects; `used` collects those that
-    the expression mentions, `attributes` what it asks particles for beyond their momentum.
+    the expression mentions, `attributes` what it asks particles for beyond their momentum,
+    `senseless` what is wrong with pieces that are undefined whatever the event.
     """
 
     def __init__(self, source: Source, names: frozenset[str], particles: bool):
@@ -58,6 +60,7 @@ class Compiler:
             self.particles |= dict.fromkeys(MOMENTA, "particle")
         self.used: set[str] = set()
         self.attributes: set[str] = set()
+        self.senseless: list[ExpressionError] = []
         self._depth = 0
 
     def compile(self, node: ast.expr) -> Code:
@@ -68,9 +71,21 @@ class Compiler:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise self.error(node, "the expression is too deeply nested")
+        used, self.used = self.used, set()
         code = rule(self, node)
         self._depth -= 1
+        if not self.used and isinstance(node, ast.BinOp | ast.Call) and not self.senseless:
+            self._evaluate(code, node)
+        self.used |= used
         return code
+
+    def _evaluate(self, code: Code, node: ast.expr) -> None:
+        """Note if a piece that depends on nothing is no number."""
+        with np.errstate(all="ignore"):
+            value, undefined = code.run({})
+        if np.any(undefined) or not np.all(np.isfinite(value)):
+            what = f"'{ast.unparse(node)}' is no finite number"
+            self.senseless.append(self.error(node, what))
 
     def number(self, node: ast.expr) -> Code:
         """Compile a piece that must be a number."""
