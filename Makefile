@@ -18,7 +18,7 @@ endef
 # of commands, where make would expand it, and a new line would begin another command.
 quoted = '$(subst $(newline), ,$(subst ','\'',$(value $1)))'
 REANA = $(foreach name,ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
-unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP TRACKING_URI WORKDIR WORKFLOW
+unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
@@ -42,7 +42,7 @@ $(READY)%: $(READY)core
 
 run: $(READY)$(if $(value TRACKING_URI)$(value MLFLOW_TRACKING_URI),mlflow,core)  ## Run ANALYSIS (inputs/wbf) from events to report
 	@$(BIN)/madminer-workflow run --njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) \
-		$(if $(value WORKDIR),--workdir $(call quoted,WORKDIR)) --set $(call quoted,SETTINGS) \
+		$(if $(value WORKDIR),--workdir $(call quoted,WORKDIR)) $(if $(value STEP_TIMEOUT),--step-timeout $(call quoted,STEP_TIMEOUT)) --set $(call quoted,SETTINGS) \
 		--observed $(call quoted,OBSERVED) --tracking-uri $(call quoted,TRACKING_URI) -- $(call quoted,ANALYSIS)
 
 test: $(READY)test  ## Run the tests

@@ -8,10 +8,12 @@ import gzip
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,10 @@ from madminer_workflow import archives
 from madminer_workflow.errors import InputError
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+_PATIENCE_SECONDS = 15.0
+"""To wait for what a killed run has left behind."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextmanager
@@ -41,6 +47,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if product.is_dir() and path.is_dir():
             os.rename(path, scratch / "replaced")
         os.replace(product, path)
+    except OSError as error:
+        # Errors of writing come without the name of the file.
+        if error.filename is None and error.errno in _NO_ROOM:
+            error.filename = str(path)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -75,21 +86,55 @@ def read_struct(path: str | Path, step: str, kind: type[S]) -> S:
 
 
 @contextmanager
-def locked(workdir: str | Path) -> Iterator[None]:
+def locked(workdir: str | Path) -> Iterator[int]:
     """Keep others out of a work directory, which is made if absent, while the block lasts.
 
-    Raises InputError if another process is in it.
+    Yields the descriptor of the lock, which children may hold, too: what a killed run has left
+    behind ends in a moment, and until then this waits. Raises InputError if another process is in
+    the directory.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{workdir}: another run is using this directory; wait for it or choose another"
-            ) from None
-        yield
+    place = workdir / ".lock"
+    with place.open("a+") as lock:
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not _lock(lock, place):
+            if time.monotonic() > end or _holder_lives(lock):
+                raise InputError(
+                    f"{workdir}: another run is using this directory; wait for it or choose another"
+                )
+            time.sleep(0.1)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {platform.node()}\n")
+        lock.flush()
+        yield lock.fileno()
+
+
+def _lock(lock: IO[str], place: Path) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise InputError(
+            f"{place}: cannot be locked ({error.strerror}); choose a directory on another disk"
+        ) from None
+    return True
+
+
+def _holder_lives(lock: IO[str]) -> bool:
+    """Whether the process lives that has written its number into the lock; yes, if in doubt."""
+    lock.seek(0)
+    number, _, machine = lock.read().strip().partition(" ")
+    if not number.isdigit() or machine != platform.node():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def link(source: str | Path, target: str | Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import os
+import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +18,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from madminer_workflow.engines import backend, cache
+from madminer_workflow.engines.executors import Conditions
+from madminer_workflow.engines.executors import make as make_executor
+from madminer_workflow.engines.local import describe_failure, run_step
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.run import run_workflow, run_yadage
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.stopping import SIGNALS
 from tests.support.paths import DATA, REPOSITORY
 
 TOY = DATA / "toy_workflow"
@@ -233,7 +242,7 @@ def sleeping(delay: float) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_run_leaves_nothing_running_and_resumes(toy: Toy, number: int):
     delay = 60.0 + os.getpid() / 1e6
     engine = start(toy, delay)
@@ -241,11 +250,144 @@ def test_an_interrupted_run_leaves_nothing_running_and_resumes(toy: Toy, number:
     engine.send_signal(number)
     _, errors = engine.communicate(timeout=30)
     assert engine.returncode != 0
-    assert "Run the same command again to go on" in errors
+    assert f"Stopped by {signal.Signals(number).name}. Run the same command again" in errors
     assert sleeping(delay) == []
     assert not (toy.workdir / "part/double_0/doubled.txt").exists()
     assert toy.run()["split"] == "reused"
     assert toy.joined == "aabbccend"
+
+
+def test_a_killed_engine_takes_its_steps_along_and_a_new_run_goes_on(toy: Toy):
+    """Only the engine: nobody but its guard knows, and the new run waits for what is left."""
+    delay = 60.0 + os.getpid() / 1e6
+    engine = start(toy, delay)
+    wait_for(lambda: len(sleeping(delay)) == 2)
+    engine.kill()
+    engine.communicate(timeout=30)
+    assert toy.run()["split"] == "reused"
+    assert sleeping(delay) == []
+    assert toy.joined == "aabbccend"
+    assert not [path for path in toy.workdir.rglob(".*") if path.name != ".lock"]
+
+
+def test_steps_that_outlive_their_engine_keep_others_out(toy: Toy):
+    toy.workdir.mkdir()
+    with (toy.workdir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        lock.write(f"{gone.pid} {platform.node()}\n")
+        lock.flush()
+        orphan = subprocess.Popen(["sleep", "1"], pass_fds=[lock.fileno()])
+    started = time.monotonic()
+    toy.run()
+    assert time.monotonic() - started > 0.5
+    orphan.wait()
+
+
+def test_what_a_step_leaves_in_the_background_ends_with_it(toy: Toy):
+    delay = 60.0 + os.getpid() / 1e6
+    change_steps(
+        toy, "mkdir -p {output}/jobs &&", f"(sleep {delay} &) && mkdir -p {{output}}/jobs &&"
+    )
+    run_yadage("workflow.yml", toy.directory, toy.parameters(0), toy.workdir, 1)
+    assert sleeping(delay) == []
+
+
+def change_steps(toy: Toy, old: str, new: str) -> None:
+    """Put the toy workflow into the toy's directory, with a change of its steps."""
+    text = (TOY / "steps.yml").read_text()
+    assert old in text
+    (toy.directory / "steps.yml").write_text(text.replace(old, new))
+    (toy.directory / "workflow.yml").write_text((TOY / "workflow.yml").read_text())
+
+
+def test_a_step_that_takes_too_long_is_ended(toy: Toy):
+    delay = 60.0 + os.getpid() / 1e6
+    log = toy.directory / "log"
+    executor = make_executor("local", Conditions(limit=0.3))
+    command = f"echo begun; echo half > half.txt; sleep {delay}"
+    target = toy.directory / "part/slow"
+    outcome = run_step(command, target, log, executor)
+    executor.stop()
+    assert outcome.late and outcome.exit_code == 124 and sleeping(delay) == []
+    message = describe_failure("part/slow", outcome.exit_code, log, 0.005)
+    assert message.startswith("step part/slow took longer than its 0.005 minutes and was ended")
+    assert "--step-timeout" in message and "| begun" in message and str(log) in message
+    assert (toy.directory / "failed/half.txt").exists() and not target.exists()
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_a_limit_is_a_number_of_minutes(tmp_path: Path, minutes: float):
+    with pytest.raises(InputError, match=r"step-timeout = .*: expected minutes"):
+        run_workflow(Order(WBF, tmp_path / "results", step_timeout=minutes))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("kill -9 $$", "was ended by signal 9 (most often: the machine ran out of memory); use"),
+        ("sh -c 'kill -9 $$'; exit $?", "was ended by signal 9 (most often"),
+        ("kill -SEGV $$", "was ended by signal 11 (SIGSEGV)"),
+        ("exit 3", "failed with exit code 3"),
+    ],
+)
+def test_how_a_step_ended_is_said_in_words(tmp_path: Path, command: str, said: str):
+    executor = make_executor("local", Conditions())
+    log = tmp_path / "log"
+    outcome = run_step(command, tmp_path / "part", log, executor)
+    executor.stop()
+    assert said in describe_failure("part", outcome.exit_code, log)
+
+
+def test_what_lies_about_in_the_store_is_no_trouble(toy: Toy):
+    toy.run()
+    store = toy.workdir / "_cache"
+    (store / ".nfs000000001").write_text("busy")
+    (store / "notes.txt").write_text("mine")
+    (store / "folder").mkdir()
+    (store / ("0" * 64)).write_text("no directory")
+    for key in toy.workdir.glob("**/_packtivity/key"):
+        if "join" in str(key):
+            key.write_bytes(b"\xff")
+    entry = next(path for path in store.iterdir() if (path / "manifest.json").is_file())
+    (entry / ".nfs000000002").write_text("busy")
+    (entry / "files/.nfs000000003").write_text("busy")
+    assert ran(toy.run()) == set()
+    assert (store / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", ["file", "unwritable"])
+def test_a_store_that_cannot_be_used(toy: Toy, monkeypatch: pytest.MonkeyPatch, damage: str):
+    toy.run()
+    if damage == "file":
+        shutil.rmtree(toy.workdir / "_cache")
+        (toy.workdir / "_cache").write_text("")
+        with pytest.raises(InputError, match="_cache: is a file; expected a directory"):
+            toy.run()
+        return
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/store/file")
+
+    monkeypatch.setattr(cache, "_link_files", full)
+    toy.suffix.write_text("END\n")
+    assert ran(toy.run()) == {"join"}
+    assert "warning: kept for no later run: /store/file: No space left" in toy.output.getvalue()
+    assert toy.joined == "aabbccEND"
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), OSError(28, "No space left")])
+def test_a_step_that_cannot_be_started_is_named(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(backend, "run_step", fail)
+    with pytest.raises(StepError, match=r"step part/split could not be run: \S"):
+        toy.run()
 
 
 def test_two_runs_do_not_share_a_work_directory(toy: Toy):

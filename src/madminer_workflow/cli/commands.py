@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 
 import click
 
+from madminer_workflow.cli import output
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
 from madminer_workflow.errors import InputError, StepError, not_installed
 from madminer_workflow.graph import OBSERVED_HELP
 from madminer_workflow.regular import what_else
+from madminer_workflow.stopping import Stopped, exit_code, stoppable
+from madminer_workflow.system_errors import explain
 
 TRACKING_HELP = (
     "MLflow server or database to track with; after # the name of the run that all steps of a "
@@ -55,8 +58,13 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; exit with 2 for bad input and 1 for a failed step."""
+        output.prepare()
         try:
-            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}))
+            with stoppable():
+                result = super().main(*args, **{**kwargs, "standalone_mode": False})
+            if problem := output.lost():
+                fail(f"standard output: {problem}", 1)
+            sys.exit(result)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(2)
@@ -68,10 +76,17 @@ class Commands(click.Group):
             fail(str(error), 1)
         except ModuleNotFoundError as error:
             fail(str(not_installed(error)), 2)
-        except OSError as error:
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
-        except click.Abort:
-            sys.exit(130)
+        except click.Abort as error:
+            if isinstance(error.__cause__, EOFError):
+                fail(str(explain(error.__cause__)), 1)
+            if isinstance(error.__cause__, Stopped):
+                click.echo(f"stopped by {error.__cause__.name}", err=True)
+            sys.exit(exit_code(error.__cause__))
+        except (OSError, MemoryError, RuntimeError) as error:
+            message = explain(error)
+            if message is None:
+                raise
+            fail(message, 1)
 
 
 def warn(message: str) -> None:

@@ -24,6 +24,7 @@ from madminer_workflow.cli.steps import StepCommand
 from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.engines.order import Order
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
+from madminer_workflow.stopping import exit_code
 
 
 @click.command()
@@ -85,6 +86,12 @@ def validate(file: Path) -> None:
     show_default=True,
     help="Where steps run: " + " ".join(f"{name}: {what}" for name, what in EXECUTORS.items()),
 )
+@click.option(
+    "--step-timeout",
+    type=float,
+    metavar="MINUTES",
+    help="End the run if one step takes longer.  [default: no limit]",
+)
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
 @click.option("--set", "changes", multiple=True, help=SETTINGS_HELP)
 @observed_option
@@ -105,8 +112,8 @@ def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **option
         warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
     try:
         run_workflow(order)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        sys.exit(exit_code(error))
     if order.part == "physics":
         click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
         return

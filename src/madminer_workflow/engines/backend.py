@@ -14,6 +14,7 @@ from madminer_workflow import graph
 from madminer_workflow.engines.cache import NOTES, Cache
 from madminer_workflow.engines.executors import Executor
 from madminer_workflow.engines.local import Outcome, describe_failure, run_step
+from madminer_workflow.system_errors import explain
 
 
 @dataclass(eq=False)
@@ -45,9 +46,21 @@ class Job:
 class Queue:
     """Runs jobs on threads; after the first failure, jobs that wait are skipped."""
 
-    def __init__(self, workdir: Path, workers: int, cache: Cache, executor: Executor) -> None:
-        """Run ``workers`` jobs at a time, all below ``workdir``, through ``executor``."""
+    def __init__(
+        self,
+        workdir: Path,
+        workers: int,
+        cache: Cache,
+        executor: Executor,
+        limit_minutes: float | None = None,
+    ) -> None:
+        """Run ``workers`` jobs at a time, all below ``workdir``, through ``executor``.
+
+        ``limit_minutes`` is what the executor allows each.
+        """
         self.workdir = workdir
+        self.unkept: list[str] = []
+        self._limit_minutes = limit_minutes
         self.jobs: list[Job] = []
         self.failures: list[Job] = []
         self._cache = cache
@@ -106,16 +119,21 @@ class Queue:
                 job,
                 run_step(job.command, job.target, job.log, self._executor, self._cache, starting),
             )
-        except OSError as error:
-            self.fail(job, f"step {job.name} could not be run: {error}")
+        except Exception as error:
+            # Nobody else would hear of it: this thread works for itself.
+            reason = explain(error) or f"{type(error).__name__}: {error}"
+            self.fail(job, f"step {job.name} could not be run: {reason}")
         finally:
             job.ended = time.monotonic()
 
     def _note(self, job: Job, outcome: Outcome) -> None:
         if outcome.exit_code:
-            problem = describe_failure(job.name, outcome.exit_code, job.log)
+            limit = self._limit_minutes if outcome.late else None
+            problem = describe_failure(job.name, outcome.exit_code, job.log, limit)
             self.fail(job, problem, outcome.exit_code)
             return
+        if outcome.unkept:
+            self.unkept.append(outcome.unkept)
         (job.target / NOTES).mkdir(exist_ok=True)
         (job.target / NOTES / "key").write_text(f"{outcome.key}\n")
         job.status = "reused" if outcome.reused else "done"

@@ -70,9 +70,10 @@ class Cache:
         entry = self.directory / key
         try:
             manifest = self.manifest(key)
+            intact = self._files(entry / "files") == manifest
         except (OSError, ValueError):
             return False
-        if self._files(entry / "files") != manifest:
+        if not intact:
             shutil.rmtree(entry, ignore_errors=True)
             return False
         if self._files(target) != manifest:
@@ -89,19 +90,26 @@ class Cache:
         """Keep the files in the directory ``product`` under ``key``."""
         manifest = self._files(product)
         self.directory.mkdir(parents=True, exist_ok=True)
-        with scratch_directory(self.directory / key) as scratch:
+        entry = self.directory / key
+        with scratch_directory(entry) as scratch, scratch_directory(entry) as replaced:
             _link_files(product, manifest, scratch / "files")
             (scratch / "manifest.json").write_text(json.dumps(manifest, sort_keys=True))
             with self._lock:
-                shutil.rmtree(self.directory / key, ignore_errors=True)
-                scratch.rename(self.directory / key)
+                if entry.is_symlink() or entry.exists():
+                    entry.rename(replaced / key)
+                scratch.rename(entry)
 
     def prune(self, keys: Iterable[str]) -> None:
-        """Forget all products but those of ``keys``."""
+        """Forget all products but those of ``keys``; what is no directory, or cannot go, stays."""
         keep = set(keys)
-        for entry in list(self.directory.iterdir()):
+        try:
+            entries = list(self.directory.iterdir())
+        except OSError:
+            # Not even a directory: then nothing was kept.
+            return
+        for entry in entries:
             if entry.name not in keep:
-                shutil.rmtree(entry)
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _code_checksum(self, step: graph.Step | None) -> str:
         """The checksum of the code of this package that a step runs.
@@ -227,7 +235,7 @@ def replace_path(command: str, path: Path, replacement: str) -> str:
 def remove_scratch(directory: Path) -> None:
     """Remove scratch directories that a killed engine left anywhere below ``directory``."""
     for path in list(directory.rglob(".*")):
-        if _SCRATCH.fullmatch(path.name) and path.is_dir():
+        if _SCRATCH.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -235,7 +243,10 @@ def _files_below(directory: Path) -> list[Path]:
     return sorted(
         path
         for path in directory.rglob("*")
-        if path.is_file() and NOTES not in path.relative_to(directory).parts
+        if path.is_file()
+        and NOTES not in path.relative_to(directory).parts
+        # What a file server keeps of a file that was deleted while it was open.
+        and not path.name.startswith(".nfs")
     )
 
 

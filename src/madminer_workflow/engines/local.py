@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from packtivity.handlers.execution_handlers import executor
 
 from madminer_workflow.engines import yadage_speed  # noqa: F401
 from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
-from madminer_workflow.engines.executors import Executor
+from madminer_workflow.engines.executors import Executor, OutOfTime
 from madminer_workflow.engines.executors import local as processes
 from madminer_workflow.files import natural_order
+from madminer_workflow.system_errors import MEMORY, explain
 
 TAIL_LINES = 20
 LEFTOVERS = "failed"
+TIMED_OUT = 124
+"""The exit code of a step that took too long, as of ``timeout``."""
 
 # packtivity publishes matches in the order of the directory, which differs between machines: then
 # job 3 would not be in the folder pythia_3.
@@ -41,11 +45,16 @@ asyncbackends.multiprocessing = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: its exit code, whether an earlier product was reused, its cache key."""
+    """How a step ended: its exit code, whether an earlier product was reused, its cache key.
+
+    ``late`` says that it took longer than it may; ``unkept`` why a later run cannot reuse it.
+    """
 
     exit_code: int
     reused: bool = False
     key: str | None = None
+    late: bool = False
+    unkept: str = ""
 
 
 def run_step(
@@ -70,15 +79,28 @@ def run_step(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"$ {command}\n")
     shutil.rmtree(log.parent / LEFTOVERS, ignore_errors=True)
+    late, unkept = False, ""
     with scratch_directory(target) as scratch:
-        exit_code = executor.run(replace_path(command, target, str(scratch)), scratch, log)
+        try:
+            exit_code = executor.run(replace_path(command, target, str(scratch)), scratch, log)
+        except OutOfTime:
+            exit_code, late = TIMED_OUT, True
         if exit_code == 0:
-            if cache and key:
-                cache.store(key, scratch)
+            unkept = _keep(cache, key, scratch)
             replace_product(target, scratch)
         elif exit_code > 0:
             _keep_leftovers(scratch, target, log)
-    return Outcome(exit_code, key=key)
+    return Outcome(exit_code, key=key, late=late, unkept=unkept)
+
+
+def _keep(cache: Cache | None, key: str | None, product: Path) -> str:
+    """Keep a product for later runs; return why that is not possible, if it is not."""
+    try:
+        if cache and key:
+            cache.store(key, product)
+    except OSError as error:
+        return explain(error) or str(error)
+    return ""
 
 
 def _keep_leftovers(scratch: Path, target: Path, log: Path) -> None:
@@ -90,15 +112,27 @@ def _keep_leftovers(scratch: Path, target: Path, log: Path) -> None:
     log.write_text(text, errors="surrogateescape")
 
 
-def describe_failure(name: str, exit_code: int, log: Path) -> str:
-    """A message for people: which step failed and how, the end of its log, where the rest is."""
-    if exit_code < 0:
-        how = f"was ended by signal {-exit_code}"
-        if exit_code == -9:
-            how += " (most often: the machine ran out of memory)"
+def describe_failure(
+    name: str, exit_code: int, log: Path, limit_minutes: float | None = None
+) -> str:
+    """A message for people: which step failed and how, the end of its log, where the rest is.
+
+    ``limit_minutes`` is the time that it was allowed, if it was ended because of that.
+    """
+    # A shell passes on the signal that ended its command like this.
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    if limit_minutes is not None:
+        how = (
+            f"took longer than its {limit_minutes:g} minutes and was ended; allow it more time "
+            "(--step-timeout) or give it less to do"
+        )
+    elif number == signal.SIGKILL:
+        how = f"was ended by signal 9 (most often: the machine ran out of memory); {MEMORY}"
+    elif exit_code < 0 or number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS):
+        how = f"was ended by signal {number} ({signal.Signals(number).name})"
     else:
         how = f"failed with exit code {exit_code}"
-    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    lines = log.read_text("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     tail = "\n".join(f"  | {line}" for line in lines)
     return f"step {name} {how}; the end of its log:\n{tail}\nThe whole log: {log}"
 
@@ -110,6 +144,10 @@ def run_container_locally(
     """Run a ``docker-encapsulated`` step in a local process (packtivity's executor interface)."""
     target = Path(state.readwrite[0])
     log = Path(state.metadir) / f"{metadata['name']}.run.log"
-    outcome = run_step(job["command"], target, log, processes.Executor())
+    child = processes.Executor()
+    try:
+        outcome = run_step(job["command"], target, log, child)
+    finally:
+        child.stop()
     if outcome.exit_code:
         raise RuntimeError(describe_failure(metadata["name"], outcome.exit_code, log))

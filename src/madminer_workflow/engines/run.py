@@ -6,11 +6,9 @@ import logging
 import os
 import re
 import shutil
-import signal
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,14 @@ from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.cores import CORES
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
-from madminer_workflow.engines.executors import Executor
+from madminer_workflow.engines.executors import Conditions, Executor
 from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.record import Recording
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import locked
 from madminer_workflow.products.observed import check_argument
+from madminer_workflow.stopping import Stopped, Stopping, stoppable
 from madminer_workflow.tracking import followed, step_environment
 from madminer_workflow.workflow_files import workflow_files
 
@@ -37,6 +36,7 @@ PARTS = {
     "ml": ("ml.yml", "workflows"),
 }
 POLL_SECONDS = 0.05
+LONGEST_MINUTES = 1e6
 GO_ON = "Run the same command again to go on: finished steps are kept."
 _SAFE_PATH = re.compile(r"[\w./+,:@%=~^-]+")
 
@@ -53,6 +53,9 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     for name, number in numbers.items():
         if number < 1:
             raise InputError(f"{name} = {number}: expected a whole number, 1 or more")
+    limit = order.step_timeout
+    if limit is not None and not 0 < limit < LONGEST_MINUTES:
+        raise InputError(f"step-timeout = {limit:g}: expected minutes, more than 0")
     if order.part not in PARTS:
         raise InputError(f"part = {order.part}: expected one of {', '.join(PARTS)}")
     parameters, workdir = _parameters(order), _work_directory(order.workdir)
@@ -63,20 +66,18 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     files = workflow_files()
     console = console or Console(stderr=True)
     recording = Recording(order.part, f"{toplevel}/{file}".removeprefix("./"), parameters, workdir)
-    with followed(workdir, parameters, order.tracking_uri, console.print) as record:
+    with (
+        locked(workdir) as lock,
+        stoppable() as stopping,
+        followed(workdir, parameters, order.tracking_uri, console.print) as record,
+    ):
         variables = {CORES: str(workers), **step_environment(record)}
-        executor = make_executor(order.executor, variables)
-        jobs = run_yadage(
-            file,
-            files / toplevel,
-            parameters,
-            workdir,
-            workers,
-            order.fresh,
-            console,
-            executor,
-            recording,
-        )
+        seconds = None if limit is None else 60.0 * limit
+        executor = make_executor(order.executor, Conditions(variables, seconds, [lock]))
+        cache = _cache(workdir, order.fresh)
+        queue = _queue(workdir, workers, cache, executor, limit)
+        jobs = _interpret(file, files / toplevel, parameters, queue, cache, console, stopping)
+        recording.write(jobs, cache, console.print)
         ran = sum(job.status == "done" for job in jobs)
         if record:
             record.metrics({"steps_run": ran, "steps_reused": len(jobs) - ran})
@@ -109,31 +110,61 @@ def run_yadage(
     workers: int,
     fresh: bool = False,
     console: Console | None = None,
-    executor: Executor | None = None,
-    recording: Recording | None = None,
 ) -> list[Any]:
     """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
 
-    ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path;
-    the ``executor`` is that of this machine, if none is given, and a ``recording`` is written.
+    ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path.
     """
+    with locked(workdir) as lock, stoppable() as stopping:
+        executor = make_executor("local", Conditions(held=[lock]))
+        cache = _cache(workdir, fresh)
+        queue = _queue(workdir, workers, cache, executor)
+        console = console or Console(stderr=True)
+        return _interpret(workflow, toplevel, parameters, queue, cache, console, stopping)
+
+
+def _cache(workdir: Path, fresh: bool) -> Cache:
+    """What earlier runs have left in a work directory, or nothing for a ``fresh`` start."""
+    place = workdir / "_cache"
+    if fresh:
+        shutil.rmtree(place, ignore_errors=True)
+    if place.exists() and not place.is_dir():
+        raise InputError(f"{place}: is a file; expected a directory: remove it")
+    return Cache(place)
+
+
+def _queue(
+    workdir: Path, workers: int, cache: Cache, executor: Executor, limit: float | None = None
+) -> Any:
+    """A queue of steps (``backend.Queue``)."""
     # What newer Pythons and packages have to say about yadage's own code.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     warnings.filterwarnings("ignore", category=SyntaxWarning)
     # Only here: these imports take most of a second.
+    from madminer_workflow.engines.backend import Queue
+
+    return Queue(workdir, workers, cache, executor, limit)
+
+
+def _interpret(
+    workflow: str,
+    toplevel: Path,
+    parameters: Mapping[str, Any],
+    queue: Any,
+    cache: Cache,
+    console: Console,
+    stopping: Stopping,
+) -> list[Any]:
+    """Let yadage run a workflow through ``queue``; return the jobs."""
     from yadage.backends.packtivitybackend import PacktivityBackend
     from yadage.steering_api import steering_ctx
 
-    from madminer_workflow.engines.backend import LocalBackend, Queue
+    from madminer_workflow.engines.backend import LocalBackend
     from madminer_workflow.engines.progress import Progress
 
-    console = console or Console(stderr=True)
-    with locked(workdir), _engine_log(workdir), _terminable():
+    workdir = queue.workdir
+    with _engine_log(workdir):
         remove_scratch(workdir)
-        if fresh:
-            shutil.rmtree(workdir / "_cache", ignore_errors=True)
-        cache = Cache(workdir / "_cache")
-        queue = Queue(workdir, workers, cache, executor or make_executor("local", {}))
         backend = PacktivityBackend(
             packtivity_backend=LocalBackend(queue),
             backendopts={"purepubopts": {"exec": {"logging": False}}},
@@ -156,16 +187,27 @@ def run_yadage(
             if not queue.failures:
                 raise
             raise _failure(queue.failures) from None
-        except KeyboardInterrupt:
-            console.print(f"Stopped. {GO_ON}", highlight=False)
+        except KeyboardInterrupt as error:
+            stopping.heard = True
+            by = f" by {error.name}" if isinstance(error, Stopped) else ""
+            console.print(f"Stopped{by}. {GO_ON}", highlight=False)
             raise
         finally:
+            stopping.heard = True
             queue.stop()
+        for problem in dict.fromkeys(queue.unkept):
+            console.print(f"warning: kept for no later run: {problem}", highlight=False)
         _remove_unused(workdir, _directories_in_use(steering.workflow))
-        cache.prune(path.read_text().strip() for path in workdir.glob(f"**/{NOTES}/key"))
-        if recording:
-            recording.write(queue.jobs, cache, console.print)
+        cache.prune(_keys(workdir))
+        stopping.heard = False
         return queue.jobs
+
+
+def _keys(workdir: Path) -> Iterator[str]:
+    """The keys of all products in a work directory."""
+    for file in workdir.glob(f"**/{NOTES}/key"):
+        with suppress(OSError, UnicodeDecodeError):
+            yield file.read_text().strip()
 
 
 def _failure(failures: list[Any]) -> InputError | StepError:
@@ -239,7 +281,9 @@ def _safe(path: Path) -> Path:
 def _engine_log(workdir: Path) -> Iterator[None]:
     """What yadage has to say goes to a file of the work directory."""
     (workdir / "_yadage").mkdir(exist_ok=True)
-    handler = logging.FileHandler(workdir / "_yadage" / "engine.log", mode="w")
+    # A log that cannot be written is no reason to stop, nor to say so at every line.
+    logging.raiseExceptions = False
+    handler = logging.FileHandler(workdir / "_yadage" / "engine.log", mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     loggers = [
         logging.getLogger(name) for name in ("yadage", "yadageschemas", "adage", "packtivity")
@@ -254,19 +298,6 @@ def _engine_log(workdir: Path) -> Iterator[None]:
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that no step outlives the engine."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _stage_names(rules: list[Any]) -> list[str]:

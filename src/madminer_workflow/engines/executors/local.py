@@ -8,44 +8,67 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from madminer_workflow import cores
+from madminer_workflow.engines.executors import Conditions, OutOfTime
 
 GRACE_SECONDS = 5.0
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What decides how many threads numerical libraries start."""
 
 
-class Executor:
-    """Runs shell commands from any number of threads; ``stop`` ends all that are running."""
+_GUARD = """
+trap '' HUP INT TERM QUIT
+groups=' '
+while read -r sign group; do
+  case $sign in
+    +) groups="$groups$group " ;;
+    -) groups="${groups%% $group *} ${groups#* $group }" ;;
+  esac
+done
+for group in $groups; do kill -KILL -"$group"; done
+"""
+"""Ends, as soon as nobody holds the other end of its input, the process groups that it was told of:
+what an engine that was killed has left behind."""
 
-    def __init__(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Begin with nothing running; add ``variables`` to the environment of every command."""
-        self._variables = variables
+
+class Executor:
+    """Runs shell commands from any number of threads; ``stop`` ends all that are running.
+
+    They end, too, if this process is killed.
+    """
+
+    def __init__(self, conditions: Conditions | None = None) -> None:
+        """Begin with nothing running."""
+        self._conditions = conditions or Conditions()
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
     def run(self, command: str, directory: Path, log: Path) -> int:
         """Run ``command`` in ``directory``, append its output to ``log``, return its exit code.
 
-        The exit code is negative if a signal ended the command, also when that was ``stop``.
+        The exit code is negative if a signal ended the command, also when that was ``stop``. Raises
+        OutOfTime if it was ended because of the limit.
         """
         with log.open("ab") as output:
             process = self._start(command, directory, output.fileno())
             if process is None:
                 return -signal.SIGTERM
             try:
-                return process.wait()
-            except BaseException:
-                _end(process)
-                raise
+                code = process.wait(self._conditions.limit)
+                # Asked to end, a step may do so in its own way.
+                return -signal.SIGTERM if code > 0 and self._stopped else code
+            except subprocess.TimeoutExpired:
+                raise OutOfTime from None
             finally:
+                # Also what it has left in the background.
+                _end(process)
                 with self._lock:
                     self._running.discard(process)
+                    self._tell("-", process)
 
     def stop(self) -> None:
         """End all running commands with their children, and start no further ones."""
@@ -56,24 +79,52 @@ class Executor:
             _signal(process, signal.SIGTERM)
         for process in running:
             _end(process)
+        with self._lock:
+            guard, self._guard = self._guard, None
+        if guard and guard.stdin:
+            with contextlib.suppress(OSError):
+                guard.stdin.close()
+            guard.wait()
 
     def _start(self, command: str, directory: Path, output: int) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self._stopped:
                 return None
+            self._guard = self._guard or _start_guard()
             process = subprocess.Popen(
                 ["sh", "-c", command],
                 cwd=directory,
-                env=environment() | dict(self._variables),
+                env=environment() | dict(self._conditions.variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=self._conditions.held,
                 # A group of its own: the terminal's Ctrl-C reaches the engine only, which then
                 # ends the step and everything the step started.
                 start_new_session=True,
             )
             self._running.add(process)
+            self._tell("+", process)
             return process
+
+    def _tell(self, sign: str, process: subprocess.Popen[bytes]) -> None:
+        """Tell the guard of a process group that is there or, with a minus, no longer is."""
+        if self._guard and self._guard.stdin:
+            # Nothing depends on it as long as this process lives.
+            with contextlib.suppress(OSError):
+                self._guard.stdin.write(f"{sign} {process.pid}\n".encode())
+                self._guard.stdin.flush()
+
+
+def _start_guard() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["sh", "-c", _GUARD],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def environment() -> dict[str, str]:
@@ -88,19 +139,21 @@ def environment() -> dict[str, str]:
     for name in THREADS:
         variables.setdefault(name, "1")
     variables["PYTHONUNBUFFERED"] = "1"
+    # Logs and text files of steps are the same whatever the terminal can show.
+    variables |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
     return variables
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _signal(process, number)
-        try:
+    """End a command, if it has not ended, and then whatever is left of its process group."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    _signal(process, signal.SIGKILL)
+    process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
