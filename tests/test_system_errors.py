@@ -15,7 +15,7 @@ from madminer_workflow.system_errors import explain
 
 HDF5 = (
     "[Errno 28] Can't synchronously write data (file write failed: time = Thu Nov 26 2026\n, "
-    "filename = '/work/events.h5', file descriptor = 5, errno = 28, error message = 'No space "
+    "filename = '/data/events.h5', file descriptor = 5, errno = 28, error message = 'No space "
     "left on device', buf = 0x1, total write size = 8)"
 )
 
@@ -31,8 +31,8 @@ HDF5 = (
         (OSError(errno.EMFILE, "x", "/a/b"), "/a/b: Too many open files; allow more open files"),
         (OSError(errno.ENOTDIR, "x", "/a/b"), "/a/b: Not a directory"),
         (OSError("odd"), "a file: odd"),
-        (OSError(HDF5), "/work/events.h5: No space left on device; make room"),
-        (RuntimeError(HDF5), "/work/events.h5: No space left on device; make room"),
+        (OSError(HDF5), "/data/events.h5: No space left on device; make room"),
+        (RuntimeError(HDF5), "/data/events.h5: No space left on device; make room"),
         (
             RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
             "cannot be",
