@@ -23,7 +23,8 @@ unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REG
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz check test-local test-reana test-all lint format docs graphs benchmark benchmark-tutorial images images-push \
+.PHONY: help setup run test fuzz check test-local test-reana test-all lint format audit sbom docs graphs \
+	benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
@@ -36,6 +37,7 @@ setup: $(READY)$(or $(EXTRA),core)  ## Make the environment .venv (with EXTRA=ml
 $(READY)core: pyproject.toml constraints.txt
 	@scripts/setup core "$(VENV)" $(PYTHON)
 
+$(READY)audit: constraints-audit.txt
 $(READY)reana: constraints-reana.txt
 $(READY)%: $(READY)core
 	@scripts/setup $* "$(VENV)" $(PYTHON)
@@ -72,6 +74,13 @@ lint: $(READY)test $(READY)lint  ## Check style and types
 format: $(READY)lint  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+audit: $(READY)audit  ## Compare what is installed and pinned with known ADVISORIES (a file, a folder, or a service)
+	@$(VENV)-audit/bin/python scripts/audit --environment $(VENV) \
+		$(addprefix --pins ,$(wildcard constraints*.txt)) $(if $(ADVISORIES),--advisories $(ADVISORIES))
+
+sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
+	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
 
 docs: $(READY)core  ## Generate the reference of the analysis file, and mlflow/MLproject
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
@@ -116,4 +125,4 @@ mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kuber
 		$(if $(value BUILD),--build) --parameters $(call quoted,PARAMETERS) -- $(call quoted,STEP)
 
 clean:  ## Remove the environments and caches; results in runs/ stay
-	@rm -rf $(VENV) $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@rm -rf $(VENV) $(VENV)-audit $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -126,7 +126,7 @@ def test_a_step_has_one_name_everywhere(step: str):
 @pytest.mark.parametrize("extra", ["", *project()["optional-dependencies"]])
 def test_every_dependency_is_pinned(extra: str, python: str):
     environment = {"python_version": python}
-    file = "constraints-reana.txt" if extra == "reana" else "constraints.txt"
+    file = f"constraints-{extra}.txt" if extra in ("audit", "reana") else "constraints.txt"
     pins = {}
     for line in (REPOSITORY / file).read_text().splitlines():
         text = line.partition("#")[0].strip()
