@@ -14,7 +14,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -212,13 +212,23 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
 
 def member_of(archive: Path, name: str) -> bytes:
     """The content of one file of a ``.tar.gz``; InputError if it is not there, as of ``unpack``."""
+    for content in _notes(archive, name.__eq__):
+        return content
+    raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
+
+
+def members_of(archive: Path, name: str) -> list[bytes]:
+    """The content of all files called ``name`` in folders of a ``.tar.gz``, as of ``unpack``."""
+    return list(_notes(archive, lambda path: path.endswith(f"/{name}")))
+
+
+def _notes(archive: Path, chosen: Callable[[str], bool]) -> Iterator[bytes]:
     with _reading(archive) as stream:
         for entry in archives.entries(stream):
-            if entry.name == name and not entry.is_directory:
+            if chosen(entry.name) and not entry.is_directory:
                 if entry.size > archives.LARGEST_NOTE:
-                    raise archives.ArchiveError(f"{name} has {entry.size} bytes")
-                return entry.data.read(entry.size)
-    raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
+                    raise archives.ArchiveError(f"{entry.name} has {entry.size} bytes")
+                yield entry.data.read(entry.size)
 
 
 @contextmanager

@@ -6,12 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from madminer_workflow.analysis.changes import (
-    change_methods,
     change_training,
     plain,
     split_changes,
 )
-from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.file import change_methods, read_analysis
 from madminer_workflow.analysis.types import Method, Trained
 from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError

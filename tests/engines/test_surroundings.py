@@ -22,6 +22,8 @@ PACKAGE = Path(madminer_workflow.__file__).parent
 TRAINED = {"sampling", "training", "evaluating", "toys"}
 EVENTS = {"generate", "pythia", "delphes", "combine"}
 NETWORKS = TRAINED | {"configure"}
+# The first two ask it whether labels can be drawn.
+DRAWN = {"configure", "sampling", "plotting"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +49,8 @@ def keys(words: str = "--x") -> dict[str, str]:
         ("vegas", {"generate", "pythia"}),
         ("gvar", {"generate", "pythia"}),
         ("pythia8mc", {"generate", "pythia"}),
-        ("matplotlib", {"plotting"}),
-        ("contourpy", {"plotting"}),
+        ("matplotlib", DRAWN),
+        ("contourpy", DRAWN),
         ("jinja2", {"plotting"}),
         ("click", set()),
         ("rich", set()),

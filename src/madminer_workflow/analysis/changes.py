@@ -10,31 +10,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from madminer_workflow.analysis import schema, semantics
-from madminer_workflow.analysis.problems import Entry, label, unknown
-from madminer_workflow.analysis.types import TRAINING, Analysis, Method, Part
+from madminer_workflow.analysis import schema
+from madminer_workflow.analysis.problems import Entry, unknown
+from madminer_workflow.analysis.types import TRAINING, Method, Part
 from madminer_workflow.errors import InputError
-
-
-def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:
-    """An analysis with ``METHOD.KEY=VALUE`` changed.
-
-    Raises InputError for what the analysis file could not say either.
-    """
-    if not changes:
-        return analysis
-    data = plain(analysis)
-    methods = {settings["name"]: settings for settings in data["ml"]["methods"]}
-    for change in changes:
-        name, _, rest = change.partition(".")
-        if name not in methods:
-            raise InputError(f"--set {change}: {unknown('method', name, methods)}")
-        methods[name] = _changed(methods[name], rest, change)
-    data["ml"]["methods"] = list(methods.values())
-    if wrong := [finding for finding in semantics.check(data, []) if not finding.warning]:
-        lines = (f"--set: {label(f.path, data)}: {f.message}" for f in wrong)
-        raise InputError("\n".join(lines))
-    return msgspec.convert(data, Analysis)
 
 
 def change_training(method: Method, changes: Sequence[str]) -> Method:
@@ -50,7 +29,7 @@ def change_training(method: Method, changes: Sequence[str]) -> Method:
                 f"--set {change}: only {' and '.join(TRAINING)} can be changed now: everything "
                 "else was decided when the samples were drawn"
             )
-        settings = _changed(settings, change, change)
+        settings = changed_settings(settings, change, change)
     return msgspec.convert(settings, Method)
 
 
@@ -88,7 +67,7 @@ def _put(settings: Entry, key: str, value: Any) -> Entry:
     return settings
 
 
-def _changed(settings: Entry, assignment: str, change: str) -> Entry:
+def changed_settings(settings: Entry, assignment: str, change: str) -> Entry:
     """``settings`` after one ``KEY=VALUE``, checked as the analysis file's are."""
     key, equals, text = assignment.partition("=")
     if not (key and equals):

@@ -11,12 +11,13 @@ import msgspec
 
 from madminer_workflow.analysis import schema, semantics
 from madminer_workflow.analysis.cards import check_files
-from madminer_workflow.analysis.changes import change_methods
+from madminer_workflow.analysis.changes import changed_settings, plain
 from madminer_workflow.analysis.inheritance import inherit
-from madminer_workflow.analysis.problems import AnalysisError, Entry, Problem
+from madminer_workflow.analysis.problems import AnalysisError, Entry, Problem, label, unknown
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.errors import InputError
 
 
 def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] = ()) -> Analysis:
@@ -31,6 +32,27 @@ def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] =
     if errors := [problem for problem in every if not problem.warning]:
         raise AnalysisError(errors)
     return change_methods(msgspec.convert(data, Analysis), changes)
+
+
+def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:
+    """An analysis with ``METHOD.KEY=VALUE`` changed.
+
+    Raises InputError for what the analysis file could not say either.
+    """
+    if not changes:
+        return analysis
+    data = plain(analysis)
+    methods = {settings["name"]: settings for settings in data["ml"]["methods"]}
+    for change in changes:
+        name, _, rest = change.partition(".")
+        if name not in methods:
+            raise InputError(f"--set {change}: {unknown('method', name, methods)}")
+        methods[name] = changed_settings(methods[name], rest, change)
+    data["ml"]["methods"] = list(methods.values())
+    if wrong := [finding for finding in semantics.check(data, []) if not finding.warning]:
+        lines = (f"--set: {label(f.path, data)}: {f.message}" for f in wrong)
+        raise InputError("\n".join(lines))
+    return msgspec.convert(data, Analysis)
 
 
 def problems(path: str | Path) -> list[Problem]:

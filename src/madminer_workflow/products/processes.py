@@ -5,8 +5,6 @@ Beside the files of its generator, a folder has ``process.json``.
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from pathlib import Path
 
 import msgspec
@@ -14,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from madminer_workflow.analysis.types import Process, Systematic
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_struct, unpack
+from madminer_workflow.files import members_of, pack, read_struct, unpack
 
 ARCHIVE = "Processes.tar.gz"
 NOTE = "process.json"
@@ -60,11 +58,8 @@ def peek(archive: Path) -> list[IntegratedProcess]:
     Raises InputError if it is broken.
     """
     try:
-        with tarfile.open(archive) as tar:
-            notes = (m for m in tar if m.isfile() and Path(m.name).match(f"*/{NOTE}"))
-            texts = [text.read() for note in notes if (text := tar.extractfile(note))]
-        return [msgspec.json.decode(text, type=IntegratedProcess) for text in texts]
-    except (OSError, EOFError, zlib.error, tarfile.TarError, msgspec.MsgspecError) as error:
+        return [msgspec.json.decode(n, type=IntegratedProcess) for n in members_of(archive, NOTE)]
+    except msgspec.MsgspecError as error:
         raise InputError(f"{archive}: cannot be read ({error})") from None
 
 
