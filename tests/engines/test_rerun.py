@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -171,6 +172,23 @@ def test_what_changes_while_it_is_used_gets_no_record(whole: Path, tmp_path: Pat
     recording.write([], None, warnings.append)  # type: ignore[arg-type]
     assert not (workdir / METADATA).exists()
     assert "input.yml was changed while it was being used" in warnings[0]
+
+
+def test_what_is_no_file_keeps_nobody_waiting(learned: Path, tmp_path: Path):
+    model = tmp_path / "model"
+    (model / "inside").mkdir(parents=True)
+    os.mkfifo(model / "pipe")
+    (model / "inside/around").symlink_to(model)
+    (model / "file.py").touch()
+    process = {
+        "name": "x",
+        "generator": "madgraph",
+        "ufo_model": "model",
+        "proc_card": "model/pipe",
+    }
+    analysis = analysis_file(tmp_path / "input.yml", processes=[process])
+    recording = Recording("ml", "workflows/ml.yml", {"inputfile": analysis}, tmp_path)
+    assert {path.name for path in recording.given.values()} == {"input.yml", "file.py"}
 
 
 def flip(file: Path, place: int = -1) -> None:

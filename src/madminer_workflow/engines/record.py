@@ -53,22 +53,23 @@ class Recording:
     def __init__(self, part: str, workflow: str, parameters: Mapping[str, Any], workdir: Path):
         """Look at the files that the run is given; ``workflow`` is relative to all workflow files.
 
-        ``parameters`` are those of the workflow, with absolute paths.
+        ``parameters`` are those of the workflow, with absolute paths. ``given`` has the files of
+        the user by their places in the record.
         """
         self._part, self._workdir = part, workdir
         self._workflow = f"{WORKFLOW}/{workflow}"
         self._parameters = {n: str(parameters.get(n, "")).strip() for n in _PARAMETERS}
         self._began = time.time()
         self._files = recorded_workflow()
-        self._given, self._places = _given(self._parameters, workdir)
-        everything = [*self._files.values(), *self._given.values()]
+        self.given, self._places = _given(self._parameters, workdir)
+        everything = [*self._files.values(), *self.given.values()]
         self._before = {path: _identity(path) for path in everything}
 
     def write(self, jobs: Sequence[Any], cache: Cache, warn: Callable[[str], None]) -> None:
         """Write the record of the finished ``jobs`` (``backend.Job``), or say why there is none."""
         try:
             self._write(jobs, cache)
-        except (InputError, OSError) as error:
+        except (InputError, OSError, UnicodeError) as error:
             # Whatever an earlier run has left says nothing of this one.
             (self._workdir / METADATA).unlink(missing_ok=True)
             warn(f"warning: this run has no record ({METADATA}): {error}")
@@ -81,24 +82,24 @@ class Recording:
         run = self._run(jobs, cache, previous)
         if previous and run.times == Times():
             run = replace(run, times=_times(previous, RUN))
-        self._keep({**self._files, **self._given}, {**run.workflow_files, **run.given})
+        self._keep({**self._files, **self.given}, {**run.workflow_files, **run.given})
         content = document(run)
         if not previous or {e.id: e for e in content.graph} != previous.entities:
             write_json(self._workdir / METADATA, msgspec.to_builtins(content))
 
     def _run(self, jobs: Sequence[Any], cache: Cache, previous: Crate | None) -> Run:
         analysis = read_analysis(self._parameters["inputfile"], cards=False)
-        hashes = {n: cache.file_checksum(p) for n, p in {**self._files, **self._given}.items()}
+        hashes = {n: cache.file_checksum(p) for n, p in {**self._files, **self.given}.items()}
         steps = [step for job in jobs if (step := self._step(job, cache, previous))]
         nothing_new = previous and all(job.status == "reused" for job in jobs)
         versions = current_versions(analysis)
         machine, environment = versions.pop("machine"), _variables(versions)
         return Run(
-            title=analysis.title,
+            title=analysis.title.encode(errors="replace").decode(),
             command=self._command(),
             workflow=self._workflow,
             workflow_files={name: hashes[name] for name in self._files},
-            given={name: hashes[name] for name in self._given},
+            given={name: hashes[name] for name in self.given},
             parameters={n: self._relative(v) for n, v in self._parameters.items()},
             seed=analysis.seed,
             steps=sorted(steps, key=lambda step: step.name),
@@ -131,11 +132,9 @@ class Recording:
     def _used(self, paths: Sequence[str], stage: str) -> Iterator[str]:
         """The files among the words of a command, in the crate; with an analysis its cards."""
         for path in paths:
-            if path in self._given and stage == "configure":
-                yield from (
-                    name for name in self._given if name.startswith((f"{INPUTS}/", "file:"))
-                )
-            elif path in self._given or (self._workdir / path).is_file():
+            if path in self.given and stage == "configure":
+                yield from (name for name in self.given if name.startswith((f"{INPUTS}/", "file:")))
+            elif path in self.given or (self._workdir / path).is_file():
                 yield path
 
     def _told(self, words: Sequence[str]) -> Iterator[str]:
@@ -246,8 +245,9 @@ def _analysis_files(file: Path) -> dict[str, Path]:
 
 def _files_of(place: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """A file, or all files of a model, also those behind links, but for links in a circle."""
-    if place.is_file():
-        yield place
+    if not place.is_dir():
+        # What is neither a file nor a folder has no content, and might never end.
+        yield from [place] if place.is_file() else []
         return
     real = place.resolve()
     names = sorted(path.name for path in place.iterdir()) if real not in above else []

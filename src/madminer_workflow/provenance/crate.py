@@ -70,7 +70,11 @@ class Crate:
         versions = {entity.name or entity.id: entity.software_version or "" for entity in named}
         variables = map(self._entity, ids(self.run.environment))
         told = {entity.name or entity.id: str(entity.value) for entity in variables}
-        return {**versions, **told, "machine": software.operating_system or ""}
+        computed = {**versions, **told, "machine": software.operating_system or ""}
+        for text in (*computed, *computed.values()):
+            if not text.isprintable():
+                raise InputError(f"{self.shown}: {text!r}: expected the name of a version")
+        return computed
 
     def parameter(self, name: str) -> str:
         """A parameter of the workflow as text: the path of a file in ``root``; "" if not given."""
@@ -136,8 +140,8 @@ def read_crate(root: Path, shown: str | None = None) -> Crate:
 def _entities(document: Document, shown: str) -> Iterator[tuple[str, Entity]]:
     seen = set()
     for entity in document.graph:
-        if entity.id in seen:
-            raise InputError(f"{shown}: has the entity {entity.id} twice")
+        if entity.id in seen or not entity.id.isprintable():
+            raise InputError(f"{shown}: has the entity {entity.id!r} twice, or it is no name")
         seen.add(entity.id)
         if _is_file(entity):
             if not entity.id.startswith(ABSOLUTE):
