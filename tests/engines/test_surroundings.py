@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ import madminer_workflow
 from madminer_workflow.engines import surroundings as module
 from madminer_workflow.engines.cache import Cache
 from madminer_workflow.engines.code import code_of, imported_packages
-from madminer_workflow.engines.surroundings import packages_of, versions
+from madminer_workflow.engines.surroundings import versions
 from madminer_workflow.graph import STEPS
 from madminer_workflow.physics.configure import configure
-from madminer_workflow.versions import PACKAGES
+from madminer_workflow.versions import LEARNING, REPORTING
 from tests.physics.test_programs import install, install_madgraph
 from tests.support.paths import DATA, REPOSITORY
 
@@ -42,8 +43,8 @@ def keys(words: str = "--x") -> dict[str, str]:
     ("package", "again"),
     [
         ("numpy", set(STEPS)),
-        ("torch", NETWORKS | {"plotting"}),
-        ("madminer", NETWORKS | {"plotting"}),
+        ("torch", NETWORKS),
+        ("madminer", NETWORKS),
         ("scipy", set(STEPS)),
         ("uproot", {"delphes"}),
         ("vegas", {"generate", "pythia"}),
@@ -84,7 +85,7 @@ def test_another_python_computes_everything_anew(monkeypatch: pytest.MonkeyPatch
     ("variable", "value", "again"),
     [
         ("OMP_NUM_THREADS", "7", set(STEPS)),
-        ("ATEN_CPU_CAPABILITY", "default", NETWORKS | {"plotting"}),
+        ("ATEN_CPU_CAPABILITY", "default", NETWORKS),
         ("PYTHIA8DATA", "/elsewhere", {"generate", "pythia"}),
         ("MADMINER_WORKFLOW_CORES", "7", set()),
         ("MLFLOW_TRACKING_URI", "sqlite:///x.db", set()),
@@ -102,14 +103,16 @@ def test_a_variable_runs_again_what_reads_it(
 @pytest.mark.parametrize("step", STEPS)
 def test_every_import_of_a_step_is_a_known_distribution(step: str):
     code = [file for file in code_of(PACKAGE, STEPS[step].module) if "inside" not in file.parts]
-    for package in packages_of(code, imported_packages(PACKAGE, code)) - {"psutil"}:
+    for package in imported_packages(PACKAGE, code) - {"psutil"}:
         assert versions([package]), f"{package}: no distribution of this name"
 
 
-def test_the_report_names_no_version_that_is_not_in_its_key():
-    code = code_of(PACKAGE, STEPS["plotting"].module)
-    known = versions(packages_of(code, imported_packages(PACKAGE, code)))
-    assert set(PACKAGES) <= set(known)
+@pytest.mark.parametrize(
+    ("step", "named"), [("training", LEARNING), ("evaluating", LEARNING), ("plotting", REPORTING)]
+)
+def test_a_product_names_no_version_that_is_not_in_its_key(step: str, named: Sequence[str]):
+    code = code_of(PACKAGE, STEPS[step].module)
+    assert set(named) <= set(versions(imported_packages(PACKAGE, code)))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from madminer_workflow import graph
 from madminer_workflow.analysis.cards import mentioned_files, walk
 from madminer_workflow.engines.code import code_checksum, code_of, imported_packages
 from madminer_workflow.engines.executors.local import THREADS
-from madminer_workflow.engines.surroundings import packages_of, program_files, surroundings
+from madminer_workflow.engines.surroundings import program_files, surroundings
 from madminer_workflow.files import checksum, link
 
 # The engine's own notes in the directory of a step; never part of its product.
@@ -128,7 +128,7 @@ class Cache:
             return {}
         if module not in self._packages:
             code = code_of(self._package, module)
-            self._packages[module] = packages_of(code, imported_packages(self._package, code))
+            self._packages[module] = imported_packages(self._package, code)
         variables = {**dict.fromkeys(THREADS, "1"), **os.environ}
         return surroundings(self._packages[module], variables)
 

@@ -190,13 +190,15 @@ def _interpret(
         except KeyboardInterrupt as error:
             stopping.heard = True
             by = f" by {error.name}" if isinstance(error, Stopped) else ""
-            console.print(f"Stopped{by}. {GO_ON}", highlight=False)
+            console.print(f"Stopped{by}. {GO_ON}", highlight=False, soft_wrap=True)
             raise
         finally:
             stopping.heard = True
             queue.stop()
         for problem in dict.fromkeys(queue.unkept):
-            console.print(f"warning: kept for no later run: {problem}", highlight=False)
+            console.print(
+                f"warning: kept for no later run: {problem}", highlight=False, soft_wrap=True
+            )
         _remove_unused(workdir, _directories_in_use(steering.workflow))
         cache.prune(_keys(workdir))
         stopping.heard = False

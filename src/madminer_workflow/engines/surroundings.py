@@ -18,10 +18,6 @@ from madminer_workflow.analysis.types import MadGraphProcess, Process
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.programs import delphes_files, madgraph_files
 from madminer_workflow.products import parts, processes
-from madminer_workflow.versions import PACKAGES
-
-VERSIONS = "versions.py"
-"""The module of a step whose product names the versions in ``PACKAGES``."""
 
 _DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow"}
 """Distributions that are not called like what they install."""
@@ -76,14 +72,6 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
             known[name] = installed
             waiting.update(required)
     return dict(sorted(known.items()))
-
-
-def packages_of(files: Collection[Path], imported: Collection[str]) -> set[str]:
-    """The packages that count for a step with these ``files`` of code: those ``imported``.
-
-    Where the product names versions, so does every package that it names.
-    """
-    return {*imported, *(PACKAGES if any(file.name == VERSIONS for file in files) else ())}
 
 
 @cache

@@ -38,6 +38,7 @@ from madminer_workflow.statistics.limits import (
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check, Limits
+from madminer_workflow.versions import LEARNING, joined, versions
 
 Answer = TypeVar("Answer")
 
@@ -111,6 +112,7 @@ def evaluate(
         believed=believed(checks),
         losses=[member.note.losses for member in members],
         observation=None if problem.observed is None else problem.observed.summary(),
+        versions=joined([*(member.note.versions for member in members), versions(LEARNING)]),
     )
     per_event = family.per_event(members, problem)
     arrays |= {"thetas": grid.thetas(), PROVEN_REPLICAS: of_proven.replicas}

@@ -16,6 +16,7 @@ from madminer_workflow.ml import methods
 from madminer_workflow.ml.methods.family import Losses, OnEpoch
 from madminer_workflow.products.model import ARCHIVE, NOTE, ModelNote
 from madminer_workflow.products.samples import Samples, read_samples
+from madminer_workflow.versions import LEARNING, versions
 
 
 def training(
@@ -49,6 +50,7 @@ def fit(
         seed=drawn.seed,
         fingerprint=drawn.fingerprint,
         losses={name: tuple(values) for name, values in losses.items()},
+        versions=versions(LEARNING),
     )
     write_json(directory / NOTE, note)
     return note

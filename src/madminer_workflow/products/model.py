@@ -14,9 +14,13 @@ NOTE = "method.json"
 
 
 class ModelNote(MemberNote, frozen=True, kw_only=True):
-    """Whose model this is, with the settings that it was trained with, and its losses by epoch."""
+    """Whose model this is, with the settings that it was trained with, and its losses by epoch.
+
+    ``versions`` are those of the packages that trained it.
+    """
 
     losses: dict[str, tuple[float, ...]]
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read_model(archive: Path, directory: Path) -> ModelNote:

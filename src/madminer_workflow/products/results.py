@@ -39,7 +39,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``limits`` by kind of likelihood are expected ones, ``observed`` those of observed data,
     ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any. ``checks``
-    are of the ensemble, ``diagnostics`` of each member.
+    are of the ensemble, ``diagnostics`` of each member; ``versions`` are those of the packages that
+    trained and evaluated it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     believed: bool
     losses: list[Mapping[str, Sequence[Number]]]
     observation: ObservedData | None = None
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import FisherInformation, Limits
 from madminer_workflow.statistics.toys import Toys
-from madminer_workflow.versions import versions
+from madminer_workflow.versions import REPORTING, joined, versions
 
 FB_PER_PB = 1000.0
 CALIBRATION_BINS = 10
@@ -90,7 +90,7 @@ def summarise_all(
     given = {method.name for method in methods}
     report = Report(
         version=__version__,
-        versions=versions(),
+        versions=joined([*(r.summary.versions for r in results), versions(REPORTING)]),
         analysis=Title(name=analysis.name, title=analysis.title, seed=analysis.seed),
         setup=summarise_setup(analysis, problem),
         parameters=grid.parameters,
