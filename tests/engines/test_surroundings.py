@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import madminer_workflow
+from madminer_workflow.analysis.cards import parts
+from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.engines import surroundings as module
 from madminer_workflow.engines.cache import Cache
 from madminer_workflow.engines.code import code_of, imported_packages
 from madminer_workflow.engines.surroundings import versions
 from madminer_workflow.graph import STEPS
 from madminer_workflow.physics.configure import configure
+from madminer_workflow.products.parts import write_parts
 from madminer_workflow.versions import LEARNING, REPORTING
 from tests.physics.test_programs import install, install_madgraph
 from tests.support.paths import DATA, REPOSITORY
@@ -181,3 +186,37 @@ def test_programs_that_an_analysis_does_not_use_do_not_count(
     install(tmp_path / "delphes/DelphesHepMC2")
     monkeypatch.setenv("DELPHES_DIR", str(tmp_path / "delphes"))
     assert before == [programs_used(tmp_path / "out", step) for step in ("generate", "delphes")]
+
+
+# Children of one process, to be quick, each of which has yet to use the types for the first time.
+IN_TWO_THREADS = """
+import os, sys, threading
+from pathlib import Path
+from madminer_workflow.engines.surroundings import program_files
+
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        sys.setswitchinterval(1e-5)
+        start = threading.Barrier(2)
+
+        def ask():
+            start.wait()
+            program_files("generate", [Path(sys.argv[1])])
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_threads_may_ask_at_once(tmp_path: Path) -> None:
+    analysis = DATA / "tiny/input.yml"
+    write_parts(tmp_path, *parts(read_analysis(analysis), analysis.parent))
+    words = [sys.executable, "-c", IN_TWO_THREADS, tmp_path / "generation.json"]
+    asked = subprocess.run(words, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -18,6 +19,9 @@ from madminer_workflow.analysis.types import MadGraphProcess, Process
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.programs import delphes_files, madgraph_files
 from madminer_workflow.products import parts, processes
+
+_READING = threading.Lock()
+"""For the engine's threads: msgspec learns a type at its first use, and two at once crash it."""
 
 _DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow"}
 """Distributions that are not called like what they install."""
@@ -101,7 +105,8 @@ def program_files(step: str, inputs: Iterable[Path]) -> list[Path]:
     }
     known = [(readers.get((step, file.name)), file) for file in inputs]
     try:
-        return [used for reader, file in known if reader for used in reader(file)]
+        with _READING:
+            return [used for reader, file in known if reader for used in reader(file)]
     except InputError:
         # The step will say what is wrong with its input.
         return []
