@@ -341,6 +341,22 @@ def test_how_a_step_ended_is_said_in_words(tmp_path: Path, command: str, said: s
     assert said in describe_failure("part", outcome.exit_code, log)
 
 
+def test_an_input_that_changes_while_a_step_reads_it(toy: Toy):
+    """Else its product would be found again for an input that it was not made from."""
+    begin = "mkdir -p {output}/jobs &&"
+    change_steps(toy, begin, f"echo z >> {{letters}} && {begin}")
+
+    def run(directory: Path) -> None:
+        run_yadage("workflow.yml", directory, toy.parameters(0), toy.workdir, 1)
+
+    with pytest.raises(StepError, match=r"step part/split: what it reads.* was changed while it"):
+        run(toy.directory)
+    assert not list((toy.workdir / "part/split").glob("jobs"))
+    toy.letters.write_text("a b c")
+    assert ran(toy.run())
+    assert toy.joined == "aabbccend"
+
+
 def test_what_lies_about_in_the_store_is_no_trouble(toy: Toy):
     toy.run()
     store = toy.workdir / "_cache"

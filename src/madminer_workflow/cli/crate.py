@@ -10,6 +10,7 @@ import click
 
 from madminer_workflow.cli.commands import DIRECTORY, warn
 from madminer_workflow.engines.executors import EXECUTORS
+from madminer_workflow.stopping import exit_code
 
 
 @click.command()
@@ -60,6 +61,6 @@ def rerun(crate: Path, workdir: Path | None, **options: Any) -> None:
     workdir = workdir or Path("runs") / f"{crate.resolve().stem}-rerun"
     try:
         number = repeat(crate, Repetition(workdir, **options), warn)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        sys.exit(exit_code(error))
     click.echo(f"Reproduced: all {number} files of {workdir} are equal to those of {crate}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, warn
+from madminer_workflow.stopping import exit_code
 
 
 @click.command()
@@ -58,8 +59,8 @@ def sweep(
     workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
     try:
         best = run_sweep(file, data, workdir, fresh, tracking_uri)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        sys.exit(exit_code(error))
     if not best.believed:
         warn(f"no trial passes its diagnostics; the best of them all: {best.reason}")
     click.echo(f"Best: trial {best.trial}, validation loss {best.validation_loss:.6g}")

@@ -132,6 +132,13 @@ class Queue:
             problem = describe_failure(job.name, outcome.exit_code, job.log, limit)
             self.fail(job, problem, outcome.exit_code)
             return
+        if outcome.changed:
+            self.fail(
+                job,
+                f"step {job.name}: what it reads, or its code, was changed while it ran, so that "
+                "its product is of no use",
+            )
+            return
         if outcome.unkept:
             self.unkept.append(outcome.unkept)
         (job.target / NOTES).mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 import madminer_workflow
 from madminer_workflow import graph
 from madminer_workflow.analysis.cards import mentioned_files, walk
-from madminer_workflow.engines.code import code_checksum, code_of, imported_packages
+from madminer_workflow.engines.code import code_of, imported_packages, joint_checksum
 from madminer_workflow.engines.executors.local import THREADS
 from madminer_workflow.engines.surroundings import program_files, surroundings
 from madminer_workflow.files import checksum, link
@@ -45,7 +45,7 @@ class Cache:
         """Keep the store in ``directory``, which need not exist."""
         self.directory = directory
         self._package = Path(madminer_workflow.__file__).parent
-        self._code: dict[str | None, str] = {}
+        self._code: dict[str | None, list[Path]] = {}
         self._packages: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._known: dict[tuple[int, int, int, int], str] = {}
@@ -56,9 +56,10 @@ class Cache:
         step, words = _step(command), _words(template)
         analyses = _analysis_files(step, words)
         resolved = [self._content(word, word in analyses) for word in words]
-        files = [Path(path) for word in words for path in _PATH.findall(word)]
+        files = [Path(path) for word in words for path in (word, *_PATH.findall(word))]
         parts = [
-            *(self._code_checksum(step), json.dumps(self._surroundings(step), sort_keys=True)),
+            joint_checksum(self._package, self._code_of(step), self.file_checksum),
+            json.dumps(self._surroundings(step), sort_keys=True),
             *(self._checksum(file) for file in _program_files(step, files)),
             # Also how the shell is told to read the words.
             *("".join(_QUOTES.findall(template)), json.dumps(resolved)),
@@ -111,26 +112,24 @@ class Cache:
             if entry.name not in keep:
                 shutil.rmtree(entry, ignore_errors=True)
 
-    def _code_checksum(self, step: graph.Step | None) -> str:
-        """The checksum of the code of this package that a step runs.
+    def _code_of(self, step: graph.Step | None) -> list[Path]:
+        """The code of this package that a step runs.
 
         The command line only passes arguments on, which the key holds already.
         """
         module = step.module if step else None
         if module not in self._code:
-            self._code[module] = code_checksum(self._package, module)
+            self._code[module] = code_of(self._package, module)
         return self._code[module]
 
     def _surroundings(self, step: graph.Step | None) -> dict[str, str]:
         """What computes a step beside that: packages and variables."""
-        module = step.module if step else None
-        if module is None:
+        if step is None:
             return {}
-        if module not in self._packages:
-            code = code_of(self._package, module)
-            self._packages[module] = imported_packages(self._package, code)
+        if step.name not in self._packages:
+            self._packages[step.name] = imported_packages(self._package, self._code_of(step))
         variables = {**dict.fromkeys(THREADS, "1"), **os.environ}
-        return surroundings(self._packages[module], variables)
+        return surroundings(self._packages[step.name], variables)
 
     def _content(self, word: str, is_analysis: bool) -> str:
         """A word of a command with the content in place of every path in it."""

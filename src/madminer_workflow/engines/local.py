@@ -47,13 +47,15 @@ asyncbackends.multiprocessing = multiprocessing.get_context("fork")
 class Outcome:
     """How a step ended: its exit code, whether an earlier product was reused, its cache key.
 
-    ``late`` says that it took longer than it may; ``unkept`` why a later run cannot reuse it.
+    ``late`` says that it took longer than it may, ``changed`` that what it is made from is not what
+    it was in the beginning, ``unkept`` why a later run cannot reuse it.
     """
 
     exit_code: int
     reused: bool = False
     key: str | None = None
     late: bool = False
+    changed: bool = False
     unkept: str = ""
 
 
@@ -85,6 +87,9 @@ def run_step(
             exit_code = executor.run(replace_path(command, target, str(scratch)), scratch, log)
         except OutOfTime:
             exit_code, late = TIMED_OUT, True
+        if exit_code == 0 and cache and cache.key(command, target) != key:
+            # Nobody knows what it has read: the old, the new, or some of both.
+            return Outcome(0, key=key, changed=True)
         if exit_code == 0:
             unkept = _keep(cache, key, scratch)
             replace_product(target, scratch)

@@ -103,7 +103,7 @@ def program_files(step: str, inputs: Iterable[Path]) -> list[Path]:
         ("pythia", processes.ARCHIVE): _of_pythia,
         ("delphes", parts.RECONSTRUCTION): _of_delphes,
     }
-    known = [(readers.get((step, file.name)), file) for file in inputs]
+    known = [(readers.get((step, file.name)), file) for file in dict.fromkeys(inputs)]
     try:
         with _READING:
             return [used for reader, file in known if reader for used in reader(file)]
