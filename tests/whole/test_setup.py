@@ -119,6 +119,17 @@ def test_what_uv_cannot_do_pip_does(tmp_path: Path):
     assert not torch(calls)
 
 
+def test_what_audits_has_an_environment_of_its_own(tmp_path: Path):
+    (tmp_path / "clone/.venv").mkdir(parents=True)
+    finished, calls = setup(tmp_path, extra="audit")
+    assert finished.returncode == 0, finished.stderr
+    assert "Environment ready: .venv-audit" in finished.stdout
+    [call] = [call for call in calls if "pip-audit" in call]
+    assert call.startswith("uv pip install --constraint constraints-audit.txt")
+    # The note is where make looks for it.
+    assert (tmp_path / "clone/.venv/.ready-audit").exists()
+
+
 def test_a_failure_is_shown(tmp_path: Path):
     finished, _ = setup(tmp_path, BROKEN="yes")
     assert finished.returncode == 1

@@ -64,7 +64,7 @@ def rerun(
     with _opened(place, how.workdir) as crate:
         crate.check(crate.inputs)
         crate.check(crate.outputs, missing_allowed=True)
-        order = _order(crate, how)
+        order = order_of(crate, how)
         analysis = read_analysis(order.analysis, cards=False)
         differences = [
             *_differences(crate.versions, current_versions(analysis)),
@@ -81,7 +81,7 @@ def rerun(
         outputs = crate.outputs
         root = how.workdir / FOLDER
         _keep(crate, root)
-        order = _order(replace(crate, root=root), how)
+        order = order_of(replace(crate, root=root), how)
     run_workflow(order, console)
     problems = [*_compare(outputs, read_crate(how.workdir).outputs, how.workdir)]
     if problems:
@@ -103,7 +103,7 @@ def _opened(place: Path, workdir: Path) -> Iterator[Crate]:
         yield read_crate(Path(scratch), str(place))
 
 
-def _order(crate: Crate, how: Repetition) -> Order:
+def order_of(crate: Crate, how: Repetition) -> Order:
     """What the run of a crate had been asked for, with the files that the crate has."""
     part = _part(crate)
     data, observed = crate.parameter("data"), crate.parameter("observed")
