@@ -49,7 +49,7 @@ RUN = Run(
     environment={"OMP_NUM_THREADS": "1"},
     engine_version="0.21",
     machine="x86_64",
-    image="madminer-workflow/madminer-ml:1.0@abc",
+    image="somebody/image:1.0@abc",
     times=Times("2026-01-01T00:00:00+00:00", "2026-01-01T00:00:02+00:00"),
 )
 
@@ -85,7 +85,7 @@ def test_what_was_written_is_read(tmp_path: Path):
 def test_an_image_is_named(tmp_path: Path):
     entities = written(tmp_path, RUN).entities
     image = entities["#image"]
-    assert (image.name, image.tag) == ("madminer-workflow/madminer-ml", "1.0@abc")
+    assert (image.name, image.tag) == ("somebody/image", "1.0@abc")
     for action in ("#run", "#run/ml/sampling"):
         assert msgspec.to_builtins(entities[action])["containerImage"] == {"@id": "#image"}
     assert "#image" not in written(tmp_path, replace(RUN, image="")).entities
