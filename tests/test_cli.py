@@ -18,6 +18,7 @@ from madminer_workflow.cli.steps import files_in
 from madminer_workflow.files import read_json, write_json
 from tests.support.chain import TINY, Physics, analysis_file, with_toys
 from tests.support.chain import tiny as section
+from tests.support.special_files import special
 
 STEPS = ["configure", "generate", "pythia", "delphes", "combine"]
 STEPS += ["sampling", "training", "evaluating", "toys", "plotting"]
@@ -134,6 +135,71 @@ def test_validate(tmp_path: Path) -> None:
     assert "processes:   signal (builtin, 600 events)" in result.stdout
     assert "methods:     counts, sally, ratio" in result.stdout
     assert "points, which cost each member up to so much CPU time: 1 s for ratio" in result.stdout
+
+
+def test_validate_says_what_it_will_cost() -> None:
+    result = invoke("validate", TINY)
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("  cost:")]
+    for word in ("steps at a time", "of CPU time", "MB of memory a step", "of disk space"):
+        assert word in line or (word == "steps at a time" and "one step" in line)
+
+
+def test_what_is_beyond_this_machine_is_refused_unless_allowed(tmp_path: Path) -> None:
+    ml = section("ml")
+    ml["methods"][1]["network"]["n_hidden"] = [100_000, 100_000]
+    ml["methods"][1]["n_samples"] = 10**9
+    file = analysis_file(tmp_path / "input.yml", ml=ml)
+    for command in (["validate", file], ["run", file, "--workdir", tmp_path / "run"]):
+        result = invoke(*command)
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert "ml.methods[sally].n" in line and "of memory, and this machine has" in line
+        assert line.endswith("; lower it, or say --allow-large")
+    assert invoke("validate", "--allow-large", file).exit_code == 0
+    assert invoke("validate", "--elsewhere", file).exit_code == 0
+    result = invoke("run", file, "--workdir", tmp_path / "run", "--allow-large", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["input.yml"]
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    result = invoke("run", TINY, "--workdir", workdir, "-n", "--njobs", "3")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["step", "jobs", "done", "before", "CPU", "time", "memory", "disk"]
+    assert [line[0] for line in lines[1:-1]] == [step for step in STEPS if step != "toys"]
+    assert [line[1] for line in lines[1:-1]] == ["1", "1", "3", "3", "1", "1", "3", "3", "1"]
+    assert lines[-1][0] == "Estimated:"
+    assert not workdir.exists()
+    (workdir / "physics" / "pythia_1" / "_packtivity").mkdir(parents=True)
+    (workdir / "physics" / "pythia_1" / "_packtivity" / "key").touch()
+    result = invoke("run", TINY, "--workdir", workdir, "-n", "--part", "physics")
+    (line,) = [line.split() for line in result.stdout.splitlines() if line.startswith("pythia")]
+    assert line[:3] == ["pythia", "6", "1"]
+
+
+@pytest.mark.parametrize("option", ["--njobs", "--ntrainsamples", "--workers"])
+def test_numbers_of_processes_are_limited(tmp_path: Path, option: str) -> None:
+    result = invoke("run", TINY, "--workdir", tmp_path / "run", option, str(10**15))
+    assert result.exit_code == 2
+    assert f"{option[2:]} = 1000000000000000: expected at most 10000" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zero", "socket"])
+def test_options_name_files(tmp_path: Path, kind: str) -> None:
+    path = special(tmp_path / "events.h5", kind)
+    for words in (
+        ["run", TINY, "--workdir", tmp_path / "run", "--part", "ml", "--data", path],
+        ["run", TINY, "--workdir", tmp_path / "run", "--observed", path],
+        ["run", path, "--workdir", tmp_path / "run"],
+        ["validate", path],
+        ["sampling", "--input", path, "--data", path, "--output", tmp_path / "out"],
+    ):
+        result = invoke(*words)
+        assert result.exit_code == 2, words
+        assert str(path) in result.stderr and len(result.stderr.splitlines()) == 1
 
 
 def test_validate_warns_and_accepts(tmp_path: Path) -> None:

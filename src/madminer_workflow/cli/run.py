@@ -7,7 +7,7 @@ import shlex
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from madminer_workflow.engines.order import Order
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
 from madminer_workflow.stopping import exit_code
 
+if TYPE_CHECKING:
+    from madminer_workflow.analysis.cost import Whole
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -37,17 +40,33 @@ def new(folder: Path) -> None:
     click.echo(f"Edit {folder / 'input.yml'}, then: madminer-workflow run {folder}")
 
 
+allow_large_option = click.option(
+    "--allow-large",
+    is_flag=True,
+    help="Accept more memory, disk space or time than there seems to be here.",
+)
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def validate(file: Path) -> None:
-    """Check the analysis FILE and list all its problems.
+@allow_large_option
+@click.option(
+    "--elsewhere", is_flag=True, help="It is to run on another machine, however large: not here."
+)
+def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
+    """Check the analysis FILE and list all its problems, and what it will cost.
 
-    Nothing is run or written.
+    Nothing is run or written. An analysis that needs more than this machine has is refused.
     """
+    from madminer_workflow.analysis.cost import Plan, grid_words
     from madminer_workflow.analysis.file import problems, read_analysis
-    from madminer_workflow.analysis.grid_cost import grid_cost
+    from madminer_workflow.analysis.machine import ANY, affordable, this_machine
+    from madminer_workflow.cores import available_cores
 
     analysis = read_analysis(file)
+    machine = ANY if elsewhere else this_machine(Path())
+    plan = Plan(workers=available_cores())
+    whole = affordable(file, analysis, plan, None if allow_large else machine)
     for warning in problems(file):
         warn(str(warning))
     processes = [f"{p.name} ({p.generator}, {p.n_events} events)" for p in analysis.processes]
@@ -58,7 +77,8 @@ def validate(file: Path) -> None:
     if systematics:
         click.echo(f"  systematics: {', '.join(systematics)}")
     click.echo(f"  methods:     {', '.join(analysis.ml.by_name)}")
-    click.echo(f"  grid:        {grid_cost(analysis)}")
+    click.echo(f"  grid:        {grid_words(analysis)}")
+    click.echo(f"  cost:        {whole.words}")
 
 
 @click.command()
@@ -93,10 +113,21 @@ def validate(file: Path) -> None:
     help="End the run if one step takes longer.  [default: no limit]",
 )
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
+@click.option(
+    "--dry-run", "-n", is_flag=True, help="Tell the steps and what they cost; write nothing."
+)
+@allow_large_option
 @click.option("--set", "changes", multiple=True, help=SETTINGS_HELP)
 @observed_option
 @click.option("--tracking-uri", help=TRACKING_HELP)
-def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **options: Any) -> None:
+def run(
+    analysis: Path,
+    workdir: Path | None,
+    changes: tuple[str, ...],
+    dry_run: bool,
+    allow_large: bool,
+    **options: Any,
+) -> None:
     """Run the whole workflow on this machine.
 
     ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
@@ -108,6 +139,10 @@ def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **option
     place = analysis.resolve()
     workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
     order = Order(analysis, workdir, changes=split_changes(changes), **options)
+    whole = whole_cost(order, allow_large)
+    if dry_run:
+        click.echo(cost_table(whole, workdir))
+        return
     if order.part != "ml":
         warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
     try:
@@ -123,6 +158,38 @@ def run(analysis: Path, workdir: Path | None, changes: tuple[str, ...], **option
     plotting = workdir / "ml" / "plotting"
     click.echo(headline_text(read_report(plotting / "results.json")))
     click.echo(f"Report: {plotting / 'report.html'}")
+
+
+def whole_cost(order: Order, allow_large: bool) -> Whole:
+    """What a run costs; InputError if that is beyond the machine, unless it is to be allowed."""
+    from madminer_workflow.analysis.cost import Plan
+    from madminer_workflow.analysis.machine import ANY, affordable, this_machine
+    from madminer_workflow.engines.run import analysis_file, check_numbers
+
+    workers = check_numbers(order)
+    file, analysis = analysis_file(order.analysis, order.part, order.changes)
+    plan = Plan(order.njobs, order.ntrainsamples, workers, order.part)
+    # Other executors have other machines.
+    machine = this_machine(order.workdir) if order.executor == "local" else ANY
+    return affordable(file, analysis, plan, None if allow_large else machine)
+
+
+def cost_table(whole: Whole, workdir: Path) -> str:
+    """The steps that would run: a line for each, and all together.
+
+    Those that were done before run again only where something that they depend on has changed.
+    """
+    rows = [("step", "jobs", "done before", "CPU time", "memory", "disk")]
+    for step in whole.steps:
+        keys = [f"*/{name}/_packtivity/key" for name in (step.step, f"{step.step}_*")]
+        places = [place for key in keys for place in (key, f"ml/{key}")]
+        done = len({file for place in places for file in workdir.glob(place)})
+        rows.append((step.step, str(step.jobs), str(done or "-"), *step.words))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+    return "\n".join([*lines, f"Estimated: {whole.words}"])
 
 
 def warn_of_missing_programs(file: Path) -> None:

@@ -35,6 +35,8 @@ PARTS = {
     "physics": ("physics.yml", "workflows"),
     "ml": ("ml.yml", "workflows"),
 }
+MOST = 10_000
+"""Jobs, members or steps at a time: each is a process, and a folder."""
 POLL_SECONDS = 0.05
 LONGEST_MINUTES = 1e6
 GO_ON = "Run the same command again to go on: finished steps are kept."
@@ -48,14 +50,7 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     order that makes no sense, and later if a step refuses its input; StepError if a step fails. A
     KeyboardInterrupt ends all steps and is passed on.
     """
-    workers = len(os.sched_getaffinity(0)) if order.workers is None else order.workers
-    numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
-    for name, number in numbers.items():
-        if number < 1:
-            raise InputError(f"{name} = {number}: expected a whole number, 1 or more")
-    limit = order.step_timeout
-    if limit is not None and not 0 < limit < LONGEST_MINUTES:
-        raise InputError(f"step-timeout = {limit:g}: expected minutes, more than 0")
+    workers, limit = check_numbers(order), order.step_timeout
     if order.part not in PARTS:
         raise InputError(f"part = {order.part}: expected one of {', '.join(PARTS)}")
     parameters, workdir = _parameters(order), _work_directory(order.workdir)
@@ -84,9 +79,24 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     return ran
 
 
+def check_numbers(order: Order) -> int:
+    """The number of workers; InputError if one of the numbers makes no sense."""
+    workers = len(os.sched_getaffinity(0)) if order.workers is None else order.workers
+    numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
+    for name, number in numbers.items():
+        if number < 1:
+            raise InputError(f"{name} = {number}: expected a whole number, 1 or more")
+        if number > MOST:
+            raise InputError(f"{name} = {number}: expected at most {MOST}")
+    limit = order.step_timeout
+    if limit is not None and not 0 < limit < LONGEST_MINUTES:
+        raise InputError(f"step-timeout = {limit:g}: expected minutes, more than 0")
+    return workers
+
+
 def _parameters(order: Order) -> dict[str, str | int]:
     """The parameters of the workflow that the part needs, but for the data."""
-    inputfile, analysis = _analysis_file(order.analysis, order.part, order.changes)
+    inputfile, analysis = analysis_file(order.analysis, order.part, order.changes)
     # What the steps record is uploaded by this process, not by themselves.
     parameters: dict[str, str | int] = {"inputfile": str(inputfile), "tracking_uri": ""}
     if order.part != "ml":
@@ -220,7 +230,7 @@ def _failure(failures: list[Any]) -> InputError | StepError:
     return InputError(message) if refused else StepError(message)
 
 
-def _analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> tuple[Path, Analysis]:
+def analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> tuple[Path, Analysis]:
     """The analysis file and what it says, checked: mistakes are told before anything is written."""
     file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
     if not file.is_file():
