@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ HDF5 = (
         (MemoryError("Unable to allocate 58 GiB"), "out of memory (Unable to allocate 58 GiB)"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 80 bytes"), "out of memory (De"),
         (RuntimeError("can't start new thread"), "out of memory (can't start new thread)"),
+        (ImportError("libtorch.so: failed to map"), "a package: cannot be loaded (libtorch.so: f"),
         (EOFError("Ran out of input"), "a file: ends too early (Ran out of input); make it again"),
     ],
 )
@@ -115,3 +117,18 @@ def test_a_stream_in_memory_is_no_file():
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert "No space left on device; make room" in str(explain(raised(write)))
+
+
+def test_what_the_work_held_is_given_back():
+    """Else there is no memory to say that there is none."""
+    held: list[weakref.ref[np.ndarray]] = []
+
+    def work() -> None:
+        array = np.zeros(1000)
+        held.append(weakref.ref(array))
+        raise MemoryError
+
+    error = raised(work)
+    assert held[0]() is not None
+    assert "out of memory" in str(explain(error))
+    assert held[0]() is None

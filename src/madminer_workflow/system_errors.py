@@ -11,6 +11,7 @@ import io
 import os
 import re
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -46,17 +47,42 @@ _NOT_WRITTEN = re.compile(
     r"PytorchStreamWriter|file write failed|[Uu]nable to .*\b(write|flush|close|create|truncate)|"
     r"[Cc]an't .*\b(write|flush|close|create)\b.*file|requested and \d+ written|iostream error"
 )
+_RESERVED = 8 << 20
 _SCRATCH = re.compile(r"/\.(?P<name>[^/]+)\.[^/.]{8}/(?P=name)(?=/|$)")
 """The place where a product is written before it is moved to its own."""
 
 
+_RESERVE: list[bytearray] = []
+
+
+def reserve() -> None:
+    """Keep some memory back, with which it can be told that there is none."""
+    _RESERVE[:] = [bytearray(_RESERVED)]
+
+
+def release(error: BaseException) -> None:
+    """Give back what is reserved, and what the work held in which ``error`` was raised."""
+    _RESERVE.clear()
+    known: BaseException | None = error
+    while known:
+        traceback.clear_frames(known.__traceback__)
+        known.__traceback__, known = None, known.__context__
+
+
 def explain(error: BaseException) -> str | None:
     """One line about what the system could not do; None if the ``error`` is of another kind."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        release(error)
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY.search(text)
     ):
         return f"out of memory{f' ({text})' if text else ''}; {MEMORY}"
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error.name or 'a package'}: cannot be loaded ({text[:200]}); the machine is out of "
+            "memory, or the environment is damaged and has to be made again"
+        )
     if isinstance(error, EOFError):
         return (
             f"{_place(error) or 'a file'}: ends too early ({text or 'EOFError'}); make it again: "
@@ -93,15 +119,15 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-def _names_in(traceback: TracebackType | None) -> Iterator[str]:
+def _names_in(place: TracebackType | None) -> Iterator[str]:
     """Files that were in use where an error came from: the innermost first, open ones before all.
 
     Errors of writing carry no name in Python.
     """
     frames = []
-    while traceback:
-        frames.append(traceback.tb_frame)
-        traceback = traceback.tb_next
+    while place:
+        frames.append(place.tb_frame)
+        place = place.tb_next
     known = [value for frame in reversed(frames) for value in list(frame.f_locals.values())]
     for value in known:
         name = getattr(value, "name", None) if isinstance(value, io.IOBase) else None

@@ -330,6 +330,10 @@ def test_a_limit_is_a_number_of_minutes(tmp_path: Path, minutes: float):
         ("kill -9 $$", "was ended by signal 9 (most often: the machine ran out of memory); use"),
         ("sh -c 'kill -9 $$'; exit $?", "was ended by signal 9 (most often"),
         ("kill -SEGV $$", "was ended by signal 11 (SIGSEGV)"),
+        (
+            "echo std::bad_alloc; kill -ABRT $$",
+            "by signal 6 (SIGABRT), out of memory; use a machine",
+        ),
         ("exit 3", "failed with exit code 3"),
     ],
 )

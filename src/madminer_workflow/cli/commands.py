@@ -15,7 +15,7 @@ from madminer_workflow.errors import InputError, StepError, not_installed
 from madminer_workflow.graph import OBSERVED_HELP
 from madminer_workflow.regular import what_else
 from madminer_workflow.stopping import Stopped, exit_code, stoppable
-from madminer_workflow.system_errors import explain
+from madminer_workflow.system_errors import explain, reserve
 
 TRACKING_HELP = (
     "MLflow server or database to track with; after # the name of the run that all steps of a "
@@ -59,6 +59,7 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; exit with 2 for bad input and 1 for a failed step."""
         output.prepare()
+        reserve()
         try:
             with stoppable():
                 result = super().main(*args, **{**kwargs, "standalone_mode": False})
@@ -82,7 +83,7 @@ class Commands(click.Group):
             if isinstance(error.__cause__, Stopped):
                 click.echo(f"stopped by {error.__cause__.name}", err=True)
             sys.exit(exit_code(error.__cause__))
-        except (OSError, MemoryError, RuntimeError) as error:
+        except (OSError, MemoryError, RuntimeError, ImportError) as error:
             message = explain(error)
             if message is None:
                 raise

@@ -7,6 +7,7 @@ workflow files then run without Docker, with the ``madminer-workflow`` of this i
 from __future__ import annotations
 
 import multiprocessing
+import re
 import shutil
 import signal
 import types
@@ -139,6 +140,8 @@ def describe_failure(
         how = f"failed with exit code {exit_code}"
     lines = log.read_text("utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     tail = "\n".join(f"  | {line}" for line in lines)
+    if number == signal.SIGABRT and re.search("bad_alloc|[Aa]llocat", tail):
+        how += f", out of memory; {MEMORY}"
     return f"step {name} {how}; the end of its log:\n{tail}\nThe whole log: {log}"
 
 
