@@ -25,11 +25,14 @@ import yaml
 
 from madminer_workflow.analysis.changes import plain
 from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.machine import Machine
+from madminer_workflow.analysis.problems import AnalysisError
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import read_json, unpack, write_json
 from madminer_workflow.ml.validation_loss import validation_loss
 from madminer_workflow.products.samples import read_samples
 from madminer_workflow.sweep import trials
+from madminer_workflow.sweep.cost import require_affordable
 from madminer_workflow.sweep.directory import Place
 from madminer_workflow.sweep.plan import Axis, Plan, Values, read_plan
 from madminer_workflow.sweep.results import TrialResult, ranked, read_results
@@ -374,6 +377,23 @@ def test_the_loss_of_a_network_that_sees_one_observable(
     archive = place.trial(0) / "training_0/Model.tar.gz"
     member = learning.opened(archive, tmp_path / "opened")
     assert validation_loss(member, arrays, learning.typed(plan.settings)) > record.loss
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"n_samples": {"low": 10, "high": 10**9}},
+        {"network.n_hidden": {"choices": [[5], [10**5, 10**5]]}},
+    ],
+)
+def test_trials_beyond_the_machine_are_refused(folder: Path, space: Any) -> None:
+    file = sweep_file(folder, "large", space=space)
+    plan = read_plan(file)
+    small = Machine("this machine", 16e9, 1e11, 0.25)
+    with pytest.raises(AnalysisError, match=r"space\..*: in a trial \w+ would need about"):
+        require_affordable(file, plan, small)
+    require_affordable(file, plan, Machine("a large one", 1e15, 1e15, 1e9))
+    require_affordable(sweep_file(folder, "usual"), read_plan(sweep_file(folder, "usual")), small)
 
 
 def test_a_trial_that_diverges_has_failed_and_leaves_nothing(folder: Path, place: Place) -> None:

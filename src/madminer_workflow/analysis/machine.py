@@ -74,15 +74,18 @@ def affordable(file: Path, analysis: Analysis, plan: Plan, machine: Machine | No
     The message names the setting that lowers the cost most, with its line.
     """
     whole = estimate(analysis, plan)
-    beyond = next(_beyond(whole, machine), None) if machine else None
-    if beyond is not None:
-        quantity, words = beyond
+    excess = next(beyond(whole, machine), None) if machine else None
+    if excess is not None:
+        quantity, words = excess
         raise _error(file, _driving(analysis, plan, quantity), words)
     return whole
 
 
-def _beyond(whole: Whole, machine: Machine) -> Iterator[tuple[str, str]]:
-    """The quantities, attributes of an estimate, that are too large, and what to say of them."""
+def beyond(whole: Whole, machine: Machine, times: float = 1.0) -> Iterator[tuple[str, str]]:
+    """The quantities, attributes of an estimate, that are too large, and what to say of them.
+
+    It is done so many ``times``, one after another.
+    """
     most = max(whole.steps, key=lambda step: step.memory)
     if whole.memory > machine.memory:
         yield (
@@ -96,12 +99,13 @@ def _beyond(whole: Whole, machine: Machine) -> Iterator[tuple[str, str]]:
             f"the products would need about {size_words(whole.disk)} of disk space, and "
             f"{machine.name} has {size_words(machine.disk)} left",
         )
-    if whole.wall > machine.years * YEAR:
+    if whole.wall * times > machine.years * YEAR:
         longest = max(whole.steps, key=lambda step: step.wall(whole.plan.workers))
+        seconds = times * longest.wall(whole.plan.workers)
         yield (
             "wall",
-            f"{longest.step} would take about {time_words(longest.wall(whole.plan.workers))} with "
-            f"{whole.plan.workers} of its jobs at a time",
+            f"{longest.step} would take about {time_words(seconds)} with {whole.plan.workers} of its "
+            "jobs at a time",
         )
 
 

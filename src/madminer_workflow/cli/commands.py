@@ -46,6 +46,11 @@ ntrainsamples_option = click.option(
     show_default=True,
     help="Ensemble members of methods whose n_estimators does not say it.",
 )
+allow_large_option = click.option(
+    "--allow-large",
+    is_flag=True,
+    help="Accept more memory, disk space or time than there seems to be here.",
+)
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 
 

@@ -15,6 +15,7 @@ from madminer_workflow.cli.commands import (
     DIRECTORY,
     FILE,
     TRACKING_HELP,
+    allow_large_option,
     njobs_option,
     ntrainsamples_option,
     observed_option,
@@ -38,13 +39,6 @@ def new(folder: Path) -> None:
 
     new_analysis(folder)
     click.echo(f"Edit {folder / 'input.yml'}, then: madminer-workflow run {folder}")
-
-
-allow_large_option = click.option(
-    "--allow-large",
-    is_flag=True,
-    help="Accept more memory, disk space or time than there seems to be here.",
-)
 
 
 @click.command()

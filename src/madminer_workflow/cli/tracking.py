@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, warn
+from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, allow_large_option, warn
 from madminer_workflow.stopping import exit_code
 
 
@@ -43,9 +43,15 @@ def track(place: Path, tracking_uri: str | None) -> None:
     help="Directory for trials and results.  [default: runs/<folder of FILE>-<name of FILE>]",
 )
 @click.option("--fresh", is_flag=True, help="Forget all trials and start anew.")
+@allow_large_option
 @click.option("--tracking-uri", help=TRACKING_HELP)
 def sweep(
-    file: Path, data: Path, workdir: Path | None, fresh: bool, tracking_uri: str | None
+    file: Path,
+    data: Path,
+    workdir: Path | None,
+    fresh: bool,
+    allow_large: bool,
+    tracking_uri: str | None,
 ) -> None:
     """Search settings of a method, as the sweep FILE says.
 
@@ -58,7 +64,7 @@ def sweep(
 
     workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
     try:
-        best = run_sweep(file, data, workdir, fresh, tracking_uri)
+        best = run_sweep(file, data, workdir, fresh, tracking_uri, allow_large=allow_large)
     except KeyboardInterrupt as error:
         sys.exit(exit_code(error))
     if not best.believed:

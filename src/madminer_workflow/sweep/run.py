@@ -9,9 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from madminer_workflow.analysis.machine import this_machine
 from madminer_workflow.errors import StepError
 from madminer_workflow.files import locked
 from madminer_workflow.sweep import directory
+from madminer_workflow.sweep.cost import require_affordable
 from madminer_workflow.sweep.directory import Place, recorded
 from madminer_workflow.sweep.outcome import Best, show, write_outcome
 from madminer_workflow.sweep.plan import Plan, Value, read_plan
@@ -32,15 +34,19 @@ def run_sweep(
     fresh: bool = False,
     tracking_uri: str | None = None,
     console: Console | None = None,
+    allow_large: bool = False,
 ) -> Best:
     """Run the trials of a sweep file on the events in ``data``; return the best.
 
-    Trials that have ended in ``workdir`` before are not run again, unless ``fresh``. Raises
-    InputError for a wrong sweep file, and if what ``workdir`` holds belongs to another sweep;
-    StepError if no trial comes to an end. A KeyboardInterrupt ends all trials and is passed on.
+    Trials that need more than this machine has are refused, unless ``allow_large``. Those that have
+    ended in ``workdir`` before are not run again, unless ``fresh``. Raises InputError for a wrong
+    sweep file, and if what ``workdir`` holds belongs to another sweep; StepError if no trial comes
+    to an end. A KeyboardInterrupt ends all trials and is passed on.
     """
     console = console or Console(stderr=True)
     plan = read_plan(file)
+    if not allow_large:
+        require_affordable(file, plan, this_machine(workdir))
     workdir.mkdir(parents=True, exist_ok=True)
     with locked(workdir):
         if fresh:
