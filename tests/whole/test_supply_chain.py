@@ -195,6 +195,25 @@ def test_accepted_advisories_of_the_project_have_reasons(tmp_path: Path):
     assert finished.returncode == 0, finished.stderr
 
 
+@pytest.mark.slow
+def test_an_image_that_does_not_run_is_told(tmp_path: Path):
+    if not TOOLS.exists():
+        pytest.skip(NO_TOOLS)
+    (tmp_path / "podman").write_text(
+        '#!/bin/sh\n[ "$1" != run ] || { echo broken >&2; exit 126; }\n'
+    )
+    (tmp_path / "podman").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ENGINE": "podman", "IMAGES": "madminer"}
+    made = subprocess.run(
+        [TOOLS, SBOM, sys.prefix, tmp_path / "bills"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert (made.returncode, made.stderr.count("\n")) == (1, 1), made.stderr
+    assert "podman cannot run it: broken" in made.stderr
+
+
 @pytest.fixture(scope="module")
 def bills(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bills of this environment, and of the images that are here."""
@@ -203,9 +222,9 @@ def bills(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bills")
     # The script itself compares what it writes with the schema of CycloneDX.
     made = subprocess.run([TOOLS, SBOM, sys.prefix, folder], capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+    assert made.returncode == ("cannot run it" in made.stderr), made.stderr
     for image in ("madminer", "madminer-physics", "madminer-ml"):
-        told = f"madminer-workflow/{image}:" in made.stderr
+        told = f"no bill of madminer-workflow/{image}:" in made.stderr
         assert told != (folder / f"{image}.cdx.json").exists()
     return folder
 
@@ -243,7 +262,7 @@ def test_bills_name_no_place_and_no_registry(bills: Path):
 @pytest.mark.slow
 def test_the_bill_of_an_image_has_packages_of_debian(bills: Path):
     if not (bills / "madminer.cdx.json").exists():
-        pytest.skip("there is no image madminer here: make images")
+        pytest.skip("there is no image madminer here, or it does not run: make images")
     bill = json.loads((bills / "madminer.cdx.json").read_text())
     purls = {component.get("purl", "").partition("@")[0] for component in bill["components"]}
     assert {"pkg:deb/debian/libc6", "pkg:pypi/numpy", "pkg:pypi/madminer"} <= purls
