@@ -123,6 +123,30 @@ def test_wrong_arguments(arguments: list[str], message: str, tmp_path: Path) -> 
     assert line.endswith("--help")
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", TINY, "--workdir"],
+        ["run"],
+        ["new"],
+        ["validate"],
+        ["configure", "--input", TINY, "--output"],
+        ["step", "configure", "--workdir"],
+        ["step", "configure", "--workdir", "work", "--analysis"],
+    ],
+)
+def test_no_name_is_not_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[Any], empty: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "input.yml").write_text(TINY.read_text())
+    result = invoke(*arguments, empty)
+    assert result.exit_code == 2
+    assert "is empty; expected the name of a file or directory" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["input.yml"]
+
+
 def test_version() -> None:
     assert invoke("--version").exit_code == 0
 

@@ -23,6 +23,16 @@ TRACKING_HELP = (
 )
 
 
+class Place(click.Path):
+    """A file or directory that has a name: no text at all would be the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of that name."""
+        if not os.fspath(value).strip():
+            self.fail("is empty; expected the name of a file or directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class RegularFile(click.Path):
     """A file that is there, and not a pipe or a device, which would never end."""
 
@@ -35,7 +45,7 @@ class RegularFile(click.Path):
 
 
 FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
-DIRECTORY = click.Path(file_okay=False, path_type=Path)
+DIRECTORY = Place(file_okay=False, path_type=Path)
 njobs_option = click.option(
     "--njobs", type=int, default=NJOBS, show_default=True, help="Jobs that share the events."
 )

@@ -15,6 +15,7 @@ from madminer_workflow.cli.commands import (
     DIRECTORY,
     FILE,
     TRACKING_HELP,
+    Place,
     allow_large_option,
     njobs_option,
     ntrainsamples_option,
@@ -24,6 +25,7 @@ from madminer_workflow.cli.commands import (
 from madminer_workflow.cli.steps import StepCommand
 from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.engines.order import Order
+from madminer_workflow.errors import InputError
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
 from madminer_workflow.stopping import exit_code
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Place(path_type=Path))
 def new(folder: Path) -> None:
     """Make FOLDER with the reference analysis, to start one's own from."""
     from madminer_workflow.workflow_files import new_analysis
@@ -42,7 +44,7 @@ def new(folder: Path) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place(path_type=Path))
 @allow_large_option
 @click.option(
     "--elsewhere", is_flag=True, help="It is to run on another machine, however large: not here."
@@ -76,7 +78,7 @@ def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
 
 
 @click.command()
-@click.argument("analysis", type=click.Path(path_type=Path))
+@click.argument("analysis", type=Place(path_type=Path))
 @click.option(
     "--workdir",
     type=DIRECTORY,
@@ -255,6 +257,9 @@ def step(
     from madminer_workflow import tracking
     from madminer_workflow.engines.folder import Selection, commands
 
+    for option, value in (("workdir", workdir), ("analysis", analysis)):
+        if not value.strip():
+            raise InputError(f"--{option}: is empty; expected the name of a file or directory")
     order = Order(Path(analysis), Path(workdir), **options)
     lines = commands(name, order, Selection(index, method, member))
     several = tracking.followed(order.workdir, {"step": name}, None, warn, whole=False)
