@@ -89,7 +89,9 @@ class Compiler:
 
     def number(self, node: ast.expr) -> Code:
         """Compile a piece that must be a number."""
-        return self.need_number(self.compile(node), node, f"'{ast.unparse(node)}'")
+        code = self.compile(node)
+        # What it is called matters for what is refused only, and takes longer than all else.
+        return code if code.kind == "number" else self.need_number(code, node, _quoted(node))
 
     def need_number(self, code: Code, node: ast.AST | None, what: str) -> Code:
         """Return `code` if it is a number; raise an error about `what`, at `node`, if not."""
@@ -99,6 +101,10 @@ class Compiler:
             hint = "choose a property, for example .pt"
             raise self.error(node, f"{what} is a particle, not a number", hint)
         return code
+
+
+def _quoted(node: ast.expr) -> str:
+    return f"'{ast.unparse(node)}'"
 
 
 def constant(compiler: Compiler, node: ast.Constant) -> Code:
@@ -142,7 +148,8 @@ def arithmetic(compiler: Compiler, node: ast.BinOp) -> Code:
     if left.kind == right.kind == "particle" and symbol in {"+", "-"}:
         return evaluation.combine(left, right, subtract=symbol == "-")
     for code, operand in ((left, node.left), (right, node.right)):
-        compiler.need_number(code, operand, f"'{ast.unparse(operand)}' (beside {symbol})")
+        if code.kind != "number":
+            compiler.need_number(code, operand, f"{_quoted(operand)} (beside {symbol})")
     if symbol in {"+", "-", "*"}:
         return evaluation.apply_anywhere(operator, left, right)
     return evaluation.apply(operator, [left, right])
