@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,9 @@ LARGEST_NOTE = 64 << 20
 
 LARGEST_HEADER = 1 << 16
 """Of the extended header of a member [B]: it holds a name, a size and a time."""
+
+SUMS = "SHA256SUMS"
+"""The member with the checksums of all others, in the format of ``sha256sum``."""
 
 BLOCK = 512
 _REGULAR, _DIRECTORY, _LONG_NAME = b"0\0", b"5", b"L"
@@ -83,6 +86,13 @@ class Contents:
         self.left -= len(data)
         return data
 
+    def all(self) -> bytes:
+        """All that is left."""
+        pieces = []
+        while self.left:
+            pieces.append(self.read(self.left))
+        return b"".join(pieces)
+
 
 class Stream:
     """What is in a file, decompressed, as far as its limit allows."""
@@ -111,6 +121,17 @@ class Stream:
             )
 
 
+def regular(path: Path) -> IO[bytes]:
+    """An opened file; ArchiveError if it cannot be read or is anything else than a file."""
+    try:
+        # A pipe or a device might never end, or never begin.
+        if stat.S_ISREG(path.stat().st_mode):
+            return path.open("rb")
+    except OSError as error:
+        raise ArchiveError(error.strerror) from None
+    raise ArchiveError("it is not a regular file")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Stream]:
     """The content of a regular file, decompressed if it starts as gzip's do.
@@ -118,15 +139,7 @@ def opened(path: Path) -> Iterator[Stream]:
     Raises ArchiveError for a file that cannot be read, and inside of the block for what is damaged
     or grows too much.
     """
-    try:
-        # A pipe or a device might never end, or never begin.
-        regular = stat.S_ISREG(path.stat().st_mode)
-        raw = path.open("rb") if regular else None
-    except OSError as error:
-        raise ArchiveError(error.strerror) from None
-    if raw is None:
-        raise ArchiveError("it is not a regular file")
-    with raw:
+    with regular(path) as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         size = os.fstat(raw.fileno()).st_size
@@ -177,7 +190,7 @@ def entries(stream: Stream) -> Iterator[Entry]:
         if is_directory and size:
             raise ArchiveError(f"{_shown(name)} is a directory with content")
         stream.need(size)
-        name = _safe(name)
+        name = safe_name(name)
         if name in seen:
             raise ArchiveError(f"{name} is in it twice")
         seen.add(name)
@@ -188,6 +201,29 @@ def entries(stream: Stream) -> Iterator[Entry]:
             data.read(1 << 20)
         _padding(stream, size)
     _end(stream)
+
+
+def sums_in(text: bytes) -> dict[str, str]:
+    """The checksums by name that a ``SHA256SUMS`` has."""
+    lines = _decoded(text).splitlines()
+    if not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
+        raise ArchiveError(f"{SUMS} is no list of checksums")
+    return {line[66:]: line[:64] for line in lines}
+
+
+def compare(found: Mapping[str, str], packed: Mapping[str, str] | None, whole: bool) -> None:
+    """Raise ArchiveError unless files have the checksums that they were ``packed`` with.
+
+    If this is the ``whole`` archive, all that was packed must be there.
+    """
+    if packed is None:
+        return
+    for name, digest in found.items():
+        if packed.get(name) != digest:
+            what = "was changed after it was packed" if name in packed else "was not packed"
+            raise ArchiveError(f"{name} {what}")
+    if whole and (missing := sorted(packed.keys() - found.keys())):
+        raise ArchiveError(f"{missing[0]} is missing from it")
 
 
 def _check(header: bytes) -> None:
@@ -222,10 +258,7 @@ def _size(text: str) -> int:
 def _header_of(stream: Stream, size: int, kind: bytes) -> bytes:
     if size > (LARGEST_HEADER if kind != _LONG_NAME else LONGEST_NAME + 1):
         raise ArchiveError(f"a header takes {size} bytes")
-    content = Contents(stream, size)
-    data = b""
-    while content.left:
-        data += content.read(content.left)
+    data = Contents(stream, size).all()
     _padding(stream, size)
     return data
 
@@ -279,7 +312,7 @@ def _shown(name: str) -> str:
     return shown if len(shown) <= 80 else f"{shown[:80]}…"
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """The name of a member, of which nothing is outside of the archive."""
     path = PurePosixPath(name)
     if _FORBIDDEN.search(name):

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import io
 import json
 import os
 import platform
@@ -14,7 +15,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -22,7 +23,7 @@ from typing import IO, Any, TypeVar, cast
 import msgspec
 
 from madminer_workflow import archives
-from madminer_workflow.errors import InputError
+from madminer_workflow.errors import InputError, StepError
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -64,25 +65,58 @@ def write_json(path: str | Path, data: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raise InputError if it is missing or not JSON."""
+    """Read a JSON file; raise InputError if it is missing or not JSON.
+
+    Numbers are finite, keys come once and texts can be written, unlike in Python's own JSON.
+    """
+    path = Path(path)
     try:
-        return json.loads(Path(path).read_text())
+        # A pipe or a device might never end, or never begin.
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: cannot be read (it is not a regular file)")
+        text = path.read_text(encoding="utf-8")
+        msgspec.json.decode(text)
+        return json.loads(text, object_pairs_hook=_once)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from None
+    except RecursionError:
+        raise InputError(f"{path}: is not valid JSON (it is nested too deeply)") from None
+    except ValueError as error:
+        reason = str(error) if len(str(error)) < 200 else f"{str(error)[:200]}…"
+        raise InputError(f"{path}: is not valid JSON ({reason})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {doubled!r} comes twice")
+    return content
 
 
 def read_struct(path: str | Path, step: str, kind: type[S]) -> S:
     """Read a JSON file that ``step`` wrote as a struct; InputError unless it is one."""
     try:
         return msgspec.convert(read_json(path), kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError) as error:
         fields = (field.encode_name for field in msgspec.structs.fields(kind))
         raise InputError(
             f"{path}: is not the file that {step} writes; "
             f"expected JSON with the keys {', '.join(sorted(fields))} ({error})"
         ) from None
+
+
+@contextmanager
+def named(directory: Path, archive: str | Path) -> Iterator[None]:
+    """Let errors inside of the block name the ``archive``, not where it is unpacked.
+
+    What was in it is gone when somebody reads the message.
+    """
+    try:
+        yield
+    except (InputError, StepError) as error:
+        raise type(error)(str(error).replace(str(directory), str(archive))) from None
 
 
 @contextmanager
@@ -162,10 +196,11 @@ def pack(directory: str | Path, archive: str | Path, files: Iterable[Path] | Non
 
     The archive's bytes depend on what the files hold only: names are sorted, and owners, times and
     modes are dropped but for whether a file can be executed, so that a checksum of the archive is
-    equal whenever the files in it are.
+    equal whenever the files in it are. Last comes ``SHA256SUMS``, which ``unpack`` compares with.
     """
     directory = Path(directory)
     chosen = directory.rglob("*") if files is None else files
+    sums: dict[str, str] = {}
     with (
         atomic_path(archive) as product,
         _written(product) as file,
@@ -175,8 +210,13 @@ def pack(directory: str | Path, archive: str | Path, files: Iterable[Path] | Non
             info = tarfile.TarInfo(path.relative_to(directory).as_posix())
             info.size = path.stat().st_size
             info.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+            sums[info.name] = checksum(path)
             with path.open("rb") as data:
                 tar.addfile(info, data)
+        text = "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+        info = tarfile.TarInfo(archives.SUMS)
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
 
 
 @contextmanager
@@ -204,6 +244,7 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
         with _reading(archive) as stream:
             for entry in archives.entries(stream):
                 _extract(entry, Path(scratch))
+            _require_same(Path(scratch))
         if expected and not (Path(scratch) / expected).is_file():
             raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
         _move(Path(scratch), directory)
@@ -212,23 +253,28 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
 
 def member_of(archive: Path, name: str) -> bytes:
     """The content of one file of a ``.tar.gz``; InputError if it is not there, as of ``unpack``."""
-    for content in _notes(archive, name.__eq__):
-        return content
-    raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
+    kept = members_of(archive, name)
+    if name not in kept:
+        raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
+    return kept[name]
 
 
-def members_of(archive: Path, name: str) -> list[bytes]:
-    """The content of all files called ``name`` in folders of a ``.tar.gz``, as of ``unpack``."""
-    return list(_notes(archive, lambda path: path.endswith(f"/{name}")))
-
-
-def _notes(archive: Path, chosen: Callable[[str], bool]) -> Iterator[bytes]:
+def members_of(archive: Path, pattern: str) -> dict[str, bytes]:
+    """The contents of those files of an archive whose names match; InputError as of ``unpack``."""
+    kept: dict[str, bytes] = {}
+    sums = None
     with _reading(archive) as stream:
         for entry in archives.entries(stream):
-            if chosen(entry.name) and not entry.is_directory:
+            wanted = Path(entry.name).match(pattern) and not entry.is_directory
+            if wanted or entry.name == archives.SUMS:
                 if entry.size > archives.LARGEST_NOTE:
                     raise archives.ArchiveError(f"{entry.name} has {entry.size} bytes")
-                yield entry.data.read(entry.size)
+                kept[entry.name] = entry.data.all()
+        if archives.SUMS in kept:
+            sums = archives.sums_in(kept.pop(archives.SUMS))
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in kept.items()}
+        archives.compare(digests, sums, whole=False)
+    return kept
 
 
 @contextmanager
@@ -255,6 +301,17 @@ def _extract(entry: archives.Entry, scratch: Path) -> None:
         raise archives.ArchiveError(f"{entry.name} is a file and a directory") from None
     if entry.executable:
         target.chmod(target.stat().st_mode | 0o111)
+
+
+def _require_same(scratch: Path) -> None:
+    """Compare what is unpacked with the sums that were packed, if they were, and remove these."""
+    file = scratch / archives.SUMS
+    if file.is_file():
+        sums = archives.sums_in(file.read_bytes())
+        file.unlink()
+        paths = [path for path in scratch.rglob("*") if path.is_file()]
+        digests = {path.relative_to(scratch).as_posix(): checksum(path) for path in paths}
+        archives.compare(digests, sums, whole=True)
 
 
 def _move(scratch: Path, directory: Path) -> None:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import h5py
+import msgspec
 import numpy as np
 
+from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.systematics import Nuisance
-from madminer_workflow.errors import InputError
+from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
+from madminer_workflow.hdf5_files import Contents
 from madminer_workflow.statistics.sample import Sample, madminer_shares
 from madminer_workflow.statistics.setup import Setup
 
@@ -26,59 +28,91 @@ REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: is not a MadMiner file, or damaged ({error.args[0]})") from None
-    except OSError as error:
-        reason = "no such file" if not Path(path).exists() else "truncated or not HDF5"
-        raise InputError(f"{path}: cannot be read as HDF5: {reason} ({error})") from None
+LARGEST_POWER = 100
+"""Of a parameter in a monomial: no cross-section is known that needs a tenth of it."""
+
+LARGEST_WEIGHT = 1e30
+"""Of an event [pb]; protons collide with 1e11 pb, and squares must remain numbers."""
 
 
-def _strings(dataset: h5py.Dataset) -> list[str]:
-    return [value.decode("ascii") for value in dataset[()]]
+def _opened(path: str | Path) -> AbstractContextManager[Contents]:
+    return hdf5_files.opened(path, "a MadMiner file")
 
 
 def read_setup(path: str | Path) -> Setup:
     """Read parameters, benchmarks and morphing; InputError if the file is not MadMiner's."""
     with _opened(path) as file:
-        names = np.array(_strings(file["benchmarks/names"]))
+        all_names = file.names("benchmarks/names")
+        names = np.array(all_names)
         physical = ~_flags(file, "is_nuisance")
         reference = names[_flags(file, "is_reference")]
+        parameters = file.names("parameters/names")
+        check = Checked(
+            parameters=len(parameters), all=len(names), benchmarks=int(np.sum(physical))
+        )
+        components = check.of(
+            _Arrays(file), "morphing/components", "components", "parameters", least=0
+        ).astype(int)
+        if not (parameters and physical.any() and components.max(initial=0) <= LARGEST_POWER):
+            raise ValueError("it has no parameters, no benchmarks, or impossible powers of them")
+        # MadMiner stores (n_components, n_benchmarks).
+        matrix = check.of(_Arrays(file), "morphing/morphing_matrix", "components", "benchmarks")
+        nuisance = _nuisance_parameters(file)
+        nuisance_benchmarks = names[~physical].tolist()
+        if {name for one in nuisance for name in one.benchmarks} != set(nuisance_benchmarks):
+            raise ValueError("its nuisance parameters have other benchmarks than it has")
+        values = check.of(_Arrays(file), "benchmarks/values", "all", "parameters")
         return Setup(
-            parameters=_strings(file["parameters/names"]),
+            parameters=parameters,
             benchmark_names=names[physical].tolist(),
-            benchmarks=file["benchmarks/values"][()][physical],
-            components=file["morphing/components"][()].astype(int),
-            # MadMiner stores (n_components, n_benchmarks).
-            morphing_matrix=file["morphing/morphing_matrix"][()].T,
+            benchmarks=values[physical].astype(float),
+            components=components,
+            morphing_matrix=matrix.astype(float).T,
             reference=str(reference[0] if len(reference) else names[0]),
-            nuisance=_nuisance_parameters(file),
-            nuisance_benchmarks=names[~physical].tolist(),
+            nuisance=nuisance,
+            nuisance_benchmarks=nuisance_benchmarks,
         )
 
 
-def _flags(file: h5py.File, name: str) -> np.ndarray:
+class _Arrays(dict[str, np.ndarray]):
+    """The arrays of a file, by name."""
+
+    def __init__(self, file: Contents) -> None:
+        self._file = file
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._file
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._file.array(name)
+
+
+def _flags(file: Contents, name: str) -> np.ndarray:
     """A flag of every benchmark, (n_benchmarks,); false in files that do not have it."""
-    flags = file["benchmarks"].get(name)
-    if flags is None:
-        return np.zeros(len(file["benchmarks/names"]), dtype=bool)
-    return flags[()].astype(bool)
+    n = len(file.texts("benchmarks/names"))
+    if f"benchmarks/{name}" not in file:
+        return np.zeros(n, dtype=bool)
+    flags = Checked()(name, file.array(f"benchmarks/{name}"), n, whole=True)
+    if np.any((flags != 0) & (flags != 1)):
+        raise ValueError(f"benchmarks/{name}: is neither true nor false")
+    return flags.astype(bool)
 
 
-def _nuisance_parameters(file: h5py.File) -> list[Nuisance]:
+def _nuisance_parameters(file: Contents) -> list[Nuisance]:
     if "nuisance_parameters" not in file:
         return []
-    types = _strings(file["systematics/types"])
-    effects = dict(zip(_strings(file["systematics/names"]), types, strict=True))
-    columns = ("names", "systematics", "benchmark_positive", "benchmark_negative")
-    rows = zip(*(_strings(file[f"nuisance_parameters/{key}"]) for key in columns), strict=True)
+    types = file.texts("systematics/types")
+    effects = dict(zip(file.names("systematics/names"), types, strict=True))
+    if not set(effects.values()) <= {"norm", "scale", "pdf"}:
+        raise ValueError("systematics/types: has an unknown effect")
+    columns = [file.names("nuisance_parameters/names")]
+    columns += [
+        file.texts(f"nuisance_parameters/{key}")
+        for key in ("systematics", "benchmark_positive", "benchmark_negative")
+    ]
     return [
         Nuisance(name, systematic, effects[systematic], positive, _optional(negative))
-        for name, systematic, positive, negative in rows
+        for name, systematic, positive, negative in zip(*columns, strict=True)
     ]
 
 
@@ -93,33 +127,61 @@ def read_sample(path: str | Path) -> Sample:
     A file that MadMiner wrote itself has no shares; its own rule supplies them.
     """
     with _opened(path) as file:
-        sampling_ids = file["samples/sampling_benchmarks"][()].astype(int)
-        generated = np.asarray(file["sample_summary/signal_events"][()], dtype=int)
-        shares = file[SHARES][()] if SHARES in file else madminer_shares(sampling_ids, generated)
-        weights, nuisance = file["samples/weights"][()], _flags(file, "is_nuisance")
+        arrays, nuisance = _Arrays(file), _flags(file, "is_nuisance")
+        observables = file.names("observables/names")
+        check = Checked(
+            benchmarks=int(np.sum(~nuisance)), all=len(nuisance), observables=len(observables)
+        )
+        ids = check.of(arrays, "samples/sampling_benchmarks", "events").astype(int)
+        generated = check.of(arrays, "sample_summary/signal_events", "benchmarks", least=0)
+        generated = generated.astype(int)
+        background = int(check.of(arrays, "sample_summary/background_events", least=0))
+        if np.any((ids < -1) | (ids >= len(generated))):
+            raise ValueError("samples/sampling_benchmarks: has numbers of no benchmark")
+        # MadMiner leaves those of other events where it joins files.
+        known = SHARES in file and len(arrays[SHARES]) == len(ids)
+        shares = (
+            check.of(arrays, SHARES, "events", least=0)
+            if known
+            else madminer_shares(ids, generated)
+        )
+        counts = np.bincount(ids[ids >= 0], minlength=len(generated))
+        if known and (np.any(counts != generated) or background != np.sum(ids < 0)):
+            raise ValueError("sample_summary: are not the numbers of events that there are")
+        weights = check.of(arrays, "samples/weights", "events", "all")
+        if np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
+            raise ValueError(
+                f"samples/weights: up to {np.abs(weights).max():.3g} pb, more than any event has"
+            )
+        observations = check.of(
+            arrays, "samples/observations", "events", "observables", finite=False
+        )
         return Sample(
-            observables=_strings(file["observables/names"]),
-            observations=file["samples/observations"][()],
-            weights=weights[:, ~nuisance],
-            nuisance_weights=weights[:, nuisance],
-            shares=shares,
-            sampling_ids=sampling_ids,
+            observables=observables,
+            observations=observations.astype(float),
+            weights=weights[:, ~nuisance].astype(float),
+            nuisance_weights=weights[:, nuisance].astype(float),
+            shares=shares.astype(float),
+            sampling_ids=ids,
             generated=generated,
-            background=int(file["sample_summary/background_events"][()]),
+            background=background,
         )
 
 
 def read_definitions(path: str | Path) -> dict[str, str]:
     """Read the expressions of the observables by name."""
     with _opened(path) as file:
-        names, values = file["observables/names"], file["observables/definitions"]
-        return dict(zip(_strings(names), _strings(values), strict=True))
+        names, values = file.names("observables/names"), file.texts("observables/definitions")
+        return dict(zip(names, values, strict=True))
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
     """Read what the steps so far noted in the file (cut flow, closure, ...); {} if nothing."""
     with _opened(path) as file:
-        return json.loads(file[REPORT][()]) if REPORT in file else {}
+        report = msgspec.json.decode(file.text(REPORT)) if REPORT in file else {}
+        if not isinstance(report, dict):
+            raise ValueError(f"{REPORT}: is no report")
+        return report
 
 
 def write_sample(
@@ -148,3 +210,4 @@ def write_sample(
             file.create_dataset("sample_summary/background_events", data=sample.background)
             file[SHARES] = sample.shares
             file[REPORT] = json.dumps(report, sort_keys=True)
+            hdf5_files.seal(file)

@@ -9,7 +9,10 @@ import pytest
 from tests.support.paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "madminer_workflow"
-BASE = {"__version__", "archives", "cores", "errors", "files", "regular", "seeds", "versions"}
+BASE = {
+    *("__version__", "cores", "errors", "seeds", "versions"),
+    *("archives", "array_files", "files", "hdf5_files", "regular"),
+}
 BELOW_STEPS = {"analysis", "expressions", "madminer_file", "products", "statistics"}
 ALLOWED = {
     "expressions": set(),

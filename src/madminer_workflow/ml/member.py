@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 
 from madminer_workflow.analysis.fingerprint import require_same
 from madminer_workflow.analysis.types import Settings
+from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
+from madminer_workflow.files import named
 from madminer_workflow.products.model import ModelNote, read_model
 from madminer_workflow.statistics.events import Events, Observed
 
@@ -24,10 +27,14 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A model in its ``directory``: its network is loaded once, and what it says can be kept."""
+    """A model in its ``directory``: its network is loaded once, and what it says can be kept.
+
+    ``archive`` is what messages call it.
+    """
 
     note: ModelNote
     directory: Path
+    archive: Path | None = None
     _kept: dict[tuple[int, str], tuple[Observed, np.ndarray]] = field(default_factory=dict)
 
     def settings(self, kind: type[S]) -> S:
@@ -40,7 +47,16 @@ class Member:
         """The trained network."""
         from madminer_workflow.ml import networks
 
-        return networks.load(self.directory)
+        with self.reading(networks.MODEL):
+            return networks.load(self.directory, self.note)
+
+    @contextmanager
+    def reading(self, file: str) -> Iterator[None]:
+        """Let InputError name the model where a ``file`` of it cannot be read in the block."""
+        path = self.directory / file
+        name = self.archive or self.directory
+        with named(self.directory, name), reading(path, "is not what training writes"):
+            yield
 
     def inputs(self, events: Observed) -> np.ndarray:
         """The observables that the method sees, (n_events, n_inputs)."""
@@ -51,13 +67,35 @@ class Member:
         key = id(events), what
         if key not in self._kept:
             # The events are kept, too, so that no others get their number.
-            self._kept[key] = events, answer()
+            self._kept[key] = events, self.numbers(what, answer())
         return self._kept[key][1]
+
+    def numbers(self, what: str, values: np.ndarray) -> np.ndarray:
+        """The ``values``, which are ``what`` it says; InputError if it says no numbers."""
+        bad = int(np.sum(~np.isfinite(values)))
+        if bad:
+            raise InputError(
+                f"{self.archive or self.directory}: {bad} of {values.size} {what.split(' at ')[0]} "
+                "that its network gives are NaN or infinite; train it again, with a lower learning "
+                "rate if that happens again"
+            )
+        return values
 
 
 def open_member(archive: Path, directory: Path) -> Member:
     """Unpack a model into ``directory``; InputError if it is broken or something else."""
-    return Member(read_model(archive, directory), directory)
+    return Member(read_model(archive, directory), directory, archive)
+
+
+def check_defined(events: Observed, model: Path, note: ModelNote | None) -> None:
+    """Raise InputError if an observable that a model sees is not a finite number somewhere."""
+    for name in note.settings.inputs(events.observables) if note else ():
+        undefined = int(np.sum(~np.isfinite(events.columns([name]))))
+        if undefined:
+            raise InputError(
+                f"{model}: needs the observable {name}, which is undefined in {undefined} of "
+                f"{len(events)} events; give the observable a default or make it required"
+            )
 
 
 def open_members(models: Sequence[Path], scratch: Path, events: Events) -> list[Member]:
@@ -85,4 +123,5 @@ def open_members(models: Sequence[Path], scratch: Path, events: Events) -> list[
                 f"{members[note.member][0]}; give every member once"
             )
         members[note.member] = path, member
+    check_defined(events, models[0], first)
     return [members[number][1] for number in sorted(members)]

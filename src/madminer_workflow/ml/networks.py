@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,13 +27,21 @@ from madminer.ml.morphing_aware import (
 from madminer.utils.ml.models.ratio import DenseSingleParameterizedRatioModel
 from madminer.utils.ml.trainer import Trainer
 
-from madminer_workflow import madminer_fixes
+from madminer_workflow import archives, madminer_fixes
 from madminer_workflow.analysis.types import Network, Trained, Training
+from madminer_workflow.array_files import Checked, read_npy
+from madminer_workflow.errors import StepError
+from madminer_workflow.files import read_json, read_struct
 from madminer_workflow.madminer_fixes.estimators import MORPHING_AWARE
 from madminer_workflow.ml import dense
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
+from madminer_workflow.products.model import NOTE, ModelNote
+from madminer_workflow.products.samples import MemberNote
 
 MODEL = "model"
+SMALLEST_WIDTH = 1e-30
+"""Of what a network sees: MadMiner's own are 1e-6 at least."""
+
 REFERENCE = "reference.npy"
 """The denominator of ratios with two parameter points, beside the network."""
 
@@ -88,6 +97,12 @@ def train(
             **msgspec.to_builtins(settings.training),
             **arrays,
         )
+    for name, tensor in estimator.model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise StepError(
+                f"training of {settings.name}: the network's weights {name} are no numbers; lower "
+                f"initial_lr (now {settings.training.initial_lr}) or set clip_gradient"
+            )
     estimator.save(str(directory / MODEL))
     return {
         "training": [float(loss) for loss in training],
@@ -117,14 +132,80 @@ def reporting(on_epoch: OnEpoch | None, training: Training) -> Iterator[None]:
         Trainer.epoch = run_epoch
 
 
-def load(directory: Path) -> Estimator:
-    """The trained estimator of a model directory."""
-    kind = json.loads((directory / f"{MODEL}_settings.json").read_text())["estimator_type"]
-    estimator = SAVED[kind]()
-    estimator.load(str(directory / MODEL))
+def load(directory: Path, note: MemberNote | None = None) -> Estimator:
+    """The trained estimator of a model directory, with the network that its ``note`` describes.
+
+    Raises an error of ``array_files.DAMAGES``, OSError or InputError if it is another one, lacks
+    something, or has what are no numbers: MadMiner itself goes on without the scaling of inputs.
+    """
+    note = read_struct(directory / NOTE, "training", ModelNote) if note is None else note
+    saved = read_json(directory / f"{MODEL}_settings.json")
+    check_settings(saved, note)
+    estimator = SAVED[saved["estimator_type"]]()
+    estimator._unwrap_settings(saved)
+    estimator._create_model()
+    inputs = len(note.settings.inputs(note.observables))
+
+    def scaling(name: str, size: int, least: float | None = None) -> np.ndarray:
+        return Checked()(name, read_npy(directory / f"{MODEL}_{name}.npy"), size, least=least)
+
+    estimator.x_scaling_means = scaling("x_means", inputs)
+    estimator.x_scaling_stds = scaling("x_stds", inputs, SMALLEST_WIDTH)
+    if hasattr(estimator, "theta_scaling_means"):
+        estimator.theta_scaling_means = estimator.theta_scaling_stds = None
+        assert isinstance(note.settings, Trained)
+        morphing_aware = type(estimator).__name__ in MORPHING_AWARE
+        if note.settings.training.scale_parameters and not morphing_aware:
+            n = len(note.parameters)
+            estimator.theta_scaling_means = scaling("theta_means", n)
+            estimator.theta_scaling_stds = scaling("theta_stds", n, SMALLEST_WIDTH)
+    load_weights(estimator, directory / f"{MODEL}_state_dict.pt")
     if isinstance(estimator, DoubleParameterizedRatioEstimator):
-        estimator.reference = np.load(directory / REFERENCE)[None, :]
+        reference = read_npy(directory / REFERENCE)
+        estimator.reference = Checked()(REFERENCE, reference, len(note.parameters))[None, :]
     return estimator
+
+
+def check_settings(saved: Any, note: MemberNote) -> None:
+    """Raise ValueError unless what MadMiner ``saved`` of a network is what its note says."""
+    assert isinstance(note.settings, Trained)
+    network = msgspec.json.decode(msgspec.json.encode(note.settings.network))
+    n_parameters = len(note.parameters)
+    if note.settings.knows_nuisance:
+        n_parameters += len(note.nuisance_parameters)
+    expected = {**network, "features": None, "n_parameters": n_parameters}
+    expected["n_observables"] = len(note.settings.inputs(note.observables))
+    for name, value in expected.items():
+        if name in saved and saved[name] != value:
+            raise ValueError(f"{MODEL}_settings.json: {name} is {saved[name]!r}, not {value!r}")
+    if saved["estimator_type"] not in SAVED:
+        raise ValueError(f"{MODEL}_settings.json: there is no {saved['estimator_type']!r}")
+
+
+def load_weights(estimator: Estimator, path: Path) -> None:
+    """Load the weights of a network; ValueError unless they are finite and of its layers."""
+    with archives.regular(path) as file, zipfile.ZipFile(file) as content:
+        size = sum(member.file_size for member in content.infolist())
+        if size > archives.limit_for(path.stat().st_size) or content.testzip():
+            raise ValueError(f"{path.name}: is damaged")
+    try:
+        # Nothing but tensors: other pickles could run anything.
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path.name}: holds something else than the weights of a network"
+        ) from None
+    for name, tensor in estimator.model.state_dict().items():
+        loaded = weights.get(name)
+        if not isinstance(loaded, torch.Tensor) or loaded.shape != tensor.shape:
+            raise ValueError(f"{path.name}: has no {name} of the shape {tuple(tensor.shape)}")
+        if loaded.dtype != tensor.dtype and not (
+            loaded.is_floating_point() and tensor.is_floating_point()
+        ):
+            raise ValueError(f"{path.name}: {name} is of the type {loaded.dtype}")
+        if not torch.isfinite(loaded).all():
+            raise ValueError(f"{path.name}: {name} has weights that are NaN or infinite")
+    estimator.model.load_state_dict(weights)
 
 
 def evaluate(

@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from madminer_workflow.array_files import Checked, read_npz
 from madminer_workflow.errors import InputError
+from madminer_workflow.madminer_file import LARGEST_POWER
 from madminer_workflow.statistics.monomials import Monomials
 
 LINEAR = 3.0
@@ -114,15 +116,33 @@ class PolynomialNetwork:
         )
 
     @classmethod
-    def load(cls, path: Path) -> PolynomialNetwork:
-        """Read what ``save`` wrote. Raises InputError if an earlier version did."""
-        with np.load(path) as file:
-            if "squared" not in file:
-                raise InputError(
-                    f"{path}: the model is of an earlier version, without “squared”; train it again"
-                )
-            n_layers = sum(name.startswith("weights_") for name in file)
-            layers = [(file[f"weights_{i}"], file[f"biases_{i}"]) for i in range(n_layers)]
-            scaling = Scaling(file["centres"], file["widths"])
-            form = file["powers"], file["origin"], file["units"], bool(file["squared"])
-            return cls(scaling, layers, *form)
+    def load(cls, path: Path, check: Checked | None = None) -> PolynomialNetwork:
+        """Read what ``save`` wrote; ``check`` knows how many ``inputs`` and ``parameters`` it has.
+
+        Raises InputError if an earlier version wrote it, ValueError if it is damaged.
+        """
+        check, file = check or Checked(), read_npz(path)
+        if "squared" not in file:
+            raise InputError(
+                f"{path}: the model is of an earlier version, without “squared”; train it again"
+            )
+        squared = bool(check.of(file, "squared"))
+        powers = check.of(file, "powers", "monomials", "parameters", whole=True, least=0)
+        n = len(powers)
+        n_layers = sum(name.startswith("weights_") for name in file)
+        if not n_layers or powers.max(initial=0) > LARGEST_POWER:
+            raise ValueError("it has no layers, or powers that no cross-section has")
+        last = n * (n + 1) // 2 - 1 if squared else n - 1
+        sizes: list[str | int] = ["inputs", *(f"layer {i}" for i in range(1, n_layers)), last]
+        layers = [
+            (
+                check.of(file, f"weights_{i}", *sizes[i : i + 2]),
+                check.of(file, f"biases_{i}", sizes[i + 1]),
+            )
+            for i in range(n_layers)
+        ]
+        scaling = Scaling(check.of(file, "centres", "inputs"), check.of(file, "widths", "inputs"))
+        origin, units = (check.of(file, name, "parameters") for name in ("origin", "units"))
+        if np.any(scaling.widths <= 0.0) or np.any(units <= 0.0):
+            raise ValueError("its units are not above 0")
+        return cls(scaling, layers, powers, origin, units, squared)

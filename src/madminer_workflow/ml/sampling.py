@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.file import read_analysis
-from madminer_workflow.analysis.types import Method
+from madminer_workflow.analysis.types import Method, Trained
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, write_json
 from madminer_workflow.ml import methods
@@ -17,8 +17,11 @@ from madminer_workflow.products.problem import training_events
 from madminer_workflow.products.samples import MemberNote, Samples, samples_path, write_samples
 from madminer_workflow.products.toys import ToyJob, job_path
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.events import Events, negative_share
 from madminer_workflow.statistics.plain import plain
+
+LARGEST_NEGATIVE_SHARE = 0.01
+"""Of weights that are left out when events are drawn; what rounding makes is far below."""
 
 
 def sampling(
@@ -44,6 +47,7 @@ def sampling(
     events = training_events(data, analysis)
     for settings in analysis.ml.methods:
         check_defined(events, settings, data)
+        check_weights(events, settings, data)
     njobs = analysis.ml.limits.toys.jobs
     with atomic_path(output / "methods") as directory:
         for settings in analysis.ml.methods:
@@ -67,6 +71,19 @@ def check_defined(events: Events, settings: Method, data: Path) -> None:
                 f"the method {settings.name} cannot use; give the observable a default, make it "
                 "required, or leave it out of the method's observables or features"
             )
+
+
+def check_weights(events: Events, settings: Method, data: Path) -> None:
+    """Raise InputError if a method draws events, many of which have negative weights."""
+    if not isinstance(settings, Trained):
+        return
+    share = negative_share(events.weights_at(events.setup.theta(settings.reference)))
+    if share > LARGEST_NEGATIVE_SHARE:
+        raise InputError(
+            f"{data}: samples/weights: {share:.0%} of the weights at {settings.reference} are "
+            f"negative; the method {settings.name} ({settings.method}) draws events from it, in "
+            "proportion to weights above 0; use polynomial or histogram, which take weighted events"
+        )
 
 
 def write_member(directory: Path, events: Events, settings: Method, member: int, seed: int) -> None:

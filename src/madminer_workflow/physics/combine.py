@@ -11,6 +11,7 @@ import numpy as np
 from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import Generation
 from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.hdf5_files import require_unchanged
 from madminer_workflow.madminer_file import (
     read_definitions,
     read_sample,
@@ -48,11 +49,14 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     setup = read_setup(config)
     generation = read_generation(generation_file)
     require_same(config, found=setup.fingerprint(), expected=of_analysis(generation))
+    require_unchanged(config)
     parts = order_by_task([read_part(path, setup, config) for path in data], generation)
     tasks = [task for _, report in parts for task in report.tasks]
     check_complete(tasks, generation)
     if any(sample.observables != parts[0][0].observables for sample, _ in parts):
         raise InputError("the data files hold different observables; re-run all delphes jobs")
+    for path in data:
+        require_unchanged(path)
     processes = {name: p for _, report in parts for name, p in report.processes.items()}
 
     sample = joined([sample for sample, _ in parts])
@@ -108,6 +112,15 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
             f"not that of {config}"
         )
     sample = read_sample(path)
+    if len(sample.shares) != sum(task.passed for task in report.tasks) or any(
+        len(task.sum_weights) != len(setup.benchmark_names)
+        or len(task.passed_weights) != len(setup.benchmark_names) + len(setup.nuisance_benchmarks)
+        for task in report.tasks
+    ):
+        raise InputError(
+            f"{path}: is not a delphes_data.h5, or damaged: it holds other numbers of events or "
+            "weights than it says; run the delphes step again"
+        )
     noted = np.sum([task.passed_weights for task in report.tasks], axis=0)
     sums = np.concatenate([sample.weights.sum(axis=0), sample.nuisance_weights.sum(axis=0)])
     wrong = np.flatnonzero(~np.isclose(sums, noted, rtol=1e-9, atol=0.0))

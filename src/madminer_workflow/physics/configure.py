@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import msgspec
 import numpy as np
 
+from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
@@ -103,6 +105,8 @@ def write_setup(analysis: Analysis, path: Path) -> None:
     miner.save(str(path))
     if analysis.systematics:
         add_nuisance_parameters(analysis.systematics, next(iter(analysis.benchmarks)), path)
+    with h5py.File(path, "a") as file:
+        hdf5_files.seal(file)
 
 
 def add_nuisance_parameters(systematics: Sequence[Systematic], reference: str, path: Path) -> None:

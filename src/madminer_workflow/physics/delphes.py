@@ -11,9 +11,12 @@ import awkward as ak
 import msgspec
 import numpy as np
 
+from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.analysis.types import DelphesCard, Reconstruction
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.madminer_file import read_setup
+from madminer_workflow.files import named
+from madminer_workflow.hdf5_files import require_unchanged
+from madminer_workflow.madminer_file import LARGEST_WEIGHT, read_setup
 from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.programs import log_end
@@ -59,11 +62,14 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
                     f"{events}: belongs to another analysis: {name} was generated for other "
                     f"parameters or benchmarks than those of {config}"
                 )
-        try:
+            if unknown := unknown_benchmarks(process, setup):
+                raise InputError(
+                    f"{events}: belongs to another analysis: {name} has an uncertainty with the "
+                    f"benchmark {unknown[0]}, which {config} does not have"
+                )
+        require_unchanged(config)
+        with named(directory, events):
             measured = list(measure(generated, directory, setup, settings))
-        except (InputError, StepError) as error:
-            # The unpacked file is gone when somebody reads the message.
-            raise type(error)(str(error).replace(str(directory), str(events))) from None
     write_measured(
         output,
         config,
@@ -71,6 +77,16 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
         {observable.name: observable.definition for observable in settings.observables},
         Report(tasks=tuple(task for _, task in measured), processes=generated.processes),
     )
+
+
+def unknown_benchmarks(process: SampledProcess, setup: Setup) -> list[str]:
+    """The benchmarks of a process's uncertainties that the set-up does not have."""
+    names = [
+        name
+        for parameter in nuisance_parameters(process.systematics)
+        for name in parameter.benchmarks
+    ]
+    return [name for name in names if name not in setup.nuisance_benchmarks]
 
 
 @dataclass(frozen=True)
@@ -132,7 +148,38 @@ def read_block(
     lhe = read_lhe(file, weight_names(task, process, setup), task.sampling_benchmark)
     if len(lhe) != task.n_events:
         raise StepError(f"{file}: holds {len(lhe)} events where {task.n_events} are expected")
-    return Block(task, lhe, *event_weights(lhe.weights, task, process, setup))
+    check_weights(file, lhe, task.sampling_benchmark)
+    weights, shares = event_weights(lhe.weights, task, process, setup)
+    bad = np.flatnonzero(~np.isfinite(shares) | ~np.isfinite(weights).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{file}: event {bad[0] + 1}: its weights at the benchmarks that events were drawn "
+            "from cancel, so that it cannot be combined with other events"
+        )
+    return Block(task, lhe, weights, shares)
+
+
+def check_weights(file: Path, lhe: LHEEvents, sampled: str) -> None:
+    """Raise InputError for weights that no event has.
+
+    Those of either sign may be, but not none at all at the benchmark that events were drawn from,
+    or at any benchmark no event with one.
+    """
+    large = np.argwhere(np.abs(lhe.weights) > LARGEST_WEIGHT)
+    if len(large):
+        event, column = large[0].tolist()
+        raise InputError(
+            f"{file}: event {event + 1}: its weight {lhe.weight_names[column]} is "
+            f"{lhe.weights[event, column]:.3g} pb; expected {LARGEST_WEIGHT:g} pb at most"
+        )
+    drawn = np.flatnonzero(lhe.weights[:, lhe.weight_names.index(sampled)] == 0.0)
+    if len(drawn):
+        raise InputError(
+            f"{file}: event {drawn[0] + 1}: its weight at {sampled}, which it was drawn from, is 0"
+        )
+    for name, weights in zip(lhe.weight_names, lhe.weights.T, strict=True):
+        if not np.any(weights):
+            raise InputError(f"{file}: all weights of {name} are 0; expected a cross-section")
 
 
 def reconstruct_partons(

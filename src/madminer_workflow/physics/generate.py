@@ -9,6 +9,7 @@ from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import CLOSURE_POINT, Generation, Process
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import unpack, write_json
+from madminer_workflow.hdf5_files import require_unchanged
 from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.points import benchmark_values, held_out_point
@@ -36,6 +37,7 @@ def generate(config: Path, generation_file: Path, models: Path, njobs: int, outp
     generation = read_generation(generation_file)
     setup = read_setup(config)
     require_same(config, found=setup.fingerprint(), expected=of_analysis(generation))
+    require_unchanged(config)
     benchmarks = benchmark_values(setup)
     # Told now, a mistake in a card of the shower does not cost an integration.
     for process in generation.processes:

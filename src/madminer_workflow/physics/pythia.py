@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from madminer_workflow.errors import StepError
+from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.shower import check_space, shower
 from madminer_workflow.physics.shower.card import Card, read_card
@@ -19,7 +21,7 @@ from madminer_workflow.products.events import (
     Shower,
     write_events,
 )
-from madminer_workflow.products.jobs import Task, read_job
+from madminer_workflow.products.jobs import Job, Task, read_job
 from madminer_workflow.products.processes import IntegratedProcess, Library
 from madminer_workflow.seeds import derive_seed
 
@@ -40,6 +42,7 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
         integrated = {
             name: library.read(name) for name in sorted({task.process for task in job.tasks})
         }
+        check_job(job_file, job, integrated)
         cards = read_cards(integrated)
         directory = Path(scratch) / "events"
         directory.mkdir()
@@ -51,7 +54,8 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
         tasks = []
         for task in job.tasks:
             generator = integrated[task.process].process.generator
-            drawn = draw(task, generator, library.folder(task.process), directory)
+            with of_job(job_file, processes), library.named():
+                drawn = draw(task, generator, library.folder(task.process), directory)
             card = cards.get(task.process)
             tasks.append(drawn if card is None else add_shower(drawn, card, directory))
         events = Events(
@@ -60,6 +64,33 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
             processes={name: SampledProcess.of(process) for name, process in integrated.items()},
         )
         write_events(directory, events, output)
+
+
+def check_job(path: Path, job: Job, integrated: Mapping[str, IntegratedProcess]) -> None:
+    """Raise InputError unless the tasks of a job are of these processes."""
+    for task in job.tasks:
+        process = integrated[task.process].process
+        if task.n_events < 1:
+            raise InputError(f"{path}: n_events: is {task.n_events}; expected at least 1")
+        known = process.events.get(task.sampling_benchmark), process.k_factor, process.is_background
+        # What is not sampled at all, the generator says best.
+        if known[0] and (task.n_total, task.k_factor, task.is_background) != known:
+            raise InputError(
+                f"{path}: belongs to another analysis: its task {task.name} is not of the events "
+                f"of {task.process} that were asked for; run generate again"
+            )
+        if task.n_events > task.n_total:
+            raise InputError(f"{path}: its task {task.name} has more events than there are in all")
+
+
+@contextmanager
+def of_job(job_file: Path, processes: Path) -> Iterator[None]:
+    """Let an InputError inside of the block that names no file name that of the job."""
+    try:
+        yield
+    except InputError as error:
+        named = str(processes) in str(error)
+        raise error if named else InputError(f"{job_file}: {error}") from None
 
 
 def read_cards(integrated: dict[str, IntegratedProcess]) -> dict[str, Card]:

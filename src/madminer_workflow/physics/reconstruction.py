@@ -24,6 +24,9 @@ from madminer_workflow.physics.readers.delphes_root import read_delphes
 from madminer_workflow.physics.smearing import BlockRandom, smear
 from madminer_workflow.products.measured import Stage
 
+ROUNDING = 1e-9
+"""By how much a probability may exceed 1."""
+
 
 @dataclass(frozen=True)
 class Reconstructed:
@@ -166,9 +169,11 @@ class Measurement:
             value, undefined = expression.evaluate(variables)
             selection.require(expression.text, np.where(undefined, cut.required, value != 0.0))
         efficiency = np.ones(n_events)
-        for acceptance, expression in self.efficiencies:
+        for i, (acceptance, expression) in enumerate(self.efficiencies):
             value, undefined = expression.evaluate(variables)
             factor = np.where(undefined, acceptance.default, value)
+            factor = np.broadcast_to(factor, selection.passed.shape)
+            _require_probability(f"efficiencies[{i}]", expression.text, factor, selection.passed)
             selection.require(f"efficiency {expression.text}", factor > 0.0)
             efficiency = efficiency * factor
         return Reconstructed(
@@ -176,6 +181,17 @@ class Measurement:
             passed=selection.passed,
             efficiency=np.where(selection.passed, efficiency, 0.0),
             stages=selection.stages,
+        )
+
+
+def _require_probability(key: str, definition: str, factor: np.ndarray, passed: np.ndarray) -> None:
+    """Raise InputError if an efficiency (n,) of events that ``passed`` so far is no probability."""
+    wrong = np.flatnonzero(passed & ~((factor >= 0.0) & (factor <= 1.0 + ROUNDING)))
+    if len(wrong):
+        raise InputError(
+            f"{key}: the efficiency {definition!r} is {factor[wrong[0]]:.6g} in event "
+            f"{wrong[0] + 1}, and not between 0 and 1 in {len(wrong)} of {int(passed.sum())} "
+            "events; correct its definition in the analysis file"
         )
 
 

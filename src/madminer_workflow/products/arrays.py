@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,19 +11,24 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from madminer_workflow.errors import InputError
+from madminer_workflow.array_files import read_npz, reading
 from madminer_workflow.files import atomic_path
 
 NOTE = "content"
 """The array that has the note."""
+
+SEAL = "sha256"
+"""The key of the note that has the checksum."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
 def write_arrays(path: Path, note: msgspec.Struct, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an archive whose bytes depend on note and arrays only."""
-    text = json.dumps(msgspec.to_builtins(note), sort_keys=True)
+    """Write an archive whose bytes depend on note and arrays only, with a checksum of these."""
+    content = msgspec.to_builtins(note)
+    sealed = {**content, SEAL: _digest(arrays)}
+    text = json.dumps(sealed, sort_keys=True)
     with atomic_path(path) as product:
         np.savez(product, allow_pickle=False, **{NOTE: np.array(text)}, **arrays)
 
@@ -36,20 +40,19 @@ def read_arrays(
 
     Raises InputError that says ``otherwise`` if the file is broken or another one.
     """
-    try:
-        # numpy would take anything else for a pickle and say so.
-        if not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile("truncated or no npz file")
-        with np.load(path) as file:
-            arrays = dict(file)
-        return made_of(msgspec.json.decode(str(arrays.pop(NOTE)), type=kind), arrays)
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
-        raise InputError(f"{path}: {otherwise} ({error})") from None
+    with reading(path, otherwise):
+        arrays = read_npz(path)
+        content = msgspec.json.decode(str(arrays.pop(NOTE)))
+        if SEAL in content and content.pop(SEAL) != _digest(arrays):
+            raise ValueError("something in it was changed after it was written")
+        return made_of(msgspec.convert(content, kind), arrays)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of arrays with their names and types."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f"\0{name} {array.dtype.str} {array.shape}\0".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

@@ -10,6 +10,7 @@ import msgspec
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, read_struct, write_json
 from madminer_workflow.madminer_file import write_sample
+from madminer_workflow.products.fields import Count
 from madminer_workflow.products.processes import Estimate
 from madminer_workflow.statistics.sample import Sample
 
@@ -22,7 +23,7 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """How many events are left after a cut."""
 
     cut: str
-    passed: int
+    passed: Count
 
 
 class CutFlow(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +32,7 @@ class CutFlow(msgspec.Struct, frozen=True, kw_only=True):
     process: str
     sampling_benchmark: str
     is_background: bool
-    generated: int
+    generated: Count
     steps: tuple[Passed, ...]
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from madminer_workflow.analysis.types import Analysis, LimitSettings
 from madminer_workflow.files import read_struct
+from madminer_workflow.products.fields import Fraction, Positive, Seed
 
 NAME = "evaluation.json"
 
@@ -16,10 +17,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What is asked of every method; ``analysis`` is the name of the analysis."""
 
     analysis: str
-    seed: int
-    luminosity: float
+    seed: Seed
+    luminosity: Positive
     theta_ref: str
-    test_split: float
+    test_split: Fraction
     fisher_theta: str
     limits: LimitSettings
 

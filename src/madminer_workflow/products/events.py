@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from madminer_workflow.analysis.types import Systematic
-from madminer_workflow.files import pack, read_struct, unpack, write_json
+from madminer_workflow.array_files import reading
+from madminer_workflow.files import named, pack, read_struct, unpack, write_json
+from madminer_workflow.products.fields import AtLeastOne, Count, Index, Name
 from madminer_workflow.products.jobs import Task
 from madminer_workflow.products.processes import Estimate, IntegratedProcess, Points
 
@@ -23,9 +26,9 @@ class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the built-in generator adds the number of points that it tried.
     """
 
-    n_events: int
+    n_events: Count
     fraction_above_maximum: float
-    n_trials: int | UnsetType = UNSET
+    n_trials: Count | UnsetType = UNSET
 
 
 class Shower(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,18 +41,18 @@ class Shower(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Numbers of events from one program to the next, of those that were used."""
 
-    requested: int
-    generated: int
-    showered: int | UnsetType = UNSET
-    reconstructed: int | UnsetType = UNSET
-    analysed: int | UnsetType = UNSET
+    requested: Count
+    generated: Count
+    showered: Count | UnsetType = UNSET
+    reconstructed: Count | UnsetType = UNSET
+    analysed: Count | UnsetType = UNSET
 
 
 class GeneratedTask(Task, frozen=True, kw_only=True):
     """A block of events that exist: the names of its files, and how they were made."""
 
-    file: str
-    hepmc: str | None
+    file: Name
+    hepmc: Name | None
     report: Draw
     shower: Shower | None
     counts: Counts
@@ -62,7 +65,7 @@ class SampledProcess(msgspec.Struct, frozen=True, kw_only=True):
     ``cross_sections`` those of all integrated points [pb].
     """
 
-    events: dict[str, int]
+    events: dict[str, AtLeastOne]
     benchmarks: Points
     systematics: tuple[Systematic, ...]
     cross_sections: dict[str, Estimate]
@@ -81,7 +84,7 @@ class SampledProcess(msgspec.Struct, frozen=True, kw_only=True):
 class Events(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The events of one job."""
 
-    index: int
+    index: Index
     tasks: tuple[GeneratedTask, ...]
     processes: dict[str, SampledProcess]
 
@@ -95,4 +98,35 @@ def write_events(directory: Path, events: Events, output: Path) -> None:
 def read_events(archive: Path, directory: Path) -> Events:
     """Unpack a product into ``directory``; InputError if it is broken or another one."""
     unpack(archive, directory, NOTE)
-    return read_struct(directory / NOTE, "pythia", Events)
+    with named(directory, archive), reading(directory / NOTE, "is damaged"):
+        events = read_struct(directory / NOTE, "pythia", Events)
+        check_tasks(events.tasks, events.processes)
+        for task in events.tasks:
+            for name in (task.file, task.hepmc):
+                if name is not None and not (directory / name).is_file():
+                    raise ValueError(f"there is no {name}, which the task {task.name} names")
+    return events
+
+
+def check_tasks(tasks: Sequence[GeneratedTask], processes: Mapping[str, SampledProcess]) -> None:
+    """Raise ValueError unless each of ``tasks`` is a block of events of one of ``processes``."""
+    for name, process in processes.items():
+        for sampled in process.events:
+            value, error = process.cross_sections.get(sampled, (0.0, 0.0))
+            if sampled not in process.benchmarks or not (value > 0.0 and error >= 0.0):
+                raise ValueError(
+                    f"{name} has events from {sampled}, but no cross-section of it above 0"
+                )
+    for task in tasks:
+        if task.process not in processes:
+            raise ValueError(f"the task {task.name} is of no process of this job")
+        if processes[task.process].events.get(task.sampling_benchmark) != task.n_total:
+            raise ValueError(
+                f"the task {task.name} is one of {task.n_total} events, of which its process has "
+                "another number"
+            )
+        if not 0 < task.n_events <= task.n_total:
+            raise ValueError(f"the task {task.name} has {task.n_events} events")
+    keys = [task.key for task in tasks]
+    if len(set(keys)) != len(keys):
+        raise ValueError("a block of events comes twice")

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from madminer_workflow.files import atomic_path, read_struct, write_json
+from madminer_workflow.products.fields import AtLeastOne, Index, NotNegative, Positive, Seed
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,13 +20,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     process: str
     sampling_benchmark: str
-    block: int
+    block: Index
     n_events: int
-    n_total: int
-    cost: float
-    k_factor: float
+    n_total: AtLeastOne
+    cost: NotNegative
+    k_factor: Positive
     is_background: bool
-    seed: int
+    seed: Seed
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -41,7 +42,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The tasks of one job; none if there are more jobs than tasks."""
 
-    index: int
+    index: Index
     tasks: tuple[Task, ...]
 
 

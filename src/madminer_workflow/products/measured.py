@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 
 from madminer_workflow import madminer_file
+from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import write_sample
-from madminer_workflow.products.events import GeneratedTask, SampledProcess
+from madminer_workflow.products.events import GeneratedTask, SampledProcess, check_tasks
+from madminer_workflow.products.fields import Count
 from madminer_workflow.statistics.sample import Sample
 
 FILE = "delphes_data.h5"
@@ -23,8 +25,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of the cut flow: ``passed`` of the events that reached it pass."""
 
     cut: str
-    passed: int
-    of: int
+    passed: Count
+    of: Count
 
 
 class MeasuredTask(GeneratedTask, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class MeasuredTask(GeneratedTask, frozen=True, kw_only=True):
     """
 
     cut_flow: tuple[Stage, ...]
-    passed: int
+    passed: Count
     passed_weights: tuple[float, ...]
     sum_weights: tuple[float, ...]
     sum_weights_squared: tuple[tuple[float, ...], ...]
@@ -61,7 +63,24 @@ def read_report(path: Path) -> Report:
     report = madminer_file.read_report(path)
     if "tasks" not in report:
         raise InputError(f"{path}: is not a delphes_data.h5: it does not say which job it is from")
-    try:
-        return msgspec.convert(report, Report)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: is not a delphes_data.h5 ({error})") from None
+    with reading(path, "is not a delphes_data.h5"):
+        measured = msgspec.convert(report, Report)
+        check_tasks(measured.tasks, measured.processes)
+        for task in measured.tasks:
+            _check_sums(task)
+        return measured
+
+
+def _check_sums(task: MeasuredTask) -> None:
+    """Raise ValueError unless the numbers of a task go together."""
+    n = len(task.sum_weights)
+    sizes = {len(row) for row in task.sum_weights_squared}
+    if len(task.sum_weights_squared) != n or sizes - {n} or len(task.passed_weights) < n:
+        raise ValueError(f"the task {task.name} has sums of other numbers of weights")
+    left = task.n_events
+    for stage in task.cut_flow:
+        if not stage.passed <= stage.of == left:
+            raise ValueError(f"the cut flow of the task {task.name} does not add up")
+        left = stage.passed
+    if left != task.passed:
+        raise ValueError(f"the cut flow of the task {task.name} does not add up")

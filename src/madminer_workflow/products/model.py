@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from madminer_workflow.files import member_of, read_struct, unpack
+from madminer_workflow.array_files import reading
+from madminer_workflow.files import member_of, named, read_struct, unpack
 from madminer_workflow.products.samples import MemberNote
 
 ARCHIVE = "Model.tar.gz"
@@ -25,9 +26,15 @@ class ModelNote(MemberNote, frozen=True, kw_only=True):
 
 def read_model(archive: Path, directory: Path) -> ModelNote:
     """Unpack a product into ``directory``; InputError if it is broken or another one."""
-    return read_struct(unpack(archive, directory, NOTE) / NOTE, "training", ModelNote)
+    unpack(archive, directory, NOTE)
+    with named(directory, archive), reading(directory / NOTE, "is damaged"):
+        note = read_struct(directory / NOTE, "training", ModelNote)
+        if missing := set(note.settings.inputs(note.observables)) - set(note.observables):
+            raise ValueError(f"its method needs {missing.pop()}, which its events do not have")
+        return note
 
 
 def note_in(archive: Path) -> ModelNote:
     """What is noted in a product, which is not unpacked."""
-    return msgspec.json.decode(member_of(archive, NOTE), type=ModelNote)
+    with reading(archive, "is not the file that training writes"):
+        return msgspec.json.decode(member_of(archive, NOTE), type=ModelNote)

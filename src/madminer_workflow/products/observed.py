@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.types import Analysis, Point
 from madminer_workflow.errors import InputError
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.problem import Observation, Problem
+
+LARGEST_OBSERVABLE = 1e30
+"""In whatever unit; networks compute with single precision."""
 
 
 def observe(value: str | None, problem: Problem) -> Observation | None:
@@ -85,15 +88,20 @@ def read_observed(path: Path, observables: Sequence[str]) -> Observation:
     if not path.is_file():
         raise InputError(f"{path}: no such file of observed events")
     try:
-        with h5py.File(path, "r") as file:
-            names = [name.decode("utf-8") for name in file["observables/names"][()]]
-            x = np.atleast_2d(file["samples/observations"][()]).astype(float)
+        with hdf5_files.opened(path, "a file of observed events") as file:
+            names = file.texts("observables/names")
+            x = np.atleast_2d(file.array("samples/observations"))
             weighted = "samples/weights" in file
-    except (KeyError, OSError, TypeError, ValueError, AttributeError):
+            if x.dtype.kind not in "biuf" or x.ndim != 2:
+                raise ValueError(f"samples/observations are of the type {x.dtype} and {x.ndim}-dim")
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise InputError(
             f"{path}: is no file of observed events; expected HDF5 with the data sets "
-            "observables/names and samples/observations (one row per event)"
+            "observables/names and samples/observations, real numbers with one row per event "
+            f"({reason})"
         ) from None
+    x = x.astype(float)
     if weighted:
         raise InputError(
             f"{path}: its events have weights, so they are simulated; observed events have none "
@@ -107,7 +115,17 @@ def read_observed(path: Path, observables: Sequence[str]) -> Observation:
             else f"{path}: has {len(names)} names of observables for {x.shape[1]} columns"
         )
     x = x[:, [names.index(name) for name in observables]]
+    if not len(x):
+        raise InputError(f"{path}: has no events; expected at least one row")
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: observables/names has a name twice; it has {', '.join(names)}")
     undefined = int(np.sum(~np.isfinite(x).all(axis=1)))
     if undefined:
         raise InputError(f"{path}: {undefined} of {len(x)} events have an undefined observable")
+    largest = np.abs(x).max(initial=0.0)
+    if largest > LARGEST_OBSERVABLE:
+        raise InputError(
+            f"{path}: an observable of an event is {largest:.3g}; expected no more than "
+            f"{LARGEST_OBSERVABLE:g}"
+        )
     return Observation(list(observables), x, path.name)

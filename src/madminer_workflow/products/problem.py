@@ -8,11 +8,14 @@ from pathlib import Path
 from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError
+from madminer_workflow.hdf5_files import require_unchanged
 from madminer_workflow.madminer_file import read_report, read_sample, read_setup
 from madminer_workflow.products.evaluation import Evaluation
 from madminer_workflow.products.observed import observe
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.sample import Sample
+from madminer_workflow.statistics.setup import Setup
 
 
 def read_events(data: Path, analysis: Analysis | None = None) -> Events:
@@ -33,7 +36,22 @@ def read_events(data: Path, analysis: Analysis | None = None) -> Events:
             expected=of_analysis(analysis),
             remedy="run the physics steps again",
         )
+    require_weights(data, sample, setup)
+    require_unchanged(data)
     return union(sample, setup)
+
+
+def require_weights(data: Path, sample: Sample, setup: Setup) -> None:
+    """Raise InputError unless there are events, and a cross-section at every benchmark."""
+    if not len(sample.shares):
+        raise InputError(f"{data}: holds no events")
+    totals = sample.shares @ sample.weights
+    for name, total in zip(setup.benchmark_names, totals, strict=True):
+        if not total > 0.0:
+            raise InputError(
+                f"{data}: samples/weights: the events have a cross-section of {total:.6g} pb at "
+                f"the benchmark {name}; expected one above 0"
+            )
 
 
 def training_events(data: Path, analysis: Analysis) -> Events:

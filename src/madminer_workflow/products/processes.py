@@ -5,14 +5,16 @@ Beside the files of its generator, a folder has ``process.json``.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from madminer_workflow.analysis.types import Process, Systematic
+from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import members_of, pack, read_struct, unpack
+from madminer_workflow.files import members_of, named, pack, read_struct, unpack
 
 ARCHIVE = "Processes.tar.gz"
 NOTE = "process.json"
@@ -57,10 +59,9 @@ def peek(archive: Path) -> list[IntegratedProcess]:
 
     Raises InputError if it is broken.
     """
-    try:
-        return [msgspec.json.decode(n, type=IntegratedProcess) for n in members_of(archive, NOTE)]
-    except msgspec.MsgspecError as error:
-        raise InputError(f"{archive}: cannot be read ({error})") from None
+    notes = members_of(archive, f"*/{NOTE}")
+    with reading(archive, "cannot be read"):
+        return [msgspec.json.decode(text, type=IntegratedProcess) for text in notes.values()]
 
 
 class Library:
@@ -78,6 +79,24 @@ class Library:
     def read(self, name: str) -> IntegratedProcess:
         """What is known of a process; InputError if it is not there."""
         note = self.folder(name) / NOTE
-        if not note.is_file():
+        if "/" in name or not note.is_file():
             raise InputError(f"{self._archive}: does not contain the process {name}")
-        return read_struct(note, "generate", IntegratedProcess)
+        with self.named():
+            integrated = read_struct(note, "generate", IntegratedProcess)
+        process, cross_sections = integrated.process, integrated.report.cross_sections
+        without = [
+            point
+            for point in process.events
+            if point not in integrated.benchmarks
+            or not cross_sections.get(point, (0.0, 0.0))[0] > 0.0
+        ]
+        if process.name != name or without:
+            raise InputError(
+                f"{self._archive}: {name}/{NOTE} is not that of the process {name}, with a "
+                "cross-section of every benchmark that events are drawn from"
+            )
+        return integrated
+
+    def named(self) -> AbstractContextManager[None]:
+        """Let errors inside of the block name the archive."""
+        return named(self._directory, self._archive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.types import Method
-from madminer_workflow.errors import InputError
-from madminer_workflow.files import pack, read_json, unpack, write_json
+from madminer_workflow.array_files import Checked, read_npz, reading
+from madminer_workflow.files import named, pack, read_json, unpack, write_json
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
@@ -83,9 +82,40 @@ def read_results(path: Path) -> Results:
     """Read a product; InputError if it is not what evaluating writes."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = unpack(path, scratch)
-        try:
-            summary = msgspec.convert(read_json(directory / SUMMARY), Summary)
-            with np.load(directory / ARRAYS) as arrays:
-                return Results(summary, dict(arrays))
-        except (InputError, OSError, ValueError, zipfile.BadZipFile):
-            raise InputError(f"{path}: holds no results of a method from evaluating") from None
+        with reading(path, "holds no results of a method from evaluating"):
+            for name in (SUMMARY, ARRAYS):
+                if not (directory / name).is_file():
+                    raise KeyError(name)
+            with named(directory, path):
+                summary = msgspec.convert(read_json(directory / SUMMARY), Summary)
+            return checked(Results(summary, read_npz(directory / ARRAYS)))
+
+
+def checked(results: Results) -> Results:
+    """The results; ValueError unless numbers and arrays go together."""
+    summary, arrays = results.summary, results.arrays
+    n = len(summary.parameters)
+    if not summary.members == len(summary.diagnostics) == len(summary.losses) > 0:
+        raise ValueError("it does not have the diagnostics and losses of each member")
+    check = Checked(parameters=n, members=summary.members)
+    for array in arrays.values():
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"it has an array of the type {array.dtype}")
+    check.of(arrays, "thetas", "points", "parameters")
+    check.of(arrays, PROVEN_REPLICAS, "replicas", "parameters", "parameters", finite=False)
+    for what, prefix in PREFIXES.items():
+        for kind in getattr(summary, what) or {}:
+            shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}
+            shapes[f"{prefix}_{kind}_members"] = ("members", "points")
+            for name, shape in shapes.items():
+                if name in arrays or what == "limits":
+                    check.of(arrays, name, *shape, finite=False)
+    if "shape" not in summary.limits:
+        raise ValueError("it has no limits from the shape")
+    per_event = {"weights_test": (), "x_test": ("observables",), "score": ("scores",)}
+    for name in per_event.keys() & arrays.keys():
+        check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
+    matrices = [summary.fisher_information.matrix, summary.fisher_information.statistical_error]
+    for matrix in (*matrices, summary.fisher_information.ensemble_spread):
+        check("fisher_information", np.array(matrix, dtype=float), n, n, finite=False)
+    return results

@@ -9,7 +9,15 @@ import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.fingerprint import Fingerprint
-from madminer_workflow.analysis.types import Method
+from madminer_workflow.analysis.types import (
+    Histogram,
+    Method,
+    Polynomial,
+    Ratio,
+    Score,
+    Trained,
+)
+from madminer_workflow.array_files import Checked
 from madminer_workflow.products.arrays import read_arrays, write_arrays
 
 
@@ -53,6 +61,71 @@ def samples_path(directory: Path, method: str, member: int) -> Path:
     return directory / method / f"Samples_{method}_{member}.npz"
 
 
+def _checked(note: MemberNote, arrays: dict[str, np.ndarray]) -> Samples:
+    """The training set; ValueError unless its arrays are those that its method learns from."""
+    settings = note.settings
+    sizes = {"parameters": len(note.parameters), "inputs": len(_inputs(note))}
+    check = Checked(**sizes, benchmarks=len(note.fingerprint.benchmarks or ()))
+    rows, others = _expected(note)
+    validation = False
+    if isinstance(settings, Trained):
+        split = settings.training.validation_split or 0.0
+        validation = round(split * settings.n_samples) > 0
+    expected = [*rows, *others, *(f"{name}_val" for name in rows if validation)]
+    if unknown := sorted(set(arrays) - set(expected)):
+        raise ValueError(f"it has {unknown[0]}, which {settings.method} does not learn from")
+    for name in expected:
+        base = name.removesuffix("_val")
+        axes = rows.get(base, ()) if base in rows else others[base]
+        first = () if base in others else ("events_val" if name != base else "events",)
+        check.of(arrays, name, *first, *axes)
+    if min(len(arrays[name]) for name in expected) == 0:
+        raise ValueError("it has no events")
+    return Samples(note, arrays)
+
+
+def _inputs(note: MemberNote) -> list[str]:
+    inputs = note.settings.inputs(note.observables)
+    if missing := [name for name in inputs if name not in note.observables]:
+        raise ValueError(f"its method needs {missing[0]}, which its events do not have")
+    return inputs
+
+
+Axes = tuple[str | int, ...]
+
+
+def _expected(note: MemberNote) -> tuple[dict[str, Axes], dict[str, Axes]]:
+    """The axes of the arrays of a method, behind that of the events, and of those without one."""
+    settings, rows, others = note.settings, dict[str, Axes](), dict[str, Axes]()
+    rows["x"] = ("inputs",)
+    scores: Axes = ("parameters",)
+    if isinstance(settings, Histogram):
+        rows |= {"weights": ("benchmarks",), "reference_weights": ()}
+    elif isinstance(settings, Polynomial):
+        rows["coefficients"] = ("components",)
+        others |= {"powers": ("components", "parameters"), "origin": scores}
+    elif isinstance(settings, Score):
+        rows["t_xz"] = scores
+        if settings.knows_nuisance and note.nuisance_parameters:
+            n = len(note.parameters) + len(note.nuisance_parameters)
+            rows["t_xz"], others["nuisance_scales"] = (n,), (n,)
+    elif isinstance(settings, Ratio):
+        rows |= {"y": (1,), "r_xz": (1,)}
+        if settings.doubly_parameterized:
+            rows |= dict.fromkeys(("theta0", "theta1", "t_xz0", "t_xz1"), scores)
+            others["reference"] = scores
+        else:
+            rows |= {"theta": scores, "t_xz": scores}
+        if settings.estimator == "morphing_aware":
+            others["components"] = ("components", "parameters")
+            others["morphing_matrix"] = ("components", "benchmarks")
+    else:
+        rows["theta"] = scores
+        if settings.learns_score:
+            rows["t_xz"] = scores
+    return rows, others
+
+
 def write_samples(path: Path, samples: Samples) -> None:
     """Write the file; its bytes depend on the samples only."""
     write_arrays(path, samples.note, samples.arrays)
@@ -60,4 +133,4 @@ def write_samples(path: Path, samples: Samples) -> None:
 
 def read_samples(path: Path) -> Samples:
     """Read the file; InputError if it is broken or another one."""
-    return read_arrays(path, MemberNote, Samples, "is not a training sample from sampling")
+    return read_arrays(path, MemberNote, _checked, "is not a training sample from sampling")

@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.types import Method
+from madminer_workflow.array_files import Checked
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_struct
 from madminer_workflow.products.arrays import read_arrays, write_arrays
+from madminer_workflow.products.fields import AtLeastOne, Index
 from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.toys import ToyPoint, Toys
 
@@ -22,8 +24,8 @@ NAME = "Toys.npz"
 class ToyJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of ``njobs`` jobs that share the toys of a method."""
 
-    job: int
-    njobs: int
+    job: Index
+    njobs: AtLeastOne
 
 
 class ToyNote(ToyJob, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -52,7 +54,10 @@ def job_path(directory: Path, job: int) -> Path:
 
 def read_job(path: Path) -> ToyJob:
     """Read the file of a job; InputError if it is another one."""
-    return read_struct(path, "sampling", ToyJob)
+    job = read_struct(path, "sampling", ToyJob)
+    if job.job >= job.njobs:
+        raise InputError(f"{path}: is job {job.job} of {job.njobs}; they count from 0")
+    return job
 
 
 def write_toys(output: Path, settings: Method, job: ToyJob, toys: Toys) -> None:
@@ -83,8 +88,21 @@ def read_toys(paths: Sequence[Path]) -> dict[str, MethodToys]:
 
 
 def _toys_of(note: ToyNote, arrays: dict[str, np.ndarray]) -> tuple[ToyNote, Toys]:
-    q = {kind: arrays[f"q_{kind}"] for kind in KINDS}
-    return note, Toys(note.points, q, {kind: arrays[f"q_{kind}_each"] for kind in KINDS})
+    """The toys of one job; ValueError unless its arrays go together."""
+    check = Checked(n_points=len(note.points))
+    dimensions = {len(point.theta) for point in note.points}
+    if note.job >= note.njobs or len(dimensions) != 1:
+        raise ValueError("its note does not say whose toys they are")
+    check.sizes["n_parameters"] = dimensions.pop()
+    # Without a maximum, q is not a number.
+    q = {kind: check.of(arrays, f"q_{kind}", "n_points", "n_toys", finite=False) for kind in KINDS}
+    each = "n_points", "n_parameters", "n_toys"
+    q_each = {kind: check.of(arrays, f"q_{kind}_each", *each, finite=False) for kind in KINDS}
+    if any(np.any(values < 0.0) for values in (*q.values(), *q_each.values())):
+        raise ValueError("a test statistic is below 0")
+    if len(arrays) != 2 * len(KINDS):
+        raise ValueError("it has more arrays than toys have")
+    return note, Toys(note.points, q, q_each)
 
 
 def _joined(name: str, jobs: dict[int, _Share]) -> MethodToys:

@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 
 from madminer_workflow.analysis.types import TRAINING, Analysis, Method
+from madminer_workflow.array_files import reading
 from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import atomic_path, read_json, write_json
+from madminer_workflow.files import atomic_path, read_struct, write_json
 from madminer_workflow.madminer_file import read_report
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import pose_problem
@@ -22,6 +23,7 @@ from madminer_workflow.report import page
 from madminer_workflow.report.drawing import draw_all
 from madminer_workflow.report.results import PhysicsNotes
 from madminer_workflow.report.summary import summarise_all
+from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.limits import Grid, make_grid
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
@@ -41,13 +43,14 @@ def plotting(
     jobs, in any order; ``observed`` is what evaluating was given. Prints the headline. Raises
     InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
-    analysis = msgspec.convert(read_json(analysis_file), Analysis)
+    analysis = read_struct(analysis_file, "sampling", Analysis)
     problem = pose_problem(evaluation_of(analysis), data, observed, analysis)
     grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)
     given_toys = read_toys(toys)
     check_toys(given_toys, given)
-    notes = msgspec.convert(read_report(data), PhysicsNotes)
+    with reading(data, "has no notes of the physics steps"):
+        notes = msgspec.convert(read_report(data), PhysicsNotes)
     by_method = {name: toys_of.toys for name, toys_of in given_toys.items()}
     report = summarise_all(analysis, problem, grid, given, by_method, notes)
     with atomic_path(output / "plots") as directory:
@@ -90,6 +93,8 @@ def check_results(
         difference = (
             f"its parameters are {', '.join(sorted(parameters))}, not {', '.join(grid.parameters)}"
         )
+    elif set(summary.limits) != set(KINDS):
+        difference = f"its limits are not those of {' and '.join(KINDS)}"
     elif name not in declared:
         difference = f"there is no method {name}; expected one of {', '.join(declared)}"
     elif sampled_with(summary.settings) != sampled_with(declared[name].of_member):

@@ -110,6 +110,12 @@ def union(sample: Sample, setup: Setup) -> Events:
     )
 
 
+def negative_share(weights: np.ndarray) -> float:
+    """How much of the sum of the absolute weights is that of negative ones."""
+    total = float(np.abs(weights).sum())
+    return float(-weights[weights < 0.0].sum()) / total if total > 0.0 else 0.0
+
+
 def draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of ``n`` events drawn with replacement, in proportion to ``weights``.
 

@@ -14,7 +14,7 @@ import msgspec
 
 from madminer_workflow import __version__
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import checksum, read_json, write_json
+from madminer_workflow.files import checksum, read_struct, write_json
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.sweep.plan import Axis, Plan, Settings
@@ -116,7 +116,7 @@ def claim(plan: Plan, data: Path, workdir: Path) -> str:
         run = re.sub(r"[^\w.:+@ -]", "_", name)
         write_json(file, msgspec.to_builtins(Note(identity=identity, run=run)))
         return run
-    note = msgspec.convert(read_json(file), Note)
+    note = read_struct(file, "sweep", Note)
     others = [
         words
         for part, words in WORDS.items()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from madminer_workflow.files import natural_order, read_json, write_json
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import natural_order, read_struct, write_json
 from madminer_workflow.sweep.plan import Values
 
 
@@ -37,7 +38,13 @@ def write_result(workdir: Path, result: TrialResult) -> None:
 def read_results(workdir: Path) -> dict[int, TrialResult]:
     """How the trials ended that have, by their number."""
     files = sorted((workdir / "trials").glob("*.json"), key=natural_order)
-    return {int(file.stem): msgspec.convert(read_json(file), TrialResult) for file in files}
+    return {_number(file): read_struct(file, "sweep", TrialResult) for file in files}
+
+
+def _number(file: Path) -> int:
+    if not file.stem.isdigit():
+        raise InputError(f"{file}: is no result of a trial, which has a number for a name")
+    return int(file.stem)
 
 
 def with_loss(results: Iterable[TrialResult]) -> list[tuple[TrialResult, float]]:

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from madminer_workflow import __version__, graph
 from madminer_workflow.analysis.types import Analysis
-from madminer_workflow.files import checksum, read_json
+from madminer_workflow.files import checksum, read_struct
 from madminer_workflow.products import toys as toy_products
 from madminer_workflow.products.jobs import Task, read_job
 from madminer_workflow.products.model import note_in
@@ -178,7 +176,7 @@ def about() -> dict[str, str]:
 
 def introduce(analysis_file: Path, journal: Journal) -> None:
     """The analysis in a few settings; the whole of it is kept as a file."""
-    analysis = msgspec.convert(read_json(analysis_file), Analysis)
+    analysis = read_struct(analysis_file, "configure", Analysis)
     processes = {
         process.name: {"generator": process.generator, "events": process.events}
         for process in analysis.processes
@@ -211,7 +209,7 @@ def whole(workdir: Path, journal: Journal) -> None:
 
 def conclude(results_file: Path, journal: Journal) -> None:
     """The end of a whole workflow: the numbers of all methods and the report."""
-    results = msgspec.convert(read_json(results_file), WorkflowFindings)
+    results = read_struct(results_file, "plotting", WorkflowFindings)
     journal.metrics({"expected_events": results.expected_events})
     for method in results.methods:
         numbers = method_numbers(method, results.parameters)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.types import Histogram
+from madminer_workflow.array_files import Checked, read_npz
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.statistics import information as fisher
@@ -76,10 +77,20 @@ class _Bins:
 
 @lru_cache(maxsize=8)
 def _load(member: Member) -> _Bins:
-    with np.load(member.directory / MODEL) as model:
+    with member.reading(MODEL):
+        model = read_npz(member.directory / MODEL)
+        check = Checked(benchmarks=len(member.note.fingerprint.benchmarks or ()))
         observables = model["observables"].tolist()
-        edges = [model[f"edges_{i}"] for i in range(len(observables))]
-        return _Bins(model["template"], observables, edges)
+        if observables != list(member.settings(Histogram).observables):
+            raise ValueError(f"it has the observables {', '.join(map(str, observables))}")
+        edges = [
+            check.of(model, f"edges_{i}", f"edges_{i}", finite=False)
+            for i in range(len(observables))
+        ]
+        # Edges at infinity are those of bins that all events are in.
+        if any(np.isnan(axis).any() or np.any(np.diff(axis) < 0.0) for axis in edges):
+            raise ValueError("its edges do not ascend")
+        return _Bins(check.of(model, "template", n_bins(edges), "benchmarks"), observables, edges)
 
 
 def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity:

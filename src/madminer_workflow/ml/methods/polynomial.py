@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis import types
+from madminer_workflow.array_files import Checked, read_npz
+from madminer_workflow.madminer_file import LARGEST_POWER
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_scores
@@ -94,9 +96,16 @@ def train(
 @lru_cache(maxsize=64)
 def _load(member: Member) -> tuple[PolynomialNetwork, Monomials, np.ndarray]:
     """The network, and its norm as coefficients (n_monomials,) of monomials."""
-    network = PolynomialNetwork.load(member.directory / MODEL)
-    with np.load(member.directory / NORM) as norm:
-        return network, Monomials(norm["powers"]), norm["coefficients"]
+    with member.reading(MODEL):
+        inputs = member.note.settings.inputs(member.note.observables)
+        sizes = {"inputs": len(inputs), "parameters": len(member.note.parameters)}
+        network = PolynomialNetwork.load(member.directory / MODEL, Checked(**sizes))
+    with member.reading(NORM):
+        check, norm = Checked(**sizes), read_npz(member.directory / NORM)
+        powers = check.of(norm, "powers", "monomials", "parameters", whole=True, least=0)
+        if powers.max(initial=0) > LARGEST_POWER:
+            raise ValueError("powers: are larger than any cross-section has")
+        return network, Monomials(powers), check.of(norm, "coefficients", "monomials")
 
 
 def log_ratios(member: Member, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
@@ -107,7 +116,8 @@ def log_ratios(member: Member, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
     """
     network, monomials, norm = _load(member)
     values = monomials.values(thetas)
-    ratios = np.einsum("nk,nk->n", network.coefficients(x, monomials), values)
+    forms = member.numbers("coefficients", network.coefficients(x, monomials))
+    ratios = np.einsum("nk,nk->n", forms, values)
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(ratios, 0.0)) - np.log(values @ norm)
 

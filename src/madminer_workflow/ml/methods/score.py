@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.analysis.types import Bins, Score
+from madminer_workflow.array_files import Checked, read_npy
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import with_validation
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
@@ -113,9 +114,14 @@ def estimated_scores(member: Member, x: np.ndarray) -> np.ndarray:
 
     With the components of the nuisance parameters, if the model has learned them.
     """
-    estimated = member.network.evaluate_score(x)
-    scales = member.directory / NUISANCE_SCALES
-    return estimated * np.load(scales) if scales.exists() else estimated
+    n = len(member.note.parameters)
+    scales = np.ones(n)
+    if member.settings(Score).knows_nuisance and (nuisance := member.note.nuisance_parameters):
+        with member.reading(NUISANCE_SCALES):
+            scales = read_npy(member.directory / NUISANCE_SCALES)
+            scales = Checked()(NUISANCE_SCALES, scales, n + len(nuisance), least=0.0)
+    estimated = member.numbers("scores", member.network.evaluate_score(x))
+    return estimated * scales if len(scales) > n else estimated
 
 
 def all_scores(members: Sequence[Member], events: Observed) -> np.ndarray:

@@ -27,7 +27,8 @@ def log_ratios(member: Member, events: Observed, thetas: np.ndarray) -> np.ndarr
     """One member's log ratios, shape (n_thetas, n_events)."""
     from madminer_workflow.ml import networks
 
-    return networks.at_all_points(member.network, member.inputs(events), thetas)
+    values = networks.at_all_points(member.network, member.inputs(events), thetas)
+    return member.numbers("log ratios", values)
 
 
 def mean_log_ratios(members: Sequence[Member], events: Events, thetas: np.ndarray) -> np.ndarray:

@@ -29,6 +29,12 @@ from madminer_workflow.physics.readers.lhe_text import (
     without_comments,
 )
 
+LARGEST_NUMBER = 1e100
+"""Of a weight, in whatever unit: products of two must remain numbers."""
+
+LARGEST_MOMENTUM = 1e6
+"""Of a particle [GeV]."""
+
 _WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
 
 
@@ -126,13 +132,24 @@ def _read_events(path: Path, text: LHEText) -> LHEEvents:
     weights, ids = _read_weights(bodies)
     _need_finite(np.isfinite(lines).all(axis=1), "event line")
     _need_finite(np.isfinite(weights).all(axis=1), "weights")
+    _need(np.abs(weights).max(axis=1, initial=0.0) < LARGEST_NUMBER, "weights too large")
     event = np.repeat(np.arange(len(lines)), lines[:, 0].astype(int))
     final = table[:, PARTICLE_LINE.index("status")] == FINAL
     table, event = table[final], event[final]
     bad = np.bincount(event[~np.isfinite(table).all(axis=1)], minlength=len(lines))
     _need_finite(bad == 0, "particles")
-
     columns = dict(zip(PARTICLE_LINE, table.T, strict=True))
+    momenta = np.stack([np.abs(columns[name]) for name in ("px", "py", "pz", "e", "m")])
+    kinds = columns["pdgid"]
+    for what, wrong in (
+        ("a particle of more than a PeV", np.any(momenta > LARGEST_MOMENTUM, axis=0)),
+        (
+            "a particle whose PDG id is no whole number",
+            (kinds % 1.0 != 0.0) | (np.abs(kinds) > 1e10),
+        ),
+    ):
+        _need(np.bincount(event[wrong], minlength=len(lines)) == 0, what)
+
     fields = {name: np.ascontiguousarray(columns[name]) for name in ("px", "py", "pz", "e", "spin")}
     fields["pdgid"] = columns["pdgid"].astype(np.int64)
     register_momenta()
@@ -198,6 +215,11 @@ def _normalisation(path: Path, header: bytes) -> float:
             f"{path}: the run card says event_norm = average but not the number of events "
             "(nevents), without which the weights have no normalisation"
         ) from None
+
+
+def _need(right: np.ndarray, what: str) -> None:
+    if not right.all():
+        raise EventError(int(np.argmin(right)) + 1, f"{what}, as no event has")
 
 
 def _need_finite(finite: np.ndarray, what: str) -> None:

@@ -11,10 +11,13 @@ import numpy as np
 
 from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.analysis.types import RunSettings
+from madminer_workflow.array_files import Checked, read_npz, reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_struct, write_json
+from madminer_workflow.physics.generators.builtin.hard_process import hard_process
 from madminer_workflow.physics.generators.builtin.pdf import PartonDensities
 from madminer_workflow.physics.generators.builtin.sampling import Channel
+from madminer_workflow.products.fields import NotNegative, Positive
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,9 @@ class IntegratedProcess:
             benchmarks=list(self.benchmarks.items()),
             coefficients=self.coefficients.tolist(),
             channels={
-                name: {key: value for key, value in vars(channel).items() if key != "grid"}
+                name: _Channel(
+                    **{key: value for key, value in vars(channel).items() if key != "grid"}
+                )
                 for name, channel in self.channels.items()
             },
             reference=self.reference,
@@ -68,6 +73,16 @@ class IntegratedProcess:
         return _read(directory, modified)
 
 
+class _Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of a ``Channel``."""
+
+    cross_section: Positive
+    error: NotNegative
+    maximum: Positive
+    efficiency: Positive
+    fraction_above_maximum: NotNegative
+
+
 class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """The file of numbers; ``benchmarks`` is a list because their order is needed."""
 
@@ -75,7 +90,7 @@ class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
     settings: RunSettings
     benchmarks: list[tuple[str, dict[str, float]]]
     coefficients: list[list[float]]
-    channels: dict[str, dict[str, float]]
+    channels: dict[str, _Channel]
     reference: str
     variations: list[Variation]
 
@@ -84,16 +99,30 @@ class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
 def _read(directory: Path, modified: int) -> IntegratedProcess:
     numbers = read_struct(directory / "integration.json", "generate", _Numbers)
     benchmarks = dict(numbers.benchmarks)
-    with np.load(directory / "integration.npz") as arrays:
-        densities, grids = PartonDensities(arrays["densities"]), arrays["grids"]
+    file = directory / "integration.npz"
+    with reading(file, "is not the file that generate writes"):
+        arrays, check = read_npz(file), Checked(benchmarks=len(benchmarks))
+        densities = PartonDensities(check.of(arrays, "densities", *PartonDensities.SHAPE))
+        dimensions = hard_process(numbers.process).DIMENSIONS
+        grids = check.of(arrays, "grids", "benchmarks", dimensions, "increments", least=0.0)
+        coefficients = check(
+            "coefficients",
+            np.array(numbers.coefficients, dtype=float),
+            "benchmarks",
+            len(hard_process(numbers.process).PARAMETERS),
+        )
+        if np.any(np.diff(grids, axis=2) <= 0.0) or np.any(grids[..., -1] != 1.0):
+            raise ValueError("grids: do not ascend from 0 to 1")
+        if list(numbers.channels) != sorted(benchmarks):
+            raise ValueError("its benchmarks have no channels")
     return IntegratedProcess(
         process=numbers.process,
         settings=numbers.settings,
         densities=densities,
         benchmarks=benchmarks,
-        coefficients=np.array(numbers.coefficients),
+        coefficients=coefficients,
         channels={
-            name: Channel(grid=grid, **numbers.channels[name])
+            name: Channel(grid=grid, **msgspec.structs.asdict(numbers.channels[name]))
             for name, grid in zip(benchmarks, grids, strict=True)
         },
         reference=numbers.reference,

@@ -7,7 +7,7 @@ cubic splines in a variable that is logarithmic at small and linear at large x, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
@@ -33,6 +33,8 @@ _STRETCH_MIN, _STRETCH_MAX = _stretch(np.array([_X_MIN, 1.0]))
 @dataclass(frozen=True)
 class PartonDensities:
     """Densities of d and u; ``coefficients`` (2, n_x, n_q2) are those of the splines."""
+
+    SHAPE: ClassVar = (len(_FLAVOURS), _N_X, _N_Q2)
 
     coefficients: np.ndarray
 

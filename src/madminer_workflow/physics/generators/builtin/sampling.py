@@ -30,6 +30,8 @@ _INTEGRATION = {"nitn": 10, "neval": 100_000}
 _INCREMENTS = 1000
 _SURVEY = 300_000
 _LARGEST_BATCH = 100_000
+_PATIENCE = 20
+"""Times the trials that are expected, which is more than chance ever asks for."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,20 @@ def unweight(
     n_events: int,
     rng: np.random.Generator,
 ) -> UnweightedEvents:
-    """Draw exactly ``n_events`` events of the channel."""
+    """Draw exactly ``n_events`` events of the channel.
+
+    Raises StepError if this takes many more trials than its efficiency lets expect.
+    """
     kept_states, kept_polynomials, kept_weights = [], [], []
     missing, n_trials = n_events, 0
+    patience = _PATIENCE * n_events / channel.efficiency + _SURVEY
     while missing > 0:
+        if n_trials > patience:
+            raise StepError(
+                f"drew {n_events - missing} of {n_events} events from {n_trials} points, where "
+                f"{n_events / channel.efficiency:.0f} points were expected to do; the integration "
+                "does not belong to this process: run generate again"
+            )
         n = min(int(1.1 * missing / channel.efficiency) + 100, _LARGEST_BATCH)
         points, inverse_density = channel.points(n, rng)
         inside, states, polynomials = cross_section.evaluate(points)
