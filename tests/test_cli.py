@@ -211,6 +211,19 @@ def test_numbers_of_processes_are_limited(tmp_path: Path, option: str) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    name = "x" * 5000
+    for words in (
+        ["validate", name],
+        ["run", name],
+        ["run", TINY, "--workdir", tmp_path / name],
+        ["run", TINY, "--workdir", tmp_path / "run", "--observed", name],
+    ):
+        result = invoke(*words)
+        assert result.exit_code == 2, words
+        assert "File name too long" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("kind", ["pipe", "zero", "socket"])
 def test_options_name_files(tmp_path: Path, kind: str) -> None:
     path = special(tmp_path / "events.h5", kind)

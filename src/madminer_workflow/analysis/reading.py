@@ -99,9 +99,10 @@ def _error(path: str | Path, line: int | None, message: str) -> AnalysisError:
 
 def _text(path: str | Path) -> str:
     path = Path(path)
-    if path.is_dir():
+    other = what_else(path)
+    if other == "a directory":
         raise _error(path, None, "is a directory; expected a file, such as its input.yml")
-    if other := what_else(path):
+    if other:
         raise _error(path, None, f"is {other}; expected a file, such as an input.yml")
     try:
         data = read_bytes(path, _MAX_BYTES)

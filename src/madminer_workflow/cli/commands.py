@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -64,6 +65,9 @@ allow_large_option = click.option(
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 
 
+IMPOSSIBLE_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+
+
 class Commands(click.Group):
     """Lists commands in the order of the workflow and reports failures in one line."""
 
@@ -102,7 +106,8 @@ class Commands(click.Group):
             message = explain(error)
             if message is None:
                 raise
-            fail(message, 1)
+            # A name that no file can have is a wrong input.
+            fail(message, 2 if getattr(error, "errno", None) in IMPOSSIBLE_NAMES else 1)
 
 
 def warn(message: str) -> None:
