@@ -23,7 +23,7 @@ unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REG
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz check test-local test-reana test-all lint format audit sbom docs graphs \
+.PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit sbom docs graphs \
 	benchmark benchmark-tutorial images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
@@ -48,13 +48,16 @@ run: $(READY)$(if $(value TRACKING_URI)$(value MLFLOW_TRACKING_URI),mlflow,core)
 		--observed $(call quoted,OBSERVED) --tracking-uri $(call quoted,TRACKING_URI) -- $(call quoted,ANALYSIS)
 
 test: $(READY)test  ## Run the tests
-	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not campaign"
 
 fuzz: $(READY)test  ## Look for counterexamples to the property tests, at random
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(CORES) -m "hypothesis and not slow"
 
+campaign: $(READY)test  ## Try bad files, damaged products, hostile archives, kills and faults: an hour
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile tests/campaign
+
 check: lint $(READY)test  ## Before a commit, in under a minute: style, types and the quickest tests
-	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not hypothesis" $(QUICK)
+	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not hypothesis and not campaign" $(QUICK)
 
 test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py

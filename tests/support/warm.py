@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -78,8 +78,11 @@ def steps_are_warm() -> Iterator[None]:
             server.communicate()
 
 
-def serve(path: Path) -> None:
-    """Answer commands at the socket ``path`` until whoever has started this is gone."""
+def serve(path: Path, prepare: Callable[[], None] = lambda: None) -> None:
+    """Answer commands at the socket ``path`` until whoever has started this is gone.
+
+    ``prepare`` is called in the process of a command, in its environment, before the command is.
+    """
     for name in MODULES:
         import_module(name)
     parent = os.getppid()
@@ -98,7 +101,7 @@ def serve(path: Path) -> None:
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 listener.close()
-                _answer(client)
+                _answer(client, prepare)
             client.close()
 
 
@@ -108,13 +111,14 @@ def _wait() -> None:
             pass
 
 
-def _answer(client: socket.socket) -> None:
+def _answer(client: socket.socket, prepare: Callable[[], None]) -> None:
     """Do one command in this process, and end it."""
     client.settimeout(None)
     arguments, directory, environment = _request(client)
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
+    prepare()
     threading.Thread(target=_end_with, args=(client,), daemon=True).start()
     exit_code = _exit_code(arguments)
     sys.stdout.flush()
