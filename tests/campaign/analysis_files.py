@@ -700,6 +700,7 @@ def names() -> Iterator[Case]:
 
 
 LABELS = [
+    *["", " "],
     *["$\\unknown$", "$", "$$$", "$x", "$\\frac{1}$", "$\\input{/etc/passwd}$", "$\\write18{id}$"],
     *["$" + "{" * 300 + "x" + "}" * 300 + "$", "$x^y^z$", "$\\left(x$", "$}{$", "$\\sqrt$"],
     *["\x07", "\ud800", "\x00", "a\nb", "$\\operatorname{$", "$\\mathbb$", "$^{$"],
@@ -896,11 +897,8 @@ ODD: dict[str, dict[str, Any]] = {
     "html-title": {"title": "<script>alert(1)</script> & 'quotes' \"doubled\" $x$ \\ %s {0}"},
     "long-title": {"title": "very " * 400 + "long"},
     "unicode-title": {"title": "Größe 名 🎉 \u202e"},
-    "empty-title": {"title": ""},
     "odd-latex": {"parameters.0.latex": "<b>c</b> & _x_ ^ # % ~"},
     "plain-latex": {"parameters.0.latex": "c_W with_under_scores"},
-    "blank-latex": {"parameters.0.latex": " "},
-    "empty-latex": {"parameters.0.latex": ""},
     "dollar-unit": {"observables.0.unit": "$"},
     "grid-of-two": {"ml.limits.grid": {"CWL2": {"range": [-2.0, 2.0], "resolution": 2}}},
     "grid-beside-the-truth": {"ml.limits.grid": {"CWL2": {"range": [1.0, 2.0], "resolution": 5}}},

@@ -10,7 +10,7 @@ import pytest
 T = TypeVar("T")
 
 
-def tests(
+def chosen(
     cases: Iterable[T], name: Callable[[T], str], every: int, is_quick: Callable[[T], bool]
 ) -> list[object]:
     """Parameters of a test: the cases; all but one in ``every`` quick ones are for the campaign."""

@@ -7,7 +7,7 @@ import pytest
 from tests.campaign import analysis_files
 from tests.campaign.analysis_files import Case
 from tests.campaign.conftest import Judge
-from tests.campaign.corpus import tests
+from tests.campaign.corpus import chosen
 from tests.campaign.outcome import refused, sound
 from tests.campaign.sandbox import Limits, Place, Sandbox
 
@@ -20,7 +20,7 @@ def name(case: Case) -> str:
 
 
 @pytest.mark.parametrize(
-    "case", tests(analysis_files.refused(), name, every=12, is_quick=lambda case: not case.may_run)
+    "case", chosen(analysis_files.refused(), name, every=12, is_quick=lambda case: not case.may_run)
 )
 def test_a_bad_file(case: Case, box: Sandbox, place: Place, judge: Judge):
     file = case.write(place)
@@ -43,7 +43,7 @@ def test_a_bad_file(case: Case, box: Sandbox, place: Place, judge: Judge):
 
 
 @pytest.mark.parametrize(
-    "case", tests(analysis_files.odd(), name, every=20, is_quick=lambda case: True)
+    "case", chosen(analysis_files.odd(), name, every=20, is_quick=lambda case: True)
 )
 def test_an_odd_file(case: Case, box: Sandbox, place: Place, judge: Judge):
     case.write(place)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.campaign import faults, kills
 from tests.campaign.conftest import Judge
-from tests.campaign.corpus import tests
+from tests.campaign.corpus import chosen
 from tests.campaign.engine import Engine, write_analysis
 from tests.campaign.sandbox import Place, Sandbox
 from tests.support.shared import shared
@@ -52,7 +52,7 @@ def prepared(place: Place, box: Sandbox, genuine: bool) -> Engine:
 
 
 @pytest.mark.parametrize(
-    "case", tests(kills.cases(), lambda c: c.name, 13, lambda case: not case.genuine)
+    "case", chosen(kills.cases(), lambda c: c.name, 25, lambda case: not case.genuine)
 )
 def test_a_kill(case: kills.Case, box: Sandbox, place: Place, usual: Usual, judge: Judge):
     normal = usual(case.genuine)
@@ -62,7 +62,7 @@ def test_a_kill(case: kills.Case, box: Sandbox, place: Place, usual: Usual, judg
 
 
 @pytest.mark.parametrize(
-    "case", tests(faults.cases(), lambda c: c.name, 12, lambda case: not case.genuine)
+    "case", chosen(faults.cases(), lambda c: c.name, 40, lambda case: not case.genuine)
 )
 def test_a_fault(case: faults.Case, box: Sandbox, place: Place, usual: Usual, judge: Judge):
     normal = usual(case.genuine)
