@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import psutil
 import yaml
 
-from madminer_workflow.engines.executors import local as processes
 from tests.campaign.outcome import Faults, Outcome, sound
 from tests.campaign.products import contents
 from tests.campaign.sandbox import CONSTRAINTS, SKETCHES, Constraints, Place
@@ -65,7 +64,7 @@ class Engine:
         """The command line."""
         if self.server is None:
             return [PROGRAM, *self.words]
-        return [sys.executable, "-m", "tests.campaign.engine", str(self.server.parent), *self.words]
+        return [sys.executable, "-m", "tests.campaign.launch", str(self.server.parent), *self.words]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -195,18 +194,3 @@ def disturbed(outcome: Outcome, killed: bool) -> Faults:
     if killed:
         faults.other = [o for o in faults.other if not o.startswith(("exit", "the process died"))]
     return faults
-
-
-def main(folder: str, words: Sequence[str]) -> None:
-    """Run the program with the quick steps of the server in a folder."""
-    original = processes.environment
-    processes.environment = lambda: (
-        original() | {"PATH": f"{folder}{os.pathsep}{original().get('PATH', '')}"}
-    )
-    from madminer_workflow.cli import main as program
-
-    program(list(words), prog_name="madminer-workflow")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

@@ -24,7 +24,6 @@ from typing import Any
 
 from madminer_workflow.cores import CORES
 from madminer_workflow.engines.executors import local as processes
-from madminer_workflow.report import drawing
 from tests.campaign.outcome import MiB, Outcome
 from tests.support import warm
 from tests.support.chain import rough_integration
@@ -229,6 +228,8 @@ def sketch(plot: Any, directory: Path) -> str:
 def confine() -> None:
     """Limit and watch this process as its environment says."""
     if SKETCHES in os.environ:
+        from madminer_workflow.report import drawing
+
         drawing.draw = sketch
         os.environ[CORES] = "1"
     if constraints := os.environ.get(CONSTRAINTS):

@@ -62,7 +62,7 @@ def test_a_kill(case: kills.Case, box: Sandbox, place: Place, usual: Usual, judg
 
 
 @pytest.mark.parametrize(
-    "case", chosen(faults.cases(), lambda c: c.name, 40, lambda case: not case.genuine)
+    "case", chosen(faults.cases(), lambda c: c.name, 41, lambda case: not case.genuine)
 )
 def test_a_fault(case: faults.Case, box: Sandbox, place: Place, usual: Usual, judge: Judge):
     normal = usual(case.genuine)
