@@ -106,7 +106,9 @@ def checked(results: Results) -> Results:
     for what, prefix in PREFIXES.items():
         for kind in getattr(summary, what) or {}:
             shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}
-            shapes[f"{prefix}_{kind}_members"] = ("members", "points")
+            # With nuisance parameters fixed there are limits of the ensemble alone.
+            if what != "limits_fixed":
+                shapes[f"{prefix}_{kind}_members"] = ("members", "points")
             for name, shape in shapes.items():
                 if name in arrays or what == "limits":
                     check.of(arrays, name, *shape, finite=False)
