@@ -15,8 +15,8 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -133,9 +133,14 @@ def locked(workdir: str | Path) -> Iterator[int]:
     with place.open("a+") as lock:
         end = time.monotonic() + _PATIENCE_SECONDS
         while not _lock(lock, place):
-            if time.monotonic() > end or _holder_lives(lock):
+            if _holder_lives(lock):
                 raise InputError(
                     f"{workdir}: another run is using this directory; wait for it or choose another"
+                )
+            if time.monotonic() > end:
+                raise InputError(
+                    f"{workdir}: steps of a run that was killed are still in this directory; end them "
+                    f"(kill {' '.join(map(str, _users(place)))}) or choose another"
                 )
             time.sleep(0.1)
         lock.truncate(0)
@@ -169,6 +174,16 @@ def _holder_lives(lock: IO[str]) -> bool:
     except OSError:
         return True
     return True
+
+
+def _users(place: Path) -> list[int]:
+    """The numbers of other processes that have a file open, as far as this one may know."""
+    users = set()
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if descriptor.samefile(place):
+                users.add(int(descriptor.parts[2]))
+    return sorted(users - {os.getpid()})
 
 
 def link(source: str | Path, target: str | Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from madminer_workflow import files
 from madminer_workflow.engines import backend, cache
 from madminer_workflow.engines.executors import Conditions
 from madminer_workflow.engines.executors import make as make_executor
@@ -270,7 +271,8 @@ def test_a_killed_engine_takes_its_steps_along_and_a_new_run_goes_on(toy: Toy):
     assert not [path for path in toy.workdir.rglob(".*") if path.name != ".lock"]
 
 
-def test_steps_that_outlive_their_engine_keep_others_out(toy: Toy):
+def left_behind(toy: Toy, seconds: float) -> subprocess.Popen[bytes]:
+    """A process that holds the lock of the work directory, whose engine is gone."""
     toy.workdir.mkdir()
     with (toy.workdir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -278,11 +280,30 @@ def test_steps_that_outlive_their_engine_keep_others_out(toy: Toy):
         gone.wait()
         lock.write(f"{gone.pid} {platform.node()}\n")
         lock.flush()
-        orphan = subprocess.Popen(["sleep", "1"], pass_fds=[lock.fileno()])
+        return subprocess.Popen(["sleep", str(seconds)], pass_fds=[lock.fileno()])
+
+
+def test_steps_that_outlive_their_engine_are_waited_for(toy: Toy):
     started = time.monotonic()
+    orphan = left_behind(toy, 1.0)
     toy.run()
     assert time.monotonic() - started > 0.5
     orphan.wait()
+
+
+def test_steps_that_outlive_their_engine_for_long_keep_others_out(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(files, "_PATIENCE_SECONDS", 0.2)
+    orphan = left_behind(toy, 60.0)
+    try:
+        with pytest.raises(
+            InputError, match=rf"steps of a run that was killed.*\(kill {orphan.pid}\)"
+        ):
+            toy.run()
+    finally:
+        orphan.kill()
+        orphan.wait()
 
 
 def test_what_a_step_leaves_in_the_background_ends_with_it(toy: Toy):
