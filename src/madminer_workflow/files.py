@@ -15,7 +15,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -139,8 +139,8 @@ def locked(workdir: str | Path) -> Iterator[int]:
                 )
             if time.monotonic() > end:
                 raise InputError(
-                    f"{workdir}: steps of a run that was killed are still in this directory; end them "
-                    f"(kill {' '.join(map(str, _users(place)))}) or choose another"
+                    f"{workdir}: steps of a run that was killed are still in this directory; end "
+                    f"them (kill {' '.join(map(str, _users(place)))}) or choose another"
                 )
             time.sleep(0.1)
         lock.truncate(0)
