@@ -188,6 +188,9 @@ def test_what_grows_too_much_is_refused_before_the_disk_is_full(
         (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(content))
         message = refused(tmp_path / "bomb.tar.gz", tmp_path / "out")
         assert "grows to more than" in message, kind
+    folders = b"".join(header(b"%d/" % i, kind=b"5") for i in range(1001)) + END
+    (tmp_path / "folders.tar").write_bytes(folders)
+    assert "more than 1000 directories" in refused(tmp_path / "folders.tar", tmp_path / "out")
     monkeypatch.setattr(archives, "LARGEST_COUNT", 100)
     (tmp_path / "count.tar").write_bytes(b"".join(header(b"%d" % i) for i in range(101)) + END)
     assert "more than 100 members" in refused(tmp_path / "count.tar", tmp_path / "out")

@@ -28,6 +28,9 @@ SMALLEST_LIMIT = 64 << 20
 LARGEST_COUNT = 100_000
 """Members of an archive: a job with ten million events has 20 000 files."""
 
+MOST_DIRECTORIES = 1000
+"""Members that are directories, which no step packs, but ``tar`` does."""
+
 LONGEST_NAME, LONGEST_PART, DEEPEST = 1024, 255, 32
 """Bytes of a member's name and of each part of it, as file systems allow, and its parts."""
 
@@ -167,7 +170,7 @@ def entries(stream: Stream) -> Iterator[Entry]:
     """
     seen: set[str] = set()
     extended: dict[str, str] = {}
-    n_headers = 0
+    n_headers = n_directories = 0
     while True:
         header = stream.read(BLOCK)
         if header == bytes(BLOCK):
@@ -184,6 +187,9 @@ def entries(stream: Stream) -> Iterator[Entry]:
         size = _size(extended["size"]) if "size" in extended else size
         name = extended.get("path") or _text(header[:100], header)
         extended = {}
+        n_directories += kind == _DIRECTORY
+        if n_directories > MOST_DIRECTORIES:
+            raise ArchiveError(f"it has more than {MOST_DIRECTORIES} directories")
         if kind not in _REGULAR and kind != _DIRECTORY:
             raise ArchiveError(f"{_shown(name)} is neither a regular file nor a directory")
         is_directory = kind == _DIRECTORY or name.endswith("/")

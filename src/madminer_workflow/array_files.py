@@ -6,6 +6,7 @@ complex numbers where real ones are meant. Here, all of that is an error.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ DAMAGES = (
     SyntaxError,
     TypeError,
     ValueError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

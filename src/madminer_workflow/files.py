@@ -116,7 +116,8 @@ def named(directory: Path, archive: str | Path) -> Iterator[None]:
     try:
         yield
     except (InputError, StepError) as error:
-        raise type(error)(str(error).replace(str(directory), str(archive))) from None
+        kind = StepError if isinstance(error, StepError) else InputError
+        raise kind(str(error).replace(str(directory), str(archive))) from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,19 @@ def test_a_job_imports_no_more_than_it_needs() -> None:
     )
     command = [sys.executable, "-c", script]
     assert subprocess.run(command, capture_output=True, check=True, text=True).stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("1e90", "expected 1e\\+30 pb at most"), ("0.0", "which it was drawn from, is 0")],
+)
+def test_weights_that_no_event_has(tiny: Physics, tmp_path: Path, value: str, says: str) -> None:
+    directory = unpack(tiny.events[0], tmp_path / "x")
+    lhe = sorted(directory.glob("*.lhe"))[0]
+    sampled = lhe.name.split(".")[1]
+    lhe.write_text(
+        re.sub(rf"(<wgt id='{sampled}'>) [^ ]+", rf"\g<1> {value}", lhe.read_text(), count=1)
+    )
+    pack(directory, tmp_path / "Events.tar.gz")
+    with pytest.raises(InputError, match=rf"Events.tar.gz/.*lhe: event 1: .*{says}"):
+        delphes(tiny.config, tiny.reconstruction, tmp_path / "Events.tar.gz", tmp_path / "out")

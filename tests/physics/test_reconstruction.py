@@ -14,6 +14,7 @@ from madminer.lhe import LHEReader
 from scipy.stats import ks_2samp
 
 from madminer_workflow.analysis.types import Reconstruction
+from madminer_workflow.errors import InputError
 from madminer_workflow.physics.readers.lhe import read_lhe
 from madminer_workflow.physics.reconstruction import reconstruct
 from madminer_workflow.physics.smearing import BlockRandom
@@ -178,6 +179,19 @@ def test_undefined_cut_passes_only_if_it_says_required():
     assert run(EVENTS, cuts=[cut("j[1].pt > 40")]).passed.tolist() == [False] * 4
     ours = run(EVENTS, cuts=[cut("j[1].pt > 40", required=True)])
     assert ours.passed.tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize("definition", ["2.0", "-0.5", "1e300"])
+def test_efficiencies_are_probabilities(definition):
+    says = r"efficiencies\[1\]: the efficiency .* in event 1, and not between 0 and 1 in 4 of 4"
+    with pytest.raises(InputError, match=says):
+        run(
+            EVENTS,
+            efficiencies=[{"definition": text, "default": 1.0} for text in ("1", definition)],
+        )
+    never = cut("len(p) < 0")
+    ours = run(EVENTS, cuts=[never], efficiencies=[{"definition": definition, "default": 1.0}])
+    assert not ours.passed.any()
 
 
 def test_efficiencies_multiply_and_select():

@@ -22,6 +22,7 @@ from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.programs import log_end
 from madminer_workflow.physics.readers.lhe import LHEEvents, read_lhe
 from madminer_workflow.physics.reconstruction import (
+    Measurement,
     Reconstructed,
     reconstruct,
     reconstruct_delphes,
@@ -53,6 +54,10 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     """
     setup = read_setup(config)
     settings = read_reconstruction(reconstruction_file)
+    try:
+        Measurement.compile(settings)
+    except InputError as error:
+        raise InputError(f"{reconstruction_file}: {error}") from None
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         generated = read_events(events, directory)

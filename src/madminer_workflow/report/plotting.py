@@ -15,7 +15,7 @@ from madminer_workflow.cores import step_cores
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, read_struct, write_json
 from madminer_workflow.madminer_file import read_report
-from madminer_workflow.products.evaluation import evaluation_of
+from madminer_workflow.products.evaluation import check_limits, evaluation_of
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import Results, read_results
 from madminer_workflow.products.toys import MethodToys, read_toys
@@ -44,6 +44,7 @@ def plotting(
     InputError if they, or ``data``, belong to another analysis, or one comes twice.
     """
     analysis = read_struct(analysis_file, "sampling", Analysis)
+    check_limits(analysis_file, analysis.ml.limits)
     problem = pose_problem(evaluation_of(analysis), data, observed, analysis)
     grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)

@@ -152,3 +152,18 @@ def test_bad_files_are_named(write, text, says):
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.lhe: cannot read it \(No such file"):
         read_lhe(tmp_path / "nothing.lhe")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("<wgt id='w'> 1 ", "<wgt id='w'> 1e300 ", "weights too large"),
+        ("1.2e+01 1.3e+01", "1.2e+01 1.3e+300", "more than a PeV"),
+        ("  22  1", "  22.5  1", "PDG id is no whole number"),
+        ("  22  1", "  1e30  1", "PDG id is no whole number"),
+    ],
+)
+def test_numbers_that_no_event_has(write, old, new, says):
+    assert old in GOOD
+    with pytest.raises(InputError, match=rf"events\.lhe: event 2 \(line \d+\): .*{says}"):
+        read_lhe(write(lhe(GOOD, GOOD.replace(old, new))))
