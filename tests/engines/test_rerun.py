@@ -253,6 +253,20 @@ def test_other_versions_are_named_and_can_be_allowed(learned: Path, tmp_path: Pa
     assert not (tmp_path / "again").exists()
 
 
+def test_what_is_too_large_is_refused_as_by_run(learned: Path, tmp_path: Path):
+    workdir = shutil.copytree(learned, tmp_path / "learned")
+    file = "_crate/inputs/study/analysis/mine.YML"
+    text = (workdir / file).read_text()
+    assert text.count("resolution: 5") == 1
+    (workdir / file).unlink()
+    (workdir / file).write_text(text.replace("resolution: 5", "resolution: 1000000"))
+    changed(workdir, lambda e: e[file].update(sha256=checksum(workdir / file)))
+    refused = command("rerun", workdir, "--workdir", tmp_path / "again")
+    assert refused.exit_code == 2, refused.text
+    assert "--allow-large" in refused.text
+    assert not (tmp_path / "again").exists()
+
+
 def test_what_comes_out_differently_is_named(learned: Path, repeated: Path, tmp_path: Path):
     workdir = shutil.copytree(learned, tmp_path / "learned")
     again = shutil.copytree(repeated, tmp_path / "again")

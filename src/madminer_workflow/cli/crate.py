@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from madminer_workflow.cli.commands import DIRECTORY, warn
+from madminer_workflow.cli.commands import DIRECTORY, allow_large_option, warn
+from madminer_workflow.cli.run import whole_cost
 from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.stopping import exit_code
 
@@ -48,7 +49,9 @@ def crate(workdir: Path, output: Path | None) -> None:
 )
 @click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
 @click.option("--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True)
-def rerun(crate: Path, workdir: Path | None, **options: Any) -> None:
+@click.option("--step-timeout", type=float, metavar="MINUTES", help="As of run.")
+@allow_large_option
+def rerun(crate: Path, workdir: Path | None, allow_large: bool, **options: Any) -> None:
     """Repeat the run that CRATE tells of, and compare every file that it made.
 
     CRATE is the work directory of a finished run, or a zip file that `crate` has made of one.
@@ -60,7 +63,8 @@ def rerun(crate: Path, workdir: Path | None, **options: Any) -> None:
 
     workdir = workdir or Path("runs") / f"{crate.resolve().stem}-rerun"
     try:
-        number = repeat(crate, Repetition(workdir, **options), warn)
+        how = Repetition(workdir, **options)
+        number = repeat(crate, how, warn, check=lambda order: whole_cost(order, allow_large))
     except KeyboardInterrupt as error:
         sys.exit(exit_code(error))
     click.echo(f"Reproduced: all {number} files of {workdir} are equal to those of {crate}")

@@ -34,6 +34,7 @@ class Repetition:
     other_versions: bool = False
     workers: int | None = None
     executor: str = "local"
+    step_timeout: float | None = None
 
 
 def pack_crate(workdir: Path, archive: Path) -> int:
@@ -53,11 +54,13 @@ def rerun(
     place: Path,
     how: Repetition,
     warn: Callable[[str], None],
+    check: Callable[[Order], object] = lambda order: None,
     console: Console | None = None,
 ) -> int:
     """Repeat the run of the crate in ``place``, a folder or a zip file.
 
-    Returns the number of files that are equal to those recorded. Raises InputError, before anything
+    ``check`` is asked before anything is made whether the order may be run. Returns the number of
+    files that are equal to those recorded. Raises InputError, before anything
     runs, if a file of the crate is not what it says, or versions differ; StepError that names each
     product that came out differently.
     """
@@ -78,6 +81,7 @@ def rerun(
             )
         for line in differences:
             warn(line)
+        check(order)
         outputs = crate.outputs
         root = how.workdir / FOLDER
         _keep(crate, root)
@@ -119,6 +123,7 @@ def order_of(crate: Crate, how: Repetition) -> Order:
         data=crate.file(data) if data else None,
         workers=how.workers,
         executor=how.executor,
+        step_timeout=how.step_timeout,
     )
 
 
