@@ -121,10 +121,11 @@ def test_the_tiny_analysis_costs_what_is_estimated(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "estimates", estimates)
     spec.loader.exec_module(estimates)
     factors = estimates.compare(DATA / "tiny")
-    for step, (cpu, memory, *_) in factors.items():
-        if step != "plotting":
-            assert 0.25 < cpu < 4.0, step
-            assert 0.5 < memory < 2.0, step
+    # It has no toys, and plotting ends processes that it does not wait for.
+    for step in factors.keys() - {"plotting", "toys"}:
+        cpu, memory, *_ = factors[step]
+        assert 0.25 < cpu < 4.0, step
+        assert 0.5 < memory < 2.0, step
 
 
 def changed(directory: Path, path: str, value: Any, base: Path = WBF) -> Path:
