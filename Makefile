@@ -18,7 +18,7 @@ endef
 # of commands, where make would expand it, and a new line would begin another command.
 quoted = '$(subst $(newline), ,$(subst ','\'',$(value $1)))'
 REANA = $(foreach name,ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
-unexport ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
+unexport ADVISORIES ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
@@ -80,7 +80,7 @@ format: $(READY)lint  ## Format the code
 
 audit: $(READY)audit  ## Compare what is installed and pinned with known ADVISORIES (a file, a folder, or a service)
 	@$(VENV)-audit/bin/python scripts/audit --environment $(VENV) \
-		$(addprefix --pins ,$(wildcard constraints*.txt)) $(if $(ADVISORIES),--advisories $(ADVISORIES))
+		$(addprefix --pins ,$(wildcard constraints*.txt)) $(if $(value ADVISORIES),--advisories $(call quoted,ADVISORIES))
 
 sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom

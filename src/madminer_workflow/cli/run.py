@@ -212,12 +212,12 @@ def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
 
 
 def unquote(text: str) -> str:
-    """The word that has been quoted for a shell; any other text as it is."""
+    """The word that is in quotes for a shell; any other text as it is."""
     try:
-        [word] = shlex.split(text)
+        [word] = shlex.split(text) if text.startswith("'") else [text]
     except ValueError:
         return text
-    return word if shlex.quote(word) == text else text
+    return word
 
 
 @click.command()
