@@ -195,6 +195,12 @@ def link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory, if it is one: rmtree would wait for somebody to write into a pipe."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def natural_order(path: str | Path) -> list[tuple[int, str]]:
     """A key to sort paths by that puts job 10 after job 9."""
     parts = re.split(r"(\d+)", str(path))

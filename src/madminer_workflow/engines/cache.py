@@ -9,6 +9,7 @@ a product is replaced.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from madminer_workflow.analysis.cards import mentioned_files, walk
 from madminer_workflow.engines.code import code_of, imported_packages, joint_checksum
 from madminer_workflow.engines.executors.local import THREADS
 from madminer_workflow.engines.surroundings import program_files, surroundings
-from madminer_workflow.files import checksum, link
+from madminer_workflow.files import checksum, link, remove_directory
 
 # The engine's own notes in the directory of a step; never part of its product.
 NOTES = "_packtivity"
@@ -75,7 +76,7 @@ class Cache:
         except (OSError, ValueError):
             return False
         if not intact:
-            shutil.rmtree(entry, ignore_errors=True)
+            remove_directory(entry)
             return False
         if self._files(target) != manifest:
             with scratch_directory(target) as scratch:
@@ -85,7 +86,7 @@ class Cache:
 
     def manifest(self, key: str) -> dict[str, str]:
         """The checksum of every file of the product of ``key``; OSError if the store has none."""
-        return json.loads((self.directory / key / "manifest.json").read_text())
+        return json.loads(_regular(self.directory / key / "manifest.json").read_text())
 
     def store(self, key: str, product: Path) -> None:
         """Keep the files in the directory ``product`` under ``key``."""
@@ -110,7 +111,7 @@ class Cache:
             return
         for entry in entries:
             if entry.name not in keep:
-                shutil.rmtree(entry, ignore_errors=True)
+                remove_directory(entry)
 
     def _code_of(self, step: graph.Step | None) -> list[Path]:
         """The code of this package that a step runs.
@@ -235,7 +236,14 @@ def remove_scratch(directory: Path) -> None:
     """Remove scratch directories that a killed engine left anywhere below ``directory``."""
     for path in list(directory.rglob(".*")):
         if _SCRATCH.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_directory(path)
+
+
+def _regular(path: Path) -> Path:
+    """The path of a regular file; OSError for what is none, which might never end."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return path
 
 
 def _files_below(directory: Path) -> list[Path]:

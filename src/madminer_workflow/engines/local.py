@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-import shutil
 import signal
 import types
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from madminer_workflow.engines import yadage_speed  # noqa: F401
 from madminer_workflow.engines.cache import Cache, replace_path, replace_product, scratch_directory
 from madminer_workflow.engines.executors import Executor, OutOfTime
 from madminer_workflow.engines.executors import local as processes
-from madminer_workflow.files import natural_order
+from madminer_workflow.files import natural_order, remove_directory
 from madminer_workflow.system_errors import MEMORY, explain
 
 TAIL_LINES = 20
@@ -81,7 +80,7 @@ def run_step(
     starting()
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"$ {command}\n")
-    shutil.rmtree(log.parent / LEFTOVERS, ignore_errors=True)
+    remove_directory(log.parent / LEFTOVERS)
     late, unkept = False, ""
     with scratch_directory(target) as scratch:
         try:

@@ -29,7 +29,7 @@ from madminer_workflow.engines.code import code_checksum
 from madminer_workflow.engines.executors.local import THREADS
 from madminer_workflow.engines.surroundings import surroundings
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import checksum, link, write_json
+from madminer_workflow.files import checksum, link, remove_directory, write_json
 from madminer_workflow.physics.programs import program_versions
 from madminer_workflow.provenance.crate import RUN, Crate, file_id, read_crate
 from madminer_workflow.provenance.description import Run, StepRun, Times, document
@@ -179,7 +179,7 @@ class Recording:
                     shutil.copyfile(source, copy)
                     if checksum(copy) != hashes[name]:
                         raise InputError(f"{source} was changed while it was being used")
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_directory(folder)
             scratch.rename(folder)
 
 

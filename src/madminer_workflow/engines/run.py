@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.order import Order
 from madminer_workflow.engines.record import Recording
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.files import locked
+from madminer_workflow.files import locked, remove_directory
 from madminer_workflow.products.observed import check_argument
 from madminer_workflow.stopping import Stopped, Stopping, stoppable
 from madminer_workflow.tracking import followed, step_environment
@@ -137,7 +136,7 @@ def _cache(workdir: Path, fresh: bool) -> Cache:
     """What earlier runs have left in a work directory, or nothing for a ``fresh`` start."""
     place = workdir / "_cache"
     if fresh:
-        shutil.rmtree(place, ignore_errors=True)
+        remove_directory(place)
     if place.exists() and not place.is_dir():
         raise InputError(f"{place}: is a file; expected a directory: remove it")
     return Cache(place)
@@ -338,4 +337,4 @@ def _remove_unused(workdir: Path, used: set[Path]) -> None:
     for part in {workdir / directory.relative_to(workdir).parts[0] for directory in used}:
         for notes in list(part.glob(f"**/{NOTES}")):
             if notes.parent not in used:
-                shutil.rmtree(notes.parent, ignore_errors=True)
+                remove_directory(notes.parent)

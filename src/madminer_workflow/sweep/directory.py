@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import msgspec
 
 from madminer_workflow import __version__
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import checksum, read_struct, write_json
+from madminer_workflow.files import checksum, read_struct, remove_directory, write_json
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.sweep.plan import Axis, Plan, Settings
@@ -135,14 +134,14 @@ def forget(workdir: Path) -> None:
     for name in (NOTE, "best.json", "trials.csv", "workers.log"):
         (workdir / name).unlink(missing_ok=True)
     for name in ("trials", "samples", "plots"):
-        shutil.rmtree(workdir / name, ignore_errors=True)
+        remove_directory(workdir / name)
 
 
 def clean(workdir: Path) -> None:
     """Remove what killed trials left, and let their records say how they ended."""
     for pattern in (".trial*", "trials/.*", "samples/.*"):
         for leftover in workdir.glob(pattern):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_directory(leftover)
     for file in (workdir / FOLDER).glob("*.jsonl"):
         lines = entries(file)
         begun = lines[0] if lines else None
