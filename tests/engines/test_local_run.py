@@ -146,7 +146,7 @@ def check_physics(workdir: Path, njobs: int) -> None:
         assert job["index"] == index
         events = members_of(physics / f"pythia_{index}/Events.tar.gz")
         names = [f"signal.{task['sampling_benchmark']}.00000.lhe" for task in job["tasks"]]
-        assert sorted(events) == sorted(["events.json", *names])
+        assert sorted(events) == sorted(["SHA256SUMS", "events.json", *names])
         assert all(events.values())
         generated += sum(task["n_events"] for task in job["tasks"])
         assert (physics / f"delphes_{index}/delphes_data.h5").read_bytes()[1:4] == b"HDF"
@@ -180,7 +180,7 @@ def check_ml(workdir: Path) -> None:
             trained = "histogram.npz" if method == "counts" else "model_state_dict.pt"
             assert model["method.json"] and model[trained]
         results = members_of(ml / f"method_{k}/evaluating/Results.tar.gz")
-        assert sorted(results) == ["arrays.npz", "results.json"]
+        assert sorted(results) == ["SHA256SUMS", "arrays.npz", "results.json"]
 
     content = read_json(ml / "plotting/results.json")
     assert [method["name"] for method in content["methods"]] == ["counts", "sally", "ratio"]

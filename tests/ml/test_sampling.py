@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from madminer_workflow import hdf5_files
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
 from madminer_workflow.ml.sampling import sampling
@@ -202,6 +203,7 @@ def test_undefined_observables_are_named(tiny: Physics, tmp_path: Path) -> None:
     copy.write_bytes(tiny.combined.read_bytes())
     with h5py.File(copy, "a") as file:
         file["samples/observations"][2:5, 1] = np.nan
+        hdf5_files.seal(file)
     message = r"the observable deta_jj is undefined in 3 of \d+ events, .* method sally"
     refused(TINY, copy, 1, tmp_path / "out", message)
 
