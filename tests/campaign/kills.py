@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.campaign.engine import Engine, disturbed, finishes, kill, left
 from tests.campaign.outcome import Faults, Outcome
+from tests.campaign.sandbox import TEMPORARY
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPTED = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -51,6 +52,10 @@ def run(
     ended = process.poll() is not None
     kill(process.pid, case.number, case.tree)
     outcome = engine.end(process, started)
+    if case.number is signal.SIGKILL and case.tree:
+        # Nothing can remove temporary files when everything is killed.
+        strays = [stray for stray in outcome.strays if not stray.endswith(TEMPORARY)]
+        outcome = replace(outcome, strays=strays)
     faults = disturbed(outcome, killed=True)
     if remaining := left(engine.place):
         faults.other.append(f"still at work: {remaining}")

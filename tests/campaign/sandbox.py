@@ -35,6 +35,7 @@ CONSTRAINTS = "MADMINER_CAMPAIGN_CONSTRAINTS"
 SKETCHES = "MADMINER_CAMPAIGN_SKETCHES"
 """Says that figures are only files of their names, where they do not matter."""
 CANARY = "@CANARY@"
+TEMPORARY = "left in its temporary folder"
 """Stands in payloads for the file that they would make."""
 
 
@@ -70,7 +71,7 @@ class Place:
         known = ("here", "home", "tmp", "out", "err", "strays")
         noted = self.root / "strays"
         notes = noted.read_text().splitlines() if noted.exists() else []
-        left = [f"{p.name} left in its temporary folder" for p in (self.root / "tmp").iterdir()]
+        left = [f"{p.name} {TEMPORARY}" for p in (self.root / "tmp").iterdir()]
         return [path.name for path in self.root.iterdir() if path.name not in known] + notes + left
 
 

@@ -274,7 +274,7 @@ def test_observables_hide_particles_of_their_name():
         ("\ufb01", 1, "unknown name"),
         ("met.pt\x0c", 7, "U+000C (a control character)"),
         ("met.pt\x00", 7, "not an expression"),
-        ("-" * 4000 + "1", 1, "too deeply nested"),
+        ("-" * 150 + "1", 101, "too deeply nested"),
         ("(" * 2000 + "1", 201, "not an expression"),
         ("met.pt + \ud800", 1, "not an expression"),
     ],
@@ -285,6 +285,11 @@ def test_refusals_say_where_and_what(text, column, says):
     assert says in caught.value.message
     assert str(caught.value) == caught.value.message
     assert caught.value.column == column
+
+
+def test_what_is_too_deep_for_some_pythons_is_for_all():
+    with pytest.raises(ExpressionError, match="too deeply nested"):
+        compile_expression("-" * 4000 + "1")
 
 
 def test_columns_count_characters_not_bytes():

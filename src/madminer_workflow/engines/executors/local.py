@@ -27,10 +27,15 @@ while read -r sign group; do
     -) groups="${groups%% $group *} ${groups#* $group }" ;;
   esac
 done
-for group in $groups; do kill -KILL -"$group"; done
+for group in $groups; do kill -TERM -"$group"; done
+for group in $groups; do
+  tries=50
+  while [ $tries -gt 0 ] && kill -0 -"$group"; do sleep 0.1; tries=$((tries - 1)); done
+  kill -KILL -"$group"
+done
 """
 """Ends, as soon as nobody holds the other end of its input, the process groups that it was told of:
-what an engine that was killed has left behind."""
+what an engine that was killed has left behind. They have five seconds to remove what is theirs."""
 
 
 class Executor:
