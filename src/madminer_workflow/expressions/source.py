@@ -45,6 +45,9 @@ class Source:
         if "#" in line:
             column = line.index("#") + 1
             raise ExpressionError(self.text, column, "comments are not part of the language")
+        if "\0" in line:
+            # Some Pythons do not say where.
+            raise ExpressionError(self.text, line.index("\0") + 1, "not an expression: U+0000")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
