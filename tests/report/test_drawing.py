@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from multiprocessing.connection import arbitrary_address
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,13 @@ def test_a_process_that_is_killed_is_told(
     monkeypatch.setattr(drawing._Worker, "draw", os._exit)
     with pytest.raises(StepError, match="a process that draws figures ended unexpectedly"):
         drawing.draw_all(read_report(two.output / "results.json"), tmp_path, 2)
+
+
+def test_a_temporary_folder_with_a_long_name_does_without_helpers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = len(os.fsencode(tempfile.gettempdir()))
+    assert len(arbitrary_address("AF_UNIX")) <= here + drawing.SOCKET
+    for length, reachable in ((20, True), (75, True), (76, False), (200, False)):
+        monkeypatch.setattr(tempfile, "tempdir", "/" + "x" * (length - 1))
+        assert drawing._reachable() == reachable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,12 @@ from madminer_workflow.report.page import InlineFigure
 from madminer_workflow.report.results import Report
 
 DATA = "data"
+
+SOCKET = len("/pymp-12345678/listener-12345678")
+"""What multiprocessing calls the socket of its helpers."""
+
+LONGEST_SOCKET = 107
+"""Bytes of the name of a socket, on Linux."""
 
 
 def draw_all(report: Report, directory: Path, processes: int = 1) -> list[InlineFigure]:
@@ -31,7 +38,7 @@ def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Inline
         directory / DATA,
     )
     # A process that is itself a helper may have none.
-    if processes > 1 and not current_process().daemon:
+    if processes > 1 and not current_process().daemon and _reachable():
         pictures = _draw_in_processes(report, directory, len(every), processes)
     else:
         pictures = (draw(plot, directory) for plot in every)
@@ -39,6 +46,11 @@ def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Inline
         InlineFigure(plot, svg, files.get(plot.name, []))
         for plot, svg in zip(every, pictures, strict=True)
     ]
+
+
+def _reachable() -> bool:
+    """Whether helpers can be talked to: by a socket in the temporary folder, with a short name."""
+    return len(os.fsencode(tempfile.gettempdir())) + SOCKET <= LONGEST_SOCKET
 
 
 def draw(plot: Plot, directory: Path) -> str:
