@@ -25,7 +25,7 @@ from madminer_workflow.engines.run import run_workflow
 from madminer_workflow.errors import InputError
 from tests.support.chain import observed_events
 from tests.support.paths import DATA, REPOSITORY
-from tests.support.stand_in import METHODS, install
+from tests.support.stand_in import METHODS, install, yadage_with
 
 ROOT = REPOSITORY
 STEPS = {
@@ -220,14 +220,16 @@ def test_parameters_that_are_not_given_have_their_defaults(
     assert f"yadage-run workdir {line}" in (ROOT / "README.md").read_text()
     words = shlex.split(line.replace("workflow.yml", workflow).replace("njobs=6", "njobs=2"))
     path = f"{stand_in}{os.pathsep}{os.environ['PATH']}"
-    code = (
-        "import sys; from madminer_workflow.engines.executors import local\n"
-        "original = local.environment\n"
-        f"local.environment = lambda: original() | {{'PATH': {path!r}}}\n"
-        "from yadage.steering import main; main(sys.argv[1:])"
-    )
     workdir = tmp_path / "workdir"
-    command = [sys.executable, "-c", code, str(workdir), *words, "--toplevel", toplevel]
+    command = [
+        sys.executable,
+        "-c",
+        yadage_with(path),
+        str(workdir),
+        *words,
+        "--toplevel",
+        toplevel,
+    ]
     finished = subprocess.run(
         [*command, "-b", "foregroundasync"], cwd=ROOT, capture_output=True, text=True
     )

@@ -66,3 +66,13 @@ def install(directory: Path, methods: Sequence[str] = METHODS) -> str:
     (directory / "madminer-workflow").chmod(0o755)
     (directory / "steps").write_bytes(pickle.dumps((STEPS, methods)))
     return f"{directory}{os.pathsep}{os.environ['PATH']}"
+
+
+def yadage_with(path: str) -> str:
+    """A program that is ``yadage-run``, with this PATH for the steps of the plug-in."""
+    return (
+        "import sys; from madminer_workflow.engines.executors import local\n"
+        "original = local.environment\n"
+        f"local.environment = lambda: original() | {{'PATH': {path!r}}}\n"
+        "from yadage.steering import main; main(sys.argv[1:])"
+    )

@@ -20,7 +20,7 @@ from packtivity.handlers.process_handlers import handlers as process_handlers
 from madminer_workflow.cli.run import unquote
 from madminer_workflow.graph import STEPS
 from tests.support.paths import REPOSITORY
-from tests.support.stand_in import install
+from tests.support.stand_in import install, yadage_with
 
 PAYLOADS = [
     *("$(touch canary)", "`touch canary`", "; touch canary;", "&& touch canary", "| touch canary"),
@@ -189,17 +189,19 @@ def test_plain_yadage_from_its_command_line(tmp_path: Path):
         "observed": "`touch canary`'; touch canary; '",
         "tracking_uri": "x & touch canary; $(touch canary) '",
     }
-    code = (
-        "import sys; from madminer_workflow.engines.executors import local\n"
-        "original = local.environment\n"
-        f"local.environment = lambda: original() | {{'PATH': {path!r}}}\n"
-        "from yadage.steering import main; main(sys.argv[1:])"
-    )
     workdir = tmp_path / "workdir"
     words = [f"{name}={yaml.safe_dump(value, width=10**6)}" for name, value in given.items()]
     finished = subprocess.run(
         [
-            *(sys.executable, "-c", code, str(workdir), "workflow.yml", "-p", "njobs=1"),
+            *(
+                sys.executable,
+                "-c",
+                yadage_with(path),
+                str(workdir),
+                "workflow.yml",
+                "-p",
+                "njobs=1",
+            ),
             *(word for pair in words for word in ("-p", pair)),
             *("-d", f"initdir={REPOSITORY}", "--toplevel", str(REPOSITORY)),
             *("--plugins", "madminer_workflow.engines.local", "-b", "foregroundasync"),
