@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -375,6 +376,7 @@ def test_a_run_that_is_handed_on_by_its_id_is_neither_made_nor_ended(
         journal = Journal.begin(tmp_path / f"job_{i}", [above, f"job_{i}"])
         journal.end("FINISHED" if i else "FAILED")
     # Nobody is to be agreed with.
+    monkeypatch.setattr(Server, "alone", lambda _: nullcontext(False))
     monkeypatch.setattr("madminer_workflow.tracking.upload.SETTLING_SECONDS", 1e6)
     uploader = Uploader(uri)
     assert [uploader.upload_all(tmp_path / f"job_{i}") for i in range(2)] == [1, 1]
@@ -461,6 +463,36 @@ def test_uploaders_at_the_same_moment_share_a_parent(tmp_path: Path, uri: str):
     found = client.search_runs(["1"], f"tags.`{PATH_TAG}` = 'whole'")
     assert len(found) == 1
     assert len(runs(uri)) == 5
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_of_parents_made_at_the_same_moment_all_take_one(
+    tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch, goes: bool
+):
+    """As on a server, where no lock keeps others from making one."""
+    server = Server(uri)
+    waited = []
+
+    def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        [mine] = runs(uri).values()
+        while True:
+            other = server.create_run(None, "whole", 1, {PATH_TAG: "whole"})
+            if (other < mine.info.run_id) == goes:
+                break
+            server.client.delete_run(other)
+
+    monkeypatch.setattr(Server, "alone", lambda _: nullcontext(False))
+    monkeypatch.setattr("madminer_workflow.tracking.upload.time.sleep", meanwhile)
+    Journal.begin(tmp_path / "a", ["whole", "job"]).end("FINISHED")
+    Uploader(uri).upload_all(tmp_path / "a")
+    assert len(waited) == 1
+    assert waited[0] >= 1.0
+    found = server.client.search_runs(["1"])
+    [job] = [run for run in found if run.info.run_name == "job"]
+    wholes = {run.info.run_id for run in found if run.info.run_name == "whole"}
+    assert len(wholes) == (1 if goes else 2)
+    assert job.data.tags["mlflow.parentRunId"] == min(wholes)
 
 
 def test_a_lost_note_uploads_nothing_twice(tmp_path: Path, uri: str):

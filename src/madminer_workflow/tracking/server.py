@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ class Server:
                 connection.execute("pragma user_version")
         # An experiment in a local database keeps files beside it; servers have their own place.
         self._files = database.with_suffix(".artifacts").as_uri() if database else None
+        self._lock = database.with_suffix(".lock") if database else None
         self.uri = uri
         self.client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
@@ -67,6 +69,16 @@ class Server:
         condition = f"tags.`{tag}` = '{value}'"
         runs = self.client.search_runs([self._experiment_id(experiment)], condition)
         return min((run.info.run_id for run in runs), default=None)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else does the same until the block ends: a server cannot promise it."""
+        if self._lock is None:
+            yield False
+            return
+        with self._lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield True
 
     def _experiment_id(self, experiment: str | None) -> str:
         """The id of an experiment, by its name or id; made if need be."""

@@ -19,7 +19,8 @@ PATH_TAG = "madminer.path"
 JOURNAL_TAG = "madminer.journal"
 REFUSALS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE")
 SETTLING_SECONDS = 1.0
-"""How long making a run takes at most, for two at the same moment to see each other."""
+"""How long making a run takes, for two at the same moment to see each other; or three times as
+long as it took here, where that is more."""
 
 RunPath = tuple[str, ...]
 """The names of the runs that a run is nested in, then its own."""
@@ -91,18 +92,23 @@ class Uploader:
         if _is_run_id(path):
             return path[0]
         if path not in self._shared:
-            tag = "/".join(path)
-            run_id = self.server.find_run(begun.experiment, PATH_TAG, tag)
-            if run_id is None:
-                run_id = self._create(path, begun, PATH_TAG, tag)
-                if path[:1] not in self._recorded:
-                    run_id = self._agreed(run_id, begun, tag)
-            self._shared[path] = run_id
+            if len(path) > 1:
+                self._shared_run(path[:-1], begun)
+            with self.server.alone() as alone:
+                self._shared[path] = self._elected(path, begun, alone)
         return self._shared[path]
 
-    def _agreed(self, run_id: str, begun: Begun, tag: str) -> str:
-        """The run that all take who, reporting for themselves, made one at the same moment."""
-        time.sleep(SETTLING_SECONDS)
+    def _elected(self, path: RunPath, begun: Begun, alone: bool) -> str:
+        """The run with this path that all take, whoever makes one at the same moment."""
+        tag = "/".join(path)
+        started = time.monotonic()
+        known = self.server.find_run(begun.experiment, PATH_TAG, tag)
+        if known:
+            return known
+        run_id = self._create(path, begun, PATH_TAG, tag)
+        if alone or path[:1] in self._recorded:
+            return run_id
+        time.sleep(max(SETTLING_SECONDS, 3 * (time.monotonic() - started)))
         chosen = self.server.find_run(begun.experiment, PATH_TAG, tag) or run_id
         if chosen != run_id:
             self.server.client.delete_run(run_id)
