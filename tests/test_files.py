@@ -99,5 +99,12 @@ def test_json(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
         read_json(tmp_path / "x.json")
+    for number in (-(2**63), 2**64 - 1):
+        write_json(tmp_path / "x.json", number)
+        assert read_json(tmp_path / "x.json") == number
+    for text in (str(2**64), "1" * 400, str(-(2**63) - 1)):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(InputError, match=r"not valid JSON \(-?\d+… is too large a number"):
+            read_json(tmp_path / "x.json")
     with pytest.raises(InputError, match="cannot be read"):
         read_json(tmp_path / "none.json")

@@ -27,6 +27,8 @@ from madminer_workflow.errors import InputError, StepError
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_MOST_DIGITS = 20
+"""Of a whole number with 64 bits."""
 _PATIENCE_SECONDS = 15.0
 """To wait for what a killed run has left behind."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -67,7 +69,8 @@ def write_json(path: str | Path, data: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file; raise InputError if it is missing or not JSON.
 
-    Numbers are finite, keys come once and texts can be written, unlike in Python's own JSON.
+    Numbers are finite and no longer than 64 bits, keys come once and texts can be written, unlike
+    in Python's own JSON.
     """
     path = Path(path)
     try:
@@ -76,7 +79,7 @@ def read_json(path: str | Path) -> Any:
             raise InputError(f"{path}: cannot be read (it is not a regular file)")
         text = path.read_text(encoding="utf-8")
         msgspec.json.decode(text)
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once, parse_int=_integer)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except RecursionError:
@@ -84,6 +87,13 @@ def read_json(path: str | Path) -> Any:
     except ValueError as error:
         reason = str(error) if len(str(error)) < 200 else f"{str(error)[:200]}…"
         raise InputError(f"{path}: is not valid JSON ({reason})") from None
+
+
+def _integer(digits: str) -> int:
+    number = int(digits) if len(digits) <= _MOST_DIGITS else None
+    if number is None or not -(2**63) <= number < 2**64:
+        raise ValueError(f"{digits[:_MOST_DIGITS]}… is too large a number")
+    return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

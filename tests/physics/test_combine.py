@@ -9,7 +9,7 @@ from madminer.analysis import DataAnalyzer
 from madminer.sampling import combine_and_shuffle
 
 import tests.support.chain
-from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
 from madminer_workflow.madminer_file import (
     read_report,
@@ -150,12 +150,12 @@ def refused(physics: Physics, data: list[Path], tmp_path: Path, error: type, mes
 
 def test_missing_job(tiny: Physics, tmp_path: Path) -> None:
     message = r"\d of 5 blocks of events are missing, e.g. block 0 of signal sampled from"
-    refused(tiny, tiny.data[:-1], tmp_path, StepError, message)
+    refused(tiny, tiny.data[:-1], tmp_path, InputError, message)
 
 
 def test_doubled_job(tiny: Physics, tmp_path: Path) -> None:
     message = r"\d of 5 blocks of events are doubled or unknown, e.g. block 0 of signal"
-    refused(tiny, [*tiny.data, tiny.data[0]], tmp_path, StepError, message)
+    refused(tiny, [*tiny.data, tiny.data[0]], tmp_path, InputError, message)
 
 
 def test_no_files(tiny: Physics, tmp_path: Path) -> None:

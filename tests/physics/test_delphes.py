@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.errors import InputError
 from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_report, read_sample, read_setup
 from madminer_workflow.physics.delphes import delphes
@@ -132,8 +132,8 @@ def test_missing_events(tiny: Physics, tmp_path: Path) -> None:
         tiny,
         events,
         tmp_path,
-        StepError,
-        "Events.tar.gz/signal.*lhe: holds 99 events where 100 are expected",
+        InputError,
+        "Events.tar.gz/signal.*lhe: damaged: it holds 99 events where 100 are expected",
     )
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis
-from madminer_workflow.cores import CORES
+from madminer_workflow.cores import CORES, available_cores
 from madminer_workflow.engines.cache import NOTES, Cache, remove_scratch
 from madminer_workflow.engines.executors import Conditions, Executor
 from madminer_workflow.engines.executors import make as make_executor
@@ -80,7 +80,7 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
 
 def check_numbers(order: Order) -> int:
     """The number of workers; InputError if one of the numbers makes no sense."""
-    workers = len(os.sched_getaffinity(0)) if order.workers is None else order.workers
+    workers = available_cores() if order.workers is None else order.workers
     numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
     for name, number in numbers.items():
         if number < 1:

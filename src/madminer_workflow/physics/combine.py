@@ -41,8 +41,8 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     """Join ``data`` into ``combined_delphes.h5``; write ``cutflow.json`` and ``closure.json``.
 
     The result depends on the set of events only, not on how jobs shared them. Raises InputError
-    for files of different analyses, StepError when events are missing or doubled and when the
-    morphing does not close.
+    for files of different analyses and for missing or doubled events, StepError when no event is
+    left and when the morphing does not close.
     """
     if not data:
         raise InputError("combine: no data files given; expected at least one delphes_data.h5")
@@ -99,7 +99,7 @@ Part = tuple[Sample, measured.Report]
 def read_part(path: Path, setup: Setup, config: Path) -> Part:
     """The events of one job and its report.
 
-    Raises InputError if ``path`` is another file and StepError if its weights are damaged.
+    Raises InputError if ``path`` is another file or its weights are damaged.
     """
     report = measured.read_report(path)
     part = read_setup(path)
@@ -126,7 +126,7 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
     wrong = np.flatnonzero(~np.isclose(sums, noted, rtol=1e-9, atol=0.0))
     if len(wrong):
         names = [*setup.benchmark_names, *setup.nuisance_benchmarks]
-        raise StepError(
+        raise InputError(
             f"{path}: its weights were changed after the delphes step: those of the benchmark "
             f"{names[wrong[0]]} have another sum than noted; run that step again"
         )
@@ -145,7 +145,7 @@ def order_by_task(parts: Sequence[Part], generation: Generation) -> list[Part]:
 
 
 def check_complete(tasks: Sequence[Task], generation: Generation) -> None:
-    """Raise StepError unless every block of events is there exactly once."""
+    """Raise InputError unless every block of events is there exactly once."""
     counts = Counter(task.key for task in tasks)
     expected = {task.key for task in all_tasks(generation)}
     missing = sorted(expected - counts.keys())
@@ -153,7 +153,7 @@ def check_complete(tasks: Sequence[Task], generation: Generation) -> None:
     for keys, what in ((missing, "missing"), (surplus, "doubled or unknown")):
         if keys:
             process, benchmark, block = keys[0]
-            raise StepError(
+            raise InputError(
                 f"{len(keys)} of {len(expected)} blocks of events are {what}, "
                 f"e.g. block {block} of {process} sampled from {benchmark}"
             )

@@ -117,7 +117,7 @@ def measure(
 ) -> Iterator[Measured]:
     """Analyse the files in ``directory`` task by task, as many events at once as fit.
 
-    Raises StepError when they do not hold the tasks' numbers of events.
+    Raises InputError when they do not hold the tasks' numbers of events.
     """
     card = settings.detector.delphes_card
     for tasks in batches(events.tasks):
@@ -148,11 +148,14 @@ def batches(tasks: Sequence[GeneratedTask]) -> Iterator[list[GeneratedTask]]:
 def read_block(
     task: GeneratedTask, process: SampledProcess, directory: Path, setup: Setup
 ) -> Block:
-    """Read the events of a task; StepError unless there are as many as it says."""
+    """Read the events of a task; InputError unless there are as many as it says."""
     file = directory / task.file
     lhe = read_lhe(file, weight_names(task, process, setup), task.sampling_benchmark)
     if len(lhe) != task.n_events:
-        raise StepError(f"{file}: holds {len(lhe)} events where {task.n_events} are expected")
+        raise InputError(
+            f"{file}: damaged: it holds {len(lhe)} events where {task.n_events} are expected; run "
+            "the steps that made it again"
+        )
     check_weights(file, lhe, task.sampling_benchmark)
     weights, shares = event_weights(lhe.weights, task, process, setup)
     bad = np.flatnonzero(~np.isfinite(shares) | ~np.isfinite(weights).all(axis=1))

@@ -72,21 +72,28 @@ def pose_problem(
     """
     everything = read_events(data, analysis)
     setup = everything.setup
+    other = f"{data}: belongs to another analysis than evaluation.json"
     grid = evaluation.limits.grid
     if set(grid) != set(setup.parameters):
         raise InputError(
-            f"{data}: belongs to another analysis: its parameters are "
-            f"{', '.join(setup.parameters)}; the limits grid names {', '.join(grid)}"
+            f"{other}: its parameters are {', '.join(setup.parameters)}; the limits grid names "
+            f"{', '.join(grid)}"
         )
+    try:
+        theta_ref = setup.theta(evaluation.theta_ref)
+        theta_true = setup.theta(evaluation.limits.theta_true)
+        fisher_theta = setup.theta(evaluation.fisher_theta)
+    except InputError as error:
+        raise InputError(f"{other}: {error}") from None
     boundary = 1.0 - evaluation.test_split
     problem = Problem(
         setup=setup,
         everything=everything,
         train=everything.part(0.0, boundary),
         test=everything.part(boundary, 1.0),
-        theta_ref=setup.theta(evaluation.theta_ref),
-        theta_true=setup.theta(evaluation.limits.theta_true),
-        fisher_theta=setup.theta(evaluation.fisher_theta),
+        theta_ref=theta_ref,
+        theta_true=theta_true,
+        fisher_theta=fisher_theta,
         luminosity=evaluation.luminosity,
         seed=evaluation.seed,
     )

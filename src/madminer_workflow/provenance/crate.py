@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from madminer_workflow.archives import ArchiveError, safe_name
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import checksum
 from madminer_workflow.provenance.entities import METADATA, Document, Entity, ids, types
@@ -21,8 +22,6 @@ RUN = "#run"
 ABSOLUTE = "file:///"
 LARGEST_METADATA = 64 << 20
 """What ``ro-crate-metadata.json`` can be [B]; that of a thousand jobs is a tenth of it."""
-
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 @dataclass(frozen=True)
@@ -173,8 +172,10 @@ def file_id(path: PurePosixPath | str) -> str:
 
 def safe_path(id: str, shown: str | Path) -> PurePosixPath:
     """The path in a crate that an ``@id`` stands for; InputError if it is outside or no path."""
-    path = PurePosixPath(unquote(id))
-    safe = path.parts and not path.is_absolute() and ".." not in path.parts
-    if not safe or _HIDDEN.search(str(path)) or len(str(path)) > 1024 or ":" in path.parts[0]:
+    try:
+        path = PurePosixPath(safe_name(unquote(id)))
+    except ArchiveError:
+        path = PurePosixPath()
+    if not path.parts or "\\" in str(path) or ":" in path.parts[0]:
         raise InputError(f"{shown}: {id!r}: expected the path of a file inside of the crate")
     return path
