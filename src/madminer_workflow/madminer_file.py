@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 
 from madminer_workflow import hdf5_files
-from madminer_workflow.analysis.systematics import Nuisance
+from madminer_workflow.analysis.systematics import EFFECTS, Nuisance
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
 from madminer_workflow.hdf5_files import Contents
@@ -26,6 +27,8 @@ from madminer_workflow.statistics.setup import Setup
 
 REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
+EFFECTS_HERE = "madminer_workflow/effects"
+"""Of uncertainties, where MadMiner does not know one of them."""
 
 
 LARGEST_POWER = 100
@@ -101,10 +104,11 @@ def _flags(file: Contents, name: str) -> np.ndarray:
 def _nuisance_parameters(file: Contents) -> list[Nuisance]:
     if "nuisance_parameters" not in file:
         return []
-    types = file.texts("systematics/types")
-    effects = dict(zip(file.names("systematics/names"), types, strict=True))
-    if not set(effects.values()) <= {"norm", "scale", "pdf"}:
-        raise ValueError("systematics/types: has an unknown effect")
+    # MadMiner knows nothing of objects: it takes their uncertainties for normalisations.
+    place = EFFECTS_HERE if EFFECTS_HERE in file else "systematics/types"
+    effects = dict(zip(file.names("systematics/names"), file.texts(place), strict=True))
+    if not set(effects.values()) <= set(EFFECTS):
+        raise ValueError(f"{place}: has an unknown effect")
     columns = [file.names("nuisance_parameters/names")]
     columns += [
         file.texts(f"nuisance_parameters/{key}")
@@ -182,6 +186,11 @@ def read_report(path: str | Path) -> dict[str, Any]:
         if not isinstance(report, dict):
             raise ValueError(f"{REPORT}: is no report")
         return report
+
+
+def note_effects(file: h5py.File, effects: Sequence[str]) -> None:
+    """Write the effects of all uncertainties, in their order, into an opened file."""
+    file.create_dataset(EFFECTS_HERE, data=[effect.encode("ascii") for effect in effects])
 
 
 def write_sample(

@@ -154,6 +154,16 @@ def test_systematics_have_a_section(systematic: Plotted) -> None:
             },
             "CT18LO, 58 members (hessian, 90 %)",
         ),
+        (
+            {
+                "effect": "efficiency",
+                "efficiency_variation": 0.015,
+                "particles": ["e", "mu"],
+                "pt_range": [25.0, 60.0],
+                "eta_range": [0.0, 2.5],
+            },
+            "efficiency ±1.5 %: e, mu, pT from 25 to 60 GeV, |η| from 0 to 2.5",
+        ),
     ],
 )
 def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:

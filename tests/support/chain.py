@@ -146,6 +146,24 @@ def simulate(physics: Physics, directory: Path) -> Physics:
     return replace(physics, events=events, data=data)
 
 
+def measure_again(physics: Physics, input_file: Path, directory: Path) -> Physics:
+    """The events of ``physics`` as another analysis of the same ones measures them."""
+    configure(input_file, directory / "configure")
+    again = replace(
+        physics,
+        input=input_file,
+        config=directory / "configure/config.h5",
+        generation=directory / "configure/generation.json",
+        reconstruction=directory / "configure/reconstruction.json",
+        data=[directory / f"delphes_{i}/delphes_data.h5" for i in range(len(physics.events))],
+        combined=directory / "combine/combined_delphes.h5",
+    )
+    for events, data in zip(again.events, again.data, strict=True):
+        delphes(again.config, again.reconstruction, events, data.parent)
+    combine(again.config, again.generation, again.data, again.combined.parent)
+    return again
+
+
 def run_physics(input_file: Path, directory: Path, njobs: int = 3) -> Physics:
     """All physics steps."""
     physics = simulate(set_up(input_file, directory, njobs), directory)

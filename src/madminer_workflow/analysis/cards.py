@@ -18,7 +18,7 @@ from madminer_workflow.analysis.madgraph_cards import (
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath
 from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.types import Analysis, Generation, Reconstruction
+from madminer_workflow.analysis.types import Analysis, Generation, ObjectVariation, Reconstruction
 from madminer_workflow.errors import InputError
 from madminer_workflow.regular import MB, read_text, what_else
 
@@ -149,8 +149,27 @@ def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]
 
     Labels are in neither, so that a change of plots or methods leaves the physics untouched. Cards,
     which lie in ``folder``, are there with their text, a UFO model with the name of its folder.
+    Uncertainties of objects are in the second part alone: the same events serve all of them.
     """
     plain = msgspec.to_builtins(analysis)
+    of_objects = {
+        entry.systematic_name: {
+            "variation": plain["systematics"][i],
+            "processes": [
+                process.name
+                for process in analysis.processes
+                if entry.systematic_name in process.systematics
+            ],
+        }
+        for i, entry in enumerate(analysis.systematics)
+        if isinstance(entry, ObjectVariation)
+    }
+    plain["object_systematics"] = list(of_objects.values())
+    plain["systematics"] = [
+        entry for entry in plain["systematics"] if entry["systematic_name"] not in of_objects
+    ]
+    for process in plain["processes"]:
+        process["systematics"] = [name for name in process["systematics"] if name not in of_objects]
     for process in plain["processes"]:
         for key in PROCESS_CARDS:
             if process.get(key) is not None:

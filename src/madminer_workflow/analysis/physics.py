@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
-from madminer_workflow.analysis.sound import Sound, duplicates, known
+from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
+from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 #: Names of particles in ``detector.smearing``.
 SMEARED_PARTICLES = ("e", "mu", "tau", "l", "v", "j", "a")
+#: Names of particles in ``systematics``.
+OBJECTS = ("e", "mu", "l", "tau", "a", "j", "b")
 #: Particles that expressions can name at parton level only.
 NOT_AFTER_DELPHES = ("p", "p_truth", "tau", "ta", "v")
 
@@ -75,6 +78,7 @@ def _systematics(sound: Sound) -> Iterator[Finding]:
                 message = unknown("systematic uncertainty", name, names or ["none, there are none"])
                 yield Finding((*path, "systematics", i), message)
     effects = {"norm": _norm, "scale": _scale, "pdf": _pdf}
+    effects |= dict.fromkeys(OBJECT_EFFECTS, _objects)
     for path, systematic in sound.entries("systematics"):
         if sound.get("processes") and systematic["systematic_name"] not in used:
             yield Finding((*path, "systematic_name"), "affects no process; leave it out")
@@ -110,6 +114,15 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
             "uncertainty out of the process' systematics"
         )
         yield Finding((*path, "effect"), message)
+
+
+def _objects(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
+    for i, particle in enumerate(systematic["particles"]):
+        if particle not in OBJECTS:
+            message = unknown("particle", particle, OBJECTS)
+            yield Finding((*path, "particles", i), message)
+    for key in ("pt_range", "eta_range"):
+        yield from interval((*path, key), systematic[key])
 
 
 def _built_in(systematic: Entry, sound: Sound) -> Iterator[str]:

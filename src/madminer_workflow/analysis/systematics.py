@@ -11,15 +11,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from madminer_workflow.analysis.types import NormVariation, ScaleVariation, Systematic
+from madminer_workflow.analysis.types import (
+    NormVariation,
+    ObjectVariation,
+    PDFVariation,
+    ScaleVariation,
+    Systematic,
+)
+
+OBJECT_EFFECTS = ("efficiency",)
+"""Effects on reconstructed objects, which the generation of events does not know."""
+
+EFFECTS = ("norm", "scale", "pdf", *OBJECT_EFFECTS)
 
 
 @dataclass(frozen=True)
 class Nuisance:
     """A nuisance parameter of the uncertainty ``systematic``.
 
-    ``effect`` is ``norm``, ``scale`` or ``pdf``; ``positive`` and ``negative`` name the benchmarks
-    at +1 and -1. Without the latter the logarithm of the cross-section is linear in the parameter.
+    ``effect`` is one of ``EFFECTS``; ``positive`` and ``negative`` name the benchmarks at +1 and
+    -1. Without the latter the logarithm of the cross-section is linear in the parameter.
     """
 
     name: str
@@ -27,6 +38,11 @@ class Nuisance:
     effect: str
     positive: str
     negative: str | None
+
+    @property
+    def of_objects(self) -> bool:
+        """Whether it concerns reconstructed objects."""
+        return self.effect in OBJECT_EFFECTS
 
     @property
     def benchmarks(self) -> list[str]:
@@ -54,7 +70,8 @@ def nuisance_parameters(systematics: Iterable[Systematic]) -> list[Nuisance]:
 
     A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
     +1 and the first, if there are two, -1, as in MadMiner. Parton densities have one for each pair
-    of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member.
+    of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member. What concerns
+    objects has one.
     """
     result = []
     for systematic in systematics:
@@ -90,7 +107,7 @@ def weight_variations(systematics: Iterable[Systematic]) -> list[Variation]:
                 mur = factor if systematic.scale in ("mu", "mur") else 1.0
                 muf = factor if systematic.scale in ("mu", "muf") else 1.0
                 result.append(Variation(benchmark, mur=mur, muf=muf))
-        elif not isinstance(systematic, NormVariation):
+        elif isinstance(systematic, PDFVariation):
             central = f"{systematic.systematic_name}_nuisance_central"
             for member, benchmark in enumerate([central, *benchmarks]):
                 name = systematic.pdf_variation
@@ -109,5 +126,7 @@ def _sides(systematic: Systematic) -> list[int]:
         return [len(scale_factors(systematic))]
     if isinstance(systematic, NormVariation):
         return [1]
+    if isinstance(systematic, ObjectVariation):
+        return [2]
     members = systematic.pdf_members
     return [2] * (members // 2) if systematic.pdf_error_type == "hessian" else [1] * members

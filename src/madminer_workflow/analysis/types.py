@@ -135,7 +135,22 @@ class PDFVariation(_Uncertainty, frozen=True, kw_only=True, tag="pdf"):
     pdf_confidence_level: float
 
 
-Systematic = NormVariation | ScaleVariation | PDFVariation
+class _OfObjects(_Uncertainty, frozen=True, kw_only=True):
+    particles: tuple[str, ...]
+    pt_range: Interval | None
+    eta_range: Interval | None
+
+
+class EfficiencyVariation(_OfObjects, frozen=True, kw_only=True, tag="efficiency"):
+    """An uncertain efficiency of reconstructed objects."""
+
+    efficiency_variation: float
+
+
+ObjectVariation = EfficiencyVariation
+"""What concerns objects, and is known once they are reconstructed."""
+
+Systematic = NormVariation | ScaleVariation | PDFVariation | ObjectVariation
 
 
 # --- Processes ------------------------------------------------------------------------------------
@@ -750,7 +765,7 @@ class Analysis(Part, frozen=True, kw_only=True):
 
 
 class Generation(Part, frozen=True, kw_only=True):
-    """What the generation of events depends on."""
+    """What the generation of events depends on; of uncertainties, all but those of objects."""
 
     version: int
     seed: int
@@ -761,6 +776,13 @@ class Generation(Part, frozen=True, kw_only=True):
     processes: tuple[Process, ...]
 
 
+class ObjectSystematic(Part, frozen=True, kw_only=True):
+    """An uncertainty of objects, and the processes that it affects."""
+
+    variation: ObjectVariation
+    processes: tuple[str, ...]
+
+
 class Reconstruction(Part, frozen=True, kw_only=True):
     """What the reconstruction of events depends on."""
 
@@ -769,6 +791,7 @@ class Reconstruction(Part, frozen=True, kw_only=True):
     observables: tuple[Observable, ...]
     cuts: tuple[Cut, ...]
     efficiencies: tuple[Efficiency, ...]
+    object_systematics: tuple[ObjectSystematic, ...] = ()
 
 
 def _tag(part: Struct) -> str:

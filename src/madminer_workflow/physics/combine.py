@@ -48,7 +48,7 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
         raise InputError("combine: no data files given; expected at least one delphes_data.h5")
     setup = read_setup(config)
     generation = read_generation(generation_file)
-    require_same(config, found=setup.fingerprint(), expected=of_analysis(generation))
+    require_same(config, found=setup.generated, expected=of_analysis(generation))
     require_unchanged(config)
     parts = order_by_task([read_part(path, setup, config) for path in data], generation)
     tasks = [task for _, report in parts for task in report.tasks]

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import msgspec
@@ -16,9 +17,16 @@ from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.systematics import nuisance_parameters
-from madminer_workflow.analysis.types import Analysis, MadGraphProcess, Process, Systematic
+from madminer_workflow.analysis.types import (
+    Analysis,
+    MadGraphProcess,
+    ObjectVariation,
+    Process,
+    Systematic,
+)
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
+from madminer_workflow.madminer_file import note_effects
 from madminer_workflow.products.parts import write_parts
 from madminer_workflow.seeds import derive_seed
 
@@ -97,16 +105,29 @@ def write_setup(analysis: Analysis, path: Path) -> None:
             "spread the benchmarks over the parameter ranges"
         ) from None
     for systematic in analysis.systematics:
-        settings = msgspec.to_builtins(systematic)
-        # Of PDF sets MadMiner knows the name only.
-        ours = {"pdf_members", "pdf_error_type", "pdf_confidence_level"}
-        miner.add_systematics(**{key: settings[key] for key in settings.keys() - ours})
+        miner.add_systematics(**madminer_settings(systematic))
     save_systematics_without_scale()
     miner.save(str(path))
     if analysis.systematics:
         add_nuisance_parameters(analysis.systematics, next(iter(analysis.benchmarks)), path)
     with h5py.File(path, "a") as file:
+        if any(isinstance(entry, ObjectVariation) for entry in analysis.systematics):
+            note_effects(file, [entry.effect for entry in analysis.systematics])
         hdf5_files.seal(file)
+
+
+def madminer_settings(systematic: Systematic) -> dict[str, Any]:
+    """Arguments of MadMiner's ``add_systematics``.
+
+    Of PDF sets it knows the name only, of objects nothing: for it, their uncertainties are
+    normalisations that nobody varies.
+    """
+    if isinstance(systematic, ObjectVariation):
+        name = systematic.systematic_name
+        return {"systematic_name": name, "effect": "norm", "norm_variation": 1.0}
+    settings = msgspec.to_builtins(systematic)
+    ours = {"pdf_members", "pdf_error_type", "pdf_confidence_level"}
+    return {key: settings[key] for key in settings.keys() - ours}
 
 
 def add_nuisance_parameters(systematics: Sequence[Systematic], reference: str, path: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import awkward as ak
 import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.systematics import nuisance_parameters
+from madminer_workflow.analysis.fingerprint import Fingerprint, require_same
+from madminer_workflow.analysis.systematics import Nuisance, nuisance_parameters
 from madminer_workflow.analysis.types import DelphesCard, Reconstruction
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import named
@@ -58,6 +60,12 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
         Measurement.compile(settings)
     except InputError as error:
         raise InputError(f"{reconstruction_file}: {error}") from None
+    require_same(
+        reconstruction_file,
+        found=Fingerprint(parameters=tuple(setup.parameters), nuisance=of_objects(settings)),
+        expected=setup.objects,
+        whose=str(config),
+    )
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         generated = read_events(events, directory)
@@ -84,6 +92,11 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
     )
 
 
+def of_objects(settings: Reconstruction) -> tuple[Nuisance, ...]:
+    """The nuisance parameters of uncertainties of objects."""
+    return tuple(nuisance_parameters(entry.variation for entry in settings.object_systematics))
+
+
 def unknown_benchmarks(process: SampledProcess, setup: Setup) -> list[str]:
     """The benchmarks of a process's uncertainties that the set-up does not have."""
     names = [
@@ -107,6 +120,8 @@ class Block:
     weights: np.ndarray
     shares: np.ndarray
 
+
+Varied = TypeVar("Varied")
 
 Measured = tuple[Sample, MeasuredTask]
 """The events of one task that pass all cuts, and what the combination needs to know."""
@@ -254,6 +269,10 @@ def summarise(
     passed = reconstructed.passed
     chosen = numbers[passed]
     weights = block.weights[chosen] * reconstructed.efficiency[passed, None]
+    for benchmark, factors in affecting(block.task.process, reconstructed.factors, settings):
+        weights[:, len(setup.benchmark_names) + setup.nuisance_benchmarks.index(benchmark)] *= (
+            factors[passed]
+        )
     physical = block.weights[:, : len(setup.benchmark_names)]
     counts = msgspec.structs.replace(block.task.counts, analysed=len(passed))
     cut_flow = reconstructed.cut_flow
@@ -273,6 +292,17 @@ def summarise(
     sampled = BACKGROUND if background else setup.benchmark_names.index(task.sampling_benchmark)
     observations, shares = reconstructed.observations[passed], block.shares[chosen]
     return as_sample(observations, weights, shares, sampled, settings, setup), task
+
+
+def affecting(
+    process: str, values: Mapping[str, Varied], settings: Reconstruction
+) -> Iterator[tuple[str, Varied]]:
+    """Those of the ``values`` by nuisance benchmark whose uncertainty affects a process."""
+    for systematic in settings.object_systematics:
+        for parameter in nuisance_parameters([systematic.variation]):
+            for benchmark in parameter.benchmarks:
+                if process in systematic.processes and benchmark in values:
+                    yield benchmark, values[benchmark]
 
 
 def as_sample(

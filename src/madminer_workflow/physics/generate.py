@@ -36,7 +36,7 @@ def generate(config: Path, generation_file: Path, models: Path, njobs: int, outp
         raise InputError(f"njobs: is {njobs}; expected a number of jobs of at least 1")
     generation = read_generation(generation_file)
     setup = read_setup(config)
-    require_same(config, found=setup.fingerprint(), expected=of_analysis(generation))
+    require_same(config, found=setup.generated, expected=of_analysis(generation))
     require_unchanged(config)
     benchmarks = benchmark_values(setup)
     # Told now, a mistake in a card of the shower does not cost an integration.

@@ -7,7 +7,7 @@ is that of MadMiner's ``LHEReader``, for all events at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from madminer_workflow.analysis.types import Cut, Efficiency, Observable, Recons
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.momenta import register_momenta
+from madminer_workflow.physics.objects import efficiency_factors, lists_of, tags_of
 from madminer_workflow.physics.parton_level import build_objects
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 from madminer_workflow.physics.smearing import BlockRandom, smear
@@ -34,13 +35,15 @@ class Reconstructed:
 
     `observations` (n, n_observables) with defaults where undefined (NaN if the default is null),
     `passed` (n,) whether the event survives, `efficiency` (n,) the product of the efficiencies,
-    `stages` the cuts in their order, with which events are left (n,).
+    `stages` the cuts in their order, with which events are left (n,). `factors` (n,) are those on
+    the weight at benchmarks of uncertain efficiencies.
     """
 
     observations: np.ndarray
     passed: np.ndarray
     efficiency: np.ndarray
     stages: list[tuple[str, np.ndarray]]
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def part(self, events: slice) -> Reconstructed:
         """What is measured in some of the events."""
@@ -49,6 +52,7 @@ class Reconstructed:
             self.passed[events],
             self.efficiency[events],
             [(cut, left[events]) for cut, left in self.stages],
+            {benchmark: factors[events] for benchmark, factors in self.factors.items()},
         )
 
     @property
@@ -80,7 +84,9 @@ def reconstruct(
     detector = settings.detector
     smeared = smear(particles, detector.smearing, random)
     variables = build_objects(smeared, particles, detector.met_noise, random, measurement.names)
-    return measurement.measure(variables | dict(event_variables or {}), len(particles))
+    measured = measurement.measure(variables | dict(event_variables or {}), len(particles))
+    factors = efficiency_factors(settings.object_systematics, [variables["p"]])
+    return replace(measured, factors=factors)
 
 
 def reconstruct_delphes(
@@ -99,11 +105,11 @@ def reconstruct_delphes(
     measurement = Measurement.compile(settings)
     if "spin" in measurement.attributes:
         raise InputError("an expression uses the spin of a particle, which Delphes does not give")
-    detector = settings.detector
+    detector, uncertain = settings.detector, settings.object_systematics
     numbers, objects = read_delphes(
         file,
-        measurement.names,
-        measurement.attributes,
+        measurement.names | lists_of(uncertain),
+        measurement.attributes | tags_of(uncertain),
         detector.use_generator_truth,
         msgspec.to_builtins(detector.acceptance),
     )
@@ -113,7 +119,9 @@ def reconstruct_delphes(
             "events, so that nobody knows which weight belongs to which event"
         )
     variables = {name: values[numbers] for name, values in event_variables.items()}
-    return measurement.measure(objects | variables, len(numbers)), numbers
+    measured = measurement.measure(objects | variables, len(numbers))
+    lists = [objects[name] for name in sorted(lists_of(uncertain))]
+    return replace(measured, factors=efficiency_factors(uncertain, lists)), numbers
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def nuisance_weights(
             columns[benchmarks[0]] = systematic.norm_variation * reference
         elif isinstance(systematic, ScaleVariation):
             columns |= {benchmark: next(variations) for benchmark in benchmarks}
-        else:
+        elif isinstance(systematic, PDFVariation):
             central, factor = next(variations), deviation_factor(systematic)
             for benchmark in benchmarks:
                 deviation = ratio(next(variations), central) - 1.0

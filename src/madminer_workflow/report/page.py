@@ -14,8 +14,10 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from madminer_workflow.analysis.types import (
+    EfficiencyVariation,
     LabelledParameter,
     NormVariation,
+    ObjectVariation,
     PDFVariation,
     ScaleVariation,
     Systematic,
@@ -254,6 +256,19 @@ def size(systematic: Systematic) -> str:
                 f"{systematic.pdf_variation}, {systematic.pdf_members} members "
                 f"({systematic.pdf_error_type}, {percent(systematic.pdf_confidence_level)})"
             )
+        case EfficiencyVariation():
+            relative = systematic.efficiency_variation
+            return f"efficiency ±{100.0 * relative:.3g} %: {objects(systematic)}"
+
+
+def objects(systematic: ObjectVariation) -> str:
+    """The objects that an uncertainty concerns."""
+    words = ", ".join(systematic.particles)
+    if systematic.pt_range is not None:
+        words += f", pT from {systematic.pt_range[0]:g} to {systematic.pt_range[1]:g} GeV"
+    if systematic.eta_range is not None:
+        words += f", |η| from {systematic.eta_range[0]:g} to {systematic.eta_range[1]:g}"
+    return words
 
 
 def change(value: float | None) -> str:

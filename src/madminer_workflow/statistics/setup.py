@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 
 from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.systematics import Nuisance
@@ -42,6 +43,18 @@ class Setup:
             nuisance=tuple(self.nuisance),
             observables=None if observables is None else tuple(observables),
         )
+
+    @property
+    def generated(self) -> Fingerprint:
+        """What makes generated events belong to an analysis: objects are not known there."""
+        nuisance = [one for one in self.nuisance if not one.of_objects]
+        return replace(self.fingerprint(), nuisance=tuple(nuisance))
+
+    @property
+    def objects(self) -> Fingerprint:
+        """What makes the reconstruction of events belong to an analysis."""
+        nuisance = tuple(one for one in self.nuisance if one.of_objects)
+        return Fingerprint(parameters=tuple(self.parameters), nuisance=nuisance)
 
     def morphing_weights(self, theta: np.ndarray) -> np.ndarray:
         """Coefficients w with dsigma(theta) = sum_b w_b dsigma(theta_b).
