@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from scipy.stats import chi2
@@ -15,6 +17,7 @@ from madminer_workflow.report.summary import projections
 from madminer_workflow.statistics.coverage import joint_thresholds
 from madminer_workflow.statistics.limits import Grid, summarise_ensemble
 from madminer_workflow.statistics.plain import plain
+from madminer_workflow.statistics.results import JointFit
 from tests.support.synthetic_analysis import PASSED, SALLY, analysis_content
 
 LEVELS = ["0.6827", "0.95"]
@@ -37,6 +40,48 @@ def likelihood(
     shift = grid.thetas() - best
     q = np.einsum("ki,ij,kj->k", shift, matrix, shift) * (1.0 + 0.25 * np.tanh(shift.sum(axis=1)))
     return q - q.min(), matrix
+
+
+def joint_fit(parameters: list[str], systematics: dict[str, int], seed: int) -> JointFit:
+    """A made-up fit of ``systematics`` with so many nuisance parameters each."""
+    rng = np.random.default_rng(seed)
+    nuisance = []
+    for systematic, number in systematics.items():
+        for i in range(number):
+            error = rng.uniform(0.3, 1.0)
+            sizes = rng.normal(0.0, 0.03 / np.sqrt(number), len(parameters))
+            shifts = {
+                name: {
+                    "postfit": [-error * size, 0.9 * error * size],
+                    "prefit": [-size, 0.9 * size],
+                }
+                for name, size in zip(parameters, sizes, strict=True)
+            }
+            nuisance.append(
+                {
+                    "name": f"{systematic}_nuisance_param_{i}",
+                    "systematic": systematic,
+                    "pull": rng.normal(0.0, 0.7),
+                    "error": error,
+                    "profile_error": [0.95 * error, 1.05 * error],
+                    "impact": shifts,
+                }
+            )
+
+    def size(name: str, one: dict[str, Any]) -> float:
+        return -abs(one["impact"][name]["postfit"][0])
+
+    content = {
+        "best_fit": np.zeros(len(parameters)),
+        "error": np.ones(len(parameters)),
+        "nuisance": nuisance,
+        "correlation": np.eye(len(parameters) + len(nuisance)),
+        "ranking": {
+            name: [one["name"] for one in sorted(nuisance, key=partial(size, name))]
+            for name in parameters
+        },
+    }
+    return msgspec.convert(plain(content), JointFit)
 
 
 def make(

@@ -76,6 +76,28 @@ def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
     assert "those that leave out how uncertainties change shapes last" in page
 
 
+def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None:
+    content = read_json(finished / "results.json")
+    fits = {method["name"]: method.get("joint_fits") for method in content["methods"]}
+    assert fits["alices"] is None, "known on a grid only"
+    names = [f"{name}_nuisance_param_0" for name in ("scale", "lumi", "signal_norm")]
+    for method in ("counts", "sally"):
+        [(data, fit)] = fits[method].items()
+        assert data == "expected"
+        assert [one["name"] for one in fit["nuisance"]] == names
+        assert sorted(fit["ranking"]["CWL2"]) == sorted(names)
+        for one in fit["nuisance"]:
+            assert 0.5 < one["error"] < 1.0 + 1e-6
+            low, high = one["profile_error"]
+            assert 0.5 < low < 1.1 and 0.5 < high < 1.1
+        assert len(fit["correlation"]) == 4
+        assert (finished / "plots" / f"ranking_{method}_CWL2.png").is_file()
+        assert (finished / "plots" / "data" / f"ranking_{method}_CWL2.yaml").is_file()
+    page = (finished / "report.html").read_text()
+    assert "counts: pulls and impacts of 3 nuisance parameters" in page
+    assert "alices: known on a grid, not fitted" in page
+
+
 def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain: Physics) -> None:
     [evaluation] = finished.glob("methods/counts/evaluation.json")
     problem = pose_problem(read_evaluation(evaluation), uncertain.combined)

@@ -37,7 +37,8 @@ from madminer_workflow.statistics.limits import (
     summarise_ensemble,
 )
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.results import Check, Limits
+from madminer_workflow.statistics.pulls import joint_fit
+from madminer_workflow.statistics.results import Check, JointFit, Limits
 from madminer_workflow.versions import LEARNING, joined, versions
 
 Answer = TypeVar("Answer")
@@ -74,7 +75,7 @@ def evaluate(
     """
     settings = members[0].note.settings
     family = methods.family_of(settings)
-    limits, arrays, truth_checks = set_limits(members, problem, grid, levels)
+    limits, arrays, truth_checks, joint_fits = set_limits(members, problem, grid, levels)
     answers = of_ensemble_and_members(partial(family.diagnostics, problem=problem), members)
     checks, *diagnostics = [
         [*answer, check] for answer, check in zip(answers, truth_checks, strict=True)
@@ -104,6 +105,7 @@ def evaluate(
         limits=limits["limits"],
         observed=limits.get("observed"),
         limits_fixed=limits.get("limits_fixed"),
+        joint_fits=joint_fits or None,
         fisher_information=information,
         fisher_information_profiled=profiled,
         proven_information=proven,
@@ -129,11 +131,12 @@ def of_ensemble_and_members(
 
 def set_limits(
     members: Sequence[Member], problem: Problem, grid: Grid, levels: Sequence[float]
-) -> tuple[dict[str, dict[str, Limits]], dict[str, np.ndarray], list[Check]]:
-    """Limits by kind, test statistics behind them, and for ensemble and members a check.
+) -> tuple[dict[str, dict[str, Limits]], dict[str, np.ndarray], list[Check], dict[str, JointFit]]:
+    """Limits by kind, test statistics behind them, for ensemble and members a check, and fits.
 
     ``limits`` are expected ones, ``observed`` those of observed data, ``limits_fixed`` expected
-    ones with nuisance parameters fixed, where there are any.
+    ones with nuisance parameters fixed, where there are any. The fits are the ensemble's to rate
+    and shape, with these, where it can be fitted: see ``products.results``.
     """
     # The truth need not lie on the grid.
     points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
@@ -146,7 +149,8 @@ def set_limits(
         [scanned["limits_fixed"]] = scan(members, problem, points, [data["limits"]], profiled=False)
     known = closed_forms(members, problem, each=True)
     summary: dict[str, dict[str, Limits]] = {}
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
+    fits: dict[str, JointFit] = {}
     for name, kinds in scanned.items():
         summary[name] = {}
         sets = data.get(name, data["limits"])
@@ -166,5 +170,9 @@ def set_limits(
             summary[name][kind] = closed_form.sharpened(scanned_limits, highest)
             arrays[f"{PREFIXES[name]}_{kind}"] = q[0]
             arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
+            if highest and models[0].with_rate:
+                found = joint_fit(models[0], sets, highest[0])
+                if found is not None:
+                    fits["observed" if name == "observed" else "expected"] = found
     truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]
-    return summary, arrays, truth_checks
+    return summary, arrays, truth_checks, fits

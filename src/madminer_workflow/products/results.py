@@ -17,6 +17,7 @@ from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
     FisherInformation,
+    JointFit,
     Limits,
     Number,
     ObservedData,
@@ -37,9 +38,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is found of an ensemble.
 
     ``limits`` by kind of likelihood are expected ones, ``observed`` those of observed data,
-    ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any. ``checks``
-    are of the ensemble, ``diagnostics`` of each member; ``versions`` are those of the packages that
-    trained and evaluated it.
+    ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any;
+    ``joint_fits`` are those of parameters and nuisance parameters to "expected" and, if there are
+    any, "observed" data, of methods that are fitted. ``checks`` are of the ensemble,
+    ``diagnostics`` of each member; ``versions`` are those of the packages that trained and
+    evaluated it.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: dict[str, Limits]
     observed: dict[str, Limits] | None = None
     limits_fixed: dict[str, Limits] | None = None
+    joint_fits: dict[str, JointFit] | None = None
     fisher_information: FisherInformation
     fisher_information_profiled: FisherInformation | None = None
     proven_information: ProvenInformation | None = None
@@ -117,7 +121,25 @@ def checked(results: Results) -> Results:
     per_event = {"weights_test": (), "x_test": ("observables",), "score": ("scores",)}
     for name in per_event.keys() & arrays.keys():
         check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
+    for fit in (summary.joint_fits or {}).values():
+        _check_fit(fit, summary.parameters)
     matrices = [summary.fisher_information.matrix, summary.fisher_information.statistical_error]
     for matrix in (*matrices, summary.fisher_information.ensemble_spread):
         check("fisher_information", np.array(matrix, dtype=float), n, n, finite=False)
     return results
+
+
+def _check_fit(fit: JointFit, parameters: Sequence[str]) -> None:
+    """ValueError unless all parts of a fit are about the same parameters."""
+    size = len(parameters) + len(fit.nuisance)
+    correlation = np.array(fit.correlation, dtype=float)
+    Checked()("joint_fits", correlation, size, size, finite=False)
+    if not len(fit.best_fit) == len(fit.error) == len(parameters):
+        raise ValueError("a fit has not the number of its parameters")
+    if any(one.impact.keys() != set(parameters) for one in fit.nuisance):
+        raise ValueError("a fit has not the impacts on its parameters")
+    names = sorted(one.name for one in fit.nuisance)
+    if fit.ranking.keys() != set(parameters) or any(
+        sorted(order) != names for order in fit.ranking.values()
+    ):
+        raise ValueError("a ranking has not the nuisance parameters of its fit")

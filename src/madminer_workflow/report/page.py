@@ -25,11 +25,12 @@ from madminer_workflow.analysis.types import (
 from madminer_workflow.report.efficiency import percentage, proven_words
 from madminer_workflow.report.figures import KINDS, Plot, style
 from madminer_workflow.report.results import CutFlow, Report
+from madminer_workflow.report.uncertainties import nuisance_titles
 from madminer_workflow.report.verdict import check_table, percent, rank
 from madminer_workflow.statistics.checks import listing
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import chi2_quantile
-from madminer_workflow.statistics.results import ObservedData
+from madminer_workflow.statistics.results import NuisanceFit, ObservedData
 
 SECTIONS = {
     "verdict": "Verdict",
@@ -107,6 +108,12 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             if (profiled := method.fisher_information_profiled)
             and profiled.nuisance_parameters_in == "rate"
         ],
+        "fitted": [
+            (method, list(nuisance_titles(method.joint_fits["expected"].nuisance).values()))
+            for method in methods
+            if method.joint_fits
+        ],
+        "not_fitted": [method.name for method in methods if not method.joint_fits],
         "best_proven": next((m.efficiency.best for m in methods if m.efficiency), None),
         "entries": list(combinations_with_replacement(range(len(report.parameters)), 2)),
         "check_table": check_table([method.checks for method in methods]),
@@ -276,6 +283,19 @@ def change(value: float | None) -> str:
     return "–" if value is None else _minus(f"{100.0 * value:+.3g} %")
 
 
+def pull(fitted: NuisanceFit) -> str:
+    """A best fit and its post-fit error, in prior widths."""
+    if fitted.pull is None or fitted.error is None:
+        return "–"
+    # Adding zero takes the sign from a zero.
+    return _minus(f"{round(fitted.pull, 2) + 0.0:.2f} ± {fitted.error:.2f}")
+
+
+def shift(value: float | None) -> str:
+    """A signed number with few digits."""
+    return "–" if value is None else _minus(f"{value:+.2g}")
+
+
 def sentence(phrase: str) -> str:
     """A phrase with a capital and a full stop."""
     return f"{phrase[:1].upper()}{phrase[1:]}."
@@ -322,6 +342,6 @@ def headline_text(report: Report) -> str:
 FILTERS: tuple[Callable[..., Any], ...] = (
     *(percentage, proven_words),
     *(number, signed, with_error, intervals, observation, place),
-    *(percent, share, pairs, sentence, size, change),
+    *(percent, share, pairs, sentence, size, change, pull, shift),
 )
 """Of the template."""

@@ -34,6 +34,7 @@ from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
     FisherInformation,
+    JointFit,
     Limits,
     Matrix,
     Number,
@@ -269,7 +270,8 @@ class MethodReport(Subject, frozen=True, kw_only=True):
     """One method: its results, whether they may be believed, and the curves of its figures.
 
     ``shapes_left_out`` are the systematic uncertainties that change shapes, which the method's
-    limits take to change the rate only.
+    limits take to change the rate only; ``joint_fits`` of parameters and nuisance parameters are
+    those to "expected" and "observed" data, of methods that are fitted.
     """
 
     settings: Method
@@ -285,6 +287,7 @@ class MethodReport(Subject, frozen=True, kw_only=True):
     proven_information: ProvenInformation | None = None
     efficiency: InformationEfficiency | None = None
     shapes_left_out: list[str] = msgspec.field(default_factory=list)
+    joint_fits: dict[str, JointFit] | None = None
     calibration: list[Calibration] | None
     toys: ToySummary | None = None
 

@@ -318,6 +318,7 @@ def summarise_method(
         limits=summary.limits,
         limits_fixed=summary.limits_fixed,
         observed=summary.observed,
+        joint_fits=summary.joint_fits,
         curves=curves,
         observed_curves=curves_of(observed, grid, problem.theta_true) or None,
         fisher_information=method_information(

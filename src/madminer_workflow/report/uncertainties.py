@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from madminer_workflow.analysis.types import Analysis, Method
@@ -9,7 +11,7 @@ from madminer_workflow.report.results import Impact, Uncertainty
 from madminer_workflow.statistics.information import profile, standard_deviations
 from madminer_workflow.statistics.nuisance import changes_shape
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.results import Number
+from madminer_workflow.statistics.results import NuisanceFit, Number
 from madminer_workflow.statistics.setup import Setup
 
 
@@ -68,6 +70,21 @@ def shapes_left_out(settings: Method, problem: Problem) -> list[str]:
 def positions(systematic: str, setup: Setup) -> list[int]:
     """Where the nuisance parameters of an uncertainty are among all of them."""
     return [i for i, parameter in enumerate(setup.nuisance) if parameter.systematic == systematic]
+
+
+def nuisance_titles(fitted: Sequence[NuisanceFit]) -> dict[str, str]:
+    """What figures and sentences call nuisance parameters, by their names.
+
+    The uncertainty itself where it has one, otherwise with a number, from 1 as members of PDFs.
+    """
+    by_systematic: dict[str, list[str]] = {}
+    for one in fitted:
+        by_systematic.setdefault(one.systematic, []).append(one.name)
+    return {
+        name: systematic if len(names) == 1 else f"{systematic} {i}"
+        for systematic, names in by_systematic.items()
+        for i, name in enumerate(names, 1)
+    }
 
 
 def all_parameters(setup: Setup) -> list[str]:

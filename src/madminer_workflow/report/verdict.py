@@ -8,6 +8,7 @@ import numpy as np
 
 from madminer_workflow.report import efficiency
 from madminer_workflow.report.results import Baseline, MethodReport, Verdict
+from madminer_workflow.report.uncertainties import nuisance_titles
 from madminer_workflow.statistics.checks import deciding, failures, listing
 from madminer_workflow.statistics.results import Check, Limits
 
@@ -17,6 +18,20 @@ KIND = "rate_and_shape"
 CEILING_PULL = 3.0
 GRID_POINTS = 4.0
 NOTABLE_GAIN = 1.05
+
+CONSTRAINED = 0.5
+"""Of its prior width: data that know a nuisance parameter better than this deserve a look."""
+
+PULLED = 2.0
+"""Prior widths: the same of a best fit."""
+
+LOOK = {
+    "expected": "give the method more events to learn from, or look for its bias,",
+    "observed": "look for what the simulation does not describe",
+}
+
+NAMED = 4
+"""Nuisance parameters in a sentence; the figure has all."""
 
 
 def check_table(
@@ -65,6 +80,7 @@ def remarks(
         ),
         *_on_lone_members(method),
         *_on_the_ceiling(method, truth, list(grid)),
+        *on_nuisance_parameters(method),
         *efficiency.claims(method),
     ]
 
@@ -119,6 +135,37 @@ def _on_the_ceiling(method: MethodReport, truth: Baseline, names: Sequence[str])
             )
 
 
+def on_nuisance_parameters(method: MethodReport) -> Iterator[str]:
+    """Nuisance parameters that data constrain or pull more than their priors suggest."""
+    for data, fit in (method.joint_fits or {}).items():
+        titles = nuisance_titles(fit.nuisance)
+        errors = {titles[one.name]: one.error for one in fit.nuisance}
+        tight = {name: error for name, error in errors.items() if (error or 1.0) < CONSTRAINED}
+        if tight:
+            order = sorted(tight, key=lambda name: tight[name] or 0.0)
+            yield (
+                f"The {data} data constrain "
+                f"{_named([f'{name} to {tight[name]:.2g}' for name in order])} of the prior width: "
+                f"{'its prior' if len(tight) == 1 else 'the priors'} may be too wide, or the model "
+                "too rigid, with one nuisance parameter where nature has several."
+            )
+        pulls = {titles[one.name]: one.pull or 0.0 for one in fit.nuisance}
+        far = [name for name, pull in pulls.items() if abs(pull) > PULLED]
+        if far:
+            order = sorted(far, key=lambda name: -abs(pulls[name]))
+            words = [f"{name} by {pulls[name]:+.1f}".replace("-", "−") for name in order]
+            yield (
+                f"The {data} data pull {_named(words)} prior widths: {LOOK[data]} before you trust "
+                "these limits."
+            )
+
+
+def _named(words: Sequence[str]) -> str:
+    """The first of some words, and how many more there are."""
+    more = len(words) - NAMED
+    return listing([*words[:NAMED], *([f"{more} more"] * (more > 0))])
+
+
 def rank(methods: Sequence[MethodReport], kind: str, level: str) -> list[MethodReport]:
     """The methods, most sensitive first.
 
@@ -155,6 +202,7 @@ def _sentence(ranked: Sequence[MethodReport], good: Sequence[MethodReport], leve
         _on_the_best(ranked, good, level),
         *_on_the_unbelieved(ranked, best, level),
         *_on_uncertainties(good, level),
+        *on_nuisance_parameters(best),
         *_on_efficiency(ranked),
     ]
     return " ".join(sentences)

@@ -176,11 +176,15 @@ def standard_deviations(
 
 @dataclass(frozen=True)
 class Maximum:
-    """The highest log likelihood of a data set, where it is, and the intervals around it."""
+    """The highest log likelihood of a data set, where it is, and the intervals around it.
+
+    It is at ``theta`` (n_parameters,) and ``nu`` (n_nuisance,), those that are fitted.
+    """
 
     value: float
     theta: np.ndarray
     intervals: Intervals
+    nu: np.ndarray
 
 
 def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -> Maximum:
@@ -199,7 +203,8 @@ def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -
             grid.parameters, intervals(likelihood, best, thresholds, ranges, units), strict=True
         )
     }
-    return Maximum(float(best.values[0, 0]), best.thetas[0, 0, : len(theta_true)], by_parameter)
+    theta, nu = np.split(best.thetas[0, 0], [len(theta_true)])
+    return Maximum(float(best.values[0, 0]), theta, by_parameter, nu)
 
 
 def likelihood_ratio_statistic(values: np.ndarray, highest: Sequence[Maximum]) -> np.ndarray:

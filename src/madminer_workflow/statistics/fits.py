@@ -67,11 +67,13 @@ def climb(
     starts: np.ndarray,
     units: np.ndarray,
     fixed: np.ndarray | None = None,
+    precision: float = PRECISION,
 ) -> tuple[np.ndarray, Derivatives]:
     """The maxima near ``starts`` (n, n_parameters) of the likelihoods of ``sets`` (n,).
 
     ``units`` (n_parameters,) are as long as standard deviations; parameters that are ``fixed``, (n,
-    n_parameters), stay. Returns the points and the derivatives there.
+    n_parameters), stay; ``precision`` is that of log L. Returns the points and the derivatives
+    there.
     """
     thetas = starts.copy()
     free = np.ones_like(thetas, dtype=bool) if fixed is None else ~fixed
@@ -80,7 +82,7 @@ def climb(
     active = np.arange(len(thetas))
     for _ in range(STEPS):
         step, gain = _newton(here, units, free, damping, active)
-        going = gain > PRECISION
+        going = gain > precision
         active, step = active[going], step[going]
         if not len(active):
             break
@@ -229,7 +231,7 @@ def edges(
     for _ in range(STEPS):
         at_end = (places - ends) * sides >= 0.0
         places = np.where(at_end, ends, places)
-        start = _along_profile(thetas, here, places, parameters, fixed)
+        start = along_profile(thetas, here, places, parameters, fixed)
         thetas[active], found = climb(
             likelihoods, sets[active], start[active], units, fixed[active]
         )
@@ -251,7 +253,7 @@ def edges(
     return np.where(np.isnan(result), places, result)
 
 
-def _along_profile(
+def along_profile(
     thetas: np.ndarray,
     here: Derivatives,
     places: np.ndarray,

@@ -46,6 +46,49 @@ class Limits(Result, frozen=True, kw_only=True):
     member_intervals: dict[str, dict[str, list[list[Interval]]]] | None = None
 
 
+class Shifts(Result, frozen=True, kw_only=True):
+    """How far the best fit of a parameter moves with a nuisance parameter fixed off its own.
+
+    ``postfit`` with the latter at its best fit minus, and plus, its post-fit error; ``prefit``
+    minus, and plus, the width of its constraint, 1.
+    """
+
+    postfit: tuple[Number, Number]
+    prefit: tuple[Number, Number]
+
+
+class NuisanceFit(Result, frozen=True, kw_only=True):
+    """What data say of one nuisance parameter of the uncertainty ``systematic``.
+
+    ``pull`` is its best fit less what measured it, and ``error`` its post-fit standard deviation
+    from the curvature of the likelihood, both in units of the prior width: the latter is what is
+    called its constraint. ``profile_error`` are the distances at which the profile likelihood has
+    dropped by 1/2, below and above. ``impact``, by parameter.
+    """
+
+    name: str
+    systematic: str
+    pull: Number
+    error: Number
+    profile_error: tuple[Number, Number]
+    impact: dict[str, Shifts]
+
+
+class JointFit(Result, frozen=True, kw_only=True):
+    """The fit of all parameters and nuisance parameters to one data set, from rate and shape.
+
+    ``best_fit`` and ``error`` (n_parameters,) are those of the parameters; ``correlation`` that of
+    the parameters and, after them, the nuisance parameters. ``ranking`` has the names of the latter
+    by parameter, the largest post-fit impact first.
+    """
+
+    best_fit: list[float]
+    error: list[Number]
+    nuisance: list[NuisanceFit]
+    correlation: Matrix
+    ranking: dict[str, list[str]]
+
+
 class FisherInformation(Result, frozen=True, kw_only=True):
     """Information of an ensemble, (n_parameters, n_parameters) in the order of the parameters.
 

@@ -21,6 +21,7 @@ from madminer_workflow.report.figures import (
     intervals,
     observables,
     profiles,
+    ranking,
     systematics,
     toys,
     training,
@@ -66,6 +67,14 @@ def plots(report: Report) -> Iterator[Plot]:
             "information: hollow with the nuisance parameters fixed, filled with them profiled.",
             [systematics.table(widths)],
             partial(systematics.draw, report, widths),
+        )
+    for found in ranking.rankings_of(report):
+        yield Plot(
+            found.name,
+            "systematics",
+            ranking.caption(found),
+            [ranking.table(found)],
+            partial(ranking.draw, report, found),
         )
 
 

@@ -1,0 +1,213 @@
+"""Pulls, constraints and impacts of nuisance parameters, against MINUIT and the information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import iminuit
+import numpy as np
+import pytest
+
+from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.report.uncertainties import profiling_impact
+from madminer_workflow.statistics import closed_form, information
+from madminer_workflow.statistics.binning import bin_indices, binned_density
+from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.likelihood import DataSets, expected_data
+from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.nuisance import varied_rates
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.pulls import joint_fit
+from madminer_workflow.statistics.results import JointFit
+from madminer_workflow.statistics.toys import draw_toys
+from tests.statistics.test_varied import uncertain_problem
+from tests.support.chain import Physics
+
+EDGES = np.array([40.0, 80.0, 140.0])
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Counts of a histogram of tiny_systematics, in the project's and in an independent form.
+
+    ``minus_log_likelihood`` takes the parameter and the nuisance parameters.
+    """
+
+    problem: Problem
+    model: closed_form.Model
+    data: DataSets
+    minus_log_likelihood: Callable[[Sequence[float]], float]
+
+
+@pytest.fixture(scope="module")
+def posed(uncertain: Physics) -> Posed:
+    """One toy far from the truth, with auxiliary measurements that are not 0."""
+    sample, setup = read_sample(uncertain.combined), read_setup(uncertain.combined)
+    events, theta = union(sample, setup), np.array([2.0])
+    problem = Problem(setup, events, events, events, theta, theta, theta, luminosity=1e5, seed=1)
+    values = sample.observations[:, sample.observables.index("pt_j1")]
+    bins = bin_indices(values[:, None], [EDGES])
+    rates = varied_rates(events, bins, len(EDGES) + 1)
+    density = binned_density(rates, {"train": bins, "test": bins}, setup)
+    toy = draw_toys(problem, np.array([4.0]), 1, np.random.default_rng(5))
+    data = DataSets("test", toy.multiplicities, np.array([[0.8, -1.1, 0.3]]))
+
+    # From here on with nothing but the weights of the file.
+    places = np.digitize(values, EDGES)
+    counts = np.bincount(places, toy.multiplicities.toarray()[0], len(EDGES) + 1)
+    nominal = sample.weights * sample.shares[:, None]
+    reference = sample.weights[:, setup.benchmark_names.index("sm")]
+    x1, x2, x3 = setup.benchmarks[:, 0]
+
+    def summed(factors: np.ndarray) -> np.ndarray:
+        return np.array([np.bincount(places, column * factors) for column in nominal.T])
+
+    def varied(name: str) -> np.ndarray:
+        column = sample.nuisance_weights[:, setup.nuisance_benchmarks.index(name)]
+        return summed(column / reference)
+
+    at_zero = summed(np.ones(len(values)))
+    ups = [varied(one.positive) for one in setup.nuisance]
+    downs = [None if one.negative is None else varied(one.negative) for one in setup.nuisance]
+
+    def minus_log_likelihood(point: Sequence[float]) -> float:
+        theta, nus = point[0], point[1:]
+        lagrange = np.array(
+            [
+                (theta - x2) * (theta - x3) / ((x1 - x2) * (x1 - x3)),
+                (theta - x1) * (theta - x3) / ((x2 - x1) * (x2 - x3)),
+                (theta - x1) * (theta - x2) / ((x3 - x1) * (x3 - x2)),
+            ]
+        )
+        before = lagrange @ at_zero
+        after = before.copy()
+        for nu, up, down in zip(nus, ups, downs, strict=True):
+            high = lagrange @ up / before
+            # A parabola of the logarithm through -1, 0 and 1, or a line through 0 and 1.
+            low = 1.0 / high if down is None else lagrange @ down / before
+            after *= high ** (0.5 * nu * (nu + 1.0)) * low ** (0.5 * nu * (nu - 1.0))
+        after *= 1e5
+        constraint = np.sum((np.array(nus) - data.auxiliary[0]) ** 2)
+        return float(np.sum(after - counts * np.log(after)) + 0.5 * constraint)
+
+    return Posed(
+        problem, closed_form.Model(density, problem, "rate_and_shape"), data, minus_log_likelihood
+    )
+
+
+def fitted(model: closed_form.Model, data: DataSets) -> JointFit:
+    axes = [np.linspace(-20.0, 20.0, 3)] * len(model.problem.setup.parameters)
+    grid = Grid(model.problem.setup.parameters, axes)
+    found = joint_fit(model, data, closed_form.maximum(model, data, [0.6827], grid))
+    assert found is not None
+    return found
+
+
+def test_pulls_and_impacts_are_those_of_minuit(posed: Posed) -> None:
+    """With a likelihood that is written without the project's code."""
+    found = fitted(posed.model, posed.data)
+
+    def minuit(**fixed: float) -> iminuit.Minuit:
+        names = ["theta", "n0", "n1", "n2"]
+        start = dict.fromkeys(names, 0.0) | {"theta": found.best_fit[0] + 0.1} | fixed
+        fit = iminuit.Minuit(posed.minus_log_likelihood, list(start.values()), name=names)
+        fit.errordef, fit.strategy, fit.tol = 0.5, 2, 1e-4
+        for name in fixed:
+            fit.fixed[name] = True
+        fit.migrad()
+        fit.hesse()
+        assert fit.valid
+        return fit
+
+    best = minuit()
+    covariance = best.covariance
+    assert covariance is not None
+    sigma = best.errors["theta"]
+    assert found.best_fit[0] == pytest.approx(best.values["theta"], abs=1e-3 * sigma)
+    assert found.error[0] == pytest.approx(sigma, rel=1e-3)
+    np.testing.assert_allclose(found.correlation, covariance.correlation(), atol=1e-3)
+    best.minos("n0", "n1", "n2")
+    for i, nuisance in enumerate(found.nuisance):
+        name, measured = f"n{i}", posed.data.auxiliary[0, i]
+        assert nuisance.pull == pytest.approx(best.values[name] - measured, abs=1e-3)
+        assert nuisance.error == pytest.approx(best.errors[name], rel=1e-3)
+        minos = best.merrors[name]
+        np.testing.assert_allclose(nuisance.profile_error, (-minos.lower, minos.upper), rtol=1e-3)
+        shifts = nuisance.impact["CWL2"]
+        for ours, size in ((shifts.postfit, best.errors[name]), (shifts.prefit, 1.0)):
+            moved = [
+                minuit(**{name: best.values[name] + side * size}).values["theta"]
+                for side in (-1.0, 1.0)
+            ]
+            np.testing.assert_allclose(ours, np.array(moved) - best.values["theta"], atol=1e-3)
+    largest = max(found.nuisance, key=lambda one: np.abs(one.impact["CWL2"].postfit).max())
+    assert found.ranking["CWL2"][0] == largest.name
+    assert abs(largest.pull or 0.0) > 0.1, "a test with pulls"
+
+
+def many_events(n_parameters: int) -> tuple[Problem, np.ndarray, closed_form.Model]:
+    """A histogram that knows its process exactly, and so many events that all is Gaussian."""
+    problem = uncertain_problem(n_parameters, 4000)
+    everything = problem.everything
+    problem = replace(
+        problem, train=everything, test=everything, luminosity=1e4 * problem.luminosity
+    )
+    bins = bin_indices(everything.x, [np.array([-1.0, 0.0, 1.0])] * 2)
+    density = binned_density(
+        varied_rates(everything, bins, 16), {"train": bins, "test": bins}, problem.setup
+    )
+    return problem, bins, closed_form.Model(density, problem, "rate_and_shape")
+
+
+def test_impacts_are_those_of_the_information_in_the_gaussian_limit() -> None:
+    """C_theta,nu / sqrt(C_nu,nu), with C the inverse of the information and the constraints."""
+    problem, bins, model = many_events(2)
+    found = fitted(model, expected_data(problem))
+    [counts] = [
+        information.histogram(problem.everything, bins, 16, np.zeros(2), problem.luminosity, 1)
+    ]
+    full = counts.estimate + np.diag([0.0, 0.0, 1.0, 1.0])
+    covariance = np.linalg.inv(full)
+    errors = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(found.error, errors[:2], rtol=1e-3)
+    np.testing.assert_allclose(found.correlation, covariance / np.outer(errors, errors), atol=1e-3)
+    for i, nuisance in enumerate(found.nuisance):
+        assert nuisance.pull == pytest.approx(0.0, abs=1e-4)
+        assert nuisance.error == pytest.approx(errors[2 + i], rel=1e-3)
+        for k, name in enumerate(problem.setup.parameters):
+            impact = covariance[k, 2 + i] / errors[2 + i]
+            low, high = nuisance.impact[name].postfit
+            assert 0.5 * (high - low) == pytest.approx(impact, abs=2e-3 * errors[k])
+            # The luminosity moves by a whole sigma, which is not infinitesimal.
+            np.testing.assert_allclose([-low, high], impact, rtol=0.05, atol=2e-3 * errors[k])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_impacts_are_the_growth_of_the_profiled_information(which: int) -> None:
+    """Of an uncertainty alone: impact^2 is what profiling adds to sigma^2 of the parameter."""
+    problem, bins, model = many_events(1)
+    events = problem.everything
+    setup = replace(problem.setup, nuisance=[problem.setup.nuisance[which]])
+    alone = replace(
+        events,
+        setup=setup,
+        slopes=events.slopes[:, [which]],
+        curvatures=events.curvatures[:, [which]],
+    )
+    problem = replace(problem, setup=setup, everything=alone, train=alone, test=alone)
+    density = replace(model.density, varied=model.density.varied[:, [which, 2 + which]])
+    [nuisance] = fitted(
+        replace(model, problem=problem, density=density), expected_data(problem)
+    ).nuisance
+    counts = information.histogram(alone, bins, 16, np.zeros(1), problem.luminosity, 1)
+    found = information.information([counts], 1)
+    assert found.profiled is not None
+    growth = profiling_impact(found.matrix, found.profiled.matrix, found.profiled.full, setup)
+    [grown], [sigma] = (
+        growth.single[setup.nuisance[0].systematic],
+        information.standard_deviations(found.matrix),
+    )
+    assert grown is not None and sigma is not None
+    expected = sigma * np.sqrt((1.0 + grown) ** 2 - 1.0)
+    np.testing.assert_allclose(np.abs(nuisance.impact["p0"].postfit), expected, rtol=5e-3)
