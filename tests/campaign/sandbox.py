@@ -12,14 +12,12 @@ import json
 import os
 import resource
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from madminer_workflow.cores import CORES
@@ -27,7 +25,6 @@ from madminer_workflow.engines.executors import local as processes
 from tests.campaign.outcome import MiB, Outcome
 from tests.support import warm
 from tests.support.chain import rough_integration
-from tests.support.paths import REPOSITORY
 
 GUARD = "MADMINER_CAMPAIGN_GUARD"
 CONSTRAINTS = "MADMINER_CAMPAIGN_CONSTRAINTS"
@@ -161,22 +158,8 @@ def _size(root: Path) -> int:
 @contextmanager
 def sandbox() -> Iterator[Sandbox]:
     """A server as long as the block lasts."""
-    with TemporaryDirectory() as folder:
-        program = Path(folder) / "madminer-workflow"
-        program.write_text(warm.PROGRAM)
-        program.chmod(0o755)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.campaign.sandbox", f"{folder}/socket"],
-            cwd=REPOSITORY,
-            env=os.environ | dict.fromkeys(processes.THREADS, "1"),
-            stdout=subprocess.PIPE,
-        )
-        try:
-            assert server.stdout and server.stdout.readline() == b"ready\n"
-            yield Sandbox(Path(folder) / "socket")
-        finally:
-            server.kill()
-            server.communicate()
+    with warm.served("tests.campaign.sandbox") as folder:
+        yield Sandbox(folder / "socket")
 
 
 DROP_CAPABILITY, CAPABILITIES = 24, (1, 2, 3)

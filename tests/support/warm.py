@@ -56,26 +56,36 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 @contextmanager
-def steps_are_warm() -> Iterator[None]:
-    """Have engines in this process run the program, whose server is there as long as the block."""
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+def served(module: str) -> Iterator[Path]:
+    """A folder with the program, and with the socket of a ``module`` that serves during the block.
+
+    The module says "ready" when it does.
+    """
+    with TemporaryDirectory() as folder:
         program = Path(folder) / "madminer-workflow"
         program.write_text(PROGRAM)
         program.chmod(0o755)
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.warm", f"{folder}/socket"],
+            [sys.executable, "-m", module, f"{folder}/socket"],
             cwd=REPOSITORY,
             env=os.environ | dict.fromkeys(processes.THREADS, "1"),
             stdout=subprocess.PIPE,
         )
-        original, path = processes.environment, f"{folder}{os.pathsep}{os.environ['PATH']}"
-        patch.setattr(processes, "environment", lambda: original() | {"PATH": path})
         try:
             assert server.stdout and server.stdout.readline() == b"ready\n"
-            yield
+            yield Path(folder)
         finally:
             server.kill()
             server.communicate()
+
+
+@contextmanager
+def steps_are_warm() -> Iterator[None]:
+    """Have engines in this process run the program as long as the block lasts."""
+    with served("tests.support.warm") as folder, pytest.MonkeyPatch.context() as patch:
+        original, path = processes.environment, f"{folder}{os.pathsep}{os.environ['PATH']}"
+        patch.setattr(processes, "environment", lambda: original() | {"PATH": path})
+        yield
 
 
 def serve(path: Path, prepare: Callable[[], None] = lambda: None) -> None:
