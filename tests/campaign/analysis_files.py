@@ -682,6 +682,8 @@ def names() -> Iterator[Case]:
         ("detector", "{smearing: [], acceptance: {pt_min_a: -1.0}}"),
         ("ml.limits.toys", "{n_toys: 5, points: [nowhere]}"),
         ("ml.limits.toys", "{n_toys: 5, points: [{CWL2: 1.0}]}"),
+        ("ml.limits.toys", "{n_toys: 5, nuisance_parameters: prior}"),
+        ("ml.limits.toys", "{n_toys: 5, nuisance_parameters: anything}"),
     ):
         yield value_case("meaning", "wbf", dotted, new)
     for dotted, new in (

@@ -14,13 +14,14 @@ from madminer_workflow.report.uncertainties import profiling_impact
 from madminer_workflow.statistics import closed_form, information
 from madminer_workflow.statistics.binning import bin_indices, binned_density
 from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import DataSets, expected_data
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.pulls import joint_fit
 from madminer_workflow.statistics.results import JointFit
-from madminer_workflow.statistics.toys import draw_toys
+from madminer_workflow.statistics.toys import draw_toys, drawn_at
 from tests.statistics.test_varied import uncertain_problem
 from tests.support.chain import Physics
 
@@ -211,3 +212,77 @@ def test_impacts_are_the_growth_of_the_profiled_information(which: int) -> None:
     assert grown is not None and sigma is not None
     expected = sigma * np.sqrt((1.0 + grown) ** 2 - 1.0)
     np.testing.assert_allclose(np.abs(nuisance.impact["p0"].postfit), expected, rtol=5e-3)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A histogram that is told how bins respond, how the rate does, and nothing."""
+
+    told: closed_form.Model
+    of_rate: closed_form.Model
+    untold: closed_form.Model
+
+
+def experiment(n_events: int = 20_000) -> Experiment:
+    """An uncertainty of the shape that looks like the parameter, about as large as its error."""
+    problem = uncertain_problem(1, n_events)
+    events = problem.everything
+    slopes = np.stack([0.25 * np.tanh(events.x[:, 0]), np.full(n_events, 0.05)], axis=1)
+    events = replace(events, slopes=slopes, curvatures=np.zeros_like(slopes))
+    problem = replace(problem, everything=events, train=events, test=events)
+    bins = bin_indices(events.x[:, :1], [np.linspace(-1.5, 1.5, 7)])
+    rates = varied_rates(events, bins, 8)
+    density = binned_density(rates, {"train": bins, "test": bins}, problem.setup)
+    nothing = np.zeros((n_events, 0))
+    setup = replace(problem.setup, nuisance=[], nuisance_benchmarks=[])
+    sure = replace(events, setup=setup, slopes=nothing, curvatures=nothing)
+    ignorant = replace(problem, setup=setup, everything=sure, train=sure, test=sure)
+    return Experiment(
+        closed_form.Model(density, problem, "rate_and_shape"),
+        closed_form.Model(replace(density, varied=None), problem, "rate_and_shape"),
+        closed_form.Model(replace(density, varied=None), ignorant, "rate_and_shape"),
+    )
+
+
+def coverage_of(model: closed_form.Model, toys: DataSets) -> float:
+    """The fraction of toys at 0 whose 68 % interval contains it."""
+    n = len(model.problem.setup.nuisance)
+    data = replace(toys, auxiliary=toys.auxiliary[:, :n])
+    q, _ = closed_form.statistics(model.density, data, model.problem, np.zeros(1))[model.kind]
+    return float(np.mean(q < 1.0))
+
+
+@pytest.mark.parametrize("nature", ["nominal", "prior"])
+def test_pulls_of_toys_have_mean_0_and_width_1(nature: str) -> None:
+    """Best fit less the value in nature, in post-fit errors, of every nuisance parameter."""
+    model = experiment(5000).told
+    n_toys, rng = 400, np.random.default_rng(11)
+    if nature == "nominal":
+        toys, nu = draw_toys(model.problem, np.zeros(1), n_toys, rng), np.zeros((n_toys, 2))
+    else:
+        nu = rng.normal(size=(n_toys, 2))
+        toys = DataSets("test", drawn_at(model.problem, np.zeros(1), nu, rng), np.zeros_like(nu))
+    [likelihoods] = model.likelihoods(toys)
+    start = np.zeros((n_toys, 3))
+    places, here = climb(likelihoods, np.arange(n_toys), start, model.units(np.zeros(1)))
+    errors = np.sqrt(np.diagonal(np.linalg.inv(-here.hessian), axis1=1, axis2=2))
+    pulls = (places - np.hstack([np.zeros((n_toys, 1)), nu])) / errors
+    assert np.abs(pulls.mean(axis=0)).max() < 4.0 / np.sqrt(n_toys)
+    assert np.abs(pulls.std(axis=0) - 1.0).max() < 4.0 / np.sqrt(2.0 * n_toys)
+
+
+def test_toys_with_nuisance_parameters_from_priors_cover_unless_these_are_left_out() -> None:
+    """With nature's nuisance parameters at 0, what is left out does not show."""
+    models, n_toys = experiment(), 1000
+    error = np.sqrt(0.6827 * 0.3173 / n_toys)
+    found = {}
+    for nature in ("nominal", "prior"):
+        rng = np.random.default_rng(13)
+        toys = draw_toys(models.told.problem, np.zeros(1), n_toys, rng, nature)
+        found[nature] = [
+            coverage_of(model, toys) for model in (models.told, models.of_rate, models.untold)
+        ]
+    np.testing.assert_allclose(found["nominal"], 0.6827, atol=4.0 * error)
+    told, of_rate, untold = found["prior"]
+    assert told == pytest.approx(0.6827, abs=4.0 * error)
+    assert max(of_rate, untold) < 0.6827 - 10.0 * error

@@ -5,35 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
 from madminer_workflow.analysis.types import Binning, Sally
-from madminer_workflow.files import read_json
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json, write_json
 from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.member import Member, open_member
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.scan import closed_forms, pointwise
+from madminer_workflow.ml.toys import toys
 from madminer_workflow.ml.training import training
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.report.plotting import plotting
 from madminer_workflow.statistics.closed_form import density_at
-from tests.support.chain import TINY_SYSTEMATICS, Physics
+from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file
+
+TOYS = {"n_toys": 20, "njobs": 2, "resolution": 2, "nuisance_parameters": "prior"}
 
 
 @pytest.fixture(scope="module")
 def finished(uncertain: Physics, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with ``results.json`` and the report of the analysis with uncertainties."""
     output = tmp_path_factory.mktemp("finished")
-    sampling(TINY_SYSTEMATICS, uncertain.combined, 1, output)
-    results = []
+    ml = yaml.safe_load(TINY_SYSTEMATICS.read_text())["ml"]
+    ml["limits"]["toys"] = TOYS
+    analysis = analysis_file(output / "input.yml", TINY_SYSTEMATICS, ml=ml)
+    sampling(analysis, uncertain.combined, 1, output)
+    results, drawn = [], []
     for method in sorted((output / "methods").iterdir()):
         [samples] = method.glob("Samples_*.npz")
         training(samples, output / method.name)
         model = output / method.name / "Model.tar.gz"
         evaluating(method / "evaluation.json", uncertain.combined, [model], output / method.name)
         results.append(output / method.name / "Results.tar.gz")
-    plotting(output / "analysis.json", uncertain.combined, results, output)
+        for job in sorted(method.glob("toys_*.json")):
+            share = output / method.name / job.stem
+            toys(method / "evaluation.json", uncertain.combined, job, [model], share)
+            drawn.append(share / "Toys.npz")
+    plotting(output / "analysis.json", uncertain.combined, results, output, drawn)
     return output
 
 
@@ -96,6 +108,21 @@ def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None
     page = (finished / "report.html").read_text()
     assert "counts: pulls and impacts of 3 nuisance parameters" in page
     assert "alices: known on a grid, not fitted" in page
+
+
+def test_toys_have_the_nuisance_parameters_that_were_asked_for(
+    finished: Path, uncertain: Physics, tmp_path: Path
+) -> None:
+    content = read_json(finished / "results.json")
+    assert {method["toys"]["nuisance_parameters"] for method in content["methods"]} == {"prior"}
+    assert "drawn from their priors for every toy" in (finished / "report.html").read_text()
+    changed = read_json(finished / "analysis.json")
+    changed["ml"]["limits"]["toys"]["nuisance_parameters"] = "nominal"
+    write_json(tmp_path / "analysis.json", changed)
+    results = [finished / name / "Results.tar.gz" for name in ("counts", "sally", "alices")]
+    drawn = sorted(finished.glob("*/toys_*/Toys.npz"))
+    with pytest.raises(InputError, match="the nuisance_parameters prior, the analysis nominal"):
+        plotting(tmp_path / "analysis.json", uncertain.combined, results, tmp_path, drawn)
 
 
 def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain: Physics) -> None:

@@ -21,6 +21,7 @@ from math import prod
 from madminer_workflow.analysis.semantics import n_morphing_components
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.analysis.types import (
+    PRIOR,
     Analysis,
     BuiltinProcess,
     Density,
@@ -74,6 +75,8 @@ FITTED = 0.6e-3
 """A toy whose maxima are found by fits, with two parameters."""
 TOY_POINT = 1.5e-8
 """A toy at a point of the grid, for each event that it has."""
+REWEIGHTED = 1e-8
+"""A toy with nuisance parameters of its own, for each simulated event."""
 FIGURE = 0.55
 
 # --- Bytes ----------------------------------------------------------------------------------------
@@ -427,6 +430,8 @@ def _toys(method: Method, size: _Size, members: int) -> Iterator[tuple[float, fl
         work = drawn * FITTED * size.n_parameters / 2.0
     else:
         work = drawn * size.grid * events * TOY_POINT + _at_points(method, size, members)
+    if size.analysis.ml.limits.toys.nuisance_parameters == PRIOR:
+        work += drawn * size.test * REWEIGHTED
     torch = isinstance(method, Trained)
     start, base = (START_TORCH, PROCESS_TORCH) if torch else (START, PROCESS + 15 * MB)
     memory = base + size.data + 3 * 2 * NUMBER * drawn * events

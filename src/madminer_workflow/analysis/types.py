@@ -688,13 +688,18 @@ class GridAxis(Part, frozen=True, kw_only=True):
     resolution: int
 
 
+NOMINAL, PRIOR = "nominal", "prior"
+"""Nuisance parameters of toys: 0 in nature, or drawn from their prior."""
+
+
 class ToySettings(Part, frozen=True, kw_only=True):
-    """Pseudo-experiments."""
+    """Pseudo-experiments; ``nuisance_parameters`` are NOMINAL or PRIOR."""
 
     n_toys: int
     points: tuple[Point, ...]
     resolution: int
     njobs: int
+    nuisance_parameters: str = NOMINAL
 
     @property
     def jobs(self) -> int:

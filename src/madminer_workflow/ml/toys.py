@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,12 @@ def toys(
     thetas = np.array([point.theta for point in points])
     grid = with_nodes(grid, thetas)
     rng = np.random.default_rng(derive_seed(problem.seed, "toys", share.job))
-    drawn = [draw_toys(problem, theta, n_toys, rng) for theta in thetas]
+    nature = evaluation.limits.toys.nuisance_parameters
+    drawn = [draw_toys(problem, theta, n_toys, rng, nature) for theta in thetas]
     with tempfile.TemporaryDirectory() as scratch:
         members = open_members(models, Path(scratch), problem.everything)
         tested = statistics_of(members, problem, grid, points, drawn)
+    tested = replace(tested, nuisance_parameters=nature)
     write_toys(output, members[0].note.settings, share, tested)
 
 

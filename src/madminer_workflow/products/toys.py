@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.types import Method
+from madminer_workflow.analysis.types import NOMINAL, Method
 from madminer_workflow.array_files import Checked
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_struct
@@ -28,11 +28,12 @@ class ToyJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     njobs: AtLeastOne
 
 
-class ToyNote(ToyJob, frozen=True, kw_only=True, forbid_unknown_fields=False):
+class ToyNote(ToyJob, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=True):
     """Whose toys they are."""
 
     settings: Method
     points: tuple[ToyPoint, ...]
+    nuisance_parameters: str = NOMINAL
 
 
 _Share = tuple[Path, ToyNote, Toys]
@@ -62,7 +63,13 @@ def read_job(path: Path) -> ToyJob:
 
 def write_toys(output: Path, settings: Method, job: ToyJob, toys: Toys) -> None:
     """Write the toys of a job into the directory ``output``."""
-    note = ToyNote(settings=settings, job=job.job, njobs=job.njobs, points=tuple(toys.points))
+    note = ToyNote(
+        settings=settings,
+        job=job.job,
+        njobs=job.njobs,
+        points=tuple(toys.points),
+        nuisance_parameters=toys.nuisance_parameters,
+    )
     joint = {f"q_{kind}": toys.q[kind] for kind in KINDS}
     profiled = {f"q_{kind}_each": toys.q_profiled[kind] for kind in KINDS}
     write_arrays(output / NAME, note, joint | profiled)
@@ -102,7 +109,7 @@ def _toys_of(note: ToyNote, arrays: dict[str, np.ndarray]) -> tuple[ToyNote, Toy
         raise ValueError("a test statistic is below 0")
     if len(arrays) != 2 * len(KINDS):
         raise ValueError("it has more arrays than toys have")
-    return note, Toys(note.points, q, q_each)
+    return note, Toys(note.points, q, q_each, note.nuisance_parameters)
 
 
 def _joined(name: str, jobs: dict[int, _Share]) -> MethodToys:
@@ -122,4 +129,5 @@ def _joined(name: str, jobs: dict[int, _Share]) -> MethodToys:
 
     q = together([toys.q for _, _, toys in ordered])
     q_profiled = together([toys.q_profiled for _, _, toys in ordered])
-    return MethodToys(first.settings, Toys(first.points, q, q_profiled))
+    joined = Toys(first.points, q, q_profiled, first.nuisance_parameters)
+    return MethodToys(first.settings, joined)

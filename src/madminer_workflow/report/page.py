@@ -14,6 +14,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from madminer_workflow.analysis.types import (
+    NOMINAL,
     EfficiencyVariation,
     LabelledParameter,
     NormVariation,
@@ -108,6 +109,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             if (profiled := method.fisher_information_profiled)
             and profiled.nuisance_parameters_in == "rate"
         ],
+        "nature_of_toys": nature_of_toys(report),
         "fitted": [
             (method, list(nuisance_titles(method.joint_fits["expected"].nuisance).values()))
             for method in methods
@@ -121,6 +123,22 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
         "cut_flows": by_process(report.cut_flow),
         "max_members": max((method.members for method in methods), default=1),
     }
+
+
+def nature_of_toys(report: Report) -> str:
+    """What nuisance parameters are in toys, in words; none without any."""
+    natures = {method.toys.nuisance_parameters for method in report.methods if method.toys}
+    if not (report.systematics and natures):
+        return ""
+    if natures == {NOMINAL}:
+        return (
+            "nuisance parameters are 0 in nature and their auxiliary measurements fluctuate: what "
+            "a method leaves out does not show"
+        )
+    return (
+        "nuisance parameters are drawn from their priors for every toy, and measured to be 0: a "
+        "method that leaves out what they do covers less"
+    )
 
 
 def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def plotting(
     grid = make_grid(analysis.ml.limits.grid, problem.setup.parameters)
     given = read_all(results, analysis, problem, grid)
     given_toys = read_toys(toys)
-    check_toys(given_toys, given)
+    check_toys(given_toys, given, analysis.ml.limits.toys.nuisance_parameters)
     with reading(data, "has no notes of the physics steps"):
         notes = msgspec.convert(read_report(data), PhysicsNotes)
     by_method = {name: toys_of.toys for name, toys_of in given_toys.items()}
@@ -114,8 +114,13 @@ def check_results(
     raise InputError(f"{path}: belongs to another analysis: {difference}; run evaluating again")
 
 
-def check_toys(toys: Mapping[str, MethodToys], results: Sequence[Results]) -> None:
-    """Raise InputError unless all toys are of methods with results, and of the same models."""
+def check_toys(
+    toys: Mapping[str, MethodToys], results: Sequence[Results], nuisance_parameters: str
+) -> None:
+    """Raise InputError unless all toys are of methods with results, and of the same models.
+
+    And drawn with ``nuisance_parameters`` as the analysis says.
+    """
     settings = {one.summary.name: one.summary.settings for one in results}
     for name, of_method in toys.items():
         if name not in settings:
@@ -123,6 +128,12 @@ def check_toys(toys: Mapping[str, MethodToys], results: Sequence[Results]) -> No
         if of_method.settings != settings[name]:
             raise InputError(
                 f"the toys of {name} are of models with other settings; run toys again"
+            )
+        drawn = of_method.toys.nuisance_parameters
+        if drawn != nuisance_parameters:
+            raise InputError(
+                f"the toys of {name} have the nuisance_parameters {drawn}, the analysis "
+                f"{nuisance_parameters}; run toys again"
             )
 
 

@@ -50,6 +50,7 @@ def summarise_toys(
         points=[summarise_point(toys, i, grid.parameters, levels) for i in asked],
         intervals=intervals(limits),
         observed_intervals=None if observed is None else intervals(observed),
+        nuisance_parameters=toys.nuisance_parameters,
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from madminer_workflow.analysis.types import NOMINAL
+
 Number = float | None
 Matrix = list[list[Number]]
 Interval = tuple[float, float]
@@ -165,6 +167,8 @@ class PointCoverage(Result, frozen=True, kw_only=True):
 class ToySummary(Result, frozen=True, kw_only=True):
     """What toys of a method say: ``n_toys`` at each of ``points``.
 
+    ``nuisance_parameters`` are "nominal" or drawn from their "prior", see ``statistics.toys``.
+
     ``intervals`` by kind of likelihood have their thresholds from toys (Neyman's construction), of
     expected data, and of observed ones if there are any.
     """
@@ -173,6 +177,7 @@ class ToySummary(Result, frozen=True, kw_only=True):
     points: list[PointCoverage]
     intervals: dict[str, Intervals]
     observed_intervals: dict[str, Intervals] | None = None
+    nuisance_parameters: str = NOMINAL
 
 
 class Plot(Result, frozen=True, kw_only=True, tag_field="kind"):

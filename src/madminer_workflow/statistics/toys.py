@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.analysis.types import LimitSettings, Point
+from madminer_workflow.analysis.types import NOMINAL, PRIOR, LimitSettings, Point
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.likelihood import DataSets
 from madminer_workflow.statistics.limits import Grid, peak
+from madminer_workflow.statistics.nuisance import LARGEST
 from madminer_workflow.statistics.problem import Problem
 
 
@@ -32,12 +33,14 @@ class Toys:
     """The test statistic q of toys, at the point that they were drawn at, by kind of likelihood.
 
     ``q``, (n_points, n_toys), is that of all parameters; ``q_profiled``, (n_points, n_parameters,
-    n_toys), that of each, the others profiled.
+    n_toys), that of each, the others profiled. ``nuisance_parameters`` were drawn so: see
+    ``draw_toys``.
     """
 
     points: Sequence[ToyPoint]
     q: Mapping[str, np.ndarray]
     q_profiled: Mapping[str, np.ndarray]
+    nuisance_parameters: str = NOMINAL
 
 
 def toy_points(limits: LimitSettings, problem: Problem, grid: Grid) -> list[ToyPoint]:
@@ -66,21 +69,54 @@ def _name(point: Point, parameters: Sequence[str]) -> str:
 
 
 def draw_toys(
-    problem: Problem, theta: np.ndarray, n_toys: int, rng: np.random.Generator
+    problem: Problem,
+    theta: np.ndarray,
+    n_toys: int,
+    rng: np.random.Generator,
+    nuisance_parameters: str = NOMINAL,
 ) -> DataSets:
     """Pseudo-experiments at ``theta`` from the test events, with auxiliary measurements.
 
-    Numbers of events follow Poisson's law; nuisance parameters are 0 in nature and measured with
-    unit Gaussian errors.
+    Numbers of events follow Poisson's law. Nuisance parameters are NOMINAL, 0 in nature and
+    measured with unit Gaussian errors: the ensemble of a frequentist, unconditional in auxiliary
+    measurements (arXiv:1007.1727; ATL-PHYS-PUB-2011-11, CMS NOTE-2011/005). Or they are drawn from
+    their PRIOR, which is what their measurement at 0 says of them (Cousins and Highland, Nucl.
+    Instrum. Meth. A 320 (1992) 331), and events from the weights that they give them.
     """
+    n_nuisance = len(problem.setup.nuisance)
+    if nuisance_parameters == PRIOR:
+        nu = rng.normal(size=(n_toys, n_nuisance))
+        return DataSets("test", drawn_at(problem, theta, nu, rng), np.zeros_like(nu))
     sizes = rng.poisson(problem.expected_events(theta), n_toys)
     chosen = draw(problem.test.weights_at(theta), int(sizes.sum()), rng)
-    shape = (n_toys, len(problem.test))
+    multiplicities = _multiplicities(chosen, sizes, len(problem.test))
+    return DataSets("test", multiplicities, rng.normal(size=(n_toys, n_nuisance)))
+
+
+def drawn_at(
+    problem: Problem, theta: np.ndarray, nu: np.ndarray, rng: np.random.Generator
+) -> sparse.csr_array:
+    """How often each test event occurs in toys at ``theta`` and each of ``nu``, one row each.
+
+    ``nu`` are (n_toys, n_nuisance), the result (n_toys, n_events).
+    """
+    events, expected = problem.test, float(problem.expected_events(theta))
+    nominal = events.weights_at(theta)
+    chosen, sizes = [], []
+    for point in nu:
+        exponents = events.slopes @ point + events.curvatures @ np.square(point)
+        weights = nominal * np.exp(np.clip(exponents, -LARGEST, LARGEST))
+        sizes.append(rng.poisson(expected * weights.sum() / nominal.sum()))
+        chosen.append(draw(weights, sizes[-1], rng))
+    return _multiplicities(np.concatenate(chosen), np.array(sizes), len(events))
+
+
+def _multiplicities(chosen: np.ndarray, sizes: np.ndarray, n_events: int) -> sparse.csr_array:
+    """Indices of the events of toys of some ``sizes`` as numbers of each, (n_toys, n_events)."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    multiplicities = sparse.csr_array((np.ones(len(chosen)), chosen, ends), shape)
-    multiplicities.sum_duplicates()
-    auxiliary = rng.normal(size=(n_toys, len(problem.setup.nuisance)))
-    return DataSets("test", multiplicities, auxiliary)
+    result = sparse.csr_array((np.ones(len(chosen)), chosen, ends), (len(sizes), n_events))
+    result.sum_duplicates()
+    return result
 
 
 def toy_statistics(
