@@ -46,7 +46,8 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise InputError(f"{_KINDS.get(kind, 'something else')}; expected a file")
     with os.fdopen(descriptor, "rb") as file:
         try:
-            data = file.read(most + 1)
+            # Files of the kernel may have nothing to say yet.
+            data = file.read(most + 1) or b""
         except OSError as error:
             raise InputError(_reason(error)) from None
     if len(data) > most:

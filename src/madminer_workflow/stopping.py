@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+MOMENT_SECONDS = 2.0
+"""Signals that are closer together are one request."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 
 
 class Stopped(KeyboardInterrupt):
@@ -31,15 +35,22 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stopping:
-    """Raises ``Stopped`` for a signal, until ``heard`` says that everything is being ended."""
+    """Raises ``Stopped`` for a signal, until ``heard`` says that everything is being ended.
+
+    Who asks everybody, as a terminal does and what ends a session, and then an engine its steps,
+    asks once: nothing that is being removed is interrupted by it.
+    """
 
     def __init__(self) -> None:
         """Listen."""
         self.heard = False
+        self._raised = -math.inf
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Handle a signal."""
-        if not self.heard:
+        now = time.monotonic()
+        if not self.heard and now - self._raised > MOMENT_SECONDS:
+            self._raised = now
             raise Stopped(number)
 
 

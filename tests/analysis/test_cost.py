@@ -38,7 +38,7 @@ def test_limits_that_are_fitted_need_no_grid() -> None:
 
 
 def test_networks_that_take_parameters_are_evaluated_at_every_point() -> None:
-    """961 points, 18000 test events, networks of 5-60-60-1: 4 s, as measured."""
+    """961 points, 18000 test events, networks of 5-60-60-1."""
     analysis = read_analysis(INPUTS / "wbf-estimators" / "input.yml")
     cost = grid_words(analysis)
     assert cost.startswith("31 x 31 = 961 points, which cost each member up to so much CPU time: ")

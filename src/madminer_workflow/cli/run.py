@@ -148,7 +148,7 @@ def run(
     if order.part == "physics":
         click.echo(f"Events: {workdir / 'physics' / 'combine' / 'combined_delphes.h5'}")
         return
-    from madminer_workflow.report.page import headline_text
+    from madminer_workflow.report.headline import headline_text
     from madminer_workflow.report.results import read_report
 
     plotting = workdir / "ml" / "plotting"

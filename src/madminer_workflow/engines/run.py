@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -49,6 +50,10 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     order that makes no sense, and later if a step refuses its input; StepError if a step fails. A
     KeyboardInterrupt ends all steps and is passed on.
     """
+    if sys.flags.optimize > 1:
+        raise InputError(
+            "Python runs without docstrings (PYTHONOPTIMIZE=2 or -OO), which yadage reads; unset it"
+        )
     workers, limit = check_numbers(order), order.step_timeout
     if order.part not in PARTS:
         raise InputError(f"part = {order.part}: expected one of {', '.join(PARTS)}")

@@ -10,7 +10,6 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from msgspec import Struct
 
 from madminer_workflow.analysis.types import (
@@ -25,9 +24,10 @@ from madminer_workflow.analysis.types import (
 )
 from madminer_workflow.report.efficiency import percentage, proven_words
 from madminer_workflow.report.figures import KINDS, Plot, style
+from madminer_workflow.report.headline import intervals, minus
 from madminer_workflow.report.results import CutFlow, Report
 from madminer_workflow.report.uncertainties import nuisance_titles
-from madminer_workflow.report.verdict import check_table, percent, rank
+from madminer_workflow.report.verdict import check_table, percent
 from madminer_workflow.statistics.checks import listing
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import chi2_quantile
@@ -221,12 +221,12 @@ def pairs(settings: Struct | Mapping[str, Any], without: str = "") -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number with few digits and a proper minus sign."""
-    return "–" if value is None else _minus(f"{value:.{digits}g}")
+    return "–" if value is None else minus(f"{value:.{digits}g}")
 
 
 def signed(value: float | None) -> str:
     """A pull."""
-    return "–" if value is None else _minus(f"{value:+.1f}")
+    return "–" if value is None else minus(f"{value:+.1f}")
 
 
 def with_error(value: float | None, error: float | None) -> str:
@@ -235,32 +235,16 @@ def with_error(value: float | None, error: float | None) -> str:
         return number(value)
     decimals = 1 - math.floor(math.log10(error))
     if decimals > 6 or error >= 1e6:
-        return _minus(f"{value:.4g} ± {error:.2g}")
+        return minus(f"{value:.4g} ± {error:.2g}")
     value, error = round(value, decimals), round(error, decimals)
-    return _minus(f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}")
-
-
-def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:
-    """Intervals with digits that suit their length; a star marks ends of the grid ``axis``."""
-    if not ranges:
-        return Markup("none")
-    length = ranges[-1][1] - ranges[0][0]
-    decimals = max(0, 2 - math.floor(math.log10(length))) if length > 0.0 else 3
-    if length > 0.0 and math.log10(length) < -6:
-        decimals = 2 - math.floor(math.log10(length))
-
-    def edge(value: float) -> str:
-        star = "*" if value in (axis[0], axis[-1]) else ""
-        return _minus(f"{value:.{decimals}f}{star}")
-
-    return Markup(" ∪ ".join(f"[{edge(low)}, {edge(high)}]" for low, high in ranges))
+    return minus(f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}")
 
 
 def place(value: float, axis: Sequence[float]) -> str:
     """A coordinate to about a hundredth of a step of its ``axis``: the grid tells no more."""
     decimals = max(0, 2 - math.floor(math.log10(axis[1] - axis[0])))
     # Adding zero takes the sign from a zero.
-    return _minus(f"{round(value, decimals) + 0.0:.{decimals}f}")
+    return minus(f"{round(value, decimals) + 0.0:.{decimals}f}")
 
 
 def share(passed: int, generated: int) -> str:
@@ -298,7 +282,7 @@ def objects(systematic: ObjectVariation) -> str:
 
 def change(value: float | None) -> str:
     """A relative change as a signed percentage."""
-    return "–" if value is None else _minus(f"{100.0 * value:+.3g} %")
+    return "–" if value is None else minus(f"{100.0 * value:+.3g} %")
 
 
 def pull(fitted: NuisanceFit) -> str:
@@ -306,12 +290,12 @@ def pull(fitted: NuisanceFit) -> str:
     if fitted.pull is None or fitted.error is None:
         return "–"
     # Adding zero takes the sign from a zero.
-    return _minus(f"{round(fitted.pull, 2) + 0.0:.2f} ± {fitted.error:.2f}")
+    return minus(f"{round(fitted.pull, 2) + 0.0:.2f} ± {fitted.error:.2f}")
 
 
 def shift(value: float | None) -> str:
     """A signed number with few digits."""
-    return "–" if value is None else _minus(f"{value:+.2g}")
+    return "–" if value is None else minus(f"{value:+.2g}")
 
 
 def sentence(phrase: str) -> str:
@@ -319,42 +303,11 @@ def sentence(phrase: str) -> str:
     return f"{phrase[:1].upper()}{phrase[1:]}."
 
 
-def _minus(digits: str) -> str:
-    return digits.replace("-", "−")
-
-
 def observation(observed: ObservedData) -> str:
     """The observed data in words: a file of events, or pseudo-data at a point."""
     if observed.theta is None:
         return f"the {observed.events} events in {observed.source}"
     return f"pseudo-data of {observed.events} events, drawn at {observed.source},"
-
-
-def headline_text(report: Report) -> str:
-    """The headline for a terminal: intervals of every method, and which one to use."""
-    verdict = report.verdict
-    level = verdict.confidence_level
-    kinds = ["expected", "observed"] if report.observed else ["expected"]
-    columns_of = [(name, word) for name in report.parameters for word in kinds]
-    header = [
-        f"{name} {percent(level)}" + (f" {word}" if len(kinds) > 1 else "")
-        for name, word in columns_of
-    ]
-    rows = [["method", "believe", *header]]
-    for method in rank(report.methods, verdict.kind, level):
-        limits = {"expected": method.limits, "observed": method.observed or {}}
-        cells = [
-            str(intervals(limits[word][verdict.kind].intervals[name][level], report.grid[name]))
-            for name, word in columns_of
-        ]
-        rows.append([method.name, "yes" if method.believed else "no", *cells])
-    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
-        for row in rows
-    ]
-    advice = f"Use {verdict.recommended}. " if verdict.recommended else ""
-    return "\n".join([*lines, "", advice + verdict.sentence])
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (

@@ -21,6 +21,7 @@ from madminer_workflow.products.results import Results, read_results
 from madminer_workflow.products.toys import MethodToys, read_toys
 from madminer_workflow.report import page
 from madminer_workflow.report.drawing import draw_all
+from madminer_workflow.report.headline import headline_text
 from madminer_workflow.report.results import PhysicsNotes
 from madminer_workflow.report.summary import summarise_all
 from madminer_workflow.statistics.likelihood import KINDS
@@ -60,7 +61,7 @@ def plotting(
     write_json(output / "results.json", plain(report))
     with atomic_path(output / "report.html") as product:
         product.write_text(page.render(report, figures), encoding="utf-8")
-    print(page.headline_text(report))
+    print(headline_text(report))
 
 
 def read_all(

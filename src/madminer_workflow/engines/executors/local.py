@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from madminer_workflow import cores
@@ -70,7 +71,7 @@ class Executor:
                 raise OutOfTime from None
             finally:
                 # Also what it has left in the background.
-                _end(process)
+                _end(process, asked=self._stopped)
                 with self._lock:
                     self._running.discard(process)
                     self._tell("-", process)
@@ -83,7 +84,7 @@ class Executor:
         for process in running:
             _signal(process, signal.SIGTERM)
         for process in running:
-            _end(process)
+            _end(process, asked=True)
         with self._lock:
             guard, self._guard = self._guard, None
         if guard and guard.stdin:
@@ -149,16 +150,29 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command, if it has not ended, and then whatever is left of its process group."""
-    if process.poll() is None:
+def _end(process: subprocess.Popen[bytes], asked: bool) -> None:
+    """End all that is left of the process group of a command, unless it was ``asked`` to already.
+
+    The shell ends at once; what it has started has a while to remove what is its own.
+    """
+    if not asked:
         _signal(process, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
+    end = time.monotonic() + GRACE_SECONDS
+    while _signal(process, 0) and time.monotonic() < end:
+        # A process that has ended is of the group until its parent asks how: this one, also for
+        # what the shell has left if nothing else adopts it, as in a container.
+        if process.poll() is not None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-process.pid, os.WNOHANG)
+        time.sleep(0.01)
     _signal(process, signal.SIGKILL)
     process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether there is anybody to get it."""
+    try:
         os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
