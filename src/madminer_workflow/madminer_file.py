@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ from madminer_workflow.analysis.systematics import EFFECTS, Nuisance
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
 from madminer_workflow.hdf5_files import Contents
+from madminer_workflow.statistics.observed import Shifted, places
 from madminer_workflow.statistics.sample import Sample, madminer_shares
 from madminer_workflow.statistics.setup import Setup
 
 REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
+SHIFTED = "madminer_workflow/shifted"
+"""Of every nuisance benchmark that has some, the shifted events."""
+
 EFFECTS_HERE = "madminer_workflow/effects"
 """Of uncertainties, where MadMiner does not know one of them."""
 
@@ -132,6 +136,9 @@ def read_sample(path: str | Path) -> Sample:
     """
     with _opened(path) as file:
         arrays, nuisance = _Arrays(file), _flags(file, "is_nuisance")
+        shifting = [
+            name for one in _nuisance_parameters(file) if one.shifts for name in one.benchmarks
+        ]
         observables = file.names("observables/names")
         check = Checked(
             benchmarks=int(np.sum(~nuisance)), all=len(nuisance), observables=len(observables)
@@ -169,7 +176,40 @@ def read_sample(path: str | Path) -> Sample:
             sampling_ids=ids,
             generated=generated,
             background=background,
+            shifted={name: _shifted(arrays, name, observables, check) for name in shifting},
         )
+
+
+def _shifted(
+    arrays: Mapping[str, np.ndarray], benchmark: str, observables: list[str], known: Checked
+) -> Shifted:
+    """The shifted events of one benchmark; ValueError if they are not in order."""
+    place = f"{SHIFTED}/{benchmark}"
+    n, check = known.sizes["events"], Checked(**known.sizes)
+    event = check.of(arrays, f"{place}/events", "shifted", least=-1, whole=True)
+    found = event[event >= 0]
+    if np.any(found >= n) or len(np.unique(found)) != len(found):
+        raise ValueError(f"{place}/events: are not different ones of the {n} events")
+    where = check.of(arrays, f"{place}/places", "shifted", least=0)
+    if (
+        np.any(where >= 1.0)
+        or np.any(np.diff(where) < 0.0)
+        or np.any(where[event >= 0] != places(found, n))
+    ):
+        raise ValueError(f"{place}/places: are not those of its events, in ascending order")
+    weights = check.of(arrays, f"{place}/weights", "shifted", "benchmarks")
+    if np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
+        raise ValueError(
+            f"{place}/weights: up to {np.abs(weights).max():.3g} pb, more than any event has"
+        )
+    x = check.of(arrays, f"{place}/observations", "shifted", "observables", finite=False)
+    return Shifted(
+        observables=observables,
+        x=x.astype(float),
+        weights=weights.astype(float),
+        event=event.astype(int),
+        place=where.astype(float),
+    )
 
 
 def read_definitions(path: str | Path) -> dict[str, str]:
@@ -218,5 +258,11 @@ def write_sample(
             file.create_dataset("sample_summary/signal_events", data=sample.generated)
             file.create_dataset("sample_summary/background_events", data=sample.background)
             file[SHARES] = sample.shares
+            for benchmark, shifted in sample.shifted.items():
+                place = f"{SHIFTED}/{benchmark}"
+                file[f"{place}/observations"] = shifted.x
+                file[f"{place}/weights"] = shifted.weights
+                file[f"{place}/events"] = shifted.event
+                file[f"{place}/places"] = shifted.place
             file[REPORT] = json.dumps(report, sort_keys=True)
             hdf5_files.seal(file)

@@ -17,7 +17,7 @@ from madminer_workflow.expressions import (
     ExpressionError,
     compile_expression,
 )
-from madminer_workflow.physics.parton_level import build_objects
+from madminer_workflow.physics.parton_level import build_objects, identified
 from madminer_workflow.physics.smearing import smear
 from tests.support.madminer_events import NO_NOISE, as_particles, madminer_objects, random_events
 from tests.support.properties import examples
@@ -40,7 +40,9 @@ EVENTS = random_events(40, seed=1)
 def ours():
     particles = as_particles(EVENTS)
     rng = np.random.default_rng(0)
-    return build_objects(smear(particles, [], rng), particles, NO_NOISE, rng)
+    return build_objects(
+        identified(smear(particles, [], rng)), particles, NO_NOISE, np.zeros((2, len(particles)))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +179,10 @@ def test_undefined_only_where_python_would_look(text, expected):
     events = as_particles([[jet(10.0)], [jet(10.0), jet(5.0)]])
     rng = np.random.default_rng(0)
     values = compile_expression(text)(
-        build_objects(smear(events, [], rng), events, NO_NOISE, rng) | {"scale": np.ones(2)}
+        build_objects(
+            identified(smear(events, [], rng)), events, NO_NOISE, np.zeros((2, len(events)))
+        )
+        | {"scale": np.ones(2)}
     )
     wanted = [math.nan if value is None else value for value in expected]
     np.testing.assert_allclose(np.broadcast_to(values, 2), wanted, equal_nan=True)
@@ -186,7 +191,9 @@ def test_undefined_only_where_python_would_look(text, expected):
 def test_absent_kind_of_particle_is_undefined_everywhere():
     events = as_particles([[], []])
     rng = np.random.default_rng(0)
-    variables = build_objects(smear(events, [], rng), events, NO_NOISE, rng)
+    variables = build_objects(
+        identified(smear(events, [], rng)), events, NO_NOISE, np.zeros((2, len(events)))
+    )
     _, undefined = compile_expression("(j[0] + a[0]).m + j[0].charge").evaluate(variables)
     assert undefined.tolist() == [True, True]
 

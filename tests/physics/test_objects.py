@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,29 @@ from madminer_workflow.analysis.file import problems
 from madminer_workflow.analysis.types import ObjectSystematic, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.delphes import delphes
-from madminer_workflow.physics.objects import concerned, efficiency_factors
-from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file, measure_again
+from madminer_workflow.physics.momenta import register_momenta
+from madminer_workflow.physics.objects import (
+    Shift,
+    concerned,
+    efficiency_factors,
+    shifts_of,
+)
+from madminer_workflow.physics.readers.delphes_root import read_delphes
+from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
+from madminer_workflow.products.jobs import write_jobs
+from madminer_workflow.products.parts import read_generation
+from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.sample import Sample, joined, reordered
+from tests.support.chain import (
+    TINY_SYSTEMATICS,
+    Physics,
+    analysis_file,
+    measure_again,
+    simulate,
+)
+from tests.support.paths import DATA
 
 CONTENT = yaml.safe_load(TINY_SYSTEMATICS.read_text())
 JETS = {
@@ -31,6 +52,19 @@ JETS = {
     "particles": ["j"],
     "pt_range": [30.0, 100.0],
 }
+SCALE = {
+    "systematic_name": "jes",
+    "effect": "energy_scale",
+    "energy_scale_variation": 0.05,
+    "particles": ["j"],
+}
+RESOLUTION = {
+    "systematic_name": "jer",
+    "effect": "energy_resolution",
+    "energy_resolution_variation": 0.1,
+    "particles": ["j"],
+}
+MET = {"systematic_name": "soft", "effect": "met_scale", "met_scale_variation": 0.1}
 OBSERVABLES = [*CONTENT["observables"], {"name": "pt_j2", "definition": "j[1].pt", "default": 0.0}]
 
 
@@ -205,3 +239,292 @@ def test_effects_that_nobody_knows(efficient: Physics, tmp_path: Path) -> None:
         file["madminer_workflow/effects"] = [*effects[:-1], b"miracle"]
     with pytest.raises(InputError, match=r"x.h5: .*madminer_workflow/effects: has an unknown"):
         read_setup(copy)
+
+
+CUT = 60.0
+SHIFTED_OBSERVABLES = [*OBSERVABLES, {"name": "ptmiss", "definition": "met.pt"}]
+
+
+def shifting(path: Path, **sections: Any) -> Path:
+    """The tiny analysis with uncertain energies, of which that of jets leaves the background."""
+    processes = [dict(process) for process in CONTENT["processes"]]
+    processes[1]["systematics"] = ["scale", "lumi", "jer", "soft"]
+    sections = {
+        "processes": processes,
+        "observables": SHIFTED_OBSERVABLES,
+        "cuts": [{"definition": f"pt_j1 > {CUT}"}],
+        **sections,
+    }
+    return with_objects(path, SCALE, RESOLUTION, MET, **sections)
+
+
+@pytest.fixture(scope="module")
+def shifted(uncertain: Physics, tmp_path_factory: pytest.TempPathFactory) -> Physics:
+    """The events of ``uncertain`` with uncertain energies of jets and missing momentum."""
+    directory = tmp_path_factory.mktemp("shifted")
+    return measure_again(uncertain, shifting(directory / "input.yml"), directory)
+
+
+@pytest.fixture(scope="module")
+def fixed(uncertain: Physics, tmp_path_factory: pytest.TempPathFactory) -> Physics:
+    """The same without these uncertainties."""
+    directory = tmp_path_factory.mktemp("fixed")
+    return measure_again(uncertain, without_shifts(directory / "input.yml"), directory)
+
+
+def without_shifts(path: Path) -> Path:
+    cuts = [{"definition": f"pt_j1 > {CUT}"}]
+    return with_objects(path, observables=SHIFTED_OBSERVABLES, cuts=cuts)
+
+
+def benchmark(physics: Physics, systematic: str, side: int = 0) -> str:
+    [parameter] = [
+        one for one in read_setup(physics.config).nuisance if one.systematic == systematic
+    ]
+    return parameter.benchmarks[side]
+
+
+def test_what_is_measured_stays(shifted: Physics, fixed: Physics) -> None:
+    """With the same random numbers; at their benchmarks the weights are the nominal ones."""
+    ours, theirs = read_sample(shifted.combined), read_sample(fixed.combined)
+    for name in ("observations", "weights", "shares", "sampling_ids", "generated"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    before = varied_weights(fixed)
+    for name, column in varied_weights(shifted).items():
+        np.testing.assert_array_equal(column, before.get(name, ours.weights[:, 0]))
+    setup = read_setup(shifted.config)
+    assert [one.effect for one in setup.nuisance][3:] == [
+        *["energy_scale", "energy_resolution", "met_scale"]
+    ]
+    assert [len(one.benchmarks) for one in setup.nuisance][3:] == [2, 1, 2]
+    assert list(ours.shifted) == setup.shifted_benchmarks
+    assert theirs.shifted == {}
+
+
+@pytest.mark.parametrize(("side", "factor"), [(0, 1.05), (1, 0.95)])
+def test_scaled_jets_and_what_follows(shifted: Physics, side: int, factor: float) -> None:
+    sample = read_sample(shifted.combined)
+    signal = sample.sampling_ids >= 0
+    moved = sample.shifted[benchmark(shifted, "jes", side)]
+    known = moved.event >= 0
+    here = sample.observations[moved.event[known]]
+    expected = np.where(signal[moved.event[known]], factor, 1.0)
+    for column in (0, 2):
+        np.testing.assert_allclose(moved.x[known, column], expected * here[:, column])
+    np.testing.assert_allclose(moved.x[known, 1], here[:, 1])
+    assert np.all(moved.x[:, 0] > CUT)
+    # Without smearing and neutrinos, what is missing is what the jets gain.
+    assert here[:, 3].max() < 1e-3
+    assert np.median(moved.x[known, 3][signal[moved.event[known]]]) > 1.0
+    assert moved.x[known, 3][~signal[moved.event[known]]].max() < 1e-3
+    # Those that fail now, or failed before, are near the cut.
+    lost = np.setdiff1d(np.arange(len(sample.weights)), moved.event)
+    assert (len(lost) > 0) == (factor < 1.0) and (~known).any() == (factor > 1.0)
+    assert np.all(factor * sample.observations[lost, 0] <= CUT)
+    assert np.all(moved.x[~known, 0] <= factor * CUT)
+    # The efficiency 0.5 + 0.5 * float(pt_j1 > 60.0) is 1 for all.
+    full = (sample.weights * sample.shares[:, None])[moved.event[known]]
+    np.testing.assert_allclose(moved.weights[known], full)
+
+
+def test_missing_momentum_alone(shifted: Physics) -> None:
+    sample = read_sample(shifted.combined)
+    for side, factor in enumerate((1.1, 0.9)):
+        moved = sample.shifted[benchmark(shifted, "soft", side)]
+        np.testing.assert_array_equal(moved.event, np.arange(len(sample.weights)))
+        np.testing.assert_array_equal(moved.x[:, :3], sample.observations[:, :3])
+        np.testing.assert_allclose(moved.x[:, 3], factor * sample.observations[:, 3])
+
+
+def test_a_resolution_widens(shifted: Physics) -> None:
+    sample = read_sample(shifted.combined)
+    moved = sample.shifted[benchmark(shifted, "jer")]
+    known = moved.event >= 0
+    assert np.any(~known) and len(np.setdiff1d(np.arange(len(sample.weights)), moved.event))
+    far = sample.observations[moved.event[known], 0] > 1.5 * CUT
+    change = moved.x[known, 0][far] / sample.observations[moved.event[known], 0][far] - 1.0
+    # The harder of two jets that change places lies a little above.
+    assert 0.07 < change.std() < 0.12 and abs(change.mean()) < 0.03
+
+
+def test_places_of_events(shifted: Physics) -> None:
+    """An event is on the same side of any split, however it is measured."""
+    setup, sample = read_setup(shifted.combined), read_sample(shifted.combined)
+    events, n = union(sample, setup), len(sample.weights)
+    train, test = events.part(0.0, 0.7), events.part(0.7, 1.0)
+    fresh: dict[float, set[str]] = {}
+    for name, moved in events.shifted.items():
+        known = moved.event >= 0
+        np.testing.assert_array_equal(moved.place[known], (moved.event[known] + 0.5) / n)
+        parts = [part.shifted[name] for part in (train, test)]
+        assert sum(map(len, parts)) == len(moved)
+        for part, of in zip(parts, (train, test), strict=True):
+            mine = part.event >= 0
+            assert part.event.max() < len(of)
+            np.testing.assert_array_equal(part.place[mine], (part.event[mine] + 0.5) / len(of))
+            assert np.all((part.place >= 0.0) & (part.place < 1.0))
+        scales = [n / len(train), n / len(test)]
+        whole = np.concatenate([p.weights / s for p, s in zip(parts, scales, strict=True)])
+        np.testing.assert_allclose(whole, moved.weights)
+        for place in moved.place[~known].tolist():
+            fresh.setdefault(place, set()).add(name)
+    # An event that fails is at one place wherever it passes.
+    assert any(len(names) > 1 for names in fresh.values())
+
+
+def same(ours: Sample, theirs: Sample) -> None:
+    for name, moved in ours.shifted.items():
+        for column, values in vars(moved).items():
+            np.testing.assert_array_equal(values, getattr(theirs.shifted[name], column))
+
+
+def test_order_and_number_of_jobs_do_not_matter(shifted: Physics, tmp_path: Path) -> None:
+    first = shifted.combined.read_bytes()
+    combine(shifted.config, shifted.generation, shifted.data[::-1], tmp_path / "out")
+    assert (tmp_path / "out/combined_delphes.h5").read_bytes() == first
+    write_jobs(tmp_path, split_into_jobs(all_tasks(read_generation(shifted.generation)), 1))
+    one = replace(shifted, jobs=sorted((tmp_path / "jobs").iterdir()))
+    data = simulate(one, tmp_path / "one").data
+    combine(shifted.config, shifted.generation, data, tmp_path / "again")
+    assert (tmp_path / "again/combined_delphes.h5").read_bytes() == first
+
+
+def test_joining_and_reordering_keep_events_together(shifted: Physics) -> None:
+    parts = [read_sample(path) for path in shifted.data]
+    order = np.random.default_rng(1).permutation(sum(len(part.shares) for part in parts))
+    together = joined(parts)
+    same(
+        reordered(joined([joined(parts[:2]), parts[2]]), order),
+        reordered(together, order),
+    )
+    back = np.argsort(order)
+    same(reordered(reordered(together, order), back), together)
+
+
+def test_madminer_reads_the_rest(shifted: Physics, fixed: Physics) -> None:
+    madminer_fixes.apply()
+    ours, theirs = (DataAnalyzer(str(physics.combined)) for physics in (shifted, fixed))
+    (x, weights), (expected_x, expected) = ours.weighted_events(), theirs.weighted_events()
+    np.testing.assert_array_equal(x, expected_x)
+    names = list(ours.benchmarks)
+    for name, column in zip(theirs.benchmarks, expected.T, strict=True):
+        np.testing.assert_array_equal(weights[:, names.index(name)], column)
+    np.testing.assert_array_equal(ours.xsecs()[0][:3], theirs.xsecs()[0][:3])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "value", "says"),
+    [
+        ("weights", np.nan, "weights: .* numbers are NaN or infinite"),
+        ("weights", 1e40, "weights: up to 1e[+]40 pb, more than any event has"),
+        ("events", 1, "events: are not different ones of the"),
+        ("events", 10**6, "events: are not different ones of the"),
+        ("events", -2, "events: has a number below -1"),
+        ("places", 1.0, "places: are not those of its events, in ascending order"),
+        ("places", 0.5, "places: are not those of its events, in ascending order"),
+        ("places", None, "it has no madminer_workflow/shifted/.*/places"),
+        ("observations", None, "it has no madminer_workflow/shifted/.*/observations"),
+        ("observations", "short", "observations: has 3 entries along axis 0"),
+    ],
+)
+def test_damaged_events(
+    shifted: Physics, tmp_path: Path, dataset: str, value: Any, says: str
+) -> None:
+    copy = tmp_path / "x.h5"
+    copy.write_bytes(shifted.combined.read_bytes())
+    with h5py.File(copy, "a") as file:
+        name = f"madminer_workflow/shifted/{benchmark(shifted, 'jes')}/{dataset}"
+        if value is None:
+            del file[name]
+        elif isinstance(value, str):
+            some = file[name][:3]
+            del file[name]
+            file[name] = some
+        else:
+            file[name][:2] = value
+    with pytest.raises(InputError, match=f"x.h5: is not a MadMiner file, or damaged .*{says}"):
+        read_sample(copy)
+
+
+def test_a_change_of_shifted_events_is_seen(shifted: Physics, tmp_path: Path) -> None:
+    copy = tmp_path / "x.h5"
+    copy.write_bytes(shifted.data[0].read_bytes())
+    with h5py.File(copy, "a") as file:
+        file[f"madminer_workflow/shifted/{benchmark(shifted, 'jes')}/observations"][0, 0] += 1.0
+    with pytest.raises(InputError, match=r"x.h5: is damaged: something in it was changed"):
+        combine(shifted.config, shifted.generation, [copy, *shifted.data[1:]], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (MET, "changes nothing that is measured: no observable, cut or efficiency uses all or met"),
+        ({**SCALE, "particles": ["mu"]}, "changes nothing that is measured: no observable, cut"),
+    ],
+)
+def test_what_nobody_measures(tmp_path: Path, entry: dict[str, Any], says: str) -> None:
+    [problem] = problems(with_objects(tmp_path / "input.yml", entry))
+    assert f"systematics[3].effect: {says}" in str(problem)
+    sections = {"observables": [*OBSERVABLES, {"name": "all_of", "definition": "all.pt"}]}
+    assert problems(with_objects(tmp_path / "input.yml", entry, **sections)) == []
+
+
+def test_one_scale_of_each_size() -> None:
+    scales = [typed(**SCALE, pt_range=None, eta_range=[0.0, 2.0]), typed(**RESOLUTION)]
+    events = particles([{"pdgid": 9, "pt": 50.0}, {"pdgid": 9, "pt": 40.0, "eta": 3.0}])
+    up, down, _ = shifts_of(scales)
+    for shift, factor in ((up, 1.05), (down, 0.95)):
+        scaled = shift.of(events, None)
+        assert ak.to_list(scaled.pt)[0] == pytest.approx([factor * 50.0, 40.0])
+
+
+def test_delphes_objects_move_together() -> None:
+    """Jets are sorted, in the acceptance and balanced as they are measured then."""
+    register_momenta()
+    names = {"j", "a", "met", "all"}
+    acceptance = {"pt_min_j": 30.0}
+    file = DATA / "ttbar_delphes_20.root"
+    tags = {"b_tag", "charge", "tau_tag"}
+    found = read_delphes(file, names, tags, acceptance=acceptance)
+    # Those tagged are made so much softer that they come last, or leave the acceptance.
+    shift = Shift("down", typed(**{**SCALE, "particles": ["b"]}).variation, -10.0)
+    moved = found.shifted(shift, None)
+    before, after = found.objects, moved.objects
+    everything = found.lists["j"]
+    tagged = everything.b_tag
+    factors = ak.where(tagged, 0.5, 1.0)
+    expected = [
+        sorted((pt for pt in event if pt >= 30.0), reverse=True)
+        for event in ak.to_list(everything.pt * factors)
+    ]
+    assert [pytest.approx(event) for event in expected] == ak.to_list(after["j"].pt)
+    assert ak.sum(ak.num(after["j"])) < ak.sum(ak.num(before["j"]))
+    lost = {
+        name: ak.sum(getattr(everything, name) * ak.where(tagged, 0.5, 0.0), axis=1)
+        for name in ("px", "py")
+    }
+    for name, gained in lost.items():
+        np.testing.assert_allclose(
+            getattr(after["met"], name), getattr(before["met"], name) + gained, atol=1e-6
+        )
+    np.testing.assert_array_equal(ak.flatten(after["a"].pt), ak.flatten(before["a"].pt))
+    np.testing.assert_allclose(
+        np.asarray(after["all"].px), np.asarray(after["visible"].px + after["met"].px)
+    )
+
+
+def test_a_resolution_depends_on_the_events_alone() -> None:
+    register_momenta()
+    [shift] = shifts_of([typed(**RESOLUTION)])
+    found = read_delphes(DATA / "ttbar_delphes_20.root", {"j", "a"})
+
+    def streams(*names: str) -> np.random.Generator:
+        return np.random.default_rng([len(names), *map(len, names)])
+
+    first, again = (found.shifted(shift, streams).lists["j"].pt for _ in range(2))
+    assert ak.to_list(first) == ak.to_list(again)
+    ratios = np.asarray(ak.flatten(first / found.lists["j"].pt))
+    assert abs(ratios.mean() - 1.0) < 0.05 and 0.05 < ratios.std() < 0.15
+    np.testing.assert_array_equal(
+        ak.flatten(found.shifted(shift, streams).lists["a"].pt), ak.flatten(found.lists["a"].pt)
+    )

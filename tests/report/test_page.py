@@ -164,6 +164,27 @@ def test_systematics_have_a_section(systematic: Plotted) -> None:
             },
             "efficiency ±1.5 %: e, mu, pT from 25 to 60 GeV, |η| from 0 to 2.5",
         ),
+        (
+            {
+                "effect": "energy_scale",
+                "energy_scale_variation": 0.03,
+                "particles": ["j"],
+                "pt_range": None,
+                "eta_range": None,
+            },
+            "energy ±3 %: j",
+        ),
+        (
+            {
+                "effect": "energy_resolution",
+                "energy_resolution_variation": 0.1,
+                "particles": ["j", "a"],
+                "pt_range": None,
+                "eta_range": None,
+            },
+            "energy smeared by 10 %: j, a",
+        ),
+        ({"effect": "met_scale", "met_scale_variation": 0.05}, "missing momentum ±5 %"),
     ],
 )
 def test_sizes_of_systematics(systematic: dict[str, Any], words: str) -> None:

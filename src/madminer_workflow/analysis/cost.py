@@ -58,6 +58,8 @@ SHOWERED, DETECTED = 14e-3, 8.6e-3
 """An event of Pythia 8 with multiparton interactions, and of Delphes."""
 READ, OBSERVED, JOINED = 15e-6, 2e-6, 1e-6
 """An event read from LHE, each of its observables, and the event when jobs are combined."""
+SHIFTED, OBSERVED_AGAIN = 0.5e-6, 0.2e-6
+"""The objects of an event, with another scale or resolution, and each observable of them."""
 SAMPLED = 1.2e-6
 BATCH = {"plain": 0.6e-3, "score": 1.25e-3, "polynomial": 1.1e-3, "flow": 1.5e-3}
 """A step of a training, however small the network; of a flow, for each autoregressive layer."""
@@ -235,6 +237,10 @@ class _Size:
         self.points = max(len(analysis.benchmarks), self.terms)
         nuisance = nuisance_parameters(analysis.systematics)
         self.weights = self.points + sum(len(parameter.benchmarks) for parameter in nuisance)
+        self.generated = self.points + sum(
+            len(parameter.benchmarks) for parameter in nuisance if not parameter.of_objects
+        )
+        self.shifts = sum(len(parameter.benchmarks) for parameter in nuisance if parameter.shifts)
         self.events = sum(process.n_events for process in analysis.processes)
         self.test = analysis.ml.test_split * self.events
         self.n_parameters = len(analysis.parameters)
@@ -243,8 +249,9 @@ class _Size:
 
     @property
     def event(self) -> float:
-        """Bytes of an event with its weights in MadMiner's format."""
-        return NUMBER * (self.n_observables + self.weights + 2.5)
+        """Bytes of an event with its weights in MadMiner's format, and of it shifted."""
+        shifted = self.shifts * (self.n_observables + self.points + 2)
+        return NUMBER * (self.n_observables + self.weights + 2.5 + shifted)
 
     @property
     def data(self) -> float:
@@ -285,13 +292,13 @@ def _physics(size: _Size) -> Iterator[Estimate]:
         lhe += stored * process.n_events
     share = size.events / jobs
     showers = any(process.pythia8_card is not None for process in analysis.processes)
-    memory = PROCESS + (SHOWERING if showers else DRAWING) + share * 64 * (8 + size.weights)
+    memory = PROCESS + (SHOWERING if showers else DRAWING) + share * 64 * (8 + size.generated)
     scratch = SCRATCH * share if showers else 0.0
     yield _shared("pythia", jobs, drawn, START, memory, lhe, scratch)
     memory = PROCESS + DRAWING + share * (1.0 * KB + EVENT_COPIES * size.event)
     disk = size.event * size.events
     yield _shared("delphes", jobs, detected, START, memory, disk, scratch)
-    joined = START + JOINED * size.events
+    joined = START + JOINED * (1 + size.shifts) * size.events
     yield _jobs("combine", [(joined, PROCESS + size.data)], disk)
 
 
@@ -299,9 +306,10 @@ def _event(process: Process, size: _Size) -> tuple[float, float, float]:
     """CPU seconds of an event until it is written, to measure it, and its bytes."""
     drawn = MADGRAPH_EVENT
     if isinstance(process, BuiltinProcess):
-        drawn = DRAWN + DRAWN_WEIGHT * size.weights
-    detected = READ + OBSERVED * size.n_observables
-    stored = LHE + LHE_WEIGHT * size.weights
+        drawn = DRAWN + DRAWN_WEIGHT * size.generated
+    shifted = size.shifts * (SHIFTED + OBSERVED_AGAIN * size.n_observables)
+    detected = READ + OBSERVED * size.n_observables + shifted
+    stored = LHE + LHE_WEIGHT * size.generated
     if process.pythia8_card is None:
         return drawn, detected, stored
     return drawn + SHOWERED, detected + DETECTED, stored + SHOWERED_EVENT

@@ -15,6 +15,8 @@ from madminer_workflow.expressions import ExpressionError, compile_expression
 SMEARED_PARTICLES = ("e", "mu", "tau", "l", "v", "j", "a")
 #: Names of particles in ``systematics``.
 OBJECTS = ("e", "mu", "l", "tau", "a", "j", "b")
+#: Under which other names expressions know them.
+LISTS_WITH = {"e": ("l",), "mu": ("l",), "l": ("e", "mu"), "b": ("j",), "tau": ("ta", "j")}
 #: Particles that expressions can name at parton level only.
 NOT_AFTER_DELPHES = ("p", "p_truth", "tau", "ta", "v")
 
@@ -78,7 +80,7 @@ def _systematics(sound: Sound) -> Iterator[Finding]:
                 message = unknown("systematic uncertainty", name, names or ["none, there are none"])
                 yield Finding((*path, "systematics", i), message)
     effects = {"norm": _norm, "scale": _scale, "pdf": _pdf}
-    effects |= dict.fromkeys(OBJECT_EFFECTS, _objects)
+    effects |= dict.fromkeys(OBJECT_EFFECTS, _objects) | {"met_scale": _used}
     for path, systematic in sound.entries("systematics"):
         if sound.get("processes") and systematic["systematic_name"] not in used:
             yield Finding((*path, "systematic_name"), "affects no process; leave it out")
@@ -116,13 +118,39 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
         yield Finding((*path, "effect"), message)
 
 
-def _objects(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
+def _objects(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
     for i, particle in enumerate(systematic["particles"]):
         if particle not in OBJECTS:
             message = unknown("particle", particle, OBJECTS)
             yield Finding((*path, "particles", i), message)
     for key in ("pt_range", "eta_range"):
         yield from interval((*path, key), systematic[key])
+    if systematic["effect"] != "efficiency":
+        yield from _used(path, systematic, sound)
+
+
+def _used(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
+    """Check that what shifts is used by an expression, missing momentum included."""
+    names = {"met", "all"}
+    if systematic["effect"] != "met_scale":
+        names |= {"p", "visible", *systematic["particles"]}
+        for particle in systematic["particles"]:
+            names.update(LISTS_WITH.get(particle, ()))
+    used: set[str] = set()
+    for section in ("observables", "cuts", "efficiencies"):
+        if sound.get(section) is None:
+            return
+        for _, entry in sound.entries(section):
+            try:
+                used |= compile_expression(entry["definition"], sound.observables).names
+            except ExpressionError:
+                return
+    if not names & used:
+        message = (
+            "changes nothing that is measured: no observable, cut or efficiency uses "
+            f"{' or '.join(sorted(names))}; leave it out"
+        )
+        yield Finding((*path, "effect"), message)
 
 
 def _built_in(systematic: Entry, sound: Sound) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from madminer_workflow.analysis.types import (
+    EnergyResolutionVariation,
     NormVariation,
     ObjectVariation,
     PDFVariation,
@@ -19,7 +20,10 @@ from madminer_workflow.analysis.types import (
     Systematic,
 )
 
-OBJECT_EFFECTS = ("efficiency",)
+SHIFTING_EFFECTS = ("energy_scale", "energy_resolution", "met_scale")
+"""Effects that change what is measured in an event."""
+
+OBJECT_EFFECTS = (*SHIFTING_EFFECTS, "efficiency")
 """Effects on reconstructed objects, which the generation of events does not know."""
 
 EFFECTS = ("norm", "scale", "pdf", *OBJECT_EFFECTS)
@@ -43,6 +47,11 @@ class Nuisance:
     def of_objects(self) -> bool:
         """Whether it concerns reconstructed objects."""
         return self.effect in OBJECT_EFFECTS
+
+    @property
+    def shifts(self) -> bool:
+        """Whether other values are measured in an event, rather than that its weight differs."""
+        return self.effect in SHIFTING_EFFECTS
 
     @property
     def benchmarks(self) -> list[str]:
@@ -71,7 +80,7 @@ def nuisance_parameters(systematics: Iterable[Systematic]) -> list[Nuisance]:
     A normalisation has one, known at +1. A scale has one: of the factors that are not 1 the last is
     +1 and the first, if there are two, -1, as in MadMiner. Parton densities have one for each pair
     of members (2k - 1, 2k) of a Hessian set, else one, known at +1, for each member. What concerns
-    objects has one.
+    objects has one; a resolution is known at +1, since nothing makes what is measured sharper.
     """
     result = []
     for systematic in systematics:
@@ -124,7 +133,7 @@ def _sides(systematic: Systematic) -> list[int]:
     """For each nuisance parameter of an uncertainty whether one or both sides are known."""
     if isinstance(systematic, ScaleVariation):
         return [len(scale_factors(systematic))]
-    if isinstance(systematic, NormVariation):
+    if isinstance(systematic, NormVariation | EnergyResolutionVariation):
         return [1]
     if isinstance(systematic, ObjectVariation):
         return [2]

@@ -135,20 +135,41 @@ class PDFVariation(_Uncertainty, frozen=True, kw_only=True, tag="pdf"):
     pdf_confidence_level: float
 
 
-class _OfObjects(_Uncertainty, frozen=True, kw_only=True):
+class _OfParticles(_Uncertainty, frozen=True, kw_only=True):
     particles: tuple[str, ...]
     pt_range: Interval | None
     eta_range: Interval | None
 
 
-class EfficiencyVariation(_OfObjects, frozen=True, kw_only=True, tag="efficiency"):
+class EnergyScaleVariation(_OfParticles, frozen=True, kw_only=True, tag="energy_scale"):
+    """An uncertain energy of reconstructed objects, all together."""
+
+    energy_scale_variation: float
+
+
+class EnergyResolutionVariation(_OfParticles, frozen=True, kw_only=True, tag="energy_resolution"):
+    """An uncertain resolution of the energy of reconstructed objects."""
+
+    energy_resolution_variation: float
+
+
+class METScaleVariation(_Uncertainty, frozen=True, kw_only=True, tag="met_scale"):
+    """An uncertain scale of the missing transverse momentum."""
+
+    met_scale_variation: float
+
+
+class EfficiencyVariation(_OfParticles, frozen=True, kw_only=True, tag="efficiency"):
     """An uncertain efficiency of reconstructed objects."""
 
     efficiency_variation: float
 
 
-ObjectVariation = EfficiencyVariation
-"""What concerns objects, and is known once they are reconstructed."""
+ParticleVariation = EnergyScaleVariation | EnergyResolutionVariation | EfficiencyVariation
+"""What concerns objects of some kinds."""
+
+ObjectVariation = ParticleVariation | METScaleVariation
+"""What is known once objects are reconstructed."""
 
 Systematic = NormVariation | ScaleVariation | PDFVariation | ObjectVariation
 

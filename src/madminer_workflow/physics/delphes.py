@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ from madminer_workflow.products.events import Events, GeneratedTask, SampledProc
 from madminer_workflow.products.measured import MeasuredTask, Report, Stage, write_measured
 from madminer_workflow.products.parts import read_reconstruction
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.observed import Shifted
 from madminer_workflow.statistics.sample import Sample, event_counts, joined
 from madminer_workflow.statistics.setup import Setup
 
@@ -205,15 +206,17 @@ def check_weights(file: Path, lhe: LHEEvents, sampled: str) -> None:
             raise InputError(f"{file}: all weights of {name} are 0; expected a cross-section")
 
 
+def random_of(block: Block, *names: str) -> np.random.Generator:
+    """Random numbers of the detector, or of a purpose of its own, for the events of a block."""
+    return np.random.default_rng(derive_seed(block.task.seed, "detector", *names))
+
+
 def reconstruct_partons(
     blocks: Sequence[Block], settings: Reconstruction
 ) -> Iterator[Reconstructed]:
     """Measure events at parton level, those of all blocks at once."""
     sizes = [len(block.lhe) for block in blocks]
-    random = BlockRandom(
-        [np.random.default_rng(derive_seed(block.task.seed, "detector")) for block in blocks],
-        sizes,
-    )
+    random = BlockRandom([random_of(block) for block in blocks], sizes)
     reconstructed = reconstruct(
         ak.concatenate([block.lhe.particles for block in blocks]),
         settings,
@@ -222,6 +225,7 @@ def reconstruct_partons(
             name: np.concatenate([block.lhe.variables[name] for block in blocks])
             for name in blocks[0].lhe.variables
         },
+        lambda *names: BlockRandom([random_of(block, *names) for block in blocks], sizes),
     )
     for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
         yield reconstructed.part(slice(end - size, end))
@@ -245,7 +249,11 @@ def reconstruct_showered(
         root, log = detect(hepmc, card, derive_seed(task.seed, "detector"), Path(scratch))
         hepmc.unlink()
         reconstructed, numbers = reconstruct_delphes(
-            root, settings, len(block.lhe), block.lhe.variables
+            root,
+            settings,
+            len(block.lhe),
+            block.lhe.variables,
+            lambda *names: random_of(block, *names),
         )
         if len(numbers) != task.counts.showered:
             raise StepError(
@@ -291,7 +299,43 @@ def summarise(
     background = task.is_background
     sampled = BACKGROUND if background else setup.benchmark_names.index(task.sampling_benchmark)
     observations, shares = reconstructed.observations[passed], block.shares[chosen]
-    return as_sample(observations, weights, shares, sampled, settings, setup), task
+    sample = as_sample(observations, weights, shares, sampled, settings, setup)
+    if not setup.shifted_benchmarks:
+        return sample, task
+    place = np.random.default_rng(derive_seed(block.task.seed, "place")).random(len(block.lhe))
+    weights = (block.shares[:, None] * physical)[numbers]
+    moved = dict(affecting(block.task.process, reconstructed.shifted, settings))
+    shifted = {
+        benchmark: shifted_events(
+            moved.get(benchmark, reconstructed), passed, weights, place[numbers], settings
+        )
+        for benchmark in setup.shifted_benchmarks
+    }
+    return replace(sample, shifted=shifted), task
+
+
+def shifted_events(
+    measured: Reconstructed,
+    passed: np.ndarray,
+    weights: np.ndarray,
+    place: np.ndarray,
+    settings: Reconstruction,
+) -> Shifted:
+    """Those events that pass all cuts as they are ``measured`` at one nuisance benchmark.
+
+    For all n events, ``passed`` (n,) is whether they do without it, ``weights`` (n, n_benchmarks)
+    are those before efficiencies, with shares, and ``place`` (n,) random numbers in [0, 1).
+    """
+    survives = measured.passed
+    event = np.where(passed, np.cumsum(passed) - 1, -1)
+    shifted = Shifted(
+        observables=[observable.name for observable in settings.observables],
+        x=measured.observations[survives],
+        weights=(weights * measured.efficiency[:, None])[survives],
+        event=event[survives],
+        place=place[survives],
+    )
+    return shifted.ordered(shifted.event, int(passed.sum()))
 
 
 def affecting(
@@ -332,5 +376,13 @@ def as_sample(
 def no_events(settings: Reconstruction, setup: Setup) -> Sample:
     """What a job without tasks measures."""
     n_weights = len(setup.benchmark_names) + len(setup.nuisance_benchmarks)
-    observations = np.empty((0, len(settings.observables)))
-    return as_sample(observations, np.empty((0, n_weights)), np.empty(0), 0, settings, setup)
+    observations, weights = np.empty((0, len(settings.observables))), np.empty((0, n_weights))
+    sample = as_sample(observations, weights, np.empty(0), 0, settings, setup)
+    nothing = Shifted(
+        observables=sample.observables,
+        x=observations,
+        weights=sample.weights,
+        event=np.empty(0, dtype=int),
+        place=np.empty(0),
+    )
+    return replace(sample, shifted=dict.fromkeys(setup.shifted_benchmarks, nothing))

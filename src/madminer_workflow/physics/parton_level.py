@@ -18,25 +18,26 @@ from madminer_workflow.physics.smearing import ELEMENTARY_IDS, PARTICLE_NAMES, B
 
 
 def build_objects(
-    particles: ak.Array,
+    measured: ak.Array,
     truth: ak.Array,
     met_noise: METNoise,
-    random: np.random.Generator | BlockRandom,
+    met_draws: np.ndarray,
     names: Collection[str] = PARTICLE_LISTS,
+    met_scale: float = 1.0,
 ) -> dict[str, Any]:
     """Return the momenta and those lists of particles that `names` asks for.
 
-    `particles` are the measured ones (n, var), `truth` those before smearing. Lists are sorted by
-    descending pT. The missing momentum balances all visible particles, with Gaussian noise of width
-    ``abs_ + rel * HT`` on each component.
+    `measured` are the ``identified`` particles (n, var), `truth` those before smearing. Lists are
+    sorted by descending pT. The missing momentum balances all visible particles, with Gaussian
+    noise of width ``abs_ + rel * HT`` on each component: the standard normal numbers `met_draws`
+    (2, n) times that. It is measured times `met_scale`.
     """
-    measured = _identified(particles)
     counts = np.asarray(ak.num(measured, axis=1))
     flat = ak.flatten(measured, axis=1)
     kinds = np.abs(np.asarray(flat.pdgid))
     objects: dict[str, Any] = {"p": measured}
     if "p_truth" in names:
-        objects["p_truth"] = _identified(truth)
+        objects["p_truth"] = identified(truth)
     for name in PARTICLE_NAMES.keys() & names:
         chosen = measured[ak.unflatten(np.isin(kinds, PARTICLE_NAMES[name]), counts)]
         order = ak.argsort(chosen.pt, axis=1, ascending=False, stable=True)
@@ -49,17 +50,23 @@ def build_objects(
         for component in ("px", "py", "pz", "e", "pt")
     )
     width = met_noise.abs_ + met_noise.rel * ht
-    noise_x, noise_y = noise = np.empty((2, len(counts)))
-    for rng, block in BlockRandom.of(random, len(counts)).blocks(np.arange(len(counts))):
-        noise[:, block] = rng.normal(0.0, width[block], noise[:, block].shape)
-    missing_x, missing_y = noise_x - px, noise_y - py
+    noise_x, noise_y = width * met_draws
+    missing_x, missing_y = met_scale * (noise_x - px), met_scale * (noise_y - py)
     missing_pt = np.sqrt(missing_x**2 + missing_y**2)
     met = _momentum(missing_x, missing_y, np.zeros(len(counts)), missing_pt)
     visible = _momentum(px, py, pz, e)
     return objects | {"met": met, "visible": visible, "all": visible.add(met)}
 
 
-def _identified(particles: ak.Array) -> ak.Array:
+def draw_met(n_events: int, random: np.random.Generator | BlockRandom) -> np.ndarray:
+    """The standard normal numbers behind the noise of missing momenta, (2, n_events)."""
+    draws = np.empty((2, n_events))
+    for rng, block in BlockRandom.of(random, n_events).blocks(np.arange(n_events)):
+        draws[:, block] = rng.normal(size=draws[:, block].shape)
+    return draws
+
+
+def identified(particles: ak.Array) -> ak.Array:
     """Attach charge and tags, which follow from the PDG id."""
     flat = ak.flatten(particles, axis=1)
     pdgid = np.asarray(flat.pdgid)

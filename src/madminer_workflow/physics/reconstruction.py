@@ -19,8 +19,14 @@ from madminer_workflow.analysis.types import Cut, Efficiency, Observable, Recons
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.momenta import register_momenta
-from madminer_workflow.physics.objects import efficiency_factors, lists_of, tags_of
-from madminer_workflow.physics.parton_level import build_objects
+from madminer_workflow.physics.objects import (
+    Streams,
+    efficiency_factors,
+    lists_of,
+    shifts_of,
+    tags_of,
+)
+from madminer_workflow.physics.parton_level import build_objects, draw_met, identified
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 from madminer_workflow.physics.smearing import BlockRandom, smear
 from madminer_workflow.products.measured import Stage
@@ -36,7 +42,8 @@ class Reconstructed:
     `observations` (n, n_observables) with defaults where undefined (NaN if the default is null),
     `passed` (n,) whether the event survives, `efficiency` (n,) the product of the efficiencies,
     `stages` the cuts in their order, with which events are left (n,). `factors` (n,) are those on
-    the weight at benchmarks of uncertain efficiencies.
+    the weight at benchmarks of uncertain efficiencies, `shifted` is what is measured in the same
+    events at benchmarks of other uncertainties of objects.
     """
 
     observations: np.ndarray
@@ -44,6 +51,7 @@ class Reconstructed:
     efficiency: np.ndarray
     stages: list[tuple[str, np.ndarray]]
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shifted: Mapping[str, Reconstructed] = field(default_factory=dict)
 
     def part(self, events: slice) -> Reconstructed:
         """What is measured in some of the events."""
@@ -53,6 +61,7 @@ class Reconstructed:
             self.efficiency[events],
             [(cut, left[events]) for cut, left in self.stages],
             {benchmark: factors[events] for benchmark, factors in self.factors.items()},
+            {benchmark: shifted.part(events) for benchmark, shifted in self.shifted.items()},
         )
 
     @property
@@ -72,21 +81,35 @@ def reconstruct(
     settings: Reconstruction,
     random: np.random.Generator | BlockRandom,
     event_variables: Mapping[str, np.ndarray] | None = None,
+    streams: Streams | None = None,
 ) -> Reconstructed:
     """Measure events at parton level, with the smearing of `settings`.
 
     `particles` (n, var) are Momentum4D [GeV] with pdgid and spin, in the file's order;
-    `event_variables` (n,) are further numbers that expressions may use. Raises InputError for
-    expressions or resolutions that make no sense.
+    `event_variables` (n,) are further numbers that expressions may use. What is measured with
+    uncertain objects has the same `random` numbers; those that a resolution needs beyond come from
+    `streams`. Raises InputError for expressions or resolutions that make no sense.
     """
     register_momenta()
     measurement = Measurement.compile(settings)
-    detector = settings.detector
-    smeared = smear(particles, detector.smearing, random)
-    variables = build_objects(smeared, particles, detector.met_noise, random, measurement.names)
-    measured = measurement.measure(variables | dict(event_variables or {}), len(particles))
-    factors = efficiency_factors(settings.object_systematics, [variables["p"]])
-    return replace(measured, factors=factors)
+    detector, n_events = settings.detector, len(particles)
+    seen = identified(smear(particles, detector.smearing, random))
+    met_draws = draw_met(n_events, random)
+
+    def measure(seen: ak.Array, met_scale: float = 1.0) -> Reconstructed:
+        objects = build_objects(
+            seen, particles, detector.met_noise, met_draws, measurement.names, met_scale
+        )
+        return measurement.measure(objects | dict(event_variables or {}), n_events)
+
+    return replace(
+        measure(seen),
+        factors=efficiency_factors(settings.object_systematics, [seen]),
+        shifted={
+            shift.benchmark: measure(shift.of(seen, streams), shift.met_scale)
+            for shift in shifts_of(settings.object_systematics)
+        },
+    )
 
 
 def reconstruct_delphes(
@@ -94,34 +117,49 @@ def reconstruct_delphes(
     settings: Reconstruction,
     n_generated: int,
     event_variables: Mapping[str, np.ndarray],
+    streams: Streams | None = None,
 ) -> tuple[Reconstructed, np.ndarray]:
     """Measure the events of Delphes's ROOT `file`; return with them their numbers (n,).
 
     An event's number is its index among the `n_generated` events that were showered;
-    `event_variables` (n_generated,) are further numbers of these that expressions may use. Raises
-    InputError for a damaged file and for expressions that it has nothing for, StepError if the
-    numbers are not those of the generated events.
+    `event_variables` (n_generated,) are further numbers of these that expressions may use, and
+    `streams` give random numbers for uncertain resolutions. Raises InputError for a damaged file
+    and for expressions that it has nothing for, StepError if the numbers are not those of the
+    generated events.
     """
     measurement = Measurement.compile(settings)
     if "spin" in measurement.attributes:
         raise InputError("an expression uses the spin of a particle, which Delphes does not give")
     detector, uncertain = settings.detector, settings.object_systematics
-    numbers, objects = read_delphes(
+    detected = read_delphes(
         file,
         measurement.names | lists_of(uncertain),
         measurement.attributes | tags_of(uncertain),
         detector.use_generator_truth,
         msgspec.to_builtins(detector.acceptance),
     )
+    numbers = detected.numbers
     if len(np.unique(numbers)) != len(numbers) or np.any((numbers < 0) | (numbers >= n_generated)):
         raise StepError(
             f"{file}: its event numbers are not different ones of the {n_generated} generated "
             "events, so that nobody knows which weight belongs to which event"
         )
     variables = {name: values[numbers] for name, values in event_variables.items()}
-    measured = measurement.measure(objects | variables, len(numbers))
+
+    def measure(objects: Mapping[str, Any]) -> Reconstructed:
+        return measurement.measure({**objects, **variables}, len(numbers))
+
+    objects = detected.objects
     lists = [objects[name] for name in sorted(lists_of(uncertain))]
-    return replace(measured, factors=efficiency_factors(uncertain, lists)), numbers
+    measured = replace(
+        measure(objects),
+        factors=efficiency_factors(uncertain, lists),
+        shifted={
+            shift.benchmark: measure(detected.shifted(shift, streams).objects)
+            for shift in shifts_of(uncertain)
+        },
+    )
+    return measured, numbers
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ from msgspec import Struct
 from madminer_workflow.analysis.types import (
     NOMINAL,
     EfficiencyVariation,
+    EnergyResolutionVariation,
+    EnergyScaleVariation,
     LabelledParameter,
+    METScaleVariation,
     NormVariation,
-    ObjectVariation,
+    ParticleVariation,
     PDFVariation,
     ScaleVariation,
     Systematic,
@@ -265,12 +268,20 @@ def size(systematic: Systematic) -> str:
                 f"{systematic.pdf_variation}, {systematic.pdf_members} members "
                 f"({systematic.pdf_error_type}, {percent(systematic.pdf_confidence_level)})"
             )
+        case EnergyScaleVariation():
+            relative = systematic.energy_scale_variation
+            return f"energy ±{100.0 * relative:.3g} %: {objects(systematic)}"
+        case EnergyResolutionVariation():
+            relative = systematic.energy_resolution_variation
+            return f"energy smeared by {100.0 * relative:.3g} %: {objects(systematic)}"
+        case METScaleVariation():
+            return f"missing momentum ±{100.0 * systematic.met_scale_variation:.3g} %"
         case EfficiencyVariation():
             relative = systematic.efficiency_variation
             return f"efficiency ±{100.0 * relative:.3g} %: {objects(systematic)}"
 
 
-def objects(systematic: ObjectVariation) -> str:
+def objects(systematic: ParticleVariation) -> str:
     """The objects that an uncertainty concerns."""
     words = ", ".join(systematic.particles)
     if systematic.pt_range is not None:

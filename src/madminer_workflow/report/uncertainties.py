@@ -9,7 +9,7 @@ import numpy as np
 from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.report.results import Impact, Uncertainty
 from madminer_workflow.statistics.information import profile, standard_deviations
-from madminer_workflow.statistics.nuisance import changes_shape
+from madminer_workflow.statistics.nuisance import changes_shape, without_shifts
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import NuisanceFit, Number
 from madminer_workflow.statistics.setup import Setup
@@ -45,7 +45,7 @@ def rate_change(systematic: str, problem: Problem) -> list[Number]:
 
     For several nuisance parameters half the difference between +1 and -1 of each, in quadrature.
     """
-    events = problem.everything
+    events = without_shifts(problem.everything, problem.fisher_theta)
     weights = events.weights_at(problem.fisher_theta)
     chosen = positions(systematic, problem.setup)
     slopes, curvatures = events.slopes[:, chosen], events.curvatures[:, chosen]

@@ -7,7 +7,7 @@ import numpy as np
 from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
 from madminer_workflow.statistics.monomials import Monomials
-from madminer_workflow.statistics.nuisance import varied_rates
+from madminer_workflow.statistics.nuisance import varied_rates, without_shifts
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 
@@ -15,9 +15,11 @@ from madminer_workflow.statistics.problem import Problem
 def truth(problem: Problem) -> PolynomialDensity:
     """The density of partons with respect to ``theta_true``, as if they were observed: a ceiling.
 
-    From the joint likelihood ratio of every test event.
+    From the joint likelihood ratio of every test event. Partons know nothing of how objects are
+    measured: such uncertainties change the rate alone, as they do at ``theta_true``.
     """
-    events, setup = problem.test, problem.setup
+    setup = problem.setup
+    events = without_shifts(problem.test, problem.theta_true)
     reference = events.weights_at(problem.theta_true)
     cells = np.arange(len(events))
     rates = varied_rates(events, cells, len(events)) @ setup.morphing_matrix

@@ -20,7 +20,7 @@ from madminer_workflow.statistics.fits import (
 )
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
-from madminer_workflow.statistics.nuisance import response_of_rates, varied_rates
+from madminer_workflow.statistics.nuisance import response_of_rates, varied_totals
 from madminer_workflow.statistics.polynomial import Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
@@ -155,9 +155,7 @@ class Model:
     @cached_property
     def _totals(self) -> np.ndarray:
         """The cross-section, nominal and varied, as coefficients (n_variations, n_monomials)."""
-        events = self.problem.everything
-        rates = varied_rates(events, np.zeros(len(events), dtype=int), 1)
-        return rates[0] @ self.problem.setup.morphing_matrix
+        return varied_totals(self.problem.everything) @ self.problem.setup.morphing_matrix
 
 
 def standard_deviations(

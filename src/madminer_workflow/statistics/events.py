@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.statistics.nuisance import response
+from madminer_workflow.statistics.observed import Observed, Shifted
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is measured in events: ``x`` has shape (n_events, n_observables)."""
-
-    observables: list[str]
-    x: np.ndarray
-
-    def __len__(self) -> int:
-        """Number of events."""
-        return len(self.x)
-
-    def columns(self, names: Sequence[str]) -> np.ndarray:
-        """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return self.x[:, [self.observables.index(name) for name in names]]
 
 
 @dataclass(frozen=True)
@@ -35,13 +20,15 @@ class Events(Observed):
     """Weighted events whose weights, (n_events, n_benchmarks) in pb, sum to the cross-section.
 
     ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
-    parameters (a and b of ``statistics.nuisance``).
+    parameters (a and b of ``statistics.nuisance``). Of those that change what is measured, they
+    say nothing: for these, ``shifted`` are the events at their benchmarks.
     """
 
     setup: Setup
     weights: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
+    shifted: Mapping[str, Shifted] = field(default_factory=dict)
 
     def weights_at(self, theta: np.ndarray) -> np.ndarray:
         """Weights in pb at a parameter point, shape (n_events,), by morphing."""
@@ -88,12 +75,17 @@ class Events(Observed):
                 f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
                 "generate more events or loosen the cuts"
             )
+        shifted = {}
+        for benchmark, events in self.shifted.items():
+            some = events.part(chosen.start, chosen.stop, n)
+            shifted[benchmark] = replace(some, weights=some.weights * n / size)
         return replace(
             self,
             x=self.x[chosen],
             weights=self.weights[chosen] * n / size,
             slopes=self.slopes[chosen],
             curvatures=self.curvatures[chosen],
+            shifted=shifted,
         )
 
 
@@ -107,6 +99,7 @@ def union(sample: Sample, setup: Setup) -> Events:
         weights=sample.weights * sample.shares[:, None],
         slopes=slopes,
         curvatures=curvatures,
+        shifted=sample.shifted,
     )
 
 

@@ -8,7 +8,7 @@ the nuisance parameters fixed, and profiled, with a unit Gaussian constraint on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
@@ -16,7 +16,12 @@ import numpy as np
 from scipy import sparse
 
 from madminer_workflow.statistics.events import Events
-from madminer_workflow.statistics.nuisance import coefficients
+from madminer_workflow.statistics.nuisance import (
+    coefficients,
+    everywhere,
+    shifted_columns,
+    without_shifts,
+)
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import FisherInformation
 
@@ -161,8 +166,12 @@ def histogram(
     theta: np.ndarray,
     luminosity: float,
     seed: int,
+    shifted: Mapping[str, np.ndarray] | None = None,
 ) -> Bootstrap:
-    """Information in the numbers of events in bins; ``indices`` (n_events,) are those of events."""
+    """Information in the numbers of events in bins; ``indices`` (n_events,) are those of events.
+
+    ``shifted`` are, by nuisance benchmark, those of shifted events, if there are any.
+    """
     weights = events.weights_at(theta)[:, None]
     n_parameters, n_nuisance = len(events.setup.parameters), len(events.setup.nuisance)
     columns = np.column_stack(
@@ -176,9 +185,18 @@ def histogram(
     ends = np.cumsum([1, n_parameters, n_nuisance])
     one_per_event = np.arange(len(events) + 1)
 
+    moved = [
+        (n_parameters + column, benchmark, rows, rows.weights_at(theta, events.setup))
+        for column, benchmark, rows in shifted_columns(events)
+    ]
+
     def estimate(n: np.ndarray) -> np.ndarray:
         # Row i of the matrix has the multiplicities of the events in bin i.
         sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
+        for column, benchmark, rows, once in moved:
+            assert shifted is not None, "the bins of shifted events are needed"
+            replicated = rows.multiplicities(n) * once
+            sums[:, column] = np.bincount(shifted[benchmark], replicated, minlength=n_bins)
         nominal, gradients, up, down = np.split(sums, ends, axis=1)
         slopes, _ = coefficients(nominal, up, down, events.setup)
         everything = np.column_stack([gradients, nominal * slopes])
@@ -193,11 +211,16 @@ def rate(events: Events, theta: np.ndarray, luminosity: float) -> Information:
 
 
 def _rate(events: Events, theta: np.ndarray, luminosity: float) -> Bootstrap:
-    return histogram(events, np.zeros(len(events), dtype=int), 1, theta, luminosity, seed=1)
+    cells = np.zeros(len(events), dtype=int)
+    return histogram(events, cells, 1, theta, luminosity, seed=1, shifted=everywhere(events))
 
 
 def truth(events: Events, theta: np.ndarray, luminosity: float) -> Information:
-    """Information in the parton-level truth of every event: the ceiling for any method."""
+    """Information in the parton-level truth of every event: the ceiling for any method.
+
+    Uncertainties of what is measured in an event change the rate alone.
+    """
+    events = without_shifts(events, theta)
     weights, gradients = events.weights_at(theta), events.gradients_at(theta)
     positive = weights > 0.0
     scores = np.column_stack(

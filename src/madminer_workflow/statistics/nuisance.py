@@ -3,15 +3,21 @@
 The cross-section of every event is exp(sum_i a_i nu_i + b_i nu_i^2) times that at nu = 0, with a_i
 and b_i from its weights at nu_i = +1 and -1 (MadMiner's ``NuisanceMorpher``; arXiv:1907.10621).
 Where only +1 is known, b_i = 0. The parameters of the theory do not change these factors.
+
+Uncertainties of objects that change what is measured have no such factors of single events, but
+events of their own at nu_i = +1 and -1 (``Events.shifted``); counts of events have factors always.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.statistics.observed import Shifted
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
 
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 
 SHAPELESS = 1e-6
 """Weights are read from text files with about as many digits."""
+
+ROUNDING = 1e-12
 
 LARGEST = 10.0
 """MadMiner's bound on a and b."""
@@ -41,19 +49,47 @@ def response(sample: Sample, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
 
 
 def changes_shape(events: Events, theta: np.ndarray) -> np.ndarray:
-    """Which nuisance parameters change more than the rate at a point, (n_nuisance,)."""
+    """Which nuisance parameters change more than the rate at a point, (n_nuisance,).
+
+    Where other values are measured, these are to differ, or events to pass the cuts or fail.
+    """
     weights = events.weights_at(theta)
     p = weights / weights.sum()
     responses = (events.slopes, events.curvatures)
     spreads = [p @ (response - p @ response) ** 2 for response in responses]
-    return np.max(spreads, axis=0) > SHAPELESS**2
+    changing = np.max(spreads, axis=0) > SHAPELESS**2
+    for column, _, shifted in shifted_columns(events):
+        known = shifted.event >= 0
+        event, x = shifted.event[known], shifted.x[known]
+        before = events.x[event]
+        moved = np.any((x != before) & ~(np.isnan(x) & np.isnan(before)), axis=1)
+        left = np.ones(len(events), dtype=bool)
+        left[event[~moved]] = False
+        factors = log_ratio(shifted.weights_at(theta, events.setup)[known], weights[event])
+        share = p[event] @ factors / p[event].sum()
+        spread = p[event] @ (factors - share) ** 2
+        differs = not known.all() or np.abs(p[left]).sum() > SHAPELESS or spread > SHAPELESS**2
+        changing[(column - 1) % len(changing)] |= differs
+    return changing
 
 
-def varied_rates(events: Events, cells: np.ndarray, size: int) -> np.ndarray:
+def shifted_columns(events: Events) -> Iterator[tuple[int, str, Shifted]]:
+    """The place of a rate among those of ``varied_rates``, its benchmark and the shifted events."""
+    nuisance = events.setup.nuisance
+    for i, parameter in enumerate(nuisance):
+        for side, benchmark in enumerate(parameter.benchmarks):
+            if benchmark in events.shifted:
+                yield 1 + i + side * len(nuisance), benchmark, events.shifted[benchmark]
+
+
+def varied_rates(
+    events: Events, cells: np.ndarray, size: int, shifted: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Cross-sections of ``size`` cells (size, 1 + 2 n_nuisance, n_benchmarks).
 
     Nominal ones, then those with one nuisance parameter at a time at +1, then at -1. ``cells``,
-    (n_events,), are those of the events.
+    (n_events,), are those of the events; ``shifted`` by nuisance benchmark those of the shifted
+    events, which have to be there if these are.
     """
     n = len(events)
     factors = [np.exp(events.curvatures + sign * events.slopes) for sign in (1.0, -1.0)]
@@ -62,19 +98,56 @@ def varied_rates(events: Events, cells: np.ndarray, size: int) -> np.ndarray:
     for i, column in enumerate(columns.T):
         sums = sparse.csc_array((column, cells, np.arange(n + 1)), (size, n))
         result[:, i] = sums @ events.weights
+    for i, benchmark, moved in shifted_columns(events):
+        assert shifted is not None, "the cells of shifted events are needed"
+        ones = np.ones(len(moved)), shifted[benchmark], np.arange(len(moved) + 1)
+        result[:, i] = sparse.csc_array(ones, (size, len(moved))) @ moved.weights
     return result
 
 
+def everywhere(events: Events) -> dict[str, np.ndarray]:
+    """The only cell there is, for all shifted events."""
+    return {name: np.zeros(len(moved), dtype=int) for name, moved in events.shifted.items()}
+
+
+def varied_totals(events: Events) -> np.ndarray:
+    """Cross-sections of all events, (1 + 2 n_nuisance, n_benchmarks), as in ``varied_rates``."""
+    return varied_rates(events, np.zeros(len(events), dtype=int), 1, everywhere(events))[0]
+
+
+def without_shifts(events: Events, theta: np.ndarray) -> Events:
+    """The same, where shifts change nothing but the rate, as they do at a point.
+
+    This is what can be said of an event by what it was before it was measured.
+    """
+    if not events.shifted:
+        return events
+    totals = varied_totals(events) @ events.setup.morphing_weights(theta)
+    # Sums in another order differ by rounding.
+    a, b = (np.where(np.abs(c) < ROUNDING, 0.0, c) for c in response_of_rates(totals, events.setup))
+    shifts = [parameter.shifts for parameter in events.setup.nuisance]
+    return replace(
+        events,
+        slopes=np.where(shifts, a, events.slopes),
+        curvatures=np.where(shifts, b, events.curvatures),
+        shifted={},
+    )
+
+
 def response_of_counts(
-    events: Events, cells: np.ndarray, size: int, thetas: np.ndarray
+    events: Events,
+    cells: np.ndarray,
+    size: int,
+    thetas: np.ndarray,
+    shifted: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The coefficients a and b of ``size`` cells at parameter points.
 
-    ``cells``, (n_events,), are those of the events; the results (n_thetas, size, n_nuisance). What
-    a cell does depends on the parameters: they decide which events it is made of.
+    ``cells`` and ``shifted`` are as for ``varied_rates``; the results (n_thetas, size, n_nuisance).
+    What a cell does depends on the parameters: they decide which events it is made of.
     """
     morphing = events.setup.morphing_weights(thetas)
-    rates = np.tensordot(morphing, varied_rates(events, cells, size), (1, 2))
+    rates = np.tensordot(morphing, varied_rates(events, cells, size, shifted), (1, 2))
     return response_of_rates(rates, events.setup)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from madminer_workflow.statistics.observed import Shifted
 from madminer_workflow.statistics.setup import Setup
 
 
@@ -20,7 +21,8 @@ class Sample:
     cross-section. ``shares``, (n_events,), are the factors that make one sample of the union.
     ``sampling_ids`` holds the index of the benchmark each event was drawn from, -1 for events of
     processes without morphing; ``generated`` the number of events per benchmark, ``background``
-    the number of events of the latter kind.
+    the number of events of the latter kind. ``shifted`` are the events at those nuisance benchmarks
+    where other values are measured, with shares in their weights.
     """
 
     observables: list[str]
@@ -31,6 +33,7 @@ class Sample:
     sampling_ids: np.ndarray
     generated: np.ndarray
     background: int
+    shifted: Mapping[str, Shifted] = field(default_factory=dict)
 
 
 def event_counts(sampling_ids: np.ndarray, setup: Setup) -> tuple[np.ndarray, int]:
@@ -50,13 +53,40 @@ def joined(samples: Sequence[Sample]) -> Sample:
     }
     generated = np.sum([part.generated for part in samples], axis=0)
     background = sum(part.background for part in samples)
-    return replace(samples[0], **columns, generated=generated, background=background)
+    sizes = [len(part.shares) for part in samples]
+    shifted = {
+        benchmark: _joined_shifted([part.shifted[benchmark] for part in samples], sizes)
+        for benchmark in samples[0].shifted
+    }
+    return replace(
+        samples[0], **columns, generated=generated, background=background, shifted=shifted
+    )
+
+
+def _joined_shifted(parts: Sequence[Shifted], sizes: Sequence[int]) -> Shifted:
+    """Shifted events of samples with so many events, in the order of all these."""
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    events = [
+        np.where(part.event >= 0, part.event + start, -1)
+        for part, start in zip(parts, starts, strict=True)
+    ]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("x", "weights", "event", "place")
+    }
+    return replace(parts[0], **columns).ordered(np.concatenate(events), sum(sizes))
 
 
 def reordered(sample: Sample, order: np.ndarray) -> Sample:
     """The same events in another order."""
     columns: dict[str, Any] = {name: getattr(sample, name)[order] for name in _PER_EVENT}
-    return replace(sample, **columns)
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(len(order))
+    shifted = {
+        benchmark: events.ordered(np.where(events.event >= 0, place[events.event], -1), len(order))
+        for benchmark, events in sample.shifted.items()
+    }
+    return replace(sample, **columns, shifted=shifted)
 
 
 def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:

@@ -45,6 +45,11 @@ class Setup:
         )
 
     @property
+    def shifted_benchmarks(self) -> list[str]:
+        """The nuisance benchmarks at which other values are measured in events."""
+        return [name for one in self.nuisance if one.shifts for name in one.benchmarks]
+
+    @property
     def generated(self) -> Fingerprint:
         """What makes generated events belong to an analysis: objects are not known there."""
         nuisance = [one for one in self.nuisance if not one.of_objects]

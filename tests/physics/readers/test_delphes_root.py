@@ -98,7 +98,7 @@ def test_generator_truth_as_in_madminer(oracle) -> None:
     expected = oracle["truth in acceptance"]
     names = ["e", "mu", "l", "a", "j", "met"]
     tags = ("b_tag", "tau_tag")
-    ours = read_delphes(TTBAR, names, tags, True, oracle["truth acceptance"])[1]
+    ours = read_delphes(TTBAR, names, tags, True, oracle["truth acceptance"]).objects
     for name in ("e", "mu", "l", "a", "j"):
         for event, (mine, theirs) in enumerate(zip(ours[name], expected[name], strict=True)):
             # MadMiner keeps the order of the file.
@@ -117,7 +117,7 @@ def test_generator_truth_as_in_madminer(oracle) -> None:
 
 def test_leptons_keep_their_charge_and_mass_when_sorted(oracle) -> None:
     """MadMiner's list l has the momenta in order, but not the masses and charges."""
-    ours = read_delphes(TTBAR, ["e", "mu", "l"])[1]
+    ours = read_delphes(TTBAR, ["e", "mu", "l"]).objects
     disagreements = 0
     for event, leptons in enumerate(ours["l"]):
         merged = np.concatenate([rows(ours["e"][event]), rows(ours["mu"][event])])
@@ -130,20 +130,20 @@ def test_leptons_keep_their_charge_and_mass_when_sorted(oracle) -> None:
 
 
 def test_the_acceptance_of_leptons_is_that_of_their_kind() -> None:
-    loose = read_delphes(TTBAR, ["e", "mu", "l"])[1]
-    tight = read_delphes(TTBAR, ["e", "mu", "l"], acceptance={"pt_min_mu": 1e6})[1]
+    loose = read_delphes(TTBAR, ["e", "mu", "l"]).objects
+    tight = read_delphes(TTBAR, ["e", "mu", "l"], acceptance={"pt_min_mu": 1e6}).objects
     assert tight["e"].to_list() == loose["e"].to_list() == tight["l"].to_list()
     assert sum(map(len, loose["mu"])) > 0 == sum(map(len, tight["mu"]))
 
 
 def test_particles_on_the_limits_are_accepted() -> None:
-    jets = read_delphes(TTBAR, ["j"])[1]["j"]
+    jets = read_delphes(TTBAR, ["j"]).objects["j"]
     pt, eta = float(jets[0][1].pt), abs(float(jets[0][0].eta))
     for limits in ({"pt_min_j": pt}, {"eta_max_j": eta}):
-        kept = read_delphes(TTBAR, ["j"], acceptance=limits)[1]["j"]
+        kept = read_delphes(TTBAR, ["j"], acceptance=limits).objects["j"]
         above = (jets.pt >= pt) if "pt_min_j" in limits else (abs(jets.eta) <= eta)
         assert kept.to_list() == jets[above].to_list()
-    assert len(read_delphes(TTBAR, ["j"], acceptance={"pt_min_j": pt})[1]["j"][0]) == 2
+    assert len(read_delphes(TTBAR, ["j"], acceptance={"pt_min_j": pt}).objects["j"][0]) == 2
 
 
 def test_only_what_is_needed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_only_what_is_needed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_visible_and_all_are_sums(oracle) -> None:
     names = ["e", "mu", "a", "j", "met", "visible", "all"]
-    objects = read_delphes(TTBAR, names)[1]
+    objects = read_delphes(TTBAR, names).objects
     total = [sum(p.px for name in names[:4] for p in objects[name][i]) for i in range(20)]
     np.testing.assert_allclose(objects["visible"].px, total, rtol=1e-12, atol=1e-9)
     np.testing.assert_allclose(

@@ -97,7 +97,8 @@ def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensit
     """Probabilities of the bins, from the training events."""
     bins = _load(members[0])
     cells = {name: bins.of(events) for name, events in problem.samples().items()}
-    rates = varied_rates(problem.train, cells["train"], len(bins.template))
+    shifted = {name: bins.of(events) for name, events in problem.train.shifted.items()}
+    rates = varied_rates(problem.train, cells["train"], len(bins.template), shifted)
     rates[:, 0] = bins.template
     return binned_density(rates, cells, problem.setup)
 
@@ -107,7 +108,13 @@ def information(members: Sequence[Member], problem: Problem) -> fisher.Informati
     bins = _load(members[0])
     events, theta = problem.everything, problem.fisher_theta
     counts = fisher.histogram(
-        events, bins.of(events), len(bins.template), theta, problem.luminosity, problem.seed
+        events,
+        bins.of(events),
+        len(bins.template),
+        theta,
+        problem.luminosity,
+        problem.seed,
+        {name: bins.of(moved) for name, moved in events.shifted.items()},
     )
     return fisher.information([counts], len(theta))
 

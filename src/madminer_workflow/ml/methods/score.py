@@ -8,7 +8,8 @@ score of the nuisance parameters, too, for the Fisher information.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -152,7 +153,11 @@ def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensit
     }
     weights = problem.train.weights_at(problem.theta_true)
     bins = bins_of(settings, problem.setup.parameters)
-    return _histogram(scores, problem, informative(scores["train"], weights), bins)
+    shifted = {
+        name: all_scores(members, events)[:, :n] for name, events in problem.train.shifted.items()
+    }
+    informed = informative(scores["train"], weights)
+    return _histogram(scores, problem.train, informed, bins, shifted)
 
 
 def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
@@ -188,16 +193,22 @@ def informative(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _histogram(
-    values: Arrays, problem: Problem, weights: np.ndarray, bins: Sequence[Bins]
+    values: Arrays,
+    train: Events,
+    weights: np.ndarray,
+    bins: Sequence[Bins],
+    shifted: Mapping[str, np.ndarray],
 ) -> PolynomialDensity:
     """Probabilities of one histogram of ``values``, each (n_events, n_dimensions).
 
-    Where bins are a number, they hold equal parts of the training events' ``weights``.
+    ``shifted`` are those of the shifted events of ``train``, by nuisance benchmark. Where bins are
+    a number, they hold equal parts of the training events' ``weights``.
     """
     edges = inner_edges(values["train"], weights, bins)
     cells = {name: bin_indices(rows, edges) for name, rows in values.items()}
-    rates = varied_rates(problem.train, cells["train"], n_bins(edges))
-    return binned_density(rates, cells, problem.setup)
+    moved = {name: bin_indices(rows, edges) for name, rows in shifted.items()}
+    rates = varied_rates(train, cells["train"], n_bins(edges), moved)
+    return binned_density(rates, cells, train.setup)
 
 
 def _adaptive(
@@ -214,9 +225,11 @@ def _adaptive(
     log_p = {
         name: np.empty((len(thetas), len(rows))) for name, rows in scores.items() if name != "train"
     }
+    # Bins that depend on the parameters have no response to nuisance parameters.
+    train = replace(problem.train, shifted={})
     for i, (theta, direction) in enumerate(zip(thetas, directions, strict=True)):
         turned = {name: turn(rows, direction, len(bins)) for name, rows in scores.items()}
-        along = _histogram(turned, problem, weights, bins)
+        along = _histogram(turned, train, weights, bins, {})
         log_of_theta, log_of_reference = along.log_density(np.stack([theta, reference]))
         ratio = log_of_theta - log_of_reference
         for name, values in log_p.items():

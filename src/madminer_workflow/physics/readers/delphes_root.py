@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.momenta import register_momenta
+from madminer_workflow.physics.objects import Shift, Streams
 
 LISTS = ("e", "mu", "a", "j")
 """The lists of particles that the file has; ``l`` joins the first two."""
@@ -43,12 +44,8 @@ def read_delphes(
     attributes: Collection[str] = ("charge", "b_tag", "tau_tag"),
     use_generator_truth: bool = False,
     acceptance: Mapping[str, float | None] | None = None,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Read those objects that `names` asks for, and no other branch of the file.
-
-    Returns the HepMC numbers of the n events in it, (n,), and the objects by name. Lists are
-    (n, var) and momenta (n,) arrays of vector's Momentum4D [GeV]; lists have the fields charge,
-    pdgid, b_tag, tau_tag and t_tag too.
+) -> Detected:
+    """Read what the objects that `names` asks for are made of, and no other branch of the file.
 
     Tags and charges are read if `attributes` has them. `acceptance` holds MadMiner's limits
     pt_min_e, eta_max_e and so on for mu, a and j; None is no limit. Raises InputError if the file
@@ -62,8 +59,14 @@ def read_delphes(
     with file:
         with _reading(path):
             tree = file["Delphes"]
-        events = _Events(path, tree, use_generator_truth, dict(acceptance or {}))
-        return events.numbers(), events.objects(names, attributes)
+        events = _Events(path, tree, use_generator_truth)
+        return Detected(
+            frozenset(names),
+            events.numbers(),
+            events.lists(names, attributes),
+            events.missing() if {"met", "all"} & set(names) else None,
+            dict(acceptance or {}),
+        )
 
 
 @contextmanager
@@ -81,31 +84,88 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class Detected:
+    """What Delphes has found in n events: the HepMC ``numbers`` of these (n,), and objects.
+
+    ``lists`` (n, var) are all there are, ``missing`` is the missing momentum (n,), None if nobody
+    asks for it; ``names`` are those of the objects that somebody does.
+    """
+
+    names: frozenset[str]
+    numbers: np.ndarray
+    lists: Mapping[str, ak.Array]
+    missing: ak.Array | None
+    acceptance: Mapping[str, float | None]
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """The objects by name, those of lists that are in the acceptance.
+
+        Lists are (n, var) and momenta (n,) arrays of vector's Momentum4D [GeV]; lists have the
+        fields charge, pdgid, b_tag, tau_tag and t_tag too.
+        """
+        objects: dict[str, Any] = {
+            name: _sorted(self._accepted(name, particles)) for name, particles in self.lists.items()
+        }
+        if "l" in self.names:
+            objects["l"] = _sorted(ak.concatenate([objects["e"], objects["mu"]], axis=1))
+        if self.missing is not None:
+            objects["met"] = self.missing
+        if {"visible", "all"} & self.names:
+            objects["visible"] = _sum([objects[name] for name in LISTS])
+        if "all" in self.names:
+            objects["all"] = objects["visible"].add(objects["met"])
+        return objects
+
+    def shifted(self, shift: Shift, streams: Streams | None) -> Detected:
+        """What is found where objects are measured otherwise.
+
+        The missing momentum balances what all of them, in the acceptance or not, gain.
+        """
+        lists = {name: shift.of(particles, streams, name) for name, particles in self.lists.items()}
+        missing = self.missing
+        if missing is not None:
+            px, py = (
+                shift.met_scale
+                * (
+                    np.asarray(getattr(missing, component))
+                    - sum(
+                        ak.sum(getattr(lists[name], component), axis=1)
+                        - ak.sum(getattr(self.lists[name], component), axis=1)
+                        for name in self.lists
+                    )
+                )
+                for component in ("px", "py")
+            )
+            missing = _transverse(np.hypot(px, py), np.arctan2(py, px))
+        return replace(self, lists=lists, missing=missing)
+
+    def _accepted(self, name: str, particles: ak.Array) -> ak.Array:
+        """Drop what is outside of the acceptance; particles on its limits are in."""
+        pt_min, eta_max = (self.acceptance.get(f"{key}_{name}") for key in ("pt_min", "eta_max"))
+        if pt_min is not None:
+            particles = particles[particles.pt >= pt_min]
+        if eta_max is not None:
+            particles = particles[abs(particles.eta) <= eta_max]
+        return particles
+
+
+@dataclass(frozen=True)
 class _Events:
     """Delphes's tree, and what is to be seen of it."""
 
     path: Path
     tree: Any
     truth: bool
-    acceptance: dict[str, float | None]
 
     def numbers(self) -> np.ndarray:
         return self._first("Event.Number").astype(int)
 
-    def objects(self, names: Collection[str], attributes: Collection[str]) -> dict[str, Any]:
+    def lists(self, names: Collection[str], attributes: Collection[str]) -> dict[str, ak.Array]:
         needed = {name for name in LISTS if name in names or {"visible", "all"} & set(names)}
         needed |= {"e", "mu"} if "l" in names else set()
         read = self._truth if self.truth else self._reconstructed
-        objects = {name: _sorted(self._accepted(name, read(name, attributes))) for name in needed}
-        if "l" in names:
-            objects["l"] = _sorted(ak.concatenate([objects["e"], objects["mu"]], axis=1))
-        if {"met", "all"} & set(names):
-            objects["met"] = self._missing()
-        if {"visible", "all"} & set(names):
-            objects["visible"] = _sum([objects[name] for name in LISTS])
-        if "all" in names:
-            objects["all"] = objects["visible"].add(objects["met"])
-        return objects
+        return {name: read(name, attributes) for name in needed}
 
     def _reconstructed(self, name: str, attributes: Collection[str]) -> ak.Array:
         if name == "j":
@@ -142,21 +202,9 @@ class _Events:
         mass = self._array(branch, "Mass")
         return _particles(_PARTICLES["j"], 0.0, tags, pt=pt, eta=eta, phi=phi, mass=mass)
 
-    def _accepted(self, name: str, particles: ak.Array) -> ak.Array:
-        """Drop what is outside of the acceptance; particles on its limits are in."""
-        pt_min, eta_max = (self.acceptance.get(f"{key}_{name}") for key in ("pt_min", "eta_max"))
-        if pt_min is not None:
-            particles = particles[particles.pt >= pt_min]
-        if eta_max is not None:
-            particles = particles[abs(particles.eta) <= eta_max]
-        return particles
-
-    def _missing(self) -> ak.Array:
+    def missing(self) -> ak.Array:
         branch = "GenMissingET" if self.truth else "MissingET"
-        met, phi = self._first(f"{branch}.MET"), self._first(f"{branch}.Phi")
-        zero = np.zeros(len(met))
-        momentum = {"pt": met, "phi": phi, "eta": zero, "mass": zero}
-        return ak.zip(momentum, with_name="Momentum4D")
+        return _transverse(self._first(f"{branch}.MET"), self._first(f"{branch}.Phi"))
 
     def _direction(self, branch: str) -> list[ak.Array]:
         return [self._array(branch, column) for column in ("PT", "Eta", "Phi")]
@@ -184,6 +232,12 @@ def _particles(
     fields = {"pdgid": pdgid, "charge": charge, "t_tag": False}
     fields |= {"b_tag": False, "tau_tag": False} | dict(tags or {})
     return ak.zip(momentum | fields, with_name="Momentum4D")
+
+
+def _transverse(pt: np.ndarray, phi: np.ndarray) -> ak.Array:
+    """Momenta without mass in the transverse plane."""
+    zero = np.zeros(len(pt))
+    return ak.zip({"pt": pt, "phi": phi, "eta": zero, "mass": zero}, with_name="Momentum4D")
 
 
 def _sorted(particles: ak.Array) -> ak.Array:
