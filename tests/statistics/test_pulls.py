@@ -12,14 +12,15 @@ import pytest
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.report.uncertainties import profiling_impact
 from madminer_workflow.statistics import closed_form, information
+from madminer_workflow.statistics.baselines import truth
 from madminer_workflow.statistics.binning import bin_indices, binned_density
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.fits import climb
-from madminer_workflow.statistics.likelihood import DataSets, expected_data
+from madminer_workflow.statistics.likelihood import DataSets, expected_data, log_likelihoods
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.pulls import joint_fit
+from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
 from madminer_workflow.statistics.results import JointFit
 from madminer_workflow.statistics.toys import draw_toys, drawn_at
 from tests.statistics.test_varied import uncertain_problem
@@ -100,7 +101,7 @@ def posed(uncertain: Physics) -> Posed:
 def fitted(model: closed_form.Model, data: DataSets) -> JointFit:
     axes = [np.linspace(-20.0, 20.0, 3)] * len(model.problem.setup.parameters)
     grid = Grid(model.problem.setup.parameters, axes)
-    found = joint_fit(model, data, closed_form.maximum(model, data, [0.6827], grid))
+    found = joint_fit(model, closed_form.maximum(model, data, [0.6827], grid), data)
     assert found is not None
     return found
 
@@ -212,6 +213,97 @@ def test_impacts_are_the_growth_of_the_profiled_information(which: int) -> None:
     assert grown is not None and sigma is not None
     expected = sigma * np.sqrt((1.0 + grown) ** 2 - 1.0)
     np.testing.assert_allclose(np.abs(nuisance.impact["p0"].postfit), expected, rtol=5e-3)
+
+
+def test_events_whose_rate_alone_responds() -> None:
+    """Against MINUIT: single events know the parameters, their number all of them."""
+    problem = uncertain_problem(2, 4000)
+    known = replace(truth(problem), varied=None)
+    model = closed_form.Model(known, problem, "rate_and_shape")
+    toy = draw_toys(problem, np.zeros(2), 1, np.random.default_rng(3))
+    found = fitted(model, toy)
+    times, events = toy.multiplicities.toarray()[0], problem.everything
+
+    def minus_log_likelihood(point: Sequence[float]) -> float:
+        theta, nu = np.array(point[:2]), np.array(point[2:])
+        weights, p = events.weights_at(theta), problem.test.weights_at(theta)
+        up, down = (
+            weights @ np.exp(events.curvatures + side * events.slopes) for side in (1.0, -1.0)
+        )
+        nominal = weights.sum()
+        logarithm = nu * np.log(up / nominal)
+        # Of the second, only +1 is known.
+        logarithm[0] = 0.5 * nu[0] * np.log(up / down)[0]
+        logarithm[0] += 0.5 * nu[0] ** 2 * np.log(up * down / nominal**2)[0]
+        expected = problem.luminosity * nominal * np.exp(logarithm.sum())
+        shape = times[times > 0.0] @ np.log(p[times > 0.0] / p.sum())
+        constraint = 0.5 * np.sum((nu - toy.auxiliary[0]) ** 2)
+        return float(expected - times.sum() * np.log(expected) - shape + constraint)
+
+    fit = iminuit.Minuit(minus_log_likelihood, np.zeros(4))
+    fit.errordef, fit.strategy, fit.tol = 0.5, 2, 1e-4
+    fit.migrad()
+    fit.hesse()
+    assert fit.valid and fit.covariance is not None
+    values, errors = np.array(fit.values), np.array(fit.errors)
+    np.testing.assert_allclose(found.best_fit, values[:2], atol=1e-3 * errors[:2].min())
+    np.testing.assert_allclose(found.error, errors[:2], rtol=1e-3)
+    pulls = [nuisance.pull for nuisance in found.nuisance]
+    np.testing.assert_allclose(pulls, values[2:] - toy.auxiliary[0], atol=1e-3)
+    np.testing.assert_allclose([one.error for one in found.nuisance], errors[2:], rtol=1e-3)
+    np.testing.assert_allclose(found.correlation, fit.covariance.correlation(), atol=1e-3)
+
+
+def test_fits_on_a_grid_are_those_of_the_polynomial() -> None:
+    """Of a likelihood that is known both ways, whose rate alone responds."""
+    problem = uncertain_problem(2, 4000)
+    known = replace(truth(problem), varied=None)
+    model = closed_form.Model(known, problem, "rate_and_shape")
+    toy = draw_toys(problem, np.zeros(2), 1, np.random.default_rng(4))
+    grid = Grid(problem.setup.parameters, [np.linspace(-0.8, 0.8, 33)] * 2)
+    density = closed_form.density_at(known, problem.setup, grid.thetas())
+    scanned = log_likelihoods(density, toy, problem, grid.thetas())
+    shape, whole = scanned["shape"][0], scanned["rate_and_shape"][0]
+    found, expected = joint_fit_on_grid(problem, toy, grid, shape, whole), fitted(model, toy)
+    assert found is not None
+    sigma = np.array(expected.error)
+    np.testing.assert_allclose(found.best_fit, expected.best_fit, atol=0.02 * sigma.min())
+    np.testing.assert_allclose(found.error, sigma, rtol=0.02)
+    np.testing.assert_allclose(found.correlation, expected.correlation, atol=0.02)
+    for ours, theirs in zip(found.nuisance, expected.nuisance, strict=True):
+        assert ours.pull == pytest.approx(theirs.pull, abs=0.01)
+        np.testing.assert_allclose(ours.profile_error, theirs.profile_error, rtol=0.01)
+        for name, shifts in ours.impact.items():
+            np.testing.assert_allclose(
+                shifts.postfit, theirs.impact[name].postfit, atol=0.02 * sigma.min()
+            )
+    coarse = Grid(grid.parameters, [axis[[0, 16, 32]] for axis in grid.axes])
+    nodes = np.ix_([0, 16, 32], [0, 16, 32])
+    few = [values.reshape(grid.shape)[nodes].ravel() for values in (shape, whole)]
+    assert joint_fit_on_grid(problem, toy, coarse, *few) is None, "nodes too far apart"
+    at_edge = Grid(grid.parameters, [axis[17:] for axis in grid.axes])
+    rest = [values.reshape(grid.shape)[17:, 17:].ravel() for values in (shape, whole)]
+    assert joint_fit_on_grid(problem, toy, at_edge, *rest) is None, "beyond the grid"
+
+
+def test_a_parameter_without_a_curvature_has_no_error() -> None:
+    """Without interference the likelihood of expected data is flat at the reference point."""
+    problem = uncertain_problem(1, 4000)
+    events, setup = problem.everything, problem.setup
+    mirrored = events.weights @ setup.morphing_weights(-setup.benchmarks).T
+    events = replace(events, weights=0.5 * (events.weights + mirrored))
+    problem = replace(problem, everything=events, train=events, test=events)
+    bins = bin_indices(events.x[:, :1], [np.array([-1.0, 0.0, 1.0])])
+    rates = varied_rates(events, bins, 4)
+    density = binned_density(rates, {"train": bins, "test": bins}, setup)
+    model = closed_form.Model(density, problem, "rate_and_shape")
+    found = fitted(model, expected_data(problem))
+    assert found.error == [None] and found.correlation[0] == [None] * 3
+    for nuisance in found.nuisance:
+        assert nuisance.error == pytest.approx(np.mean(nuisance.profile_error))
+        # More events than expected are explained by the square of the parameter, fewer are not.
+        low, high = np.abs(nuisance.impact["p0"].postfit)
+        assert low > 0.1 and high < 1e-3
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
 def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None:
     content = read_json(finished / "results.json")
     fits = {method["name"]: method.get("joint_fits") for method in content["methods"]}
-    assert fits["alices"] is None, "known on a grid only"
+    assert fits["alices"] is None, "its best node is at the end of the grid"
     names = [f"{name}_nuisance_param_0" for name in ("scale", "lumi", "signal_norm")]
     for method in ("counts", "sally"):
         [(data, fit)] = fits[method].items()
@@ -107,7 +107,7 @@ def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None
         assert (finished / "plots" / "data" / f"ranking_{method}_CWL2.yaml").is_file()
     page = (finished / "report.html").read_text()
     assert "counts: pulls and impacts of 3 nuisance parameters" in page
-    assert "alices: known on a grid, not fitted" in page
+    assert "alices: no fit, as the best point is at the end" in page
 
 
 def test_toys_have_the_nuisance_parameters_that_were_asked_for(

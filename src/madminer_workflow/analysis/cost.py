@@ -462,6 +462,5 @@ def _figures(size: _Size) -> int:
     pairs = n * (n - 1) // 2
     trained = sum(method.trainable for method in size.analysis.ml.methods)
     toys = 6 * bool(limits.toys.n_toys)
-    fitted = sum(method.fitted for method in size.analysis.ml.methods)
-    rankings = n * fitted * bool(size.analysis.systematics)
+    rankings = n * len(size.analysis.ml.methods) * bool(size.analysis.systematics)
     return 6 + 3 * pairs + size.n_observables + trained + 7 + toys + rankings

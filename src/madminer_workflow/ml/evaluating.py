@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
 from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import summarise_information
-from madminer_workflow.statistics.likelihood import expected_data, observed_data
+from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import (
     Grid,
     likelihood_ratio_statistic,
@@ -37,7 +37,7 @@ from madminer_workflow.statistics.limits import (
     summarise_ensemble,
 )
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.pulls import joint_fit
+from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
 from madminer_workflow.statistics.results import Check, JointFit, Limits
 from madminer_workflow.versions import LEARNING, joined, versions
 
@@ -136,7 +136,7 @@ def set_limits(
 
     ``limits`` are expected ones, ``observed`` those of observed data, ``limits_fixed`` expected
     ones with nuisance parameters fixed, where there are any. The fits are the ensemble's to rate
-    and shape, with these, where it can be fitted: see ``products.results``.
+    and shape: see ``fit_jointly``.
     """
     # The truth need not lie on the grid.
     points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
@@ -150,7 +150,7 @@ def set_limits(
     known = closed_forms(members, problem, each=True)
     summary: dict[str, dict[str, Limits]] = {}
     arrays: dict[str, np.ndarray] = {}
-    fits: dict[str, JointFit] = {}
+    best: dict[str, tuple[closed_form.Model, closed_form.Maximum]] = {}
     for name, kinds in scanned.items():
         summary[name] = {}
         sets = data.get(name, data["limits"])
@@ -170,9 +170,34 @@ def set_limits(
             summary[name][kind] = closed_form.sharpened(scanned_limits, highest)
             arrays[f"{PREFIXES[name]}_{kind}"] = q[0]
             arrays[f"{PREFIXES[name]}_{kind}_members"] = q[1:]
-            if highest and models[0].with_rate:
-                found = joint_fit(models[0], sets, highest[0])
-                if found is not None:
-                    fits["observed" if name == "observed" else "expected"] = found
+            if highest and kind == "rate_and_shape":
+                best[name] = models[0], highest[0]
+    fits = fit_jointly(members, problem, grid, data, scanned, best)
     truth_checks = [truth_check(row) for row in scanned["limits"]["shape"][:, 0, :]]
     return summary, arrays, truth_checks, fits
+
+
+def fit_jointly(
+    members: Sequence[Member],
+    problem: Problem,
+    grid: Grid,
+    data: Mapping[str, DataSets],
+    scanned: Mapping[str, Mapping[str, np.ndarray]],
+    best: Mapping[str, tuple[closed_form.Model, closed_form.Maximum]],
+) -> dict[str, JointFit]:
+    """Fits of parameters and nuisance parameters to "expected" and, if there are any, "observed".
+
+    From the ``best`` fits, or from what was ``scanned`` where the rate alone knows nuisance
+    parameters; without those that a grid does not tell.
+    """
+    fits = {}
+    for name, sets in data.items():
+        found = None
+        if name in best:
+            found = joint_fit(*best[name], sets)
+        elif not members[0].note.settings.profiles_shapes:
+            shape, whole = (scanned[name][kind][0, 0, :-1] for kind in ("shape", "rate_and_shape"))
+            found = joint_fit_on_grid(problem, sets, grid, shape, whole)
+        if found is not None:
+            fits["expected" if name == "limits" else name] = found
+    return fits

@@ -114,9 +114,9 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
         ],
         "nature_of_toys": nature_of_toys(report),
         "fitted": [
-            (method, list(nuisance_titles(method.joint_fits["expected"].nuisance).values()))
+            (method, list(nuisance_titles(fit.nuisance).values()))
             for method in methods
-            if method.joint_fits
+            for fit in list((method.joint_fits or {}).values())[:1]
         ],
         "not_fitted": [method.name for method in methods if not method.joint_fits],
         "best_proven": next((m.efficiency.best for m in methods if m.efficiency), None),

@@ -271,7 +271,7 @@ class MethodReport(Subject, frozen=True, kw_only=True):
 
     ``shapes_left_out`` are the systematic uncertainties that change shapes, which the method's
     limits take to change the rate only; ``joint_fits`` of parameters and nuisance parameters are
-    those to "expected" and "observed" data, of methods that are fitted.
+    those to "expected" and "observed" data.
     """
 
     settings: Method

@@ -93,6 +93,24 @@ def peak(values: np.ndarray, axes: Sequence[np.ndarray]) -> tuple[np.ndarray, np
     return height, place
 
 
+def paraboloid(
+    values: np.ndarray, node: Sequence[int], axes: Sequence[np.ndarray]
+) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """Value, gradient (n,) and Hessian (n, n) at a ``node`` of a function known at all nodes.
+
+    ``values`` are (n_points,). None at an edge of the grid, or where neighbours are so far below
+    or above that the function is hardly a paraboloid in between.
+    """
+    shape = tuple(len(axis) for axis in axes)
+    if not all(0 < i < size - 1 for i, size in zip(node, shape, strict=True)):
+        return None
+    cube, nodes, used = values.reshape(1, *shape), np.array([node]), range(len(shape))
+    if max(_drop(cube, nodes, used)[0], _drop(-cube, nodes, used)[0]) >= RESOLVED:
+        return None
+    gradient, hessian = _derivatives(cube, nodes, axes, used)
+    return float(cube[(0, *node)]), gradient[0], hessian[0]
+
+
 def _drop(values: np.ndarray, nodes: np.ndarray, used: Sequence[int]) -> np.ndarray:
     """How much lower the lowest neighbour along an axis is than the node, (n_functions,)."""
     which = np.arange(len(values))

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from madminer_workflow.statistics.binning import binned_density
 from madminer_workflow.statistics.closed_form import Maximum, Model
 from madminer_workflow.statistics.fits import Likelihood, along_profile, climb, edges
 from madminer_workflow.statistics.likelihood import DataSets
+from madminer_workflow.statistics.limits import Grid, paraboloid
+from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.plain import plain
-from madminer_workflow.statistics.polynomial import Derivatives
+from madminer_workflow.statistics.polynomial import Derivatives, PolynomialDensity
+from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import JointFit, NuisanceFit, Shifts
+from madminer_workflow.statistics.setup import Setup
 
 PRECISION = 1e-10
 """Of log L: shifts are differences of best fits, far smaller than standard deviations."""
@@ -29,14 +34,82 @@ FARTHEST = 10.0
 """Where the search for errors ends, in prior widths; the constraint keeps them near 1."""
 
 
-def joint_fit(model: Model, data: DataSets, maximum: Maximum) -> JointFit | None:
+def joint_fit(model: Model, maximum: Maximum, data: DataSets) -> JointFit | None:
     """The fit of one data set, whose ``maximum`` is known; None where nothing is fitted."""
     if not model.n_nuisance:
         return None
     [likelihood] = model.likelihoods(data)
     units = model.units(model.problem.theta_true)
     peak = Peak.near(np.concatenate([maximum.theta, maximum.nu]), likelihood, units)
-    setup = model.problem.setup
+    return summary(peak, model.problem.setup, data.auxiliary[0])
+
+
+def joint_fit_on_grid(
+    problem: Problem, data: DataSets, grid: Grid, shape: np.ndarray, whole: np.ndarray
+) -> JointFit | None:
+    """The fit of one data set, of whose shape nothing but log L on a grid is known.
+
+    ``shape`` (n_points,) must not know nuisance parameters, ``whole``, of rate and shape, has them
+    profiled. The former is taken for a paraboloid around the highest node of the latter, which
+    must be the nearest one to the maximum; None where the grid does not tell.
+    """
+    if not problem.setup.nuisance:
+        return None
+    node = np.unravel_index(int(whole.argmax()), grid.shape)
+    found = paraboloid(shape, [int(i) for i in node], grid.axes)
+    if found is None:
+        return None
+    place = np.array([axis[i] for axis, i in zip(grid.axes, node, strict=True)])
+    [rate] = Model(one_cell(problem), problem, "rate_and_shape").likelihoods(data)
+    likelihood = NearNode(Derivatives(*(np.array([part]) for part in found)), place, rate)
+    start = np.concatenate([place, np.zeros(len(problem.setup.nuisance))])
+    curvature = -np.diag(likelihood.at(start[None], np.zeros(1, dtype=int)).hessian[0])
+    if curvature.min() <= 0.0:
+        return None
+    peak = Peak.near(start, likelihood, 1.0 / np.sqrt(curvature))
+    spacing = np.array([np.diff(axis).max() for axis in grid.axes])
+    if np.any(np.abs(peak.place[: len(place)] - place) > spacing):
+        return None
+    return summary(peak, problem.setup, data.auxiliary[0])
+
+
+def one_cell(problem: Problem) -> PolynomialDensity:
+    """The density of a single bin: what the number of events alone knows."""
+    cells = {name: np.zeros(len(events), int) for name, events in problem.samples().items()}
+    everywhere = np.zeros(len(problem.everything), dtype=int)
+    rates = varied_rates(problem.everything, everywhere, 1)
+    return binned_density(rates, cells, problem.setup)
+
+
+@dataclass(frozen=True)
+class NearNode:
+    """The sum of a shape that is a paraboloid around ``place``, and of a ``rate`` that varies.
+
+    ``shape`` has its value, gradient and Hessian there, (1, ...).
+    """
+
+    shape: Derivatives
+    place: np.ndarray
+    rate: Likelihood
+
+    def __len__(self) -> int:
+        """Number of data sets."""
+        return 1
+
+    def at(self, points: np.ndarray, sets: np.ndarray) -> Derivatives:
+        """Of ``sets`` (n,), each at its own of ``points`` (n, n_parameters + n_nuisance)."""
+        whole = self.rate.at(points, sets)
+        n = len(self.place)
+        step = points[:, :n] - self.place
+        slope = step @ self.shape.hessian[0]
+        whole.gradient[:, :n] += self.shape.gradient + slope
+        whole.hessian[:, :n, :n] += self.shape.hessian
+        rise = self.shape.value + np.sum(step * (self.shape.gradient + 0.5 * slope), axis=1)
+        return Derivatives(whole.value + rise, whole.gradient, whole.hessian)
+
+
+def summary(peak: Peak, setup: Setup, measured: np.ndarray) -> JointFit:
+    """What there is to say of a maximum; ``measured`` (n_nuisance,) is what constrains nu."""
     n = len(setup.parameters)
     profiled = peak.profile_errors(np.arange(n, len(peak.place)))
     # Where the curvature has no inverse, the profile knows.
@@ -46,7 +119,7 @@ def joint_fit(model: Model, data: DataSets, maximum: Maximum) -> JointFit | None
         NuisanceFit(
             name=parameter.name,
             systematic=parameter.systematic,
-            pull=plain(peak.place[n + i] - data.auxiliary[0, i]),
+            pull=plain(peak.place[n + i] - measured[i]),
             error=plain(errors[i]),
             profile_error=plain(tuple(profiled[i])),
             impact={

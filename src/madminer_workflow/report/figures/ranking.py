@@ -70,8 +70,9 @@ def rankings_of(report: Report) -> Iterator[Ranking]:
 
 def ranking(series: MethodSeries, parameter: str, fits: Mapping[str, JointFit]) -> Ranking:
     """That of the fits of a method."""
-    order = fits.get("observed", fits["expected"]).ranking[parameter]
-    titles = nuisance_titles(fits["expected"].nuisance)
+    # The last are the observed data, if there are any.
+    *_, decisive = fits.values()
+    order, titles = decisive.ranking[parameter], nuisance_titles(decisive.nuisance)
     by_name = {data: {one.name: one for one in fit.nuisance} for data, fit in fits.items()}
     return Ranking(
         series,
