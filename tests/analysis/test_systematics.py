@@ -13,6 +13,7 @@ from madminer.core import MadMiner
 from madminer.utils.interfaces.lhe import extract_nuisance_parameters_from_lhe_file, parse_lhe_file
 
 from madminer_workflow import madminer_fixes
+from madminer_workflow.analysis.file import problems
 from madminer_workflow.analysis.systematics import Nuisance, nuisance_parameters, weight_variations
 from madminer_workflow.files import read_json, unpack
 from madminer_workflow.madminer_file import read_sample, read_setup
@@ -85,6 +86,24 @@ def test_madminer_reads_the_nuisance_parameters(uncertain: Physics) -> None:
     analyzer_weights = analyzer.weighted_events()[1]
     assert analyzer_weights.shape[1] == len(setup.benchmark_names) + len(setup.nuisance_benchmarks)
     assert sample.nuisance_weights.shape == (700, 4)
+
+
+def test_toys_are_drawn_between_weights_not_between_measurements(tmp_path: Path) -> None:
+    ml = yaml.safe_load(TINY_SYSTEMATICS.read_text())["ml"]
+    ml["limits"]["toys"] = {"n_toys": 10, "nuisance_parameters": "prior"}
+    systematics = yaml.safe_load(TINY_SYSTEMATICS.read_text())["systematics"]
+    assert not problems(analysis_file(tmp_path / "input.yml", TINY_SYSTEMATICS, ml=ml))
+    systematics += [
+        {
+            "systematic_name": "jes",
+            "effect": "energy_scale",
+            "energy_scale_variation": 0.03,
+            "particles": ["j"],
+        }
+    ]
+    path = analysis_file(tmp_path / "input.yml", TINY_SYSTEMATICS, ml=ml, systematics=systematics)
+    [told] = map(str, problems(path))
+    assert "nuisance_parameters: jes (energy_scale) is known at -1 and +1 alone" in told
 
 
 def test_every_process_has_its_own_uncertainties(uncertain: Physics) -> None:

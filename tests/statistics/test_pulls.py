@@ -14,7 +14,7 @@ from madminer_workflow.report.uncertainties import profiling_impact
 from madminer_workflow.statistics import closed_form, information
 from madminer_workflow.statistics.baselines import truth
 from madminer_workflow.statistics.binning import bin_indices, binned_density
-from madminer_workflow.statistics.events import union
+from madminer_workflow.statistics.events import draw, union
 from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import DataSets, expected_data, log_likelihoods
 from madminer_workflow.statistics.limits import Grid
@@ -22,7 +22,9 @@ from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
 from madminer_workflow.statistics.results import JointFit
-from madminer_workflow.statistics.toys import draw_toys, drawn_at
+from madminer_workflow.statistics.toys import draw_toys, drawn_at, multiplicities
+from tests.statistics.test_shifted import EDGES as EDGES_OF_SHIFTED
+from tests.statistics.test_shifted import EVENTS, events_of
 from tests.statistics.test_varied import uncertain_problem
 from tests.support.chain import Physics
 
@@ -344,6 +346,15 @@ def coverage_of(model: closed_form.Model, toys: DataSets) -> float:
     return float(np.mean(q < 1.0))
 
 
+def pulls_of(model: closed_form.Model, toys: DataSets, nu: np.ndarray) -> np.ndarray:
+    """Best fit less nature over post-fit error, of the parameter, which is 0, and all others."""
+    n, nature = len(nu), np.hstack([np.zeros((len(nu), 1)), nu])
+    [likelihoods] = model.likelihoods(toys)
+    places, here = climb(likelihoods, np.arange(n), nature, model.units(np.zeros(1)))
+    errors = np.sqrt(np.diagonal(np.linalg.inv(-here.hessian), axis1=1, axis2=2))
+    return (places - nature) / errors
+
+
 @pytest.mark.parametrize("nature", ["nominal", "prior"])
 def test_pulls_of_toys_have_mean_0_and_width_1(nature: str) -> None:
     """Best fit less the value in nature, in post-fit errors, of every nuisance parameter."""
@@ -354,11 +365,31 @@ def test_pulls_of_toys_have_mean_0_and_width_1(nature: str) -> None:
     else:
         nu = rng.normal(size=(n_toys, 2))
         toys = DataSets("test", drawn_at(model.problem, np.zeros(1), nu, rng), np.zeros_like(nu))
-    [likelihoods] = model.likelihoods(toys)
-    start = np.zeros((n_toys, 3))
-    places, here = climb(likelihoods, np.arange(n_toys), start, model.units(np.zeros(1)))
-    errors = np.sqrt(np.diagonal(np.linalg.inv(-here.hessian), axis1=1, axis2=2))
-    pulls = (places - np.hstack([np.zeros((n_toys, 1)), nu])) / errors
+    pulls = pulls_of(model, toys, nu)
+    assert np.abs(pulls.mean(axis=0)).max() < 4.0 / np.sqrt(n_toys)
+    assert np.abs(pulls.std(axis=0) - 1.0).max() < 4.0 / np.sqrt(2.0 * n_toys)
+
+
+@pytest.mark.parametrize(("benchmark", "truth"), [("up", 1.0), ("down", -1.0)])
+def test_a_shifted_energy_scale_is_fitted_back(benchmark: str, truth: float) -> None:
+    """Toys of events as they are measured at nu = +1 or -1, migrations over the cut included."""
+    events, n_toys, rng = events_of(), 400, np.random.default_rng(17)
+    theta = np.zeros(1)
+    luminosity = EVENTS / float(events.cross_section(theta))
+    problem = Problem(events.setup, events, events, events, theta, theta, theta, luminosity, seed=1)
+    edges = [np.array(EDGES_OF_SHIFTED)]
+    cells = {name: bin_indices(one.x[:, :1], edges) for name, one in events.shifted.items()}
+    bins = bin_indices(events.x[:, :1], edges)
+    rates = varied_rates(events, bins, 4, cells)
+    density = binned_density(rates, {"test": bins, **cells}, problem.setup)
+    model = closed_form.Model(density, problem, "rate_and_shape")
+    weights = events.shifted[benchmark].weights_at(theta, problem.setup)
+    sizes = rng.poisson(luminosity * weights.sum(), n_toys)
+    chosen = draw(weights, int(sizes.sum()), rng)
+    nu = np.array([truth, 0.0])
+    auxiliary = nu + rng.normal(size=(n_toys, 2))
+    toys = DataSets(benchmark, multiplicities(chosen, sizes, len(weights)), auxiliary)
+    pulls = pulls_of(model, toys, np.tile(nu, (n_toys, 1)))
     assert np.abs(pulls.mean(axis=0)).max() < 4.0 / np.sqrt(n_toys)
     assert np.abs(pulls.std(axis=0) - 1.0).max() < 4.0 / np.sqrt(2.0 * n_toys)
 

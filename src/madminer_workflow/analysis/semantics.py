@@ -24,6 +24,7 @@ from madminer_workflow.analysis.sound import (
     known,
     point,
 )
+from madminer_workflow.analysis.systematics import SHIFTING_EFFECTS
 from madminer_workflow.analysis.types import CLOSURE_POINT, NOMINAL, PRIOR
 from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compile_expression
 
@@ -35,9 +36,6 @@ MOST_TERMS = 2000
 """Of the squared matrix element: as many benchmarks have to be integrated."""
 LEAST_LEVEL = 1e-6
 """Of confidence, and of the lack of it: quantiles beyond are no numbers for toys."""
-
-WEIGHTED_EFFECTS = ("norm", "scale", "pdf", "efficiency")
-"""Of uncertainties that change weights of events, which are known at every value."""
 
 _SPREAD = np.linspace(-1.0, 1.0, 1000)
 """Points of an interval, without its centre, where a transform may have a pole that nobody hits."""
@@ -261,7 +259,7 @@ def _nature_of_toys(sound: Sound) -> Iterator[Finding]:
         message = f"there are no systematics to draw; expected {NOMINAL}, or entries of systematics"
         yield Finding(path, message)
     for _, entry in sound.entries("systematics"):
-        if entry["effect"] not in WEIGHTED_EFFECTS:
+        if entry["effect"] in SHIFTING_EFFECTS:
             message = (
                 f"{entry['systematic_name']} ({entry['effect']}) is known at -1 and +1 alone, "
                 f"and toys need events in between; expected {NOMINAL}"

@@ -89,8 +89,8 @@ def draw_toys(
         return DataSets("test", drawn_at(problem, theta, nu, rng), np.zeros_like(nu))
     sizes = rng.poisson(problem.expected_events(theta), n_toys)
     chosen = draw(problem.test.weights_at(theta), int(sizes.sum()), rng)
-    multiplicities = _multiplicities(chosen, sizes, len(problem.test))
-    return DataSets("test", multiplicities, rng.normal(size=(n_toys, n_nuisance)))
+    times = multiplicities(chosen, sizes, len(problem.test))
+    return DataSets("test", times, rng.normal(size=(n_toys, n_nuisance)))
 
 
 def drawn_at(
@@ -108,10 +108,10 @@ def drawn_at(
         weights = nominal * np.exp(np.clip(exponents, -LARGEST, LARGEST))
         sizes.append(rng.poisson(expected * weights.sum() / nominal.sum()))
         chosen.append(draw(weights, sizes[-1], rng))
-    return _multiplicities(np.concatenate(chosen), np.array(sizes), len(events))
+    return multiplicities(np.concatenate(chosen), np.array(sizes), len(events))
 
 
-def _multiplicities(chosen: np.ndarray, sizes: np.ndarray, n_events: int) -> sparse.csr_array:
+def multiplicities(chosen: np.ndarray, sizes: np.ndarray, n_events: int) -> sparse.csr_array:
     """Indices of the events of toys of some ``sizes`` as numbers of each, (n_toys, n_events)."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
     result = sparse.csr_array((np.ones(len(chosen)), chosen, ends), (len(sizes), n_events))
