@@ -252,3 +252,18 @@ def test_words() -> None:
     assert [size_words(b) for b in (10, 2e7, 1.5e9, 2e12, 1e20)] == [
         *("1 MB", "20 MB", "1.5 GB", "2.0 TB", "1e+08 TB")
     ]
+
+
+def test_events_that_are_measured_again_cost_time_and_space(tmp_path: Path) -> None:
+    """What is simulated stays the same."""
+    content = yaml.safe_load(WBF.read_text())
+    scale = {"systematic_name": "jes", "effect": "energy_scale", "energy_scale_variation": 0.03}
+    content["systematics"] = [{**scale, "particles": ["j"]}]
+    path = tmp_path / "input.yml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    before, after = (estimate(read_analysis(file), ONE).by_name for file in (WBF, path))
+    assert after["pythia"] == before["pythia"] and after["generate"] == before["generate"]
+    assert 1.02 < after["delphes"].cpu / before["delphes"].cpu < 1.5
+    for step in ("delphes", "combine"):
+        assert 2.0 < after[step].disk / before[step].disk < 4.0
+    assert after["sampling"].memory > before["sampling"].memory

@@ -19,6 +19,7 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.analysis.file import problems
 from madminer_workflow.analysis.types import ObjectSystematic, Systematic
 from madminer_workflow.errors import InputError
+from madminer_workflow.files import read_json
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.delphes import delphes
@@ -30,11 +31,13 @@ from madminer_workflow.physics.objects import (
     shifts_of,
 )
 from madminer_workflow.physics.readers.delphes_root import read_delphes
+from madminer_workflow.physics.reconstruction import reconstruct_delphes
 from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.sample import Sample, joined, reordered
+from tests.support import parts
 from tests.support.chain import (
     TINY_SYSTEMATICS,
     Physics,
@@ -299,6 +302,11 @@ def test_what_is_measured_stays(shifted: Physics, fixed: Physics) -> None:
     assert [len(one.benchmarks) for one in setup.nuisance][3:] == [2, 1, 2]
     assert list(ours.shifted) == setup.shifted_benchmarks
     assert theirs.shifted == {}
+    for path in (fixed.config, *fixed.data, fixed.combined):
+        with h5py.File(path) as file:
+            ours_alone = set(file.get("madminer_workflow", {}))
+            assert not {"shifted", "effects"} & ours_alone
+    assert "object_systematics" not in read_json(fixed.reconstruction)
 
 
 @pytest.mark.parametrize(("side", "factor"), [(0, 1.05), (1, 0.95)])
@@ -528,3 +536,41 @@ def test_a_resolution_depends_on_the_events_alone() -> None:
     np.testing.assert_array_equal(
         ak.flatten(found.shifted(shift, streams).lists["a"].pt), ak.flatten(found.lists["a"].pt)
     )
+
+
+def test_showered_events_with_other_energies() -> None:
+    """From Delphes's file to observables, cuts and weights."""
+    observables = [
+        {"name": name, "definition": text, "required": False, "default": 0.0}
+        for name, text in (("pt_a1", "a[0].pt"), ("n_j", "len(j)"), ("ptmiss", "met.pt"))
+    ]
+    settings = parts.reconstruction(
+        {"delphes_card": {"name": "card.tcl", "text": None}, "acceptance": {"pt_min_j": 30.0}},
+        observables=observables,
+        cuts=[{"definition": "pt_a1 > 70.0", "required": False}],
+        object_systematics=[
+            {"variation": {**entry, "pt_range": None, "eta_range": None}, "processes": ["signal"]}
+            for entry in ({**SCALE, "particles": ["a"]}, {**JETS, "systematic_name": "id"})
+        ],
+    )
+    file, scale = DATA / "wbf_delphes_60.root", {"scale": np.ones(10**6)}
+    measured, numbers = reconstruct_delphes(file, settings, 10**6, scale)
+    up, down = measured.shifted.values()
+    found = read_delphes(file, {"a", "j", "met"}, acceptance={"pt_min_j": 30.0})
+    photons = found.objects["a"]
+    leading = np.asarray(ak.fill_none(ak.firsts(photons.pt), 0.0))
+    together = {name: np.asarray(ak.sum(getattr(photons, name), axis=1)) for name in ("px", "py")}
+    met = found.objects["met"]
+    for moved, factor in ((measured, 1.0), (up, 1.05), (down, 0.95)):
+        np.testing.assert_allclose(moved.observations[:, 0], factor * leading)
+        np.testing.assert_array_equal(moved.observations[:, 1], measured.observations[:, 1])
+        np.testing.assert_array_equal(moved.passed, factor * leading > 70.0)
+        px, py = (
+            np.asarray(getattr(met, name)) - (factor - 1.0) * total
+            for name, total in together.items()
+        )
+        np.testing.assert_allclose(moved.observations[:, 2], np.hypot(px, py), rtol=1e-6)
+    assert up.passed.sum() > measured.passed.sum() > down.passed.sum() > 0
+    assert len(numbers) == len(leading) == 60
+    more, _ = measured.factors.values()
+    np.testing.assert_allclose(more, 1.02 ** measured.observations[:, 1])
