@@ -68,14 +68,18 @@ def test_an_analysis_with_systematics_from_end_to_end(finished: Path) -> None:
         method["name"]: method["fisher_information_profiled"]["nuisance_parameters_in"]
         for method in content["methods"]
     }
-    assert enter == {"counts": "rate and shape", "sally": "rate and shape", "alices": "rate"}
+    knowing = ("counts", "sally", "polynomial")
+    assert enter == {**dict.fromkeys(knowing, "rate and shape"), "alices": "rate"}
     # Of the uncertainties, that of the luminosity changes no shape.
     left_out = {method["name"]: method.get("shapes_left_out") for method in content["methods"]}
-    assert left_out == {"counts": None, "sally": None, "alices": ["scale", "signal_norm"]}
+    assert left_out == {**dict.fromkeys(knowing), "alices": ["scale", "signal_norm"]}
     assert content["verdict"]["order"][-1] == "alices"
     [sally] = [method for method in content["methods"] if method["name"] == "sally"]
     checks = [check["check"] for check in sally["diagnostics"][0]]
     assert "calibration of the nuisance score" in checks
+    [learned] = [method for method in content["methods"] if method["name"] == "polynomial"]
+    checks = [check["check"] for check in learned["diagnostics"][0]]
+    assert {"closure of the response", "reweighting to nuisance parameters"} <= set(checks)
     [[truth]] = content["baselines"]["truth"]["fisher_information_profiled"]["matrix"]
     [[rate_only]] = content["baselines"]["rate"]["fisher_information_profiled"]["matrix"]
     assert rate_only < truth
@@ -138,9 +142,10 @@ def test_methods_say_whether_their_limits_know_shapes(finished: Path, uncertain:
             else pointwise([member], problem, thetas, each=False)
         )
         assert member.note.settings.fitted == bool(known)
-        assert member.note.settings.profiles_shapes == (density.response is not None)
+        knows = density.response is not None or density.gain is not None
+        assert member.note.settings.profiles_shapes == knows
 
-    for name in ("counts", "sally", "alices"):
+    for name in ("counts", "sally", "alices", "polynomial"):
         member = open_member(finished / name / "Model.tar.gz", finished / "opened" / name)
         check(member)
         if isinstance(member.note.settings, Sally):

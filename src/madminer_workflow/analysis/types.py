@@ -681,6 +681,7 @@ class Polynomial(Learned, frozen=True, kw_only=True, tag="polynomial"):
     """A network for the coefficients of the likelihood ratio to ``theta``, a polynomial."""
 
     family = "polynomial"
+    knows_nuisance = True
 
     network: PolynomialNetwork
     training: PolynomialTraining

@@ -9,6 +9,7 @@ negative (as in arXiv:2211.02058). What is trained with torch is evaluated witho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ LINEAR = 3.0
 """Inputs within as many standard deviations are nearly as they are, those beyond logarithms."""
 
 BLOCK = 4096
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
+"""Weights (n_inputs, n_outputs) and biases (n_outputs,)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,43 @@ class Scaling:
         return (LINEAR * np.arcsinh((x - self.centres) / self.widths / LINEAR)).astype(np.float32)
 
 
+def outputs(scaling: Scaling, layers: Layers, x: np.ndarray) -> np.ndarray:
+    """Those of layers of SiLU units, the last of which is linear, (n_events, n_outputs)."""
+    *hidden, (last, constants) = layers
+    pieces = []
+    for start in range(0, max(len(x), 1), BLOCK):
+        values = scaling(x[start : start + BLOCK])
+        for weights, biases in hidden:
+            values = values @ weights + biases
+            values *= expit(values)
+        pieces.append(values @ last + constants)
+    return np.concatenate(pieces).astype(float)
+
+
+def saved_layers(layers: Layers) -> dict[str, np.ndarray]:
+    """The arrays of layers, by the names that they have in files."""
+    arrays = {f"weights_{i}": weights for i, (weights, _) in enumerate(layers)}
+    return arrays | {f"biases_{i}": biases for i, (_, biases) in enumerate(layers)}
+
+
+def load_layers(file: Mapping[str, np.ndarray], check: Checked, n_outputs: int) -> Layers:
+    """Layers with so many outputs from the arrays of a file; ``check`` knows of the ``inputs``.
+
+    ValueError if they do not fit together.
+    """
+    n_layers = sum(name.startswith("weights_") for name in file)
+    if not n_layers:
+        raise ValueError("it has no layers")
+    sizes: list[str | int] = ["inputs", *(f"layer {i}" for i in range(1, n_layers)), n_outputs]
+    return [
+        (
+            check.of(file, f"weights_{i}", *sizes[i : i + 2]),
+            check.of(file, f"biases_{i}", sizes[i + 1]),
+        )
+        for i in range(n_layers)
+    ]
+
+
 @dataclass(frozen=True)
 class PolynomialNetwork:
     """A trained network: ``layers`` of weights (n_inputs, n_outputs) and biases (n_outputs,).
@@ -55,42 +96,44 @@ class PolynomialNetwork:
     """
 
     scaling: Scaling
-    layers: list[tuple[np.ndarray, np.ndarray]]
+    layers: Layers
     powers: np.ndarray
     origin: np.ndarray
     units: np.ndarray
     squared: bool = True
+
+    @property
+    def n_entries(self) -> int:
+        """Number of ``entries``."""
+        n = len(self.powers)
+        return n * (n + 1) // 2 if self.squared else n
 
     def entries(self, x: np.ndarray) -> np.ndarray:
         """Those of L, or 1 and b, at observables (n_events, n_inputs), (n_events, n_entries).
 
         Outputs o are those of L, and b = o (1 + |o|), which grow as fast as squares do.
         """
-        *hidden, (last, constants) = self.layers
-        pieces = []
-        for start in range(0, max(len(x), 1), BLOCK):
-            values = self.scaling(x[start : start + BLOCK])
-            for weights, biases in hidden:
-                values = values @ weights + biases
-                values *= expit(values)
-            pieces.append(values @ last + constants)
-        outputs = np.concatenate(pieces).astype(float)
+        values = outputs(self.scaling, self.layers, x)
         if not self.squared:
-            outputs *= 1.0 + np.abs(outputs)
-        return np.concatenate([np.ones((len(x), 1)), outputs], axis=1)
+            values *= 1.0 + np.abs(values)
+        return np.concatenate([np.ones((len(x), 1)), values], axis=1)
 
     def coefficients(self, x: np.ndarray, monomials: Monomials) -> np.ndarray:
         """The ratio as coefficients of ``monomials`` of theta, (n_events, n_monomials)."""
-        in_phi = self._forms(x) if self.squared else self.entries(x)
+        return self.coefficients_of(self.entries(x), monomials)
+
+    def coefficients_of(self, entries: np.ndarray, monomials: Monomials) -> np.ndarray:
+        """The same from ``entries`` (n_events, n_entries)."""
+        in_phi = self._forms(entries) if self.squared else entries
         return in_phi @ self._gathering(monomials) @ monomials.moved(self.origin, self.units)
 
-    def _forms(self, x: np.ndarray) -> np.ndarray:
+    def _forms(self, entries: np.ndarray) -> np.ndarray:
         """L L^T, what the products of two of v are multiplied with, (n_events, n_pairs)."""
         n = len(self.powers)
         rows, columns = np.tril_indices(n)
-        lower = np.zeros((len(x), n, n))
-        lower[:, rows, columns] = self.entries(x)
-        return (lower @ np.swapaxes(lower, 1, 2)).reshape(len(x), n * n)
+        lower = np.zeros((len(entries), n, n))
+        lower[:, rows, columns] = entries
+        return (lower @ np.swapaxes(lower, 1, 2)).reshape(len(entries), n * n)
 
     def _gathering(self, monomials: Monomials) -> np.ndarray:
         """Which monomial a product of two of v, or one of m, is, (n_products, n_monomials)."""
@@ -101,8 +144,6 @@ class PolynomialNetwork:
 
     def save(self, path: Path) -> None:
         """Write everything as arrays into an npz file."""
-        arrays = {f"weights_{i}": weights for i, (weights, _) in enumerate(self.layers)}
-        arrays |= {f"biases_{i}": biases for i, (_, biases) in enumerate(self.layers)}
         np.savez(
             path,
             allow_pickle=False,
@@ -112,7 +153,7 @@ class PolynomialNetwork:
             origin=self.origin,
             units=self.units,
             squared=self.squared,
-            **arrays,
+            **saved_layers(self.layers),
         )
 
     @classmethod
@@ -129,18 +170,9 @@ class PolynomialNetwork:
         squared = bool(check.of(file, "squared"))
         powers = check.of(file, "powers", "monomials", "parameters", whole=True, least=0)
         n = len(powers)
-        n_layers = sum(name.startswith("weights_") for name in file)
-        if not n_layers or powers.max(initial=0) > LARGEST_POWER:
-            raise ValueError("it has no layers, or powers that no cross-section has")
-        last = n * (n + 1) // 2 - 1 if squared else n - 1
-        sizes: list[str | int] = ["inputs", *(f"layer {i}" for i in range(1, n_layers)), last]
-        layers = [
-            (
-                check.of(file, f"weights_{i}", *sizes[i : i + 2]),
-                check.of(file, f"biases_{i}", sizes[i + 1]),
-            )
-            for i in range(n_layers)
-        ]
+        if powers.max(initial=0) > LARGEST_POWER:
+            raise ValueError("it has powers that no cross-section has")
+        layers = load_layers(file, check, (n * (n + 1) // 2 if squared else n) - 1)
         scaling = Scaling(check.of(file, "centres", "inputs"), check.of(file, "widths", "inputs"))
         origin, units = (check.of(file, name, "parameters") for name in ("origin", "units"))
         if np.any(scaling.widths <= 0.0) or np.any(units <= 0.0):

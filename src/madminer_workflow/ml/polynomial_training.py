@@ -10,7 +10,7 @@ import torch
 
 from madminer_workflow.analysis.types import Polynomial, PolynomialTraining
 from madminer_workflow.ml.methods.family import OnEpoch
-from madminer_workflow.ml.polynomial_network import PolynomialNetwork, Scaling
+from madminer_workflow.ml.polynomial_network import Layers, PolynomialNetwork, Scaling
 from madminer_workflow.ml.polynomial_pool import Pool
 from madminer_workflow.statistics.monomials import Monomials, amplitude_of
 
@@ -79,16 +79,16 @@ def train(
     form, squared = form_of(monomials)
     scaling, training = Scaling.of(x), settings.training
     n_outputs = len(form) * (len(form) + 1) // 2 - 1 if squared else len(form) - 1
-    layers = _layers([x.shape[1], *settings.network.n_hidden], n_outputs)
+    layers = layers_of([x.shape[1], *settings.network.n_hidden], n_outputs)
     ratios_of, loss_of = (_squares, extended) if squared else (_sums, unconstrained)
     optimizer = torch.optim.AdamW(layers.parameters(), lr=training.max_lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, training.max_lr, total_steps=losses.n_steps
     )
-    inputs, targets = torch.as_tensor(scaling(x)), _tensor(coefficients)
-    batches = _batches(len(x), training.batch_size, losses.n_steps, rng)
+    inputs, targets = torch.as_tensor(scaling(x)), tensor(coefficients)
+    drawn = batches(len(x), training.batch_size, losses.n_steps, rng)
     points = _Points(pool, form, monomials, rng)
-    for batch in batches:
+    for batch in drawn:
         v, m, weights = points.some()
         ratios = ratios_of(layers(inputs[batch]), v)
         rates = targets[batch]
@@ -99,12 +99,16 @@ def train(
         optimizer.step()
         losses(float(loss.detach()), float(schedule.get_last_lr()[0]))
         schedule.step()
-    arrays = [
+    return PolynomialNetwork(scaling, arrays_of(layers), form.powers, origin, pool.units, squared)
+
+
+def arrays_of(layers: torch.nn.Sequential) -> Layers:
+    """Weights (n_inputs, n_outputs) and biases (n_outputs,)."""
+    return [
         (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
         for layer in layers
         if isinstance(layer, torch.nn.Linear)
     ]
-    return PolynomialNetwork(scaling, arrays, form.powers, origin, pool.units, squared)
 
 
 def form_of(monomials: Monomials) -> tuple[Monomials, bool]:
@@ -141,18 +145,19 @@ def unconstrained(
     return reference * torch.sqrt(ratios**2 + SOFT**2) - rates * torch.asinh(ratios / SOFT)
 
 
-def _tensor(values: np.ndarray) -> torch.Tensor:
+def tensor(values: np.ndarray) -> torch.Tensor:
+    """Values in single precision."""
     return torch.as_tensor(np.asarray(values, dtype=np.float32))
 
 
-def _layers(sizes: list[int], n_outputs: int) -> torch.nn.Sequential:
-    """A network of SiLU units whose outputs are small to begin with."""
+def layers_of(sizes: list[int], n_outputs: int, start: float = START) -> torch.nn.Sequential:
+    """A network of SiLU units whose outputs are small to begin with: ``start`` times the usual."""
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.SiLU()]
     last = torch.nn.Linear(sizes[-1], n_outputs)
     with torch.no_grad():
-        last.weight.mul_(START)
+        last.weight.mul_(start)
     return torch.nn.Sequential(*layers, last)
 
 
@@ -173,7 +178,7 @@ def _squares(outputs: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return (flat.view(-1, n, n) @ v.T).square().sum(dim=1)
 
 
-def _batches(
+def batches(
     n_events: int, size: int, n_batches: int, rng: np.random.Generator
 ) -> Iterator[torch.Tensor]:
     """Indices of events, every one once in each pass."""
@@ -191,10 +196,10 @@ class _Points:
     def __init__(
         self, pool: Pool, form: Monomials, monomials: Monomials, rng: np.random.Generator
     ) -> None:
-        self.reference = _tensor(monomials.values(np.zeros(len(pool.units)))[:, None])
-        self._v = _tensor(form.values(pool.points))
-        self._m = _tensor(monomials.values(pool.points))
-        self._weights = _tensor(pool.weights)
+        self.reference = tensor(monomials.values(np.zeros(len(pool.units)))[:, None])
+        self._v = tensor(form.values(pool.points))
+        self._m = tensor(monomials.values(pool.points))
+        self._weights = tensor(pool.weights)
         self._rng = rng
 
     def some(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

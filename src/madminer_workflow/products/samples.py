@@ -103,6 +103,8 @@ def _expected(note: MemberNote) -> tuple[dict[str, Axes], dict[str, Axes]]:
         rows |= {"weights": ("benchmarks",), "reference_weights": ()}
     elif isinstance(settings, Polynomial):
         rows["coefficients"] = ("components",)
+        if note.nuisance_parameters:
+            rows["factors"] = (2 * len(note.nuisance_parameters),)
         others |= {"powers": ("components", "parameters"), "origin": scores}
     elif isinstance(settings, Score):
         rows["t_xz"] = scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,13 +20,18 @@ from madminer_workflow.statistics.fits import (
 )
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
-from madminer_workflow.statistics.nuisance import response_of_rates, varied_totals
+from madminer_workflow.statistics.nuisance import response_of_rates, two_sided, varied_totals
 from madminer_workflow.statistics.polynomial import Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Intervals, Limits
 from madminer_workflow.statistics.setup import Setup
 from madminer_workflow.statistics.varied import Factors, Together, VariedRates
+from madminer_workflow.statistics.varied_events import (
+    SumsOfEvents,
+    VariedEvents,
+    gain_at_points,
+)
 
 CELLS = 4000
 """So many are enough to know standard deviations by."""
@@ -37,12 +42,14 @@ TOGETHER = 4_000_000
 
 def density_at(known: PolynomialDensity, setup: Setup, thetas: np.ndarray) -> Density:
     """The density at parameter points, in the form that methods without a polynomial have."""
-    response = None
+    response, gain = None, None
     if known.varied is not None:
         rates = np.concatenate([known.coefficients[:, None], known.varied], axis=1)
         values = np.tensordot(known.monomials.values(thetas), rates, (1, 2))
         response = response_of_rates(values, setup)
-    return Density(known.log_density(thetas), known.cells, response, known.measure)
+    if known.response is not None:
+        gain = partial(gain_at_points, known, thetas)
+    return Density(known.log_density(thetas), known.cells, response, known.measure, gain)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ class Model:
     @property
     def n_nuisance(self) -> int:
         """Number of nuisance parameters that are fitted."""
-        known = self.with_rate or self.density.varied is not None
+        shapes = self.density.varied is not None or self.density.response is not None
+        known = self.with_rate or shapes
         return len(self.problem.setup.nuisance) if self.profiled and known else 0
 
     def units(self, theta: np.ndarray) -> np.ndarray:
@@ -84,53 +92,95 @@ class Model:
         counts = sparse.csr_array(data.counts(self.density.cells, n_cells))
         longest = max(int(np.diff(counts.indptr).max()), 1)
         varied = self.n_nuisance > 0 and self.density.varied is not None
+        densities = self._densities
         # All sets see the same cells where they fill most of them, or else each those it fills.
         common = varied or n_cells <= longest * n_monomials
-        together = max(1, TOGETHER // (n_cells if common else longest * n_monomials))
+        size = n_cells if common else longest * n_monomials * len(densities)
+        together = max(1, TOGETHER // size)
         for start in range(0, counts.shape[0], together):
             some = counts[start : start + together]
             auxiliary = data.auxiliary[start : start + together]
             if varied:
                 yield self._varied(some.toarray(), auxiliary)
             else:
-                cells = self._common_cells(some) if common else self._cells_of_each(some)
-                yield self._with_rate(*cells, auxiliary)
+                of_cells = self._common_cells if common else self._cells_of_each
+                yield self._with_rate([of_cells(c, some) for c in densities], auxiliary)
 
-    def _common_cells(self, counts: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
-        return self.density.coefficients.T[None], counts.toarray()
+    @property
+    def _densities(self) -> list[np.ndarray]:
+        """Coefficients (n_cells, n_monomials) of the density, and of those it changes into."""
+        known = self.density
+        if not self.n_nuisance or known.response is None:
+            return [known.coefficients]
+        return [known.coefficients, *np.moveaxis(known.response.coefficients, 1, 0)]
 
-    def _cells_of_each(self, counts: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    def _common_cells(
+        self, coefficients: np.ndarray, counts: sparse.csr_array
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return coefficients.T[None], counts.toarray()
+
+    def _cells_of_each(
+        self, coefficients: np.ndarray, counts: sparse.csr_array
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (n_sets, n_monomials, n) of the cells that sets fill, and the counts."""
         sizes = np.diff(counts.indptr)
         filled = np.arange(max(sizes.max(), 1)) < sizes[:, None]
         # What fills up shorter data sets does not depend on the parameters, and does not occur.
         nothing = (self.density.monomials.powers.sum(axis=1) == 0).astype(float)
-        coefficients = np.tile(nothing[:, None], (len(sizes), 1, filled.shape[1]))
-        np.swapaxes(coefficients, 1, 2)[filled] = self.density.coefficients[counts.indices]
+        chosen = np.tile(nothing[:, None], (len(sizes), 1, filled.shape[1]))
+        np.swapaxes(chosen, 1, 2)[filled] = coefficients[counts.indices]
         numbers = np.zeros(filled.shape)
         numbers[filled] = counts.data
-        return coefficients, numbers
+        return chosen, numbers
 
     def _with_rate(
-        self, coefficients: np.ndarray, counts: np.ndarray, auxiliary: np.ndarray
+        self, cells: Sequence[tuple[np.ndarray, np.ndarray]], auxiliary: np.ndarray
     ) -> Likelihood:
-        """Likelihoods whose rate alone knows nuisance parameters."""
+        """Likelihoods of events: coefficients and counts of each of ``_densities``."""
         known = self.density
         expected = self.problem.luminosity * self._totals[0] if self.with_rate else None
+        [(coefficients, counts), *changed] = cells
         if not self.n_nuisance:
             return Likelihoods(known.monomials, coefficients, counts, known.norm, expected)
         shape = Likelihoods(known.monomials, coefficients, counts, known.norm, None)
         number = counts.sum(axis=1, keepdims=True)
+        if known.response is not None:
+            return self._events(shape, changed, auxiliary)
         rate = VariedRates(
             known.monomials,
             self._totals[None],
             self._totals[0],
             expected,
-            self._factors,
+            Factors.of(self._two_sided),
             number,
             auxiliary,
         )
         return Together(shape, rate)
+
+    def _events(
+        self,
+        shape: Likelihoods,
+        changed: Sequence[tuple[np.ndarray, np.ndarray]],
+        auxiliary: np.ndarray,
+    ) -> VariedEvents:
+        """Likelihoods of events that respond to nuisance parameters, each in its way."""
+        known, response = self.density, self.density.response
+        assert response is not None, "otherwise the rate alone knows them"
+        changing = [
+            Likelihoods(known.monomials, *one, norm, None)
+            for one, norm in zip(changed, response.norm, strict=True)
+        ]
+        return VariedEvents(
+            known.monomials,
+            SumsOfEvents(shape, changing),
+            shape.counts.sum(axis=1),
+            response.parts[None],
+            response.spreads,
+            self.problem.luminosity * self._totals[None] if self.with_rate else None,
+            response.changing,
+            self._two_sided,
+            auxiliary,
+        )
 
     def _varied(self, counts: np.ndarray, auxiliary: np.ndarray) -> VariedRates:
         """Likelihoods whose cells know nuisance parameters."""
@@ -141,16 +191,15 @@ class Model:
             np.concatenate([known.coefficients[:, None], known.varied], axis=1),
             known.norm,
             self.problem.luminosity * self._totals[0] if self.with_rate else None,
-            self._factors,
+            Factors.of(self._two_sided),
             counts,
             auxiliary,
             known.measure,
         )
 
     @property
-    def _factors(self) -> Factors:
-        two_sided = [one.negative is not None for one in self.problem.setup.nuisance]
-        return Factors.of(np.array(two_sided, dtype=bool))
+    def _two_sided(self) -> np.ndarray:
+        return two_sided(self.problem.setup)
 
     @cached_property
     def _totals(self) -> np.ndarray:

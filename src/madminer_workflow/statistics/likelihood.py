@@ -14,7 +14,7 @@ in real and expected data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,13 +42,16 @@ class Density:
     ``log_p``, (n_thetas, n_cells), is the logarithm of the density of cells with respect to
     ``measure``, (n_cells,); ``cells`` maps the name of a sample of events to the cell of each.
     ``response``, (a, b) of every cell, (n_thetas or 1, n_cells, n_nuisance), is None where a method
-    does not know how nuisance parameters change its distributions.
+    does not know how nuisance parameters change its distributions, or knows it of single events:
+    then ``gain`` is what ``profiling_gain`` is for cells, of data sets and with the rate or
+    without, (n_sets, n_thetas).
     """
 
     log_p: np.ndarray
     cells: Mapping[str, np.ndarray]
     response: tuple[np.ndarray, np.ndarray] | None = None
     measure: np.ndarray | None = None
+    gain: Callable[[DataSets, Problem, bool], np.ndarray] | None = None
 
     @cached_property
     def log_p_of_cells(self) -> np.ndarray:
@@ -113,6 +116,11 @@ def log_likelihoods(
     unprofiled = _at_nominal(density, data, problem, thetas)
     if not (profiled and problem.setup.nuisance):
         return unprofiled
+    if density.gain is not None:
+        return {
+            kind: values + density.gain(data, problem, kind == "rate_and_shape")
+            for kind, values in unprofiled.items()
+        }
     gains = {
         kind: np.array(
             [

@@ -82,6 +82,14 @@ def shifted_columns(events: Events) -> Iterator[tuple[int, str, Shifted]]:
                 yield 1 + i + side * len(nuisance), benchmark, events.shifted[benchmark]
 
 
+def varied_factors(events: Events) -> np.ndarray:
+    """What cross-sections of events are multiplied with, (n_events, 2 n_nuisance).
+
+    With one nuisance parameter at a time at +1, then at -1.
+    """
+    return np.hstack([np.exp(events.curvatures + sign * events.slopes) for sign in (1.0, -1.0)])
+
+
 def varied_rates(
     events: Events, cells: np.ndarray, size: int, shifted: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
@@ -92,8 +100,7 @@ def varied_rates(
     events, which have to be there if these are.
     """
     n = len(events)
-    factors = [np.exp(events.curvatures + sign * events.slopes) for sign in (1.0, -1.0)]
-    columns = np.hstack([np.ones((n, 1)), *factors])
+    columns = np.hstack([np.ones((n, 1)), varied_factors(events)])
     result = np.empty((size, columns.shape[1], events.weights.shape[1]))
     for i, column in enumerate(columns.T):
         sums = sparse.csc_array((column, cells, np.arange(n + 1)), (size, n))
@@ -134,6 +141,28 @@ def without_shifts(events: Events, theta: np.ndarray) -> Events:
     )
 
 
+def known_factors(events: Events) -> np.ndarray:
+    """``varied_factors``, 1 at -1 of nuisance parameters that are known at +1 alone."""
+    known = np.append(np.ones(len(events.setup.nuisance), dtype=bool), two_sided(events.setup))
+    return np.where(known, varied_factors(events), 1.0)
+
+
+def changing(factors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Which variations change more than the rate, (n_changing,), counted from 1.
+
+    ``factors`` (n_events, n_variations) are those of ``known_factors``, ``weights`` (n_events,)
+    those of the events.
+    """
+    p = np.abs(weights) / np.abs(weights).sum()
+    spreads = p @ (factors / (p @ factors) - 1.0) ** 2
+    return 1 + np.flatnonzero(spreads > SHAPELESS**2)
+
+
+def two_sided(setup: Setup) -> np.ndarray:
+    """Which nuisance parameters are known at -1, too, (n_nuisance,)."""
+    return np.array([nuisance.negative is not None for nuisance in setup.nuisance], dtype=bool)
+
+
 def response_of_counts(
     events: Events,
     cells: np.ndarray,
@@ -165,9 +194,9 @@ def coefficients(
     ``nominal``, (..., 1), are the rates at nu = 0, ``up`` and ``down``, (..., n_nuisance), with one
     parameter at a time at +1 and -1; ``down`` does not count where that is not known.
     """
-    two_sided = np.array([nuisance.negative is not None for nuisance in setup.nuisance], dtype=bool)
-    slopes = np.where(two_sided, 0.5 * log_ratio(up, down), log_ratio(up, nominal))
-    curvatures = np.where(two_sided, 0.5 * log_ratio(up * down, nominal**2), 0.0)
+    both = two_sided(setup)
+    slopes = np.where(both, 0.5 * log_ratio(up, down), log_ratio(up, nominal))
+    curvatures = np.where(both, 0.5 * log_ratio(up * down, nominal**2), 0.0)
     return np.clip(slopes, -LARGEST, LARGEST), np.clip(curvatures, -LARGEST, LARGEST)
 
 

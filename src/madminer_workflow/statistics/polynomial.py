@@ -27,14 +27,34 @@ LARGEST_ARRAY = 250_000
 
 
 @dataclass(frozen=True)
+class EventResponse:
+    """How nuisance parameters change the density of single events (``statistics.varied_events``).
+
+    Of the variations, nu_i = +1 of every nuisance parameter, then -1, ``changing`` (n_changing,)
+    change more than the rate, counted from 1 as 0 is the nominal one. ``coefficients`` (n_cells,
+    n_changing, n_monomials) are those of the varied cross-sections of cells, ``norm`` (n_changing,
+    n_monomials) of their integrals, both up to a constant each. ``parts`` (n_parts, n_variations,
+    n_monomials), nominal and varied, are the cross-sections of parts of all events, ``spreads``
+    (n_parts, n_nuisance, n_nuisance) the covariance of what events respond within each.
+    """
+
+    changing: np.ndarray
+    coefficients: np.ndarray
+    norm: np.ndarray
+    parts: np.ndarray
+    spreads: np.ndarray
+
+
+@dataclass(frozen=True)
 class PolynomialDensity:
     """A density of cells, single events or bins, that is a polynomial in the parameters.
 
     ``coefficients`` are (n_cells, n_monomials), ``norm`` (n_monomials,) those of its integral;
     ``cells`` maps the name of a sample to the cell of each of its events. ``varied`` (n_cells,
     n_variations, n_monomials) are the coefficients with one nuisance parameter at a time at +1 or
-    -1 (``statistics.varied``), None where a method does not know how they change its distributions.
-    Densities are those with respect to ``measure``, (n_cells,), 1 if None.
+    -1 (``statistics.varied``), None where a method does not know how they change its distributions,
+    or knows it as the ``response`` of single events. Densities are those with respect to
+    ``measure``, (n_cells,), 1 if None.
     """
 
     monomials: Monomials
@@ -43,6 +63,7 @@ class PolynomialDensity:
     cells: Mapping[str, np.ndarray]
     varied: np.ndarray | None = None
     measure: np.ndarray | None = None
+    response: EventResponse | None = None
 
     def log_polynomials(self, thetas: np.ndarray, sample: str | None = None) -> np.ndarray:
         """The logarithm before it is normalised, of all cells or a sample's events.

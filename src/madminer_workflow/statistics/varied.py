@@ -7,12 +7,14 @@ With Q_c(theta) the cross-section of cell c, U_ci and D_ci that with nu_i at +1 
 
 (``statistics.nuisance``; a_ci = log(U_ci / Q_c), b_ci = 0 if only +1 is known), which is a sum of
 logarithms of polynomials in theta, with factors that are quadratic in nu. The likelihoods are those
-of ``statistics.likelihood``, unit Gaussian constraints of nu included.
+of ``statistics.likelihood``, unit Gaussian constraints of nu included. For cells that are single
+events see ``statistics.varied_events``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -29,31 +31,78 @@ from madminer_workflow.statistics.polynomial import (
 TINY = 1e-300
 
 
+class Polynomials(Protocol):
+    """What is asked of ``Monomials``."""
+
+    def values(self, thetas: np.ndarray) -> np.ndarray:
+        """At points (n, n_parameters), (n, n_monomials)."""
+
+    def gradients(self, thetas: np.ndarray) -> np.ndarray:
+        """First derivatives, (n, n_parameters, n_monomials)."""
+
+    def hessians(self, thetas: np.ndarray) -> np.ndarray:
+        """Second derivatives, (n, n_parameters, n_parameters, n_monomials)."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What log Q, log U_i and log D_i count for at points of the nuisance parameters.
+
+    ``values`` (n, n_variations), their ``slopes`` (n, n_nuisance, n_variations) and second
+    derivatives ``curvatures``, of the same shape: there are none of two nuisance parameters.
+    """
+
+    values: np.ndarray
+    slopes: np.ndarray
+    curvatures: np.ndarray
+
+
 @dataclass(frozen=True)
 class Factors:
     """What log Q, log U_i and log D_i count for: ``constant`` + nu ``linear`` + nu^2 ``squares``.
 
-    ``constant`` (n_variations,), the others (n_nuisance, n_variations).
+    ``constant`` (n_variations,), the others (n_nuisance, n_variations). Where they are ``bounded``,
+    nu^2 goes on as 2 |nu| - 1 beyond |nu| = 1.
     """
 
     constant: np.ndarray
     linear: np.ndarray
     squares: np.ndarray
+    bounded: bool = False
 
     @classmethod
-    def of(cls, two_sided: np.ndarray) -> Factors:
+    def of(cls, two_sided: np.ndarray, bounded: bool = False) -> Factors:
         """Those of nuisance parameters, (n_nuisance,), known at +1 and -1 or at +1 alone."""
         n = len(two_sided)
         both, one = np.diag(two_sided.astype(float)), np.diag(1.0 - two_sided)
         nominal = np.zeros((n, 1))
         linear = np.hstack([nominal - one.sum(axis=1)[:, None], 0.5 * both + one, -0.5 * both])
         squares = np.hstack([nominal - both.sum(axis=1)[:, None], 0.5 * both, 0.5 * both])
-        return cls(np.eye(1, 1 + 2 * n)[0], linear, squares)
+        return cls(np.eye(1, 1 + 2 * n)[0], linear, squares, bounded)
 
-    def at(self, nu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """At nu (n, n_nuisance): values (n, n_variations), slopes (n, n_nuisance, n_variations)."""
-        values = self.constant + nu @ self.linear + np.square(nu) @ self.squares
-        return values, self.linear + 2.0 * nu[:, :, None] * self.squares
+    def at(self, nu: np.ndarray) -> Amounts:
+        """At nu (n, n_nuisance)."""
+        square, slope, curvature = bounded_square(nu) if self.bounded else square_of(nu)
+        return Amounts(
+            self.constant + nu @ self.linear + square @ self.squares,
+            self.linear + slope[:, :, None] * self.squares,
+            curvature[:, :, None] * self.squares,
+        )
+
+
+def square_of(nu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """nu^2 and its two derivatives."""
+    return np.square(nu), 2.0 * nu, np.full_like(nu, 2.0)
+
+
+def bounded_square(nu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """nu^2, beyond |nu| = 1 continued as a straight line, and its two derivatives."""
+    inside = np.abs(nu) <= 1.0
+    return (
+        np.where(inside, np.square(nu), 2.0 * np.abs(nu) - 1.0),
+        2.0 * np.clip(nu, -1.0, 1.0),
+        np.where(inside, 2.0, 0.0),
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +148,9 @@ class VariedRates:
         n_parameters = self.monomials.powers.shape[1]
         thetas, nu = points[:, :n_parameters], points[:, n_parameters:]
         counts, auxiliary = of_sets(self.counts, sets), of_sets(self.auxiliary, sets)
-        cells = _Cells.at(self, thetas, nu)
+        events = self.events_per_cross_section(thetas)
+        amounts = self.factors.at(nu)
+        cells = Cells.at(self.monomials, self.coefficients[None], amounts, thetas, events)
         rates = np.exp(cells.log_rates) * (1.0 if self.measure is None else self.measure)
         expected, total = rates.sum(axis=1), counts.sum(axis=1)
         with_rate = self.expected is not None
@@ -112,88 +163,129 @@ class VariedRates:
         if not with_rate:
             mean = (slopes @ rates[:, :, None])[:, :, 0]
             hessian += mean[:, :, None] * mean[:, None] / np.maximum(total, 1e-300)[:, None, None]
-        pulls = np.zeros_like(points)
-        pulls[:, n_parameters:] = nu - auxiliary
-        constraint = np.diag(np.arange(points.shape[1]) >= n_parameters).astype(float)
-        return Derivatives(
-            np.sum(counts * cells.log_rates, axis=1) - lost - 0.5 * np.square(pulls).sum(axis=1),
-            (slopes @ residuals[:, :, None])[:, :, 0] - pulls,
-            hessian - constraint,
+        of_cells = Derivatives(
+            np.sum(counts * cells.log_rates, axis=1) - lost,
+            (slopes @ residuals[:, :, None])[:, :, 0],
+            hessian,
         )
+        return of_cells + constraint(nu - auxiliary, n_parameters)
+
+
+def constraint(pulls: np.ndarray, n_parameters: int) -> Derivatives:
+    """Of unit Gaussian measurements that nuisance parameters are off by ``pulls``.
+
+    They come after ``n_parameters`` others; ``pulls`` are (n, n_nuisance).
+    """
+    gradient = np.pad(-pulls, ((0, 0), (n_parameters, 0)))
+    is_nuisance = np.arange(gradient.shape[1]) >= n_parameters
+    hessian = np.tile(-np.diag(is_nuisance.astype(float)), (len(pulls), 1, 1))
+    return Derivatives(-0.5 * np.square(pulls).sum(axis=1), gradient, hessian)
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
     """Logarithms of the rates of cells at points, and what their second derivatives come from.
 
     ``log_rates`` (n, n_cells), ``slopes`` (n, n_parameters + n_nuisance, n_cells), ``logs`` log Q
-    (n, n_cells, n_variations) and ``log_slopes`` (n, n_parameters, n_cells, n_variations). All
-    cells have the ``events`` of a unit of cross-section in common.
+    (n, n_cells, n_variations) and ``log_slopes`` (n, n_parameters, n_cells, n_variations);
+    ``coefficients`` are (1 or n, n_cells, n_variations, n_monomials). All cells have the
+    ``events`` of a unit of cross-section in common, if there are any.
     """
 
-    rates: VariedRates
+    monomials: Polynomials
+    coefficients: np.ndarray
+    amounts: Amounts
     thetas: np.ndarray
-    factors: np.ndarray
-    factor_slopes: np.ndarray
     values: np.ndarray
     log_slopes: np.ndarray
     logs: np.ndarray
-    events: Derivatives
+    events: Derivatives | None
 
     @classmethod
-    def at(cls, rates: VariedRates, thetas: np.ndarray, nu: np.ndarray) -> _Cells:
-        """Those at points."""
-        monomials, c = rates.monomials, rates.coefficients
-        factors, factor_slopes = rates.factors.at(nu)
-        values = np.tensordot(monomials.values(thetas), c, (1, 2))
-        slopes = np.tensordot(monomials.gradients(thetas), c, (2, 2))
+    def at(
+        cls,
+        monomials: Polynomials,
+        coefficients: np.ndarray,
+        amounts: Amounts,
+        thetas: np.ndarray,
+        events: Derivatives | None = None,
+    ) -> Cells:
+        """Those at points ``thetas`` (n, n_parameters)."""
+        values, slopes = _polynomials(monomials, coefficients, thetas)
         # A cell without a rate, or with a variation that has none, does not vary.
         positive = np.all(values > 0.0, axis=2, keepdims=True)
         values = np.where(positive, values, np.maximum(values[..., :1], TINY))
         slopes = np.where(positive[:, None], slopes, slopes[..., :1])
         return cls(
-            rates,
+            monomials,
+            coefficients,
+            amounts,
             thetas,
-            factors,
-            factor_slopes,
             values,
             slopes / values[:, None],
             np.log(values),
-            rates.events_per_cross_section(thetas),
+            events,
         )
 
     @property
     def log_rates(self) -> np.ndarray:
-        return (self.logs @ self.factors[:, :, None])[:, :, 0] + self.events.value[:, None]
+        """Logarithms of the rates."""
+        of_cells = (self.logs @ self.amounts.values[:, :, None])[:, :, 0]
+        return of_cells if self.events is None else of_cells + self.events.value[:, None]
 
     @property
     def slopes(self) -> np.ndarray:
         """With respect to theta, then nu."""
-        of_theta = (self.log_slopes @ self.factors[:, None, :, None])[..., 0]
-        of_theta += self.events.gradient[:, :, None]
-        return np.concatenate([of_theta, self.factor_slopes @ np.swapaxes(self.logs, 1, 2)], axis=1)
+        of_theta = (self.log_slopes @ self.amounts.values[:, None, :, None])[..., 0]
+        if self.events is not None:
+            of_theta += self.events.gradient[:, :, None]
+        of_nu = self.amounts.slopes @ np.swapaxes(self.logs, 1, 2)
+        return np.concatenate([of_theta, of_nu], axis=1)
 
     def curvature(self, weights: np.ndarray) -> np.ndarray:
         """Sum over cells of ``weights`` (n, n_cells) times the second derivatives."""
         n, n_parameters = self.thetas.shape
-        weighted = weights[:, :, None] * self.factors[:, None]
-        summed = np.tensordot(weighted / self.values, self.rates.coefficients, ((1, 2), (0, 1)))
-        flat = self.log_slopes.reshape(n, n_parameters, -1)
-        of_theta = dot_monomials(self.rates.monomials.hessians(self.thetas), summed)
-        of_theta -= (flat * weighted.reshape(n, 1, -1)) @ np.swapaxes(flat, 1, 2)
-        of_theta += self.events.hessian * weights.sum(axis=1)[:, None, None]
+        weighted = weights[:, :, None] * self.amounts.values[:, None]
+        summed = _summed(weighted / self.values, self.coefficients)
+        flat = self.log_slopes.reshape(n, n_parameters, weighted[0].size)
+        of_theta = dot_monomials(self.monomials.hessians(self.thetas), summed)
+        of_theta -= (flat * weighted.reshape(n, 1, weighted[0].size)) @ np.swapaxes(flat, 1, 2)
+        if self.events is not None:
+            of_theta += self.events.hessian * weights.sum(axis=1)[:, None, None]
         by_variation = (weights[:, None, None] @ self.log_slopes)[:, :, 0]
-        mixed = by_variation @ np.swapaxes(self.factor_slopes, 1, 2)
+        mixed = by_variation @ np.swapaxes(self.amounts.slopes, 1, 2)
         logs = (weights[:, None] @ self.logs)[:, 0]
-        of_nu = 2.0 * (logs @ self.rates.factors.squares.T)
+        of_nu = (self.amounts.curvatures @ logs[:, :, None])[:, :, 0]
         corner = of_nu[:, :, None] * np.eye(of_nu.shape[1])
-        return np.concatenate(
-            [
-                np.concatenate([of_theta, mixed], axis=2),
-                np.concatenate([np.swapaxes(mixed, 1, 2), corner], axis=2),
-            ],
-            axis=1,
-        )
+        return blocks(of_theta, mixed, corner)
+
+
+def _polynomials(
+    monomials: Polynomials, coefficients: np.ndarray, thetas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n, n_cells, n_variations) and slopes (n, n_parameters, n_cells, n_variations)."""
+    values, gradients = monomials.values(thetas), monomials.gradients(thetas)
+    if len(coefficients) == 1:
+        [c] = coefficients
+        return np.tensordot(values, c, (1, 2)), np.tensordot(gradients, c, (2, 2))
+    return (
+        np.einsum("nk,ncvk->ncv", values, coefficients, optimize=True),
+        np.einsum("nik,ncvk->nicv", gradients, coefficients, optimize=True),
+    )
+
+
+def _summed(weights: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Sums (n, n_monomials) over cells and variations, with ``weights`` of these two axes."""
+    if len(coefficients) == 1:
+        return np.tensordot(weights, coefficients[0], ((1, 2), (0, 1)))
+    return np.einsum("ncv,ncvk->nk", weights, coefficients, optimize=True)
+
+
+def blocks(of_theta: np.ndarray, mixed: np.ndarray, of_nu: np.ndarray) -> np.ndarray:
+    """Matrices (n, m, m) of blocks (n, p, p), (n, p, m - p) and (n, m - p, m - p)."""
+    upper = np.concatenate([of_theta, mixed], axis=2)
+    lower = np.concatenate([np.swapaxes(mixed, 1, 2), of_nu], axis=2)
+    return np.concatenate([upper, lower], axis=1)
 
 
 @dataclass(frozen=True)

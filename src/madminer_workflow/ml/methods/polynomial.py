@@ -6,12 +6,15 @@ learns them from all events with all their weights: no parameter points are draw
 cross-section is a squared amplitude, so is the network's (arXiv:2007.10356; arXiv:2211.02058), even
 if single events have negative weights: their mean given x is positive. Interference alone and odd
 powers are no squares; then the ratio has no bounds, and has to be positive where limits are set.
-Ratio, score, information, limits and toys follow from the coefficients in closed form.
+Ratio, score, information, limits and toys follow from the coefficients in closed form. Where there
+are nuisance parameters, a second network learns how the ratio responds to them
+(``ml.polynomial_response``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,19 +28,25 @@ from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import of_scores
 from madminer_workflow.ml.polynomial_network import PolynomialNetwork
 from madminer_workflow.ml.polynomial_pool import make_pool
+from madminer_workflow.ml.polynomial_response import ResponseNetwork
 from madminer_workflow.statistics.checks.directions import seen_check
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.checks.positivity import positivity_checks
 from madminer_workflow.statistics.checks.reach import EstimatedRatio
+from madminer_workflow.statistics.checks.response import Variation, response_checks
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.monomials import Monomials
-from madminer_workflow.statistics.polynomial import PolynomialDensity, scores
+from madminer_workflow.statistics.nuisance import changing, known_factors, varied_factors
+from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity, scores
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
+from madminer_workflow.statistics.varied_events import event_response, parts_of, varied_ratios
 
 MODEL = "polynomial.npz"
 NORM = "norm.npz"
+RESPONSE = "response.npz"
+"""The last only where there are nuisance parameters."""
 
 CHECKED = (0.5, 1.0)
 """Standard deviations of a single event from the reference that ratios are checked at."""
@@ -47,7 +56,8 @@ def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -
     """All training events: observables and coefficients of their cross-sections.
 
     ``coefficients``, (n_events, n_monomials), are those of the monomials with ``powers``
-    (n_monomials, n_parameters) of theta - ``origin``, which is the reference.
+    (n_monomials, n_parameters) of theta - ``origin``, which is the reference. Where there are
+    nuisance parameters, they are multiplied by ``factors`` (n_events, 2 n_nuisance) at +1 and -1.
     """
     setup = events.setup
     monomials = Monomials(setup.components)
@@ -59,6 +69,7 @@ def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -
         "coefficients": np.linalg.solve(moved.T, in_theta.T).T,
         "powers": setup.components,
         "origin": origin,
+        **({"factors": known_factors(events)} if setup.nuisance else {}),
     }
 
 
@@ -70,16 +81,17 @@ def train(
     on_epoch: OnEpoch | None = None,
 ) -> Losses:
     """Fit the network to all events and note the mean of its ratio over those of the reference."""
-    from madminer_workflow.ml import polynomial_training
+    from madminer_workflow.ml import polynomial_response_training, polynomial_training
 
     monomials, coefficients = Monomials(arrays["powers"]), arrays["coefficients"]
     constant = monomials.powers.sum(axis=1) == 0
     rates = coefficients[:, constant][:, 0]
     pool = make_pool(coefficients, monomials, np.random.default_rng(seed))
     losses = polynomial_training.EpochLosses(len(arrays["x"]), settings.training, on_epoch)
+    in_units = coefficients * np.prod(pool.units**monomials.powers, axis=1) / rates.mean()
     network = polynomial_training.train(
         arrays["x"],
-        coefficients * np.prod(pool.units**monomials.powers, axis=1) / rates.mean(),
+        in_units,
         monomials,
         arrays["origin"],
         pool,
@@ -90,6 +102,12 @@ def train(
     network.save(directory / MODEL)
     norm = rates @ network.coefficients(arrays["x"], monomials) / rates.sum()
     np.savez(directory / NORM, allow_pickle=False, powers=monomials.powers, coefficients=norm)
+    if "factors" in arrays:
+        factors = arrays["factors"]
+        varied = {int(k): factors[:, k - 1] for k in changing(factors, rates)}
+        polynomial_response_training.train(
+            arrays["x"], in_units, varied, monomials, network, pool, seed
+        ).save(directory / RESPONSE)
     return {"training": losses.means}
 
 
@@ -106,6 +124,18 @@ def _load(member: Member) -> tuple[PolynomialNetwork, Monomials, np.ndarray]:
         if powers.max(initial=0) > LARGEST_POWER:
             raise ValueError("powers: are larger than any cross-section has")
         return network, Monomials(powers), check.of(norm, "coefficients", "monomials")
+
+
+@lru_cache(maxsize=64)
+def _load_response(member: Member) -> ResponseNetwork:
+    network, monomials, _ = _load(member)
+    check = Checked(
+        inputs=len(member.note.settings.inputs(member.note.observables)),
+        variations=2 * len(member.note.nuisance_parameters),
+        monomials=len(monomials),
+    )
+    with member.reading(RESPONSE):
+        return ResponseNetwork.load(member.directory / RESPONSE, network, check)
 
 
 def log_ratios(member: Member, x: np.ndarray, thetas: np.ndarray) -> np.ndarray:
@@ -130,22 +160,74 @@ def coefficients(member: Member, events: Observed, monomials: Monomials) -> np.n
     )
 
 
+def varied_coefficients(member: Member, events: Observed, monomials: Monomials) -> np.ndarray:
+    """The same with nuisance parameters at +1 or -1, (n_events, n_changing, n_monomials)."""
+    response = _load_response(member)
+    return member.once(
+        events,
+        "varied coefficients",
+        lambda: response.coefficients(member.inputs(events), monomials),
+    )
+
+
 def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
     """The mean ratio of an ensemble to the reference; cells are test and observed events."""
-    monomials = Monomials(problem.setup.components)
-    rows, cells, n_cells = [], {}, 0
+    known = nominal(members, problem)
+    if not problem.setup.nuisance:
+        return known
+    theta, rows = problem.theta_true, _mean_of_all(varied_coefficients, members, problem)
+    networks = [_load_response(one) for one in members]
+    norm, variations = np.mean([one.norm for one in networks], axis=0), networks[0].changing
+    # How parts of the cross-section respond is found from how test events do.
+    nothing = np.empty((0, *problem.setup.morphing_matrix.shape))
+    response = EventResponse(variations, rows, norm, nothing, nothing)
+    known = replace(known, response=response)
+    parts, spreads = parts_of(problem.test, *event_response(known, "test", theta, problem), theta)
+    return replace(known, response=replace(response, parts=parts, spreads=spreads))
+
+
+def nominal(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
+    """The same with nuisance parameters at 0."""
+    cells, n_cells = {}, 0
     for name, events in problem.samples().items():
         if name != "train":
-            rows.append(np.mean([coefficients(one, events, monomials) for one in members], axis=0))
             cells[name] = np.arange(n_cells, n_cells + len(events))
             n_cells += len(events)
-    norm = np.mean([_load(one)[2] for one in members], axis=0)
-    return PolynomialDensity(monomials, np.concatenate(rows), norm, cells)
+    return PolynomialDensity(
+        Monomials(problem.setup.components),
+        _mean_of_all(coefficients, members, problem),
+        np.mean([_load(one)[2] for one in members], axis=0),
+        cells,
+    )
+
+
+def _mean_of_all(
+    of_member: Callable[[Member, Observed, Monomials], np.ndarray],
+    members: Sequence[Member],
+    problem: Problem,
+) -> np.ndarray:
+    """The mean over members of what each says of test and observed events."""
+    monomials = Monomials(problem.setup.components)
+    return np.concatenate(
+        [
+            np.mean([of_member(member, events, monomials) for member in members], axis=0)
+            for name, events in problem.samples().items()
+            if name != "train"
+        ]
+    )
 
 
 def information(members: Sequence[Member], problem: Problem) -> Information:
-    """Fisher information from the test events: the covariance of the score."""
-    return of_scores(fisher_scores(members, problem), problem)
+    """Fisher information from the test events: the covariance of the score.
+
+    That of nuisance parameters is what their densities respond at the Fisher point.
+    """
+    of_theta = fisher_scores(members, problem)
+    if not problem.setup.nuisance:
+        return of_scores(of_theta, problem)
+    known = closed_form(members, problem)
+    of_nu, _ = event_response(known, "test", problem.fisher_theta, problem)
+    return of_scores(np.hstack([of_theta, of_nu]), problem)
 
 
 def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
@@ -155,7 +237,7 @@ def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
 
 def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:
     """The score of the shape at ``theta`` of every test event, (n_events, n_parameters)."""
-    known = closed_form(members, problem)
+    known = nominal(members, problem)
     of_rate = scores(known.norm[None, :], known.monomials, theta)
     return scores(known.rows("test"), known.monomials, theta) - of_rate
 
@@ -168,13 +250,32 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     return [
         *ratio_checks(log_r, _scores(members, problem, theta1), problem.test, theta1, thetas),
         seen_check(ratio),
+        *nuisance_checks(members, problem),
         *([] if _load(members[0])[0].squared else positivity_checks(ratio)),
     ]
 
 
+def nuisance_checks(members: Sequence[Member], problem: Problem) -> list[Check]:
+    """Checks of the response to nuisance parameters at the assumed truth; none without any."""
+    nuisance, theta, events = problem.setup.nuisance, problem.theta_true, problem.test
+    if not nuisance:
+        return []
+    ratios = varied_ratios(closed_form(members, problem), "test", theta, problem)
+    weights, factors = events.weights_at(theta), varied_factors(events)
+    names = [f"{one.name} = {side}" for side in ("+1", "−1") for one in nuisance]
+    variations = {
+        names[k - 1]: Variation(
+            ratios[:, k], factors[:, k - 1] * weights.sum() / (weights @ factors[:, k - 1])
+        )
+        for k in _load_response(members[0]).changing
+    }
+    n_events = float(problem.expected_events(theta))
+    return response_checks(variations, weights, events.x, events.observables, n_events)
+
+
 def estimated_ratio(members: Sequence[Member], problem: Problem) -> EstimatedRatio:
     """That of an ensemble for the test events."""
-    known = closed_form(members, problem)
+    known = nominal(members, problem)
     return EstimatedRatio(known.rows("test"), known.norm, known.monomials, problem)
 
 
@@ -200,7 +301,7 @@ def true_norm_ratios(
 
     Their mean over events of the reference shows whether what was learned is normalised.
     """
-    known = closed_form(members, problem)
+    known = nominal(members, problem)
     rates = problem.everything.cross_section(np.vstack([theta1, thetas]))
     log_r = known.log_polynomials(thetas, "test")
     return log_r - np.log(rates[1:] / rates[0])[:, None]
