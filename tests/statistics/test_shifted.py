@@ -119,8 +119,9 @@ def test_parts_have_the_whole_cross_section(problem: Problem) -> None:
 def test_which_change_shapes(problem: Problem) -> None:
     events, theta = problem.everything, np.zeros(1)
     assert changes_shape(events, theta).tolist() == [True, False]
-    polynomial = learning.typed(learning.settings("polynomial"))
-    assert shapes_left_out(polynomial, problem) == ["jes"]
+    assert shapes_left_out(learning.typed(learning.settings("polynomial")), problem) == []
+    alices = learning.typed(learning.settings("alices"))
+    assert shapes_left_out(alices, problem) == ["jes"]
     n = len(events)
     plain = Shifted(events.observables, events.x, events.weights, np.arange(n), np.empty(n))
     for factor in (1.1, 1.0):

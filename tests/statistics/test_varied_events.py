@@ -17,7 +17,7 @@ from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.toys import draw_toys
-from madminer_workflow.statistics.varied_events import divided, parts_of
+from madminer_workflow.statistics.varied_events import divided, with_parts
 from tests.statistics.test_varied import LEVELS, uncertain_problem
 
 
@@ -38,13 +38,11 @@ def partons_as_events(problem: Problem) -> PolynomialDensity:
     rates = rates @ problem.setup.morphing_matrix
     # The second has no side at -1.
     changing = np.array([1, 2, 3])
+    nothing = np.empty((0, 5, rates.shape[2]))
     response = EventResponse(
-        changing,
-        rates[:, changing],
-        rates[:, changing].sum(axis=0),
-        *parts_of(events, events.slopes, events.curvatures, problem.theta_true),
+        changing, rates[:, changing], rates[:, changing].sum(axis=0), nothing, nothing
     )
-    return replace(
+    known = replace(
         truth(problem),
         coefficients=rates[:, 0],
         norm=rates[:, 0].sum(axis=0),
@@ -52,6 +50,7 @@ def partons_as_events(problem: Problem) -> PolynomialDensity:
         measure=None,
         response=response,
     )
+    return with_parts(known, "test", np.ones(len(events)), problem.theta_true, problem)
 
 
 def assert_consistent(likelihood: Likelihood, points: np.ndarray) -> None:

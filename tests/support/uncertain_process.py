@@ -16,7 +16,7 @@ from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.varied_events import event_response, parts_of
+from madminer_workflow.statistics.varied_events import with_parts
 from tests.support.known_process import KnownProcess
 
 
@@ -99,5 +99,4 @@ class UncertainProcess:
             {"test": np.arange(len(events))},
             response=response,
         )
-        parts, spreads = parts_of(events, *event_response(known, "test", theta, problem), theta)
-        return replace(known, response=replace(response, parts=parts, spreads=spreads))
+        return with_parts(known, "test", weights, theta, problem)

@@ -126,17 +126,19 @@ class _Loss:
         pool: Pool,
     ) -> _Loss:
         points = _Points.of(ratio, monomials, pool, coefficients.mean(axis=0))
-        p = coefficients @ monomials.values(np.zeros(len(pool.units)))
+        reference = monomials.values(np.zeros(len(pool.units)))
+        p = coefficients @ reference
         weighted, columns, moved = [], [np.empty((len(x), 0))], {}
+        # What is normalised afterwards begins at 1.
         for k, variation in enumerate(varied):
             if isinstance(variation, VariedEvents):
                 order = np.argsort(variation.partners, kind="stable")
                 starts = np.searchsorted(variation.partners[order], np.arange(len(x) + 1))
                 rates = variation.coefficients[order]
+                rates = rates * (p.sum() / (rates @ reference).sum())
                 moved[k] = _Events.of(variation.x[order], rates, ratio), starts
             else:
                 weighted.append(k)
-                # What is normalised afterwards begins near 1.
                 columns.append((variation * p.sum() / (p @ variation))[:, None])
         factors = tensor(np.hstack(columns))
         return cls(_Events.of(x, coefficients, ratio), factors, weighted, moved, points)

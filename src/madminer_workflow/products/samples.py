@@ -43,6 +43,17 @@ class MemberNote(msgspec.Struct, frozen=True, kw_only=True):
         return [nuisance.name for nuisance in self.fingerprint.nuisance or ()]
 
     @property
+    def shifted_variations(self) -> list[int]:
+        """Where other values are measured: at +1 of all nuisance parameters, then -1, from 1."""
+        nuisance = self.fingerprint.nuisance or ()
+        return [
+            1 + i + side * len(nuisance)
+            for i, parameter in enumerate(nuisance)
+            for side in range(len(parameter.benchmarks))
+            if parameter.shifts
+        ]
+
+    @property
     def observables(self) -> list[str]:
         """The names of the observables, in their order."""
         return list(self.fingerprint.observables or ())
@@ -105,6 +116,10 @@ def _expected(note: MemberNote) -> tuple[dict[str, Axes], dict[str, Axes]]:
         rows["coefficients"] = ("components",)
         if note.nuisance_parameters:
             rows["factors"] = (2 * len(note.nuisance_parameters),)
+        for k in note.shifted_variations:
+            events = f"events at {k}"
+            others |= {f"x_{k}": (events, "inputs"), f"coefficients_{k}": (events, "components")}
+            others[f"partners_{k}"] = (events,)
         others |= {"powers": ("components", "parameters"), "origin": scores}
     elif isinstance(settings, Score):
         rows["t_xz"] = scores

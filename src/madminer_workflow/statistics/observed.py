@@ -77,8 +77,12 @@ class Shifted(Observed):
 
         Events that fail the cuts there occur as often as the one in whose place they are.
         """
-        at = np.minimum((self.place * len(of_events)).astype(int), len(of_events) - 1)
-        return of_events[np.where(self.event >= 0, self.event, at)]
+        return of_events[self.partners(len(of_events))]
+
+    def partners(self, n: int) -> np.ndarray:
+        """The event of ``n`` without the shift that each is, or in whose place it is."""
+        at = np.minimum((self.place * n).astype(int), n - 1)
+        return np.where(self.event >= 0, self.event, at)
 
 
 def places(event: np.ndarray, n: int) -> np.ndarray:

@@ -32,9 +32,9 @@ class EventResponse:
 
     Of the variations, nu_i = +1 of every nuisance parameter, then -1, ``changing`` (n_changing,)
     change more than the rate, counted from 1 as 0 is the nominal one. ``coefficients`` (n_cells,
-    n_changing, n_monomials) are those of the varied cross-sections of cells, ``norm`` (n_changing,
-    n_monomials) of their integrals, both up to a constant each. ``parts`` (n_parts, n_variations,
-    n_monomials), nominal and varied, are the cross-sections of parts of all events, ``spreads``
+    n_changing, n_monomials) are those of the varied densities of cells, ``norm`` (n_changing,
+    n_monomials) of their integrals. ``parts`` (n_parts, n_variations, n_monomials), nominal and
+    varied, are those of the integrals over parts of all that can be measured, ``spreads``
     (n_parts, n_nuisance, n_nuisance) the covariance of what events respond within each.
     """
 

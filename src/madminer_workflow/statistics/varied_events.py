@@ -15,8 +15,8 @@ It is known as a sum of parts, groups of simulated events that respond nearly al
 
     T_p = Q_p exp(sum_i a_pi nu_i + b_pi s(nu_i) + nu V_p nu / 2 - sum_i V_pii s(nu_i) / 2),
 
-where a_p and b_p follow from the exact cross-sections of the part at nu = 0, +1 and -1, and V_p is
-the covariance of a(x) within the part: the mean of an exponential to second order, which is exact
+where a_p and b_p follow from the densities of the part at nu = 0, +1 and -1, and V_p is the
+covariance of a(x) within the part: the mean of an exponential to second order, which is exact
 at nu_i = +1 and -1. What two nuisance parameters do together, and what a shape tells of each, is in
 the spread of a over the parts and within them.
 
@@ -32,19 +32,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import DataSets
 from madminer_workflow.statistics.nuisance import (
     response_of_rates,
     two_sided,
-    varied_rates,
     varied_totals,
 )
 from madminer_workflow.statistics.polynomial import (
@@ -373,30 +371,42 @@ def event_response(
     return response_of_rates(varied_ratios(known, sample, theta, problem), problem.setup)
 
 
-def parts_of(
-    events: Events, slopes: np.ndarray, curvatures: np.ndarray, theta: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The cross-section of events in parts that respond to nuisance parameters nearly alike.
+def with_parts(
+    known: PolynomialDensity, sample: str, weights: np.ndarray, theta: np.ndarray, problem: Problem
+) -> PolynomialDensity:
+    """``known`` with the cross-section in parts that respond to nuisance parameters nearly alike.
 
-    ``slopes`` and ``curvatures`` (n_events, n_nuisance) are a(x) and b(x) at ``theta``. Returns
-    coefficients (n_parts, n_variations, n_monomials) and the covariance of a within every part,
-    (n_parts, n_nuisance, n_nuisance).
+    The parts are made of the events of a ``sample``, whose density at nu = 0 is ``weights``
+    (n_events,) times that of ``known``. Which events respond alike is found at ``theta``.
     """
-    weights = np.maximum(events.weights_at(theta), 0.0)
-    parts = divided(np.hstack([slopes, curvatures]), weights, N_PARTS)
-    size = int(parts.max()) + 1
-    rates = varied_rates(events, parts, size) @ events.setup.morphing_matrix
-    sums = np.bincount(parts, weights, size)
-    share = weights / np.where(sums > 0.0, sums, 1.0)[parts]
-    means = np.stack([np.bincount(parts, share * a, size) for a in slopes.T], axis=1)
-    apart = slopes - means[parts]
-    n = slopes.shape[1]
+    response = known.response
+    assert response is not None, "otherwise the rate alone knows nuisance parameters"
+    rows, n = known.cells[sample], len(problem.setup.nuisance)
+    slopes, curvatures = event_response(known, sample, theta, problem)
+    nominal = known.coefficients[rows]
+    probable = weights * np.maximum(nominal @ known.monomials.values(theta), 0.0)
+    of_event = divided(np.hstack([slopes, curvatures]), probable, N_PARTS)
+    size = int(of_event.max(initial=0)) + 1
+    sums = sparse.csc_array((weights, of_event, np.arange(len(rows) + 1)), (size, len(rows)))
+    parts = np.repeat((sums @ nominal)[:, None], 1 + 2 * n, axis=1)
+    for k, variation in enumerate(response.changing):
+        parts[:, variation] = sums @ response.coefficients[rows, k]
+    spreads = _spreads(slopes, probable, of_event, size)
+    return replace(known, response=replace(response, parts=parts, spreads=spreads))
+
+
+def _spreads(a: np.ndarray, weights: np.ndarray, of_event: np.ndarray, size: int) -> np.ndarray:
+    """The covariance of ``a`` (n_events, n) within each of ``size`` parts, (size, n, n)."""
+    sums = np.bincount(of_event, weights, size)
+    share = weights / np.where(sums > 0.0, sums, 1.0)[of_event]
+    means = np.stack([np.bincount(of_event, share * column, size) for column in a.T], axis=1)
+    apart, n = a - means[of_event], a.shape[1]
     spreads = np.empty((size, n, n))
     for i in range(n):
         for j in range(i, n):
-            moment = np.bincount(parts, share * apart[:, i] * apart[:, j], size)
+            moment = np.bincount(of_event, share * apart[:, i] * apart[:, j], size)
             spreads[:, i, j] = spreads[:, j, i] = moment
-    return rates, spreads
+    return spreads
 
 
 def divided(features: np.ndarray, weights: np.ndarray, n_parts: int) -> np.ndarray:

@@ -22,6 +22,7 @@ import numpy as np
 
 from madminer_workflow.analysis import types
 from madminer_workflow.array_files import Checked, read_npz
+from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import LARGEST_POWER
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
@@ -33,15 +34,20 @@ from madminer_workflow.statistics.checks.directions import seen_check
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.checks.positivity import positivity_checks
 from madminer_workflow.statistics.checks.reach import EstimatedRatio
-from madminer_workflow.statistics.checks.response import Variation, response_checks
+from madminer_workflow.statistics.checks.response import Measured, Variation, response_checks
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.monomials import Monomials
-from madminer_workflow.statistics.nuisance import changing, known_factors, varied_factors
+from madminer_workflow.statistics.nuisance import (
+    changing,
+    known_factors,
+    shifted_columns,
+    varied_factors,
+)
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity, scores
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
-from madminer_workflow.statistics.varied_events import event_response, parts_of, varied_ratios
+from madminer_workflow.statistics.varied_events import event_response, with_parts
 
 MODEL = "polynomial.npz"
 NORM = "norm.npz"
@@ -57,20 +63,44 @@ def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -
 
     ``coefficients``, (n_events, n_monomials), are those of the monomials with ``powers``
     (n_monomials, n_parameters) of theta - ``origin``, which is the reference. Where there are
-    nuisance parameters, they are multiplied by ``factors`` (n_events, 2 n_nuisance) at +1 and -1.
+    nuisance parameters, they are multiplied by ``factors`` (n_events, 2 n_nuisance) at +1 and -1,
+    or there are other events at variation k: ``x_k``, ``coefficients_k``, and the nominal events
+    ``partners_k`` that they come with.
     """
     setup = events.setup
     monomials = Monomials(setup.components)
     origin = setup.theta(settings.theta)
     moved = monomials.moved(origin, np.ones_like(origin))
-    in_theta = events.weights @ setup.morphing_matrix
-    return {
-        "x": events.columns(settings.inputs(events.observables)),
-        "coefficients": np.linalg.solve(moved.T, in_theta.T).T,
+
+    def coefficients(weights: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(moved.T, (weights @ setup.morphing_matrix).T).T
+
+    inputs = settings.inputs(events.observables)
+    arrays = {
+        "x": events.columns(inputs),
+        "coefficients": coefficients(events.weights),
         "powers": setup.components,
         "origin": origin,
-        **({"factors": known_factors(events)} if setup.nuisance else {}),
     }
+    if setup.nuisance:
+        arrays["factors"] = known_factors(events)
+    for k, benchmark, shifted in shifted_columns(events):
+        require_defined(shifted, inputs, benchmark)
+        arrays[f"x_{k}"] = shifted.columns(inputs)
+        arrays[f"coefficients_{k}"] = coefficients(shifted.weights)
+        arrays[f"partners_{k}"] = shifted.partners(len(events))
+    return arrays
+
+
+def require_defined(events: Observed, names: Sequence[str], benchmark: str) -> None:
+    """Raise InputError if an observable that is learned from is not a finite number somewhere."""
+    for name in names:
+        undefined = int(np.sum(~np.isfinite(events.columns([name]))))
+        if undefined:
+            raise InputError(
+                f"observable {name}: is undefined in {undefined} of {len(events)} events at "
+                f"{benchmark}; give it a default or make it required"
+            )
 
 
 def train(
@@ -88,7 +118,8 @@ def train(
     rates = coefficients[:, constant][:, 0]
     pool = make_pool(coefficients, monomials, np.random.default_rng(seed))
     losses = polynomial_training.EpochLosses(len(arrays["x"]), settings.training, on_epoch)
-    in_units = coefficients * np.prod(pool.units**monomials.powers, axis=1) / rates.mean()
+    units = np.prod(pool.units**monomials.powers, axis=1)
+    in_units = coefficients * units / rates.mean()
     network = polynomial_training.train(
         arrays["x"],
         in_units,
@@ -104,7 +135,16 @@ def train(
     np.savez(directory / NORM, allow_pickle=False, powers=monomials.powers, coefficients=norm)
     if "factors" in arrays:
         factors = arrays["factors"]
-        varied = {int(k): factors[:, k - 1] for k in changing(factors, rates)}
+        varied: dict[int, np.ndarray | polynomial_response_training.VariedEvents] = {
+            int(k): factors[:, k - 1] for k in changing(factors, rates)
+        }
+        for k in range(1, 1 + factors.shape[1]):
+            if f"x_{k}" in arrays:
+                varied[k] = polynomial_response_training.VariedEvents(
+                    arrays[f"x_{k}"],
+                    arrays[f"coefficients_{k}"] * units / rates.mean(),
+                    arrays[f"partners_{k}"],
+                )
         polynomial_response_training.train(
             arrays["x"], in_units, varied, monomials, network, pool, seed
         ).save(directory / RESPONSE)
@@ -178,12 +218,10 @@ def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensit
     theta, rows = problem.theta_true, _mean_of_all(varied_coefficients, members, problem)
     networks = [_load_response(one) for one in members]
     norm, variations = np.mean([one.norm for one in networks], axis=0), networks[0].changing
-    # How parts of the cross-section respond is found from how test events do.
     nothing = np.empty((0, *problem.setup.morphing_matrix.shape))
-    response = EventResponse(variations, rows, norm, nothing, nothing)
-    known = replace(known, response=response)
-    parts, spreads = parts_of(problem.test, *event_response(known, "test", theta, problem), theta)
-    return replace(known, response=replace(response, parts=parts, spreads=spreads))
+    known = replace(known, response=EventResponse(variations, rows, norm, nothing, nothing))
+    of_reference = problem.test.weights_at(networks[0].ratio.origin)
+    return with_parts(known, "test", of_reference, theta, problem)
 
 
 def nominal(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
@@ -260,17 +298,40 @@ def nuisance_checks(members: Sequence[Member], problem: Problem) -> list[Check]:
     nuisance, theta, events = problem.setup.nuisance, problem.theta_true, problem.test
     if not nuisance:
         return []
-    ratios = varied_ratios(closed_form(members, problem), "test", theta, problem)
-    weights, factors = events.weights_at(theta), varied_factors(events)
     names = [f"{one.name} = {side}" for side in ("+1", "−1") for one in nuisance]
-    variations = {
-        names[k - 1]: Variation(
-            ratios[:, k], factors[:, k - 1] * weights.sum() / (weights @ factors[:, k - 1])
-        )
-        for k in _load_response(members[0]).changing
-    }
+    changing, weights = _load_response(members[0]).changing, events.weights_at(theta)
+    moved = {k: shifted for k, _, shifted in shifted_columns(events)}
+    ratios = _ratios(members, events, problem)
+    factors, partners = varied_factors(events), np.arange(len(events))
+    variations = {}
+    for column, k in enumerate(changing):
+        u = ratios[:, column]
+        varied = Measured(events.x, weights * factors[:, k - 1], u, partners)
+        if k in moved:
+            shifted = moved[k]
+            varied = Measured(
+                shifted.x,
+                shifted.weights_at(theta, problem.setup),
+                _ratios(members, shifted, problem)[:, column],
+                shifted.partners(len(events)),
+            )
+        nominal = Measured(events.x, weights, u, partners)
+        variations[names[k - 1]] = Variation(nominal, varied)
     n_events = float(problem.expected_events(theta))
-    return response_checks(variations, weights, events.x, events.observables, n_events)
+    return response_checks(variations, events.observables, n_events)
+
+
+def _ratios(members: Sequence[Member], events: Observed, problem: Problem) -> np.ndarray:
+    """The varied densities over the nominal one at the assumed truth, (n_events, n_changing)."""
+    monomials = Monomials(problem.setup.components)
+    at = monomials.values(problem.theta_true)
+
+    def mean(of_member: Callable[[Member, Observed, Monomials], np.ndarray]) -> np.ndarray:
+        return np.mean([of_member(one, events, monomials) @ at for one in members], axis=0)
+
+    norm = np.mean([_load(one)[2] @ at for one in members])
+    norms = np.mean([_load_response(one).norm @ at for one in members], axis=0)
+    return (mean(varied_coefficients) / norms) / (mean(coefficients) / norm)[:, None]
 
 
 def estimated_ratio(members: Sequence[Member], problem: Problem) -> EstimatedRatio:

@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from madminer_workflow.statistics.checks import allowance, make, say
-from madminer_workflow.statistics.checks.reweighting import (
-    TOLERANCE,
-    largest_difference,
-    supremum_allowance,
-)
-from madminer_workflow.statistics.checks.score import CALIBRATION, worst_slope
+from madminer_workflow.statistics.checks.reweighting import TOLERANCE, supremum_allowance
+from madminer_workflow.statistics.checks.score import CALIBRATION, worst_of
 from madminer_workflow.statistics.results import Check
 from madminer_workflow.statistics.weights import normalised, weighted_mean
 
@@ -35,39 +31,92 @@ CLAIM = 0.1
 
 
 @dataclass(frozen=True)
-class Variation:
-    """What one variation multiplies the densities of events with: as estimated and in truth.
+class Measured:
+    """Events with observables ``x`` (n_events, n_observables) and ``weights`` (n_events,).
 
-    ``ratios`` are u(x), ``factors`` those of the events themselves, whose mean is 1, both
-    (n_events,).
+    ``ratios`` (n_events,) are the estimated u(x) of one variation. Each belongs to one of the
+    events at nu = 0, ``partners`` (n_events,), itself there, with which it fluctuates.
     """
 
+    x: np.ndarray
+    weights: np.ndarray
     ratios: np.ndarray
-    factors: np.ndarray
+    partners: np.ndarray
+
+    @property
+    def p(self) -> np.ndarray:
+        """Normalised weights."""
+        return normalised(self.weights)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """The simulated events at nu = 0, and the same ``varied``."""
+
+    nominal: Measured
+    varied: Measured
+
+    def paired(self, of_nominal: np.ndarray, of_varied: np.ndarray) -> np.ndarray:
+        """What each event contributes to a difference, from both of its measurements."""
+        n = len(of_nominal)
+        return np.bincount(self.varied.partners, of_varied, n) - of_nominal
+
+    def difference(self, column: int, reweighted: bool) -> tuple[float, float]:
+        """Largest difference of the distributions of an observable, and its error.
+
+        That of varied events to that of nominal ones, or of these ``reweighted``.
+        """
+        nominal, varied = self.nominal, self.varied
+        q = normalised(nominal.p * nominal.ratios) if reweighted else nominal.p
+        x = np.concatenate([nominal.x[:, column], varied.x[:, column]])
+        order = np.argsort(x, kind="stable")
+        cumulative = np.cumsum(np.concatenate([-q, varied.p])[order])
+        ends = np.flatnonzero(np.append(x[order][1:] != x[order][:-1], True))
+        differences = np.abs(cumulative[ends])
+        errors = []
+        for place in (int(np.argmax(differences)), len(ends) // 2):
+            at = x[order][ends[place]]
+            below = nominal.x[:, column] <= at, varied.x[:, column] <= at
+            shares = q @ below[0], varied.p @ below[1]
+            each = self.paired(q * (below[0] - shares[0]), varied.p * (below[1] - shares[1]))
+            errors.append(float(np.linalg.norm(each)))
+        return float(differences.max()), max(errors)
+
+    def slope(self) -> tuple[float, float]:
+        """That of what simulated events do on the estimate, and its error."""
+        nominal, varied = self.nominal, self.varied
+        mean, square = weighted_moments(nominal.ratios, nominal.p)
+        rise = varied.p @ varied.ratios - mean
+        slope = rise / square
+        own = nominal.p * (nominal.ratios - mean)
+        own += slope * nominal.p * ((nominal.ratios - mean) ** 2 - square)
+        each = self.paired(own, varied.p * (varied.ratios - varied.p @ varied.ratios))
+        return float(slope), float(np.linalg.norm(each) / square)
+
+
+def weighted_moments(values: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+    """Mean and variance with normalised weights."""
+    mean = float(p @ values)
+    return mean, float(p @ (values - mean) ** 2)
 
 
 def response_checks(
-    variations: Mapping[str, Variation],
-    weights: np.ndarray,
-    x: np.ndarray,
-    observables: Sequence[str],
-    n_events: float,
+    variations: Mapping[str, Variation], observables: Sequence[str], n_events: float
 ) -> list[Check]:
-    """Checks of all variations, by name, with ``n_events`` expected; none without any.
-
-    ``weights`` (n_events,) are those of the events at nu = 0, ``x`` (n_events, n_observables).
-    """
+    """Checks of all variations, by name, with ``n_events`` expected; none without any."""
     if not variations:
         return []
     return [
-        _closure(variations, weights),
-        _reweighting(variations, weights, x, observables),
-        *_calibration(variations, weights, n_events),
+        _closure(variations),
+        _reweighting(variations, observables),
+        *_calibration(variations, n_events),
     ]
 
 
-def _closure(variations: Mapping[str, Variation], weights: np.ndarray) -> Check:
-    means = np.array([weighted_mean(one.ratios, weights) for one in variations.values()])
+def _closure(variations: Mapping[str, Variation]) -> Check:
+    means = np.array(
+        [weighted_mean(one.nominal.ratios, one.nominal.weights) for one in variations.values()]
+    )
     few = allowance(len(means))
     worst = int(np.argmax(np.abs(means[:, 0] - 1.0) - few * means[:, 1]))
     value, error = means[worst]
@@ -88,24 +137,17 @@ def _closure(variations: Mapping[str, Variation], weights: np.ndarray) -> Check:
     )
 
 
-def _reweighting(
-    variations: Mapping[str, Variation],
-    weights: np.ndarray,
-    x: np.ndarray,
-    observables: Sequence[str],
-) -> Check:
-    p = normalised(weights)
-    rows = []
+def _reweighting(variations: Mapping[str, Variation], observables: Sequence[str]) -> Check:
+    columns, rows = range(len(observables)), []
     for one in variations.values():
-        q, truth = normalised(p * one.ratios), normalised(p * one.factors)
-        effect = max(largest_difference(column, p, truth)[0] for column in x.T)
+        effect = max(one.difference(column, reweighted=False)[0] for column in columns)
         tolerance = min(TOLERANCE, max(SHARE * effect, SMALLEST))
-        rows += [(*largest_difference(column, q, truth), tolerance) for column in x.T]
+        rows += [(*one.difference(column, reweighted=True), tolerance) for column in columns]
     differences, errors, tolerances = np.array(rows).T
     few = supremum_allowance(len(rows))
     worst = int(np.argmax(differences - tolerances - few * errors))
     value, error = differences[worst], errors[worst]
-    name, observable = divmod(worst, x.shape[1])
+    name, observable = divmod(worst, len(observables))
     where = f"{observables[observable]} with {list(variations)[name]}"
     passed = value <= tolerances[worst] + few * error
     return make(
@@ -129,22 +171,18 @@ def _reweighting(
     )
 
 
-def _calibration(
-    variations: Mapping[str, Variation], weights: np.ndarray, n_events: float
-) -> list[Check]:
+def _calibration(variations: Mapping[str, Variation], n_events: float) -> list[Check]:
     """Of those that claim to constrain nuisance parameters; the mean of events is left out."""
-    p = normalised(weights)
-    ratios, factors = (
-        np.stack([values - p @ values for values in columns], axis=1)
-        for columns in (
-            [one.ratios for one in variations.values()],
-            [one.factors for one in variations.values()],
-        )
+    slopes = np.array(
+        [
+            one.slope()
+            for one in variations.values()
+            if n_events * weighted_moments(one.nominal.ratios, one.nominal.p)[1] > CLAIM
+        ]
     )
-    claiming = n_events * (p @ np.square(ratios)) > CLAIM
-    if not claiming.any():
+    if not len(slopes):
         return []
-    value, error, passed, few = worst_slope(ratios[:, claiming], factors[:, claiming], weights)
+    value, error, passed, few = worst_of(slopes)
     low, high = CALIBRATION
     return [
         make(
@@ -153,13 +191,13 @@ def _calibration(
             error,
             passed,
             expected=f"{low} to {high} within {few:.1f} standard errors",
-            meaning="slope of what nuisance parameters at +1 or −1 multiply the weights of events "
-            "with on the same of the estimated density, worst of those that data could constrain; "
-            "below 1 the density claims to know more of them than it does",
+            meaning="what the mean of the estimated response changes by between events with a "
+            "nuisance parameter at 0 and at +1 or −1, over what the estimate says, its variance; "
+            "worst of those that data could constrain; below 1 the density claims to know more of "
+            "them than it does",
             reason="data constrain a nuisance parameter by as much as its response, so that a "
             "slope outside of these bounds makes a profiled interval wrong by up to as much",
             proves="what it knows of nuisance parameters is calibrated",
-            sentence="What nuisance parameters do to events rises by "
-            f"{say(value, error)} per unit of what is estimated, where it should by 1.",
+            sentence=f"Nuisance parameters do {say(value, error)} of what is estimated to events.",
         )
     ]

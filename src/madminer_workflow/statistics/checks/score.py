@@ -111,7 +111,11 @@ def worst_slope(
         residual, error = weighted_mean((theirs - ours) * ours, weights)
         with np.errstate(divide="ignore", invalid="ignore"):
             rows.append((1.0 + np.divide(residual, square), np.divide(error, square)))
-    slopes = np.array(rows)
+    return worst_of(np.array(rows))
+
+
+def worst_of(slopes: np.ndarray) -> tuple[float, float, bool, float]:
+    """The same of slopes and their errors, (n_scores, 2)."""
     few = allowance(len(slopes))
     low, high = CALIBRATION
     above = slopes[:, 0] > 1.0

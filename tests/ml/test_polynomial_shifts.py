@@ -1,0 +1,143 @@
+"""What the polynomial method learns of uncertainties of what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from madminer_workflow.analysis.systematics import Nuisance
+from madminer_workflow.errors import InputError
+from madminer_workflow.ml.member import Member
+from madminer_workflow.ml.methods import polynomial
+from madminer_workflow.statistics import closed_form
+from madminer_workflow.statistics.events import Events, Shifted
+from madminer_workflow.statistics.likelihood import KINDS, expected_data
+from madminer_workflow.statistics.limits import Grid
+from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.varied_events import with_parts
+from tests.ml.test_polynomial import settings, trained
+from tests.ml.test_polynomial_response import changed, failures
+from tests.support.known_process import KnownProcess, problem_of
+
+PROCESS = KnownProcess.of(1)
+CUT = -1.0
+SHIFT = 0.15
+EVENTS = 400.0
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Problem]:
+    problem = problem_of(shifted_events(30_000), EVENTS)
+    return trained(problem.train, tmp_path_factory.mktemp("model")), problem
+
+
+def shifted_events(n: int) -> Events:
+    """Events above a cut, with an uncertain scale of the first observable."""
+    events = PROCESS.events(n, seed=4)
+    passed = events.x[:, 0] > CUT
+    index = np.where(passed, np.cumsum(passed) - 1, -1)
+    place = np.random.default_rng(3).random(n)
+    shifted = {}
+    for name, size in (("up", SHIFT), ("down", -SHIFT)):
+        x = events.x.copy()
+        x[:, 0] = size + (1.0 + 0.5 * size) * x[:, 0]
+        now = x[:, 0] > CUT
+        moved = Shifted(events.observables, x[now], events.weights[now], index[now], place[now])
+        shifted[name] = moved.ordered(moved.event, int(passed.sum()))
+    nuisance = [
+        Nuisance("jes", "jes", "energy_scale", "up", "down"),
+        Nuisance("luminosity", "luminosity", "norm", "more", None),
+    ]
+    setup = replace(events.setup, nuisance=nuisance, nuisance_benchmarks=["up", "down", "more"])
+    slopes = np.tile([0.0, 0.05], (int(passed.sum()), 1))
+    return replace(
+        events,
+        x=events.x[passed],
+        weights=events.weights[passed],
+        setup=setup,
+        slopes=slopes,
+        curvatures=np.zeros_like(slopes),
+        shifted=shifted,
+    )
+
+
+def exact(problem: Problem) -> PolynomialDensity:
+    """The density of what is measured, which shifts change by a change of variables."""
+    x = problem.test.x
+    variance = 1.0 + PROCESS.smearing**2
+    nominal, varied = PROCESS.coefficients(x), []
+    for size in (SHIFT, -SHIFT):
+        before = x.copy()
+        before[:, 0] = (x[:, 0] - size) / (1.0 + 0.5 * size)
+        density = np.exp(0.5 * (x[:, 0] ** 2 - before[:, 0] ** 2) / variance)
+        varied.append(PROCESS.coefficients(before) * density[:, None])
+    monomials = Monomials(problem.setup.components)
+    at = monomials.values(problem.theta_ref)
+    rows = np.stack([nominal, *varied], axis=1) / (nominal @ at)[:, None, None]
+    weights = problem.test.weights_at(problem.theta_ref)
+    norms = np.tensordot(weights, rows, (0, 0)) / weights.sum()
+    nothing = np.empty((0, 5, len(monomials)))
+    response = EventResponse(np.array([1, 3]), rows[:, 1:], norms[1:], nothing, nothing)
+    cells = {"test": np.arange(len(x))}
+    known = PolynomialDensity(monomials, rows[:, 0], norms[0], cells, response=response)
+    return with_parts(known, "test", weights, problem.theta_true, problem)
+
+
+def ratios(known: PolynomialDensity, theta: float) -> np.ndarray:
+    """log q_v / q of test events, (n_events, 2)."""
+    assert known.response is not None
+    at = known.monomials.values(np.array([theta]))
+    logs = np.log(known.response.coefficients @ at) - np.log(known.coefficients @ at)[:, None]
+    return logs - logs.mean(axis=0)
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.3])
+def test_responses_to_shifts_are_the_exact_ones(
+    learned: tuple[Member, Problem], theta: float
+) -> None:
+    """Events that migrate across a cut included."""
+    member, problem = learned
+    known = polynomial.closed_form([member], problem)
+    assert known.response is not None and known.response.changing.tolist() == [1, 3]
+    ours, theirs = ratios(known, theta), ratios(exact(problem), theta)
+    assert np.all(theirs.std(axis=0) > 0.1)
+    assert np.all((ours - theirs).std(axis=0) < 0.15 * theirs.std(axis=0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_limits_with_shifts_are_the_exact_ones(learned: tuple[Member, Problem], kind: str) -> None:
+    member, problem = learned
+    grid = Grid(problem.setup.parameters, [np.linspace(-3.0, 3.0, 3)])
+
+    def width(known: PolynomialDensity) -> float:
+        model = closed_form.Model(known, problem, kind)
+        highest = closed_form.maximum(model, expected_data(problem), [0.95], grid)
+        [(low, high)] = highest.intervals["p0"]["0.95"]
+        return high - low
+
+    known = polynomial.closed_form([member], problem)
+    assert width(known) == pytest.approx(width(exact(problem)), rel=0.05)
+
+
+def test_checks_fail_wrong_responses_to_shifts(
+    learned: tuple[Member, Problem], tmp_path: Path
+) -> None:
+    member, problem = learned
+    assert failures(member, problem) == []
+    for name, scale in {"none": 0.0, "wrong": -1.0, "large": 2.0}.items():
+        failed = failures(changed(member, tmp_path / name, scale), problem)
+        assert "reweighting to nuisance parameters" in failed
+
+
+def test_undefined_observables_of_shifted_events_are_told() -> None:
+    events = shifted_events(400)
+    x = events.shifted["up"].x.copy()
+    x[3, 1] = np.nan
+    events = replace(events, shifted={**events.shifted, "up": replace(events.shifted["up"], x=x)})
+    with pytest.raises(InputError, match=r"observable x1: is undefined in 1 of .* events at up"):
+        polynomial.draw(events, settings(), np.random.default_rng(1))
