@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from madminer_workflow.report import verdict
+from madminer_workflow.report import page, verdict
 from madminer_workflow.report.figures import plots, ranking, style
 from madminer_workflow.report.results import MethodReport, Report
 from madminer_workflow.report.uncertainties import nuisance_titles
@@ -135,3 +135,19 @@ def test_constraints_and_pulls_are_pointed_out() -> None:
 def test_the_verdict_says_so_of_the_method_to_use() -> None:
     tight = method_with(expected={"scale": (0.0, 0.31)})
     assert "constrain scale to 0.31" in verdict.verdict([tight], "0.95").sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [
+        (0.03149, 0.0948, "+0.0315"),
+        (-3.2e-12, 0.0948, "+0.0000"),
+        (-12.34, 21.0, "−12.3"),
+        (-0.01234, None, "−0.012"),
+        (None, 0.1, "–"),
+    ],
+)
+def test_shifts_have_the_digits_of_the_error(
+    value: float | None, error: float | None, expected: str
+) -> None:
+    assert page.shift(value, error) == expected

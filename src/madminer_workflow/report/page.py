@@ -304,9 +304,14 @@ def pull(fitted: NuisanceFit) -> str:
     return minus(f"{round(fitted.pull, 2) + 0.0:.2f} ± {fitted.error:.2f}")
 
 
-def shift(value: float | None) -> str:
-    """A signed number with few digits."""
-    return "–" if value is None else minus(f"{value:+.2g}")
+def shift(value: float | None, error: float | None) -> str:
+    """How far a best fit moves, to a hundredth of its ``error`` or so."""
+    if value is None:
+        return "–"
+    if not error:
+        return minus(f"{value:+.2g}")
+    decimals = max(0, 2 - math.floor(math.log10(error)))
+    return minus(f"{round(value, decimals) + 0.0:+.{decimals}f}")
 
 
 def sentence(phrase: str) -> str:
