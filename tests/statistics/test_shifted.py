@@ -15,6 +15,7 @@ from madminer_workflow.ml.methods import histogram, score
 from madminer_workflow.report.uncertainties import rate_change, shapes_left_out
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.baselines import truth
+from madminer_workflow.statistics.binning import bin_indices, inner_edges
 from madminer_workflow.statistics.events import Events, Shifted
 from madminer_workflow.statistics.information import histogram as binned_information
 from madminer_workflow.statistics.information import rate
@@ -231,3 +232,28 @@ def test_bins_of_the_score_know_it(problem: Problem, tmp_path: Path) -> None:
     np.testing.assert_allclose(density.varied.sum(axis=0)[[0, 2]], totals[[1, 3]])
     ratios = density.varied[:, 0, 0] / density.coefficients[:, 0]
     assert np.ptp(ratios[np.isfinite(ratios)]) > 0.05
+
+
+def test_information_of_scores_knows_the_bins(problem: Problem, tmp_path: Path) -> None:
+    """Of the nuisance parameter it is that of counts in the same bins, of which there are many."""
+    settings = learning.settings("sally", n_samples=2000, theta="sm")
+    member = learning.trained(problem.train, settings, tmp_path)
+    found, theta = score.information([member], problem).profiled, np.zeros(1)
+    assert found is not None
+    events, bins = problem.train, [12]
+    scores = score.all_scores([member], events)[:, :1]
+    edges = inner_edges(scores, score.informative(scores, events.weights_at(theta)), bins)
+    moved = {
+        name: bin_indices(score.all_scores([member], one)[:, :1], edges)
+        for name, one in events.shifted.items()
+    }
+    of_bins = binned_information(
+        events, bin_indices(scores, edges), 12, theta, problem.luminosity, 1, moved
+    ).estimate
+    assert (
+        found.full[1, 1]
+        > of_bins[1, 1]
+        > 2.0 * rate(problem.everything, theta, problem.luminosity).profiled.full[1, 1]
+    )
+    assert found.full[1, 1] == pytest.approx(of_bins[1, 1], rel=0.2)
+    assert found.full[0, 1] * of_bins[0, 1] > 0.0

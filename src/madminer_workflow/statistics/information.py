@@ -186,16 +186,21 @@ def histogram(
     one_per_event = np.arange(len(events) + 1)
 
     moved = [
-        (n_parameters + column, benchmark, rows, rows.weights_at(theta, events.setup))
+        (
+            n_parameters + column,
+            benchmark,
+            rows.partners(len(events)),
+            rows.weights_at(theta, events.setup),
+        )
         for column, benchmark, rows in shifted_columns(events)
     ]
 
     def estimate(n: np.ndarray) -> np.ndarray:
         # Row i of the matrix has the multiplicities of the events in bin i.
         sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
-        for column, benchmark, rows, once in moved:
+        for column, benchmark, partners, once in moved:
             assert shifted is not None, "the bins of shifted events are needed"
-            replicated = rows.multiplicities(n) * once
+            replicated = n[partners] * once
             sums[:, column] = np.bincount(shifted[benchmark], replicated, minlength=n_bins)
         nominal, gradients, up, down = np.split(sums, ends, axis=1)
         slopes, _ = coefficients(nominal, up, down, events.setup)

@@ -72,15 +72,11 @@ class Shifted(Observed):
             place=np.where(event >= 0, places(event, last - first), place),
         )
 
-    def multiplicities(self, of_events: np.ndarray) -> np.ndarray:
-        """How often events occur in a replica, by how often those without shift do.
-
-        Events that fail the cuts there occur as often as the one in whose place they are.
-        """
-        return of_events[self.partners(len(of_events))]
-
     def partners(self, n: int) -> np.ndarray:
-        """The event of ``n`` without the shift that each is, or in whose place it is."""
+        """The event of ``n`` without the shift that each is, or in whose place it is, (n_events,).
+
+        In a replica of these it occurs as often.
+        """
         at = np.minimum((self.place * n).astype(int), n - 1)
         return np.where(self.event >= 0, self.event, at)
 

@@ -28,6 +28,7 @@ from madminer_workflow.statistics.binning import (
     n_bins,
 )
 from madminer_workflow.statistics.checks.families import score_checks
+from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.events import draw as draw_events
 from madminer_workflow.statistics.information import Information, from_scores
@@ -253,9 +254,23 @@ def turn(scores: np.ndarray, direction: np.ndarray, n_axes: int) -> np.ndarray:
 
 
 def information(members: Sequence[Member], problem: Problem) -> Information:
-    """Fisher information at the reference point, from the test events."""
+    """Fisher information at the reference point, from the test events.
+
+    Where a nuisance parameter changes what is measured, its score is that of the bins.
+    """
+    scores = all_scores(members, problem.test)
+    known = closed_form(members, problem) if problem.train.shifted else None
+    if known is not None and members[0].settings(Score).knows_nuisance:
+        theta, setup = problem.fisher_theta, problem.setup
+        response = density_at(known, setup, theta[None]).response
+        assert response is not None, "bins know how nuisance parameters change them"
+        of_events = response[0][0][known.cells["test"]]
+        weights = problem.test.weights_at(theta)
+        of_events = of_events - weights @ of_events / weights.sum()
+        shifts = [len(theta) + i for i, one in enumerate(setup.nuisance) if one.shifts]
+        scores[:, shifts] = of_events[:, np.array(shifts) - len(theta)]
     return from_scores(
-        all_scores(members, problem.test),
+        scores,
         problem.test,
         problem.fisher_theta,
         problem.luminosity,
