@@ -19,7 +19,7 @@ from madminer_workflow import madminer_fixes
 from madminer_workflow.analysis.file import problems
 from madminer_workflow.analysis.types import ObjectSystematic, Systematic
 from madminer_workflow.errors import InputError
-from madminer_workflow.files import read_json
+from madminer_workflow.files import pack, read_json, write_json
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.physics.combine import combine
 from madminer_workflow.physics.delphes import delphes
@@ -574,3 +574,23 @@ def test_showered_events_with_other_energies() -> None:
     assert len(numbers) == len(leading) == 60
     more, _ = measured.factors.values()
     np.testing.assert_allclose(more, 1.02 ** measured.observations[:, 1])
+
+
+def test_a_job_whose_events_pass_when_shifted_only(shifted: Physics, tmp_path: Path) -> None:
+    """And one without any events at all."""
+    settings = read_json(shifted.reconstruction)
+    pt = read_sample(shifted.data[0]).observations[:, 0].max()
+    settings["cuts"] = [{"definition": f"pt_j1 > {pt + 1e-3}", "required": False}]
+    write_json(tmp_path / "reconstruction.json", settings)
+    delphes(shifted.config, tmp_path / "reconstruction.json", shifted.events[0], tmp_path)
+    sample = read_sample(tmp_path / "delphes_data.h5")
+    moved = sample.shifted[benchmark(shifted, "jes")]
+    assert len(sample.shares) == 0 and moved.event.tolist() == [-1] * len(moved) != []
+    (tmp_path / "empty").mkdir()
+    write_json(tmp_path / "empty/events.json", {"index": 9, "tasks": [], "processes": {}})
+    pack(tmp_path / "empty", tmp_path / "Events.tar.gz")
+    delphes(shifted.config, shifted.reconstruction, tmp_path / "Events.tar.gz", tmp_path)
+    nothing = read_sample(tmp_path / "delphes_data.h5")
+    assert [len(one) for one in nothing.shifted.values()] == [0] * 5
+    both = joined([nothing, sample, read_sample(shifted.data[1])])
+    assert len(both.shifted[benchmark(shifted, "jes")]) > len(moved)
