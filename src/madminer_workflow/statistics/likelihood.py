@@ -43,15 +43,15 @@ class Density:
     ``measure``, (n_cells,); ``cells`` maps the name of a sample of events to the cell of each.
     ``response``, (a, b) of every cell, (n_thetas or 1, n_cells, n_nuisance), is None where a method
     does not know how nuisance parameters change its distributions, or knows it of single events:
-    then ``gain`` is what ``profiling_gain`` is for cells, of data sets and with the rate or
-    without, (n_sets, n_thetas).
+    then ``gain`` is what ``profiling_gain`` is for cells, of data sets and by kind, (n_sets,
+    n_thetas).
     """
 
     log_p: np.ndarray
     cells: Mapping[str, np.ndarray]
     response: tuple[np.ndarray, np.ndarray] | None = None
     measure: np.ndarray | None = None
-    gain: Callable[[DataSets, Problem, bool], np.ndarray] | None = None
+    gain: Callable[[DataSets, Problem], dict[str, np.ndarray]] | None = None
 
     @cached_property
     def log_p_of_cells(self) -> np.ndarray:
@@ -117,10 +117,8 @@ def log_likelihoods(
     if not (profiled and problem.setup.nuisance):
         return unprofiled
     if density.gain is not None:
-        return {
-            kind: values + density.gain(data, problem, kind == "rate_and_shape")
-            for kind, values in unprofiled.items()
-        }
+        gained = density.gain(data, problem)
+        return {kind: values + gained[kind] for kind, values in unprofiled.items()}
     gains = {
         kind: np.array(
             [

@@ -12,7 +12,7 @@ and so are their gradients and Hessians in closed form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,12 @@ class Derivatives:
     gradient: np.ndarray
     hessian: np.ndarray
 
+    @classmethod
+    def joined(cls, pieces: Sequence[Derivatives]) -> Derivatives:
+        """Those of pieces, one after the other."""
+        names = ("value", "gradient", "hessian")
+        return cls(*(np.concatenate([getattr(one, name) for one in pieces]) for name in names))
+
     def __add__(self, other: Derivatives) -> Derivatives:
         """The derivatives of a sum."""
         return Derivatives(
@@ -143,7 +149,10 @@ class Likelihoods:
         return in_pieces(self._at, thetas, sets, self.coefficients.shape[2])
 
     def _at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
-        m, dm, ddm = self.monomials.derivatives(thetas)
+        return self.of(*self.monomials.derivatives(thetas), sets)
+
+    def of(self, m: np.ndarray, dm: np.ndarray, ddm: np.ndarray, sets: np.ndarray) -> Derivatives:
+        """``at`` points, of which the monomials and their derivatives are known."""
         c, counts = of_sets(self.coefficients, sets), of_sets(self.counts, sets)
         p_and_slopes = np.concatenate([m[:, None], dm], axis=1) @ c
         p, slopes = p_and_slopes[:, 0], p_and_slopes[:, 1:]
@@ -153,7 +162,7 @@ class Likelihoods:
         curved = (slopes * (per_event / positive)[:, None]) @ np.swapaxes(slopes, 1, 2)
         log_p = np.sum(counts * log_or_impossible(p), axis=1)
         events = Derivatives(log_p, dot_monomials(dm, summed), dot_monomials(ddm, summed) - curved)
-        total = np.broadcast_to(counts.sum(axis=1), len(thetas))
+        total = np.broadcast_to(counts.sum(axis=1), len(m))
         whole = events + log_polynomial(self.norm, m, dm, ddm).scaled(-total)
         whole = _where(m @ self.norm > 0.0, whole)
         if self.expected is None:
@@ -175,12 +184,7 @@ def in_pieces(
         at(points[start : start + size], sets[start : start + size])
         for start in range(0, len(points), size)
     ]
-    return Derivatives(
-        *(
-            np.concatenate([getattr(piece, name) for piece in pieces])
-            for name in ("value", "gradient", "hessian")
-        )
-    )
+    return Derivatives.joined(pieces)
 
 
 def log_polynomial(

@@ -39,7 +39,7 @@ import numpy as np
 from scipy import sparse
 
 from madminer_workflow.statistics.fits import climb
-from madminer_workflow.statistics.likelihood import DataSets
+from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.nuisance import (
     response_of_rates,
     two_sided,
@@ -47,6 +47,7 @@ from madminer_workflow.statistics.nuisance import (
 )
 from madminer_workflow.statistics.polynomial import (
     IMPOSSIBLE,
+    LARGEST_ARRAY,
     Derivatives,
     EventResponse,
     Likelihoods,
@@ -109,10 +110,18 @@ class SumsOfEvents:
 
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> tuple[Derivatives, Derivatives]:
         """As ``Sums`` has it; nothing changes where there is no density."""
-        here = self.nominal.at(thetas, sets)
-        changes = [one.at(thetas, sets) + here.scaled(-1.0) for one in self.changing]
+        n_cells = self.nominal.coefficients.shape[2]
+        size = max(1, LARGEST_ARRAY // (n_cells * (2 + thetas.shape[1])))
+        n = len(thetas)
+        pieces = [self._piece(thetas[i : i + size], sets[i : i + size]) for i in range(0, n, size)]
+        here, *changes = (Derivatives.joined(column) for column in zip(*pieces, strict=True))
+        changes = [one + here.scaled(-1.0) for one in changes]
         possible = np.abs(here.value) < -0.5 * IMPOSSIBLE
-        return here, _stacked(changes, len(thetas), thetas.shape[1], possible)
+        return here, _stacked(changes, n, thetas.shape[1], possible)
+
+    def _piece(self, thetas: np.ndarray, sets: np.ndarray) -> list[Derivatives]:
+        at = self.nominal.monomials.derivatives(thetas)
+        return [one.of(*at, sets) for one in (self.nominal, *self.changing)]
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,7 @@ class VariedEvents:
 
     def at(self, points: np.ndarray, sets: np.ndarray) -> Derivatives:
         """Of ``sets`` (n,), each at its own of ``points`` (n, n_parameters + n_nuisance)."""
-        return in_pieces(self._at, points, sets, self.parts.shape[1] * self.parts.shape[2])
+        return in_pieces(self._at, points, sets, self.parts.shape[1])
 
     def _at(self, points: np.ndarray, sets: np.ndarray) -> Derivatives:
         n_nuisance = len(self.two_sided)
@@ -287,42 +296,39 @@ def _padded(of_theta: Derivatives, more: int) -> Derivatives:
 
 
 def gain_at_points(
-    known: PolynomialDensity,
-    thetas: np.ndarray,
-    data: DataSets,
-    problem: Problem,
-    with_rate: bool,
-) -> np.ndarray:
-    """What ``likelihood.profiling_gain`` is for cells, for data sets of events, (n_sets, n_thetas).
+    known: PolynomialDensity, thetas: np.ndarray, data: DataSets, problem: Problem
+) -> dict[str, np.ndarray]:
+    """What ``likelihood.profiling_gain`` is for cells, for data sets of events, by kind.
 
-    At one point there is nothing left of the events but sums.
+    Each (n_sets, n_thetas). At one point there is nothing left of the events but sums.
     """
     response = known.response
     assert response is not None, "otherwise the rate alone knows nuisance parameters"
     n, sides = len(thetas), two_sided(problem.setup)
     at = known.monomials.values(thetas)
     of_total = varied_totals(problem.everything) @ problem.setup.morphing_matrix
-    of_total = problem.luminosity * of_total
-    parts, totals = np.tensordot(at, response.parts, (1, 2)), at @ of_total.T
+    parts = np.tensordot(at, response.parts, (1, 2))
+    totals = problem.luminosity * (at @ of_total.T)
     counts = sparse.csr_array(data.counts(known.cells, len(known.coefficients)))
     changes = _changes(known, response, at, counts)
-    gains = np.empty((counts.shape[0], n))
+    gains = {kind: np.empty((counts.shape[0], n)) for kind in KINDS}
     for i, number in enumerate(counts.sum(axis=1)):
-        likelihood = VariedEvents(
-            Constant(),
-            KnownSums(changes[i]),
-            np.full(n, number),
-            parts[..., None],
-            response.spreads,
-            totals[..., None] if with_rate else None,
-            response.changing,
-            sides,
-            np.tile(data.auxiliary[i], (n, 1)),
-        )
-        _, there = climb(likelihood, np.arange(n), likelihood.auxiliary, np.ones(len(sides)))
-        gains[i] = there.value
-        if with_rate:
-            gains[i] -= number * log_or_impossible(totals[:, 0]) - totals[:, 0]
+        for kind, rows in gains.items():
+            with_rate = kind == "rate_and_shape"
+            likelihood = VariedEvents(
+                Constant(),
+                KnownSums(changes[i]),
+                np.full(n, number),
+                parts[..., None],
+                response.spreads,
+                totals[..., None] if with_rate else None,
+                response.changing,
+                sides,
+                np.tile(data.auxiliary[i], (n, 1)),
+            )
+            _, there = climb(likelihood, np.arange(n), likelihood.auxiliary, np.ones(len(sides)))
+            at_zero = number * log_or_impossible(totals[:, 0]) - totals[:, 0]
+            rows[i] = there.value - (at_zero if with_rate else 0.0)
     return gains
 
 
