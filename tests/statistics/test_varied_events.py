@@ -93,6 +93,27 @@ def test_limits_are_those_of_the_sum_over_partons(kind: str) -> None:
             np.testing.assert_allclose(ours.intervals[parameter][level], pairs, atol=2e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_events_tell_how_all_respond(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly at the assumed truth, and nearly elsewhere, with consistent derivatives."""
+    problem = shaped_problem(2, 20_000)
+    known, data = partons_as_events(problem), expected_data(problem)
+    model = closed_form.Model(known, problem, kind)
+    [thin] = model.likelihoods(data)
+    grid = Grid(problem.setup.parameters, [np.linspace(-2.0, 2.0, 5)] * 2)
+    few = closed_form.maximum(model, data, LEVELS, grid)
+    assert_consistent(thin, np.array([[0.2, -0.1, 0.3, -0.6]]))
+    monkeypatch.setattr("madminer_workflow.statistics.varied_events.ENOUGH", 10**9)
+    [whole] = model.likelihoods(data)
+    first, at_truth = np.zeros(1, int), np.array([[0.0, 0.0, 0.5, -0.5]])
+    values = [one.at(at_truth, first).value[0] for one in (thin, whole)]
+    assert values[0] == pytest.approx(values[1], abs=1e-6)
+    every = closed_form.maximum(model, data, LEVELS, grid)
+    for parameter, by_level in every.intervals.items():
+        for level, pairs in by_level.items():
+            np.testing.assert_allclose(few.intervals[parameter][level], pairs, atol=2e-3)
+
+
 def test_toys_are_those_of_the_sum_over_partons() -> None:
     """Each with its auxiliary measurements; beyond one standard deviation b(x) is another's."""
     problem, theta = shaped_problem(1, 4000), np.array([0.1])

@@ -15,11 +15,11 @@ from madminer_workflow.ml.polynomial_training import SMALLEST, arrays_of, batche
 from madminer_workflow.statistics.monomials import Monomials
 
 N_HIDDEN = (32, 32)
-STEPS = 800
+STEPS = 1000
 EPOCHS = 30
 """With few events, more would learn them by heart."""
 
-BATCH_SIZE = 1024
+BATCH_SIZE = 512
 MAX_LR = 1e-2
 RADII = 3
 """Of the pool: as far as limits of ten events reach; one point at each, and the reference."""

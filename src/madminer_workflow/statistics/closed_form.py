@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -21,7 +21,7 @@ from madminer_workflow.statistics.fits import (
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import response_of_rates, two_sided, varied_totals
-from madminer_workflow.statistics.polynomial import Likelihoods, PolynomialDensity
+from madminer_workflow.statistics.polynomial import EventResponse, Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Intervals, Limits
@@ -30,7 +30,9 @@ from madminer_workflow.statistics.varied import Factors, Together, VariedRates
 from madminer_workflow.statistics.varied_events import (
     SumsOfEvents,
     VariedEvents,
+    changes_left_out,
     gain_at_points,
+    thinned,
 )
 
 CELLS = 4000
@@ -92,27 +94,24 @@ class Model:
         counts = sparse.csr_array(data.counts(self.density.cells, n_cells))
         longest = max(int(np.diff(counts.indptr).max()), 1)
         varied = self.n_nuisance > 0 and self.density.varied is not None
-        densities = self._densities
+        response = self.density.response if self.n_nuisance else None
+        n_densities = 1 if response is None else 1 + len(response.changing)
         # All sets see the same cells where they fill most of them, or else each those it fills.
         common = varied or n_cells <= longest * n_monomials
-        size = n_cells if common else longest * n_monomials * len(densities)
+        size = n_cells if common else longest * n_monomials * n_densities
         together = max(1, TOGETHER // size)
         for start in range(0, counts.shape[0], together):
             some = counts[start : start + together]
             auxiliary = data.auxiliary[start : start + together]
             if varied:
                 yield self._varied(some.toarray(), auxiliary)
+                continue
+            of_cells = self._common_cells if common else self._cells_of_each
+            nominal = of_cells(self.density.coefficients, some)
+            if response is None:
+                yield self._with_rate(*nominal, auxiliary)
             else:
-                of_cells = self._common_cells if common else self._cells_of_each
-                yield self._with_rate([of_cells(c, some) for c in densities], auxiliary)
-
-    @property
-    def _densities(self) -> list[np.ndarray]:
-        """Coefficients (n_cells, n_monomials) of the density, and of those it changes into."""
-        known = self.density
-        if not self.n_nuisance or known.response is None:
-            return [known.coefficients]
-        return [known.coefficients, *np.moveaxis(known.response.coefficients, 1, 0)]
+                yield self._events(response, nominal, of_cells, some, auxiliary)
 
     def _common_cells(
         self, coefficients: np.ndarray, counts: sparse.csr_array
@@ -134,18 +133,15 @@ class Model:
         return chosen, numbers
 
     def _with_rate(
-        self, cells: Sequence[tuple[np.ndarray, np.ndarray]], auxiliary: np.ndarray
+        self, coefficients: np.ndarray, counts: np.ndarray, auxiliary: np.ndarray
     ) -> Likelihood:
-        """Likelihoods of events: coefficients and counts of each of ``_densities``."""
+        """Likelihoods whose rate alone knows nuisance parameters."""
         known = self.density
         expected = self.problem.luminosity * self._totals[0] if self.with_rate else None
-        [(coefficients, counts), *changed] = cells
         if not self.n_nuisance:
             return Likelihoods(known.monomials, coefficients, counts, known.norm, expected)
         shape = Likelihoods(known.monomials, coefficients, counts, known.norm, None)
         number = counts.sum(axis=1, keepdims=True)
-        if known.response is not None:
-            return self._events(shape, changed, auxiliary)
         rate = VariedRates(
             known.monomials,
             self._totals[None],
@@ -159,20 +155,31 @@ class Model:
 
     def _events(
         self,
-        shape: Likelihoods,
-        changed: Sequence[tuple[np.ndarray, np.ndarray]],
+        response: EventResponse,
+        nominal: tuple[np.ndarray, np.ndarray],
+        of_cells: Callable[[np.ndarray, sparse.csr_array], tuple[np.ndarray, np.ndarray]],
+        counts: sparse.csr_array,
         auxiliary: np.ndarray,
     ) -> VariedEvents:
         """Likelihoods of events that respond to nuisance parameters, each in its way."""
-        known, response = self.density, self.density.response
-        assert response is not None, "otherwise the rate alone knows them"
+        known = self.density
+        shape = beside = Likelihoods(known.monomials, *nominal, known.norm, None)
+        left_out = np.zeros((1, len(response.changing)))
+        few = thinned(counts)
+        if few is not None:
+            left_out = changes_left_out(known, few, counts, self.problem.theta_true)
+            counts, of_cells = few, self._cells_of_each
+            some = of_cells(known.coefficients, few)
+            beside = Likelihoods(known.monomials, *some, known.norm, None)
         changing = [
-            Likelihoods(known.monomials, *one, norm, None)
-            for one, norm in zip(changed, response.norm, strict=True)
+            Likelihoods(known.monomials, *of_cells(coefficients, counts), norm, None)
+            for coefficients, norm in zip(
+                np.moveaxis(response.coefficients, 1, 0), response.norm, strict=True
+            )
         ]
         return VariedEvents(
             known.monomials,
-            SumsOfEvents(shape, changing),
+            SumsOfEvents(shape, changing, beside, left_out),
             shape.counts.sum(axis=1),
             response.parts[None],
             response.spreads,

@@ -49,7 +49,6 @@ from madminer_workflow.statistics.polynomial import (
     IMPOSSIBLE,
     LARGEST_ARRAY,
     Derivatives,
-    EventResponse,
     Likelihoods,
     PolynomialDensity,
     in_pieces,
@@ -69,6 +68,10 @@ from madminer_workflow.statistics.varied import (
 
 N_PARTS = 100
 """With four times as many, limits of thousands of events move by a thousandth of their width."""
+
+ENOUGH = 5000
+"""Events that tell how a larger data set responds to nuisance parameters elsewhere, if its own
+response is known at one point: to a hundredth of an interval."""
 
 SMALLEST_PART = 25
 """Events that a part has at least, so that its cross-section is positive at other parameters."""
@@ -103,25 +106,65 @@ class Sums(Protocol):
 
 @dataclass(frozen=True)
 class SumsOfEvents:
-    """The sums of likelihoods ``nominal``, and of those whose density is a varied one."""
+    """The sums of likelihoods ``nominal``, and of those whose density is a varied one.
+
+    ``changing`` are compared with those ``beside`` them, of the same events: the nominal ones, or,
+    if the data are ``thinned``, some; then ``left_out`` (1 or n_sets, n_changing) are added.
+    """
 
     nominal: Likelihoods
     changing: Sequence[Likelihoods]
+    beside: Likelihoods
+    left_out: np.ndarray
 
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> tuple[Derivatives, Derivatives]:
         """As ``Sums`` has it; nothing changes where there is no density."""
-        n_cells = self.nominal.coefficients.shape[2]
+        whole = self.nominal.at(thetas, sets)
+        same = self.beside is self.nominal
+        n_cells, n = self.beside.coefficients.shape[2], len(thetas)
         size = max(1, LARGEST_ARRAY // (n_cells * (2 + thetas.shape[1])))
-        n = len(thetas)
-        pieces = [self._piece(thetas[i : i + size], sets[i : i + size]) for i in range(0, n, size)]
-        here, *changes = (Derivatives.joined(column) for column in zip(*pieces, strict=True))
-        changes = [one + here.scaled(-1.0) for one in changes]
+        of = [*self.changing] if same else [self.beside, *self.changing]
+        pieces = [_all_at(of, thetas[i : i + size], sets[i : i + size]) for i in range(0, n, size)]
+        columns = [Derivatives.joined(column) for column in zip(*pieces, strict=True)]
+        here, columns = (whole, columns) if same else (columns[0], columns[1:])
         possible = np.abs(here.value) < -0.5 * IMPOSSIBLE
-        return here, _stacked(changes, n, thetas.shape[1], possible)
+        changes = [one + here.scaled(-1.0) for one in columns]
+        some = _stacked(changes, n, thetas.shape[1], possible)
+        value = some.value + np.where(possible[:, None], of_sets(self.left_out, sets), 0.0)
+        return whole, replace(some, value=value)
 
-    def _piece(self, thetas: np.ndarray, sets: np.ndarray) -> list[Derivatives]:
-        at = self.nominal.monomials.derivatives(thetas)
-        return [one.of(*at, sets) for one in (self.nominal, *self.changing)]
+
+def _all_at(
+    likelihoods: Sequence[Likelihoods], thetas: np.ndarray, sets: np.ndarray
+) -> list[Derivatives]:
+    """Of likelihoods with the same monomials."""
+    if not likelihoods:
+        return []
+    at = likelihoods[0].monomials.derivatives(thetas)
+    return [one.of(*at, sets) for one in likelihoods]
+
+
+def thinned(counts: sparse.csr_array) -> sparse.csr_array | None:
+    """A part of a data set of many events that stands for it, with the same sum; None of others."""
+    if counts.shape[0] > 1 or counts.nnz <= ENOUGH:
+        return None
+    step = -(-counts.nnz // ENOUGH)
+    places, numbers = counts.indices[::step], counts.data[::step]
+    return sparse.csr_array(
+        (numbers * (counts.data.sum() / numbers.sum()), places, [0, len(places)]), counts.shape
+    )
+
+
+def changes_left_out(
+    known: PolynomialDensity, few: sparse.csr_array, counts: sparse.csr_array, theta: np.ndarray
+) -> np.ndarray:
+    """By how much the sums of a whole data set and of ``few`` differ at ``theta``, (1, n_changing).
+
+    With this added, the sums of few are the whole's there, and wrong by far less than the spread
+    of what events respond elsewhere.
+    """
+    at = known.monomials.values(theta[None])
+    return (_changes(known, at, counts) - _changes(known, at, few))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -310,7 +353,10 @@ def gain_at_points(
     parts = np.tensordot(at, response.parts, (1, 2))
     totals = problem.luminosity * (at @ of_total.T)
     counts = sparse.csr_array(data.counts(known.cells, len(known.coefficients)))
-    changes = _changes(known, response, at, counts)
+    few = thinned(counts)
+    changes = _changes(known, at, counts if few is None else few)
+    if few is not None:
+        changes = changes + changes_left_out(known, few, counts, problem.theta_true)[:, None]
     gains = {kind: np.empty((counts.shape[0], n)) for kind in KINDS}
     for i, number in enumerate(counts.sum(axis=1)):
         for kind, rows in gains.items():
@@ -332,10 +378,10 @@ def gain_at_points(
     return gains
 
 
-def _changes(
-    known: PolynomialDensity, response: EventResponse, at: np.ndarray, counts: sparse.csr_array
-) -> np.ndarray:
+def _changes(known: PolynomialDensity, at: np.ndarray, counts: sparse.csr_array) -> np.ndarray:
     """Sums of log q_v - log q of data sets, (n_sets, n_thetas, n_changing)."""
+    response = known.response
+    assert response is not None, "otherwise the rate alone knows nuisance parameters"
     # Few of many events are in a data set.
     used = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]))
     counts = counts[:, used]
