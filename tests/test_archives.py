@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
+import hashlib
 import os
 import random
 import tarfile
@@ -157,20 +157,37 @@ def test_hostile_archives_are_refused_in_one_line(tmp_path: Path, kind: str, suf
     refused(archive, tmp_path / "out")
 
 
+def sums_of(files: dict[str, bytes]) -> bytes:
+    """The member with the checksums of files."""
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in files.items())
+    return "\n".join([*lines, ""]).encode()
+
+
+def test_an_archive_without_checksums_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(GOOD + END)
+    assert "it holds no SHA256SUMS" in refused(tmp_path / "x.tar", tmp_path / "out")
+    with pytest.raises(InputError, match="it holds no SHA256SUMS"):
+        member_of(tmp_path / "x.tar", "good")
+
+
 def test_what_others_pack_is_unpacked(tmp_path: Path) -> None:
     (tmp_path / "in" / "folder").mkdir(parents=True)
     names = ["a", "folder/" + "long" * 40, "folder/ü"]
     for name in names:
         (tmp_path / "in" / name).write_text(name)
     for number in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        packed = names if number != tarfile.USTAR_FORMAT else [names[0], names[2]]
+        sums = sums_of({name: name.encode() for name in packed})
+        (tmp_path / "in" / archives.SUMS).write_bytes(sums)
         with tarfile.open(tmp_path / f"{number}.tar", "w", format=number) as tar:
-            for name in (".", names[0], names[2]) if number == tarfile.USTAR_FORMAT else (".",):
-                recursive = number != tarfile.USTAR_FORMAT
+            recursive = number != tarfile.USTAR_FORMAT
+            for name in (".",) if recursive else (".", *packed, archives.SUMS):
                 tar.add(tmp_path / "in" / name, name, recursive=recursive)
         out = unpack(tmp_path / f"{number}.tar", tmp_path / str(number))
-        for name in names if number != tarfile.USTAR_FORMAT else (names[0], names[2]):
+        for name in packed:
             assert (out / name).read_text() == name
-    commented = extended((b"comment", b"of git"), kind=b"g") + GOOD + END
+    sums = member(archives.SUMS.encode(), sums_of({"good": b"evil"}))
+    commented = extended((b"comment", b"of git"), kind=b"g") + GOOD + sums + END
     (tmp_path / "git.tar").write_bytes(commented)
     assert member_of(tmp_path / "git.tar", "good") == b"evil"
 
@@ -231,10 +248,9 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
 
 
 def test_one_file_is_read_as_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
-        info = tarfile.TarInfo("note")
-        info.size = 4
-        tar.addfile(info, io.BytesIO(b"note"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "note").write_text("note")
+    pack(tmp_path / "in", tmp_path / "x.tar.gz")
     assert member_of(tmp_path / "x.tar.gz", "note") == b"note"
     with pytest.raises(InputError, match=r"x.tar.gz: is another archive .* no other"):
         member_of(tmp_path / "x.tar.gz", "other")

@@ -209,21 +209,21 @@ def entries(stream: Stream) -> Iterator[Entry]:
     _end(stream)
 
 
-def sums_in(text: bytes) -> dict[str, str]:
-    """The checksums by name that a ``SHA256SUMS`` has."""
+def sums_in(text: bytes | None) -> dict[str, str]:
+    """The checksums by name that a ``SHA256SUMS`` has; ArchiveError if there is none."""
+    if text is None:
+        raise ArchiveError(f"it holds no {SUMS}, as every archive that a step writes does")
     lines = _decoded(text).splitlines()
     if not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
         raise ArchiveError(f"{SUMS} is no list of checksums")
     return {line[66:]: line[:64] for line in lines}
 
 
-def compare(found: Mapping[str, str], packed: Mapping[str, str] | None, whole: bool) -> None:
+def compare(found: Mapping[str, str], packed: Mapping[str, str], whole: bool) -> None:
     """Raise ArchiveError unless files have the checksums that they were ``packed`` with.
 
     If this is the ``whole`` archive, all that was packed must be there.
     """
-    if packed is None:
-        return
     for name, digest in found.items():
         if packed.get(name) != digest:
             what = "was changed after it was packed" if name in packed else "was not packed"

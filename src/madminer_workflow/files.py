@@ -267,8 +267,8 @@ def unpack(archive: str | Path, directory: str | Path, expected: str | None = No
     """Unpack a ``.tar.gz`` or ``.tar`` of regular files into ``directory`` and return it.
 
     Nothing appears there before all of it is unpacked. Raises InputError for anything that is not
-    a readable and complete archive within the limits of ``archives``, and if the archive does not
-    hold the file ``expected``; OSError if there is no room.
+    a readable and complete archive of ``pack`` within the limits of ``archives``, and if it does
+    not hold the file ``expected``; OSError if there is no room.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -294,7 +294,6 @@ def member_of(archive: Path, name: str) -> bytes:
 def members_of(archive: Path, pattern: str) -> dict[str, bytes]:
     """The contents of those files of an archive whose names match; InputError as of ``unpack``."""
     kept: dict[str, bytes] = {}
-    sums = None
     with _reading(archive) as stream:
         for entry in archives.entries(stream):
             wanted = Path(entry.name).match(pattern) and not entry.is_directory
@@ -302,8 +301,7 @@ def members_of(archive: Path, pattern: str) -> dict[str, bytes]:
                 if entry.size > archives.LARGEST_NOTE:
                     raise archives.ArchiveError(f"{entry.name} has {entry.size} bytes")
                 kept[entry.name] = entry.data.all()
-        if archives.SUMS in kept:
-            sums = archives.sums_in(kept.pop(archives.SUMS))
+        sums = archives.sums_in(kept.pop(archives.SUMS, None))
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in kept.items()}
         archives.compare(digests, sums, whole=False)
     return kept
@@ -336,14 +334,13 @@ def _extract(entry: archives.Entry, scratch: Path) -> None:
 
 
 def _require_same(scratch: Path) -> None:
-    """Compare what is unpacked with the sums that were packed, if they were, and remove these."""
+    """Compare what is unpacked with the sums that were packed, and remove these."""
     file = scratch / archives.SUMS
-    if file.is_file():
-        sums = archives.sums_in(file.read_bytes())
-        file.unlink()
-        paths = [path for path in scratch.rglob("*") if path.is_file()]
-        digests = {path.relative_to(scratch).as_posix(): checksum(path) for path in paths}
-        archives.compare(digests, sums, whole=True)
+    sums = archives.sums_in(file.read_bytes() if file.is_file() else None)
+    file.unlink()
+    paths = [path for path in scratch.rglob("*") if path.is_file()]
+    digests = {path.relative_to(scratch).as_posix(): checksum(path) for path in paths}
+    archives.compare(digests, sums, whole=True)
 
 
 def _move(scratch: Path, directory: Path) -> None:

@@ -110,6 +110,12 @@ def test_the_analysis_is_valid(name):
         ),
         (
             "effect: norm, norm_variation: 1.02",
+            "effect: scale, scale_variations: [0.5, 0.7]",
+            "systematics[0].scale_variations: expected a factor below 1 and one above, got 0.5 and "
+            "0.7",
+        ),
+        (
+            "effect: norm, norm_variation: 1.02",
             "effect: pdf, pdf_variation: CT18NLO, pdf_members: 57, pdf_error_type: hessian",
             "systematics[0].pdf_members: the members of type hessian come in pairs: expected an "
             "even number",

@@ -43,7 +43,7 @@ def test_a_bad_file(case: Case, box: Sandbox, place: Place, judge: Judge):
 
 
 @pytest.mark.parametrize(
-    "case", chosen(analysis_files.odd(), name, every=20, is_quick=lambda case: True)
+    "case", chosen(analysis_files.odd(), name, every=40, is_quick=lambda case: True)
 )
 def test_an_odd_file(case: Case, box: Sandbox, place: Place, judge: Judge):
     case.write(place)

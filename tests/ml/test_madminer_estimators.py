@@ -167,7 +167,7 @@ def test_unscaled_inputs_can_be_evaluated() -> None:
 
     with pytest.raises(ValueError, match="broadcast"):
         evaluated()
-    estimators.leave_inputs_unscaled()
+    estimators.scale_inputs()
     assert evaluated().shape == (50, 2)
 
 

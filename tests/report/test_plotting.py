@@ -426,8 +426,17 @@ def test_results_given_twice_are_refused(two: Plotted, tmp_path: Path) -> None:
         ),
         ({"expected_events": 1.0}, "evaluated for 1 expected events"),
         (
-            {"limits": {"shape": {"best_fit": [], "intervals": {"q": {}}, "allowed_volume": {}}}},
-            "its parameters are q, not p0, p1",
+            {
+                "limits": {
+                    key: {
+                        "best_fit": [0.0, 0.0],
+                        "intervals": {"q": {}, "r": {}},
+                        "allowed_volume": {},
+                    }
+                    for key in ("shape", "rate_and_shape")
+                }
+            },
+            "its parameters are q, r, not p0, p1",
         ),
     ],
 )

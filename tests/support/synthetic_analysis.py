@@ -348,6 +348,8 @@ def write_result(
     arrays = {"thetas": thetas, PROVEN_REPLICAS: replicated.replicas}
     for kind in ("shape", "rate_and_shape"):
         arrays |= {f"q_{kind}": q, f"q_{kind}_members": q_members}
+        if problem.setup.nuisance:
+            arrays[f"q_fixed_{kind}"] = q
     if trained:
         arrays["score"] = true
     content = path.parent / f"{path.name}.content"

@@ -34,6 +34,10 @@ def _methods(sound: Sound) -> Iterator[Finding]:
                 yield from _priors((*path, key, "priors"), method[key]["priors"], sound)
         if "theta0" in method:
             yield from _grid(method, sound)
+        rates = method.get("training", {})
+        if rates.get("final_lr", 0.0) > rates.get("initial_lr", 1.0):
+            message = f"expected at most initial_lr, {rates['initial_lr']:g}: learning slows down"
+            yield Finding((*path, "training", "final_lr"), message)
 
 
 def _split(sound: Sound) -> Iterator[Finding]:

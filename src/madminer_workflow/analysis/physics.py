@@ -97,6 +97,9 @@ def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
     if len(varied) not in (1, 2):
         message = f"expected one or two factors other than 1, got {len(varied)}"
         yield Finding((*path, "scale_variations"), message)
+    elif len({factor > 1.0 for factor in varied}) < len(varied):
+        message = f"expected a factor below 1 and one above, got {varied[0]:g} and {varied[1]:g}"
+        yield Finding((*path, "scale_variations"), message)
     if systematic["scale"] == "mur":
         for name in _built_in(systematic, sound):
             message = (

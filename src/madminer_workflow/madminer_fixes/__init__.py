@@ -18,7 +18,7 @@ def apply() -> None:
     trainer.scale_validation_points()
     trainer.use_nesterov_momentum()
     trainer.spare_the_compiler()
-    estimators.leave_inputs_unscaled()
+    estimators.scale_inputs()
     estimators.scale_evaluation_points()
     estimators.evaluate_in_one_tensor()
     estimators.complete_morphing_aware_estimators()

@@ -9,11 +9,12 @@ import numpy as np
 from madminer_workflow.madminer_fixes.replacing import fix
 
 
-def leave_inputs_unscaled() -> None:
-    """Let an estimator that was trained with ``scale_inputs=False`` be evaluated.
+def scale_inputs() -> None:
+    """Scale inputs by finite numbers; let an estimator with ``scale_inputs=False`` be evaluated.
 
-    ``Estimator.initialize_input_transform`` makes a transformation for as many observables as there
-    are training events, which fits no other number of events.
+    ``Estimator.initialize_input_transform`` makes, without scaling, a transformation for as many
+    observables as there are training events, which fits no other number of events. With it, the
+    square of a large observable has no 32-bit number.
     """
     from madminer.ml.base import Estimator
 
@@ -22,7 +23,10 @@ def leave_inputs_unscaled() -> None:
         original: Any, self: Any, x: np.ndarray, transform: bool = True, overwrite: bool = True
     ) -> None:
         # All that counts of x without a transformation is the length of its first axis.
-        original(self, x if transform else x.T, transform, overwrite)
+        with np.errstate(over="ignore"):
+            original(self, x if transform else x.T, transform, overwrite)
+        if not np.all(np.isfinite(self.x_scaling_stds)):
+            original(self, x.astype(float), transform, overwrite)
 
 
 def scale_evaluation_points() -> None:

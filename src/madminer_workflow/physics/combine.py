@@ -89,7 +89,8 @@ def require_closure(closure: Closure, output: Path) -> None:
             f"closure: {len(failed)} of {len(closure.checks)} cross-sections disagree with "
             f"their prediction, worst {worst.what}: {worst.predicted[0]:.6g} pb predicted, "
             f"{worst.direct[0]:.6g} pb expected, pull {worst.pull:.1f}; the event weights "
-            f"or the morphing basis are wrong (see {output / CLOSURE})"
+            "or the morphing basis are wrong, or the events are too few or from too few benchmarks "
+            f"(see {output / CLOSURE})"
         )
 
 

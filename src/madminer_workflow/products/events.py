@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from madminer_workflow.analysis.types import Systematic
+from madminer_workflow.analysis.types import CLOSURE_POINT, Systematic
 from madminer_workflow.array_files import reading
 from madminer_workflow.files import named, pack, read_struct, unpack, write_json
 from madminer_workflow.products.fields import AtLeastOne, Count, Index, Name
@@ -124,6 +124,10 @@ def check_tasks(tasks: Sequence[GeneratedTask], processes: Mapping[str, SampledP
             raise ValueError(
                 f"the task {task.name} is one of {task.n_total} events, of which its process has "
                 "another number"
+            )
+        if not task.is_background and CLOSURE_POINT not in processes[task.process].cross_sections:
+            raise ValueError(
+                f"{task.process} has no cross-section at the point that tests the morphing"
             )
         if not 0 < task.n_events <= task.n_total:
             raise ValueError(f"the task {task.name} has {task.n_events} events")

@@ -13,6 +13,7 @@ import numpy as np
 from madminer_workflow.analysis.types import Method
 from madminer_workflow.array_files import Checked, read_npz, reading
 from madminer_workflow.files import named, pack, read_json, unpack, write_json
+from madminer_workflow.statistics.likelihood import KINDS
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
@@ -106,7 +107,10 @@ def checked(results: Results) -> Results:
         if array.dtype.kind not in "biuf":
             raise ValueError(f"it has an array of the type {array.dtype}")
     check.of(arrays, "thetas", "points", "parameters")
-    check.of(arrays, PROVEN_REPLICAS, "replicas", "parameters", "parameters", finite=False)
+    if summary.limits.keys() != set(KINDS):
+        raise ValueError(f"it does not have the limits {', '.join(KINDS)}")
+    every = summary.limits[KINDS[0]]
+    check.of(arrays, PROVEN_REPLICAS, "replicas", "parameters", "parameters")
     for what, prefix in PREFIXES.items():
         for kind in getattr(summary, what) or {}:
             shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}
@@ -114,10 +118,8 @@ def checked(results: Results) -> Results:
             if what != "limits_fixed":
                 shapes[f"{prefix}_{kind}_members"] = ("members", "points")
             for name, shape in shapes.items():
-                if name in arrays or what == "limits":
-                    check.of(arrays, name, *shape, finite=False)
-    if "shape" not in summary.limits:
-        raise ValueError("it has no limits from the shape")
+                check.of(arrays, name, *shape, finite=False)
+            _check_limits(getattr(summary, what)[kind], every, n)
     per_event = {"weights_test": (), "x_test": ("observables",), "score": ("scores",)}
     for name in per_event.keys() & arrays.keys():
         check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
@@ -127,6 +129,22 @@ def checked(results: Results) -> Results:
     for matrix in (*matrices, summary.fisher_information.ensemble_spread):
         check("fisher_information", np.array(matrix, dtype=float), n, n, finite=False)
     return results
+
+
+def _check_limits(limits: Limits, others: Limits, size: int) -> None:
+    """ValueError unless limits are of the parameters, in this number, and levels of all others."""
+    levels = others.allowed_volume.keys()
+    for by_parameter in (limits.intervals, limits.member_intervals or limits.intervals):
+        if by_parameter.keys() != others.intervals.keys() or any(
+            by_level.keys() != levels for by_level in by_parameter.values()
+        ):
+            raise ValueError("it does not have the intervals of all parameters at all levels")
+    if limits.allowed_volume.keys() != levels or not (
+        len(limits.intervals) == len(limits.best_fit) == size
+    ):
+        raise ValueError(
+            "it does not have the best fit of all parameters and volumes of all levels"
+        )
 
 
 def _check_fit(fit: JointFit, parameters: Sequence[str]) -> None:

@@ -83,12 +83,8 @@ def _load(member: Member) -> _Bins:
         observables = model["observables"].tolist()
         if observables != list(member.settings(Histogram).observables):
             raise ValueError(f"it has the observables {', '.join(map(str, observables))}")
-        edges = [
-            check.of(model, f"edges_{i}", f"edges_{i}", finite=False)
-            for i in range(len(observables))
-        ]
-        # Edges at infinity are those of bins that all events are in.
-        if any(np.isnan(axis).any() or np.any(np.diff(axis) < 0.0) for axis in edges):
+        edges = [check.of(model, f"edges_{i}", f"edges_{i}") for i in range(len(observables))]
+        if any(np.any(np.diff(axis) < 0.0) for axis in edges):
             raise ValueError("its edges do not ascend")
         return _Bins(check.of(model, "template", n_bins(edges), "benchmarks"), observables, edges)
 
