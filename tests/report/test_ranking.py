@@ -14,7 +14,7 @@ from madminer_workflow.report import page, verdict
 from madminer_workflow.report.figures import plots, ranking, style
 from madminer_workflow.report.results import MethodReport, Report
 from madminer_workflow.report.uncertainties import nuisance_titles
-from madminer_workflow.statistics.results import JointFit
+from madminer_workflow.statistics.results import JointFit, Shifts
 from tests.support.figure_content import joint_fit, make
 
 MANY = {"scale": 1, "pdf4lhc21": 40, "jet_energy_scale_in_the_barrel": 1}
@@ -151,3 +151,20 @@ def test_shifts_have_the_digits_of_the_error(
     value: float | None, error: float | None, expected: str
 ) -> None:
     assert page.shift(value, error) == expected
+
+
+@pytest.mark.parametrize("value", [None, 0.0, 1e308, -1e-320])
+def test_absurd_numbers_are_drawn(value: float | None) -> None:
+    content = make(1, methods=("sally",), resolution=5)
+    fit = joint_fit(content.parameters, {"mu": 1}, seed=1)
+    [one] = fit.nuisance
+    shifts = Shifts(postfit=(value, value), prefit=(value, None))
+    absurd = replace(
+        one, pull=value, error=value, profile_error=(value, value), impact={"c0": shifts}
+    )
+    content = with_fits(content, {"expected": replace(fit, nuisance=[absurd])})
+    [found] = ranking.rankings_of(content)
+    style.settle(ranking.draw(content, found))
+    assert ranking.table(found)
+    assert page.pull(absurd) and page.shift(value, value)
+    list(verdict.on_nuisance_parameters(content.methods[0]))

@@ -19,8 +19,10 @@ from madminer_workflow.ml.toys import toys
 from madminer_workflow.ml.training import training
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
+from madminer_workflow.products.results import Results, checked, read_results
 from madminer_workflow.report.plotting import plotting
 from madminer_workflow.statistics.closed_form import density_at
+from madminer_workflow.statistics.results import JointFit
 from tests.support.chain import TINY_SYSTEMATICS, Physics, analysis_file
 
 TOYS = {"n_toys": 20, "njobs": 2, "resolution": 2, "nuisance_parameters": "prior"}
@@ -112,6 +114,29 @@ def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None
     page = (finished / "report.html").read_text()
     assert "counts: pulls and impacts of 3 nuisance parameters" in page
     assert "alices: no fit, as the best point is at the end" in page
+
+
+def test_fits_that_do_not_go_together_are_refused(finished: Path) -> None:
+    results = read_results(finished / "counts" / "Results.tar.gz")
+    [(_, fit)] = (results.summary.joint_fits or {}).items()
+    first, *others = fit.nuisance
+
+    def told(fits: dict[str, JointFit]) -> str:
+        with pytest.raises(ValueError) as caught:
+            checked(Results(replace(results.summary, joint_fits=fits), results.arrays))
+        return str(caught.value)
+
+    assert "expected and observed data" in told({"imagined": fit})
+    assert "same nuisance parameters" in told({"expected": replace(fit, nuisance=[])})
+    fewer = replace(fit, nuisance=others)
+    assert "same nuisance parameters" in told({"expected": fit, "observed": fewer})
+    assert "joint_fits" in told({"expected": fewer})
+    below = replace(fit, nuisance=[replace(first, error=-1.0), *others])
+    assert "error below 0" in told({"expected": below})
+    blind = replace(fit, nuisance=[replace(first, impact={}), *others])
+    assert "impacts" in told({"expected": blind})
+    assert "ranking" in told({"expected": replace(fit, ranking={})})
+    assert "number of its parameters" in told({"expected": replace(fit, best_fit=[])})
 
 
 def test_toys_have_the_nuisance_parameters_that_were_asked_for(

@@ -41,9 +41,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``limits`` by kind of likelihood are expected ones, ``observed`` those of observed data,
     ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any;
     ``joint_fits`` are those of parameters and nuisance parameters to "expected" and, if there are
-    any, "observed" data, of methods that are fitted. ``checks`` are of the ensemble,
-    ``diagnostics`` of each member; ``versions`` are those of the packages that trained and
-    evaluated it.
+    any, "observed" data. ``checks`` are of the ensemble, ``diagnostics`` of each member;
+    ``versions`` are those of the packages that trained and evaluated it.
     """
 
     name: str
@@ -123,8 +122,7 @@ def checked(results: Results) -> Results:
     per_event = {"weights_test": (), "x_test": ("observables",), "score": ("scores",)}
     for name in per_event.keys() & arrays.keys():
         check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
-    for fit in (summary.joint_fits or {}).values():
-        _check_fit(fit, summary.parameters)
+    _check_fits(summary.joint_fits or {}, summary.parameters)
     matrices = [summary.fisher_information.matrix, summary.fisher_information.statistical_error]
     for matrix in (*matrices, summary.fisher_information.ensemble_spread):
         check("fisher_information", np.array(matrix, dtype=float), n, n, finite=False)
@@ -147,6 +145,17 @@ def _check_limits(limits: Limits, others: Limits, size: int) -> None:
         )
 
 
+def _check_fits(fits: Mapping[str, JointFit], parameters: Sequence[str]) -> None:
+    """ValueError unless fits are to known data, and of the same nuisance parameters."""
+    if not fits.keys() <= {"expected", "observed"}:
+        raise ValueError("its fits are not those of expected and observed data")
+    names = [[one.name for one in fit.nuisance] for fit in fits.values()]
+    if any(not one or one != names[0] or len(set(one)) < len(one) for one in names):
+        raise ValueError("its fits are not of the same nuisance parameters")
+    for fit in fits.values():
+        _check_fit(fit, parameters)
+
+
 def _check_fit(fit: JointFit, parameters: Sequence[str]) -> None:
     """ValueError unless all parts of a fit are about the same parameters."""
     size = len(parameters) + len(fit.nuisance)
@@ -154,6 +163,9 @@ def _check_fit(fit: JointFit, parameters: Sequence[str]) -> None:
     Checked()("joint_fits", correlation, size, size, finite=False)
     if not len(fit.best_fit) == len(fit.error) == len(parameters):
         raise ValueError("a fit has not the number of its parameters")
+    errors = [error for one in fit.nuisance for error in (one.error, *one.profile_error)]
+    if any(error is not None and error < 0.0 for error in (*errors, *fit.error)):
+        raise ValueError("a fit has an error below 0")
     if any(one.impact.keys() != set(parameters) for one in fit.nuisance):
         raise ValueError("a fit has not the impacts on its parameters")
     names = sorted(one.name for one in fit.nuisance)

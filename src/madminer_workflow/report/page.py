@@ -308,9 +308,9 @@ def shift(value: float | None, error: float | None) -> str:
     """How far a best fit moves, to a hundredth of its ``error`` or so."""
     if value is None:
         return "–"
-    if not error:
+    decimals = max(0, 2 - math.floor(math.log10(error))) if error and error > 0.0 else None
+    if decimals is None or decimals > 6 or abs(value) >= 1e6:
         return minus(f"{value:+.2g}")
-    decimals = max(0, 2 - math.floor(math.log10(error)))
     return minus(f"{round(value, decimals) + 0.0:+.{decimals}f}")
 
 

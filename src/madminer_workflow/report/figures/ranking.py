@@ -33,6 +33,9 @@ LETTER = 0.075
 LEAST = 2.2
 """How far the axis of pulls reaches at least."""
 
+LARGEST = 1e100
+"""What axes can still reach beyond."""
+
 DOWN, UP = 0, 1
 OPACITY = {DOWN: 0.25, UP: 0.7}
 
@@ -132,9 +135,12 @@ def draw_impacts(axes: Axes, found: Ranking) -> None:
 
 def sides(shifts: Sequence[Shifts], side: int) -> np.ndarray:
     """Post-fit and prefit shifts to one side, (2, n_rows)."""
-    return style.numbers(
-        [[one.postfit[side] for one in shifts], [one.prefit[side] for one in shifts]]
-    )
+    return numbers([[one.postfit[side] for one in shifts], [one.prefit[side] for one in shifts]])
+
+
+def numbers(values: Sequence[Any]) -> np.ndarray:
+    """Numbers as a figure can show them, NaN for what is none."""
+    return np.clip(style.numbers(values), -LARGEST, LARGEST)
 
 
 def draw_pulls(axes: Axes, found: Ranking) -> None:
@@ -147,8 +153,8 @@ def draw_pulls(axes: Axes, found: Ranking) -> None:
         found.rows.items(), style.offsets(len(found.rows), 0.4), strict=True
     ):
         shown = rows[:SHOWN]
-        pulls = style.numbers([row.pull for row in shown])
-        errors = np.abs(style.numbers([row.profile_error for row in shown]).T)
+        pulls = numbers([row.pull for row in shown])
+        errors = np.abs(numbers([row.profile_error for row in shown]).T)
         axes.errorbar(
             pulls,
             np.arange(len(shown)) + offset,
