@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from madminer_workflow import hdf5_files
-from madminer_workflow.analysis.systematics import EFFECTS, Nuisance
+from madminer_workflow.analysis.systematics import EFFECTS, EFFECTS_NOTE, Nuisance
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
 from madminer_workflow.hdf5_files import Contents
@@ -30,9 +30,6 @@ REPORT = "madminer_workflow/report"
 SHARES = "madminer_workflow/shares"
 SHIFTED = "madminer_workflow/shifted"
 """Of every nuisance benchmark that has some, the shifted events."""
-
-EFFECTS_HERE = "madminer_workflow/effects"
-"""Of uncertainties, where MadMiner does not know one of them."""
 
 
 LARGEST_POWER = 100
@@ -109,7 +106,7 @@ def _nuisance_parameters(file: Contents) -> list[Nuisance]:
     if "nuisance_parameters" not in file:
         return []
     # MadMiner knows nothing of objects: it takes their uncertainties for normalisations.
-    place = EFFECTS_HERE if EFFECTS_HERE in file else "systematics/types"
+    place = EFFECTS_NOTE if EFFECTS_NOTE in file else "systematics/types"
     effects = dict(zip(file.names("systematics/names"), file.texts(place), strict=True))
     if not set(effects.values()) <= set(EFFECTS):
         raise ValueError(f"{place}: has an unknown effect")
@@ -226,11 +223,6 @@ def read_report(path: str | Path) -> dict[str, Any]:
         if not isinstance(report, dict):
             raise ValueError(f"{REPORT}: is no report")
         return report
-
-
-def note_effects(file: h5py.File, effects: Sequence[str]) -> None:
-    """Write the effects of all uncertainties, in their order, into an opened file."""
-    file.create_dataset(EFFECTS_HERE, data=[effect.encode("ascii") for effect in effects])
 
 
 def write_sample(

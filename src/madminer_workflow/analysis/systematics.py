@@ -28,6 +28,10 @@ OBJECT_EFFECTS = (*SHIFTING_EFFECTS, "efficiency")
 
 EFFECTS = ("norm", "scale", "pdf", *OBJECT_EFFECTS)
 
+EFFECTS_NOTE = "madminer_workflow/effects"
+"""The data set of a MadMiner file with the effects of all uncertainties, in their order; only where
+MadMiner itself does not know one of them."""
+
 
 @dataclass(frozen=True)
 class Nuisance:

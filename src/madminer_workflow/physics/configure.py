@@ -16,7 +16,7 @@ import numpy as np
 from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
-from madminer_workflow.analysis.systematics import nuisance_parameters
+from madminer_workflow.analysis.systematics import EFFECTS_NOTE, nuisance_parameters
 from madminer_workflow.analysis.types import (
     Analysis,
     MadGraphProcess,
@@ -26,7 +26,6 @@ from madminer_workflow.analysis.types import (
 )
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
-from madminer_workflow.madminer_file import note_effects
 from madminer_workflow.products.parts import write_parts
 from madminer_workflow.seeds import derive_seed
 
@@ -112,7 +111,8 @@ def write_setup(analysis: Analysis, path: Path) -> None:
         add_nuisance_parameters(analysis.systematics, next(iter(analysis.benchmarks)), path)
     with h5py.File(path, "a") as file:
         if any(isinstance(entry, ObjectVariation) for entry in analysis.systematics):
-            note_effects(file, [entry.effect for entry in analysis.systematics])
+            effects = [entry.effect.encode("ascii") for entry in analysis.systematics]
+            file.create_dataset(EFFECTS_NOTE, data=effects)
         hdf5_files.seal(file)
 
 
