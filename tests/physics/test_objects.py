@@ -67,6 +67,7 @@ RESOLUTION = {
     "energy_resolution_variation": 0.1,
     "particles": ["j"],
 }
+COUNTS = CONTENT["ml"]["methods"][0]
 MET = {"systematic_name": "soft", "effect": "met_scale", "met_scale_variation": 0.1}
 OBSERVABLES = [*CONTENT["observables"], {"name": "pt_j2", "definition": "j[1].pt", "default": 0.0}]
 
@@ -468,10 +469,21 @@ def test_a_change_of_shifted_events_is_seen(shifted: Physics, tmp_path: Path) ->
     [
         (MET, "changes nothing that is measured: no observable, cut or efficiency uses all or met"),
         ({**SCALE, "particles": ["mu"]}, "changes nothing that is measured: no observable, cut"),
+        (
+            {**RESOLUTION, "particles": ["b"]},
+            "changes nothing that is measured: no observable, cut or efficiency uses all or j or "
+            "met or p or visible; leave it out",
+        ),
     ],
 )
 def test_what_nobody_measures(tmp_path: Path, entry: dict[str, Any], says: str) -> None:
-    [problem] = problems(with_objects(tmp_path / "input.yml", entry))
+    others = [{"name": "photon", "definition": "a[0].pt"}]
+    ml = {
+        **CONTENT["ml"],
+        "methods": [{**COUNTS, "observables": ["photon"], "bins": {"photon": 3}}],
+    }
+    nothing = {"observables": others, "efficiencies": [], "ml": ml}
+    [problem] = problems(with_objects(tmp_path / "input.yml", entry, **nothing))
     assert f"systematics[3].effect: {says}" in str(problem)
     sections = {"observables": [*OBSERVABLES, {"name": "all_of", "definition": "all.pt"}]}
     assert problems(with_objects(tmp_path / "input.yml", entry, **sections)) == []

@@ -148,6 +148,8 @@ def _used(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
                 used |= compile_expression(entry["definition"], sound.observables).names
             except ExpressionError:
                 return
+    # Expressions have no list of b-jets.
+    names -= {"b"}
     if not names & used:
         message = (
             "changes nothing that is measured: no observable, cut or efficiency uses "
