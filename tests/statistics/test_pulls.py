@@ -27,6 +27,8 @@ from tests.statistics.test_shifted import EDGES as EDGES_OF_SHIFTED
 from tests.statistics.test_shifted import EVENTS, events_of
 from tests.statistics.test_varied import uncertain_problem
 from tests.support.chain import Physics
+from tests.support.known_process import KnownProcess, problem_of
+from tests.support.uncertain_process import UncertainProcess
 
 EDGES = np.array([40.0, 80.0, 140.0])
 
@@ -409,3 +411,19 @@ def test_toys_with_nuisance_parameters_from_priors_cover_unless_these_are_left_o
     told, of_rate, untold = found["prior"]
     assert told == pytest.approx(0.6827, abs=4.0 * error)
     assert max(of_rate, untold) < 0.6827 - 10.0 * error
+
+
+def test_single_events_that_respond_cover_toys_from_the_prior() -> None:
+    """Of a density that is known exactly, with its response and with that of the rate alone."""
+    process = UncertainProcess.of(KnownProcess.of(1), np.array([[0.35, 0.0]]), 0.0)
+    problem = problem_of(process.events(12_000, seed=2), 300.0)
+    problem = replace(problem, train=problem.everything, test=problem.everything)
+    known, n_toys = process.density(problem), 400
+    toys = draw_toys(problem, np.zeros(1), n_toys, np.random.default_rng(5), "prior")
+    error = np.sqrt(0.6827 * 0.3173 / n_toys)
+    told, of_rate = (
+        coverage_of(closed_form.Model(density, problem, "rate_and_shape"), toys)
+        for density in (known, replace(known, response=None))
+    )
+    assert told == pytest.approx(0.6827, abs=4.0 * error)
+    assert of_rate < 0.6827 - 10.0 * error
