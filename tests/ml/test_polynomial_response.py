@@ -34,8 +34,10 @@ EVENTS = 300.0
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Problem]:
-    problem = problem_of(PROCESS.events(24_000, seed=2), EVENTS)
-    return trained(problem.train, tmp_path_factory.mktemp("model")), problem
+    problem = problem_of(PROCESS.events(20_000, seed=2), EVENTS)
+    return trained(
+        problem.train, tmp_path_factory.mktemp("model"), training={"n_steps": 500}
+    ), problem
 
 
 def log_changes(known: PolynomialDensity, theta: list[float]) -> np.ndarray:

@@ -33,7 +33,9 @@ EVENTS = 400.0
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Problem]:
     problem = problem_of(shifted_events(30_000), EVENTS)
-    return trained(problem.train, tmp_path_factory.mktemp("model")), problem
+    return trained(
+        problem.train, tmp_path_factory.mktemp("model"), training={"n_steps": 400}
+    ), problem
 
 
 def shifted_events(n: int) -> Events:
