@@ -210,3 +210,24 @@ def test_models_without_nuisance_parameters_have_no_response(tmp_path: Path) -> 
     events = KnownProcess.of(1).events(2000, seed=1)
     member = trained(events, tmp_path / "model", training={"n_steps": 5})
     assert not (member.directory / polynomial.RESPONSE).exists()
+
+
+@pytest.mark.slow
+def test_ratios_that_are_no_squares_respond_too(tmp_path: Path) -> None:
+    """Alike at all parameters; limits are those of the exact response."""
+    process = UncertainProcess.of(KnownProcess.interference(1), np.array([[0.05, 0.2]]))
+    problem = problem_of(process.events(20_000, seed=1), 2000.0)
+    member = trained(problem.train, tmp_path / "model", training={"n_steps": 400})
+    assert failures(member, problem) == []
+    ours, exact = polynomial.closed_form([member], problem), process.density(problem)
+    difference = log_changes(ours, [0.0]) - log_changes(exact, [0.0])
+    assert np.all(difference.std(axis=0) < 0.1 * log_changes(exact, [0.0]).std(axis=0))
+    grid = Grid(problem.setup.parameters, [np.linspace(-0.5, 0.5, 3)])
+    for kind in KINDS:
+        found = [
+            closed_form.maximum(
+                closed_form.Model(known, problem, kind), expected_data(problem), [0.6827], grid
+            ).intervals["p0"]["0.6827"][0]
+            for known in (ours, exact)
+        ]
+        np.testing.assert_allclose(np.diff(found[0]), np.diff(found[1]), rtol=0.1)
