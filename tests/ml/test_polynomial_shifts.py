@@ -13,12 +13,15 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import polynomial
 from madminer_workflow.statistics import closed_form
-from madminer_workflow.statistics.events import Events, Shifted
-from madminer_workflow.statistics.likelihood import KINDS, expected_data
+from madminer_workflow.statistics.events import Events, Shifted, draw
+from madminer_workflow.statistics.fits import climb
+from madminer_workflow.statistics.likelihood import KINDS, DataSets, expected_data
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
-from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.problem import Observation, Problem
+from madminer_workflow.statistics.toys import multiplicities
 from madminer_workflow.statistics.varied_events import with_parts
 from tests.ml.test_polynomial import settings, trained
 from tests.ml.test_polynomial_response import changed, failures
@@ -143,3 +146,36 @@ def test_undefined_observables_of_shifted_events_are_told() -> None:
     events = replace(events, shifted={**events.shifted, "up": replace(events.shifted["up"], x=x)})
     with pytest.raises(InputError, match=r"observable x1: is undefined in 1 of .* events at up"):
         polynomial.draw(events, settings(), np.random.default_rng(1))
+
+
+@pytest.mark.slow
+def test_a_shift_is_fitted_back(tmp_path: Path) -> None:
+    """In 400 toys of events that are measured with it, each with its auxiliary measurements."""
+    problem = problem_of(shifted_events(200_000), EVENTS)
+    member = trained(problem.train, tmp_path / "model", training={"n_steps": 2000})
+    shifted, theta, n = problem.test.shifted["up"], problem.theta_true, 400
+    observation = Observation(shifted.observables, shifted.x, "shifted")
+    problem = replace(problem, observed=observation)
+    rng = np.random.default_rng(1)
+    weights = shifted.weights_at(theta, problem.setup)
+    expected = problem.luminosity * varied_totals(problem.everything)[1]
+    sizes = rng.poisson(expected @ problem.setup.morphing_weights(theta), n)
+    chosen = draw(weights, int(sizes.sum()), rng)
+    toys = DataSets(
+        "observed",
+        multiplicities(chosen, sizes, len(shifted)),
+        rng.normal(loc=[1.0, 0.0], size=(n, 2)),
+    )
+    model = closed_form.Model(polynomial.closed_form([member], problem), problem, KINDS[1])
+    starts = np.tile([*theta, 1.0, 0.0], (n, 1))
+    pulls, done = [], 0
+    for some in model.likelihoods(toys):
+        rows = slice(done, done + len(some))
+        fitted, there = climb(some, np.arange(len(some)), starts[rows], model.units(theta))
+        errors = np.sqrt(np.diagonal(np.linalg.inv(-there.hessian), axis1=1, axis2=2))
+        pulls.append((fitted - starts[rows]) / errors)
+        done += len(some)
+    found = np.concatenate(pulls)
+    print(f"\npulls: {found.mean(axis=0)} +- {found.std(axis=0)}")
+    np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=0.2)
+    np.testing.assert_allclose(found.std(axis=0), 1.0, atol=0.12)
