@@ -35,7 +35,7 @@ class EventResponse:
     n_changing, n_monomials) are those of the varied densities of cells, ``norm`` (n_changing,
     n_monomials) of their integrals. ``parts`` (n_parts, n_variations, n_monomials), nominal and
     varied, are those of the integrals over parts of all that can be measured, ``spreads``
-    (n_parts, n_nuisance, n_nuisance) the covariance of what events respond within each.
+    (n_parts, 2 n_nuisance, 2 n_nuisance) the covariance of a and b of events within each.
     """
 
     changing: np.ndarray

@@ -13,12 +13,13 @@ HistFactory's exponential interpolation.
 Single events are not all that could be measured: the total T(theta, nu) is the integral of lambda.
 It is known as a sum of parts, groups of simulated events that respond nearly alike,
 
-    T_p = Q_p exp(sum_i a_pi nu_i + b_pi s(nu_i) + nu V_p nu / 2 - sum_i V_pii s(nu_i) / 2),
+    T_p = Q_p exp(sum_i a_pi nu_i + b_pi s(nu_i) + y V_p y / 2 - c_p y),  y = (nu, s(nu)),
 
 where a_p and b_p follow from the densities of the part at nu = 0, +1 and -1, and V_p is the
-covariance of a(x) within the part: the mean of an exponential to second order, which is exact
-at nu_i = +1 and -1. What two nuisance parameters do together, and what a shape tells of each, is in
-the spread of a over the parts and within them.
+covariance of a(x) and b(x) within the part: the mean of an exponential to second order. Of that,
+c_p is what a_p and b_p have in them already, so that it is exact at nu_i = +1 and -1. What two
+nuisance parameters do together, and what a shape tells of each, is in the spread of a over the
+parts and within them.
 
 With densities q_v = Q_v / N_v of the observables, normalised by their integrals, for each
 variation v, all is a sum over variations that ``varied.Factors`` F_v(nu) count for,
@@ -31,7 +32,7 @@ with T_v the known total of each: at every theta the varied density has the tota
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -66,10 +67,11 @@ from madminer_workflow.statistics.varied import (
     constraint,
 )
 
-N_PARTS = 100
-"""With four times as many, limits of thousands of events move by a thousandth of their width."""
+N_PARTS = 30
+"""With one, limits of 10 000 events and five nuisance parameters are within 0.2 % of those of a sum
+over all events; more are for fits far from nu = 0."""
 
-ENOUGH = 5000
+ENOUGH = 3000
 """Events that tell how a larger data set responds to nuisance parameters elsewhere, if its own
 response is known at one point: to a hundredth of an interval."""
 
@@ -254,24 +256,59 @@ class VariedEvents:
     ) -> Derivatives:
         """The logarithm of the sum of ``parts``."""
         cells = Cells.at(self.monomials, parts, amounts, thetas)
-        square, slope, curvature = bounded_square(nu)
-        own = np.diagonal(self.spreads, axis1=1, axis2=2)
-        along = nu @ self.spreads  # (n_parts, n, n_nuisance)
-        exponents = 0.5 * (np.einsum("pni,ni->np", along, nu) - square @ own.T)
+        exponents, tilts, bends = self._within(nu)
         logs = cells.log_rates + exponents
         largest = logs.max(axis=1, keepdims=True)
         rates = np.exp(logs - largest)
         whole = rates.sum(axis=1, keepdims=True)
         p, slopes = rates / whole, cells.slopes
         n_parameters = thetas.shape[1]
-        slopes[:, n_parameters:] += np.moveaxis(along, 0, 2) - 0.5 * slope[:, :, None] * own.T
+        slopes[:, n_parameters:] += tilts
         mean = (slopes @ p[:, :, None])[:, :, 0]
         curved = cells.curvature(p) + (slopes * p[:, None]) @ np.swapaxes(slopes, 1, 2)
-        more = np.tensordot(p, self.spreads, (1, 0))
-        more -= 0.5 * (curvature * (p @ own))[:, :, None] * np.eye(nu.shape[1])
-        curved[:, n_parameters:, n_parameters:] += more
+        curved[:, n_parameters:, n_parameters:] += bends(p)
         return Derivatives(
             (largest + np.log(whole))[:, 0], mean, curved - mean[:, :, None] * mean[:, None]
+        )
+
+    def _within(
+        self, nu: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """What the spread within parts adds to their logarithms, (n, n_parts).
+
+        And its slopes (n, n_nuisance, n_parts), and second derivatives (n, n_nuisance, n_nuisance)
+        summed over parts with weights (n, n_parts).
+        """
+        n = nu.shape[1]
+        square, slope, curvature = bounded_square(nu)
+        y = np.hstack([nu, square])
+        known = self._known_within()
+        along = np.moveaxis(y @ self.spreads, 0, 1)  # (n_points, n_parts, 2 n_nuisance)
+        values = 0.5 * np.einsum("npk,nk->np", along, y) - y @ known.T
+        steps = along - known
+        tilts = steps[..., :n] + slope[:, None] * steps[..., n:]
+        chain = np.concatenate(
+            [np.tile(np.eye(n), (len(nu), 1, 1)), slope[:, :, None] * np.eye(n)], axis=2
+        )
+
+        def bends(p: np.ndarray) -> np.ndarray:
+            mean = np.tensordot(p, self.spreads, (1, 0))
+            bent = curvature * np.einsum("np,npk->nk", p, steps[..., n:])
+            return chain @ mean @ np.swapaxes(chain, 1, 2) + bent[:, :, None] * np.eye(n)
+
+        return values, np.swapaxes(tilts, 1, 2), bends
+
+    def _known_within(self) -> np.ndarray:
+        """Of the spread, what a_p and b_p have in them already, (n_parts, 2 n_nuisance)."""
+        own = np.diagonal(self.spreads, axis1=1, axis2=2)
+        of_a, of_b = np.split(own, 2, axis=1)
+        n = len(self.two_sided)
+        mixed = np.diagonal(self.spreads[:, :n, n:], axis1=1, axis2=2)
+        return np.hstack(
+            [
+                np.where(self.two_sided, mixed, 0.5 * of_a),
+                np.where(self.two_sided, 0.5 * (of_a + of_b), 0.0),
+            ]
         )
 
 
@@ -443,12 +480,12 @@ def with_parts(
     parts = np.repeat((sums @ nominal)[:, None], 1 + 2 * n, axis=1)
     for k, variation in enumerate(response.changing):
         parts[:, variation] = sums @ response.coefficients[rows, k]
-    spreads = _spreads(slopes, probable, of_event, size)
+    spreads = _spreads(np.hstack([slopes, curvatures]), probable, of_event, size)
     return replace(known, response=replace(response, parts=parts, spreads=spreads))
 
 
 def _spreads(a: np.ndarray, weights: np.ndarray, of_event: np.ndarray, size: int) -> np.ndarray:
-    """The covariance of ``a`` (n_events, n) within each of ``size`` parts, (size, n, n)."""
+    """The covariance of columns ``a`` (n_events, n) within each of ``size`` parts, (size, n, n)."""
     sums = np.bincount(of_event, weights, size)
     share = weights / np.where(sums > 0.0, sums, 1.0)[of_event]
     means = np.stack([np.bincount(of_event, share * column, size) for column in a.T], axis=1)
