@@ -46,10 +46,12 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise InputError(f"{_KINDS.get(kind, 'something else')}; expected a file")
     with os.fdopen(descriptor, "rb") as file:
         try:
-            # Files of the kernel may have nothing to say yet.
-            data = file.read(most + 1) or b""
+            data = file.read(most + 1)
         except OSError as error:
             raise InputError(_reason(error)) from None
+    if data is None:
+        # Files of the kernel may have nothing to say yet.
+        raise InputError("something that may never be read to its end; expected a file")
     if len(data) > most:
         raise InputError(f"larger than {most / MB:g} MB")
     return data

@@ -57,7 +57,9 @@ _MODELS = {
     },
     "polynomial": {"method.json": _MEMBER_JSON, ".npz": damages.NPZ},
 }
-_RESULTS = damages.members_of({"results.json": damages.JSON, "arrays.npz": damages.NPZ})
+# Null is a number that is not finite.
+_SUMMARY = {name: damage for name, damage in damages.JSON.items() if name != "number-null"}
+_RESULTS = damages.members_of({"results.json": _SUMMARY, "arrays.npz": damages.NPZ})
 _JSON = {**damages.BYTES, **damages.JSON}
 _NPZ = {**damages.BYTES, **damages.NPZ}
 _HDF5 = {**damages.BYTES, **damages.HDF5}

@@ -353,7 +353,7 @@ def write_result(
     if trained:
         arrays["score"] = true
     content = path.parent / f"{path.name}.content"
-    write_json(content / "results.json", summary)
+    write_json(content / "results.json", summary | {"arrays": sorted(arrays)})
     np.savez(content / "arrays.npz", **arrays)
     pack(content, path)
 

@@ -26,7 +26,7 @@ def scale_inputs() -> None:
         with np.errstate(over="ignore"):
             original(self, x if transform else x.T, transform, overwrite)
         if not np.all(np.isfinite(self.x_scaling_stds)):
-            original(self, x.astype(float), transform, overwrite)
+            original(self, x.astype(float), transform, True)
 
 
 def scale_evaluation_points() -> None:

@@ -28,6 +28,8 @@ from madminer_workflow.statistics.results import (
 ARCHIVE = "Results.tar.gz"
 SUMMARY = "results.json"
 ARRAYS = "arrays.npz"
+NAMES = "arrays"
+"""The key of the names of all arrays, so that none is missed."""
 PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
 """What the test statistics of limits are called among the arrays."""
 
@@ -77,7 +79,8 @@ def write_results(output: Path, results: Results) -> None:
     """Write the product into the directory ``output``."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        write_json(directory / SUMMARY, plain(results.summary))
+        names = {NAMES: sorted(results.arrays)}
+        write_json(directory / SUMMARY, plain(results.summary) | names)
         np.savez(directory / ARRAYS, allow_pickle=False, **results.arrays)
         pack(directory, output / ARCHIVE)
 
@@ -91,8 +94,12 @@ def read_results(path: Path) -> Results:
                 if not (directory / name).is_file():
                     raise KeyError(name)
             with named(directory, path):
-                summary = msgspec.convert(read_json(directory / SUMMARY), Summary)
-            return checked(Results(summary, read_npz(directory / ARRAYS)))
+                noted = read_json(directory / SUMMARY)
+                summary = msgspec.convert(noted, Summary)
+            results = Results(summary, read_npz(directory / ARRAYS))
+            if noted.get(NAMES) != sorted(results.arrays):
+                raise ValueError(f"{ARRAYS} has other arrays than it says")
+            return checked(results)
 
 
 def checked(results: Results) -> Results:
