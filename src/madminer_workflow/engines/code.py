@@ -10,6 +10,7 @@ import ast
 import hashlib
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 from madminer_workflow.files import checksum
 
 # A module that looks for others by their names, or for files beside it, may use all that is there.
+_PARSING = threading.Lock()
+"""Python 3.11 counts the depth of all syntax trees together that threads are making."""
 _ALL_BELOW = re.compile(r"\{__(name|package)__\}|__file__")
 _DATA_BESIDE = re.compile(r"importlib(\.| import )resources")
 
@@ -79,7 +82,9 @@ def _used(package: Path, file: Path) -> frozenset[Path]:
 
 def _imported(text: str) -> Iterator[str]:
     """The names that a module may import; some are no modules."""
-    for node in ast.walk(ast.parse(text)):
+    with _PARSING:
+        tree = ast.parse(text)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
