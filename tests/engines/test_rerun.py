@@ -103,6 +103,7 @@ def test_a_whole_run_is_repeated(whole: Path, tmp_path: Path):
     assert "Reproduced: all" in again.text
 
 
+@pytest.mark.slow
 def test_files_in_many_places_are_kept_and_found_again(learned: Path, repeated: Path):
     kept = {str(p.relative_to(learned)) for p in (learned / "_crate").rglob("*") if p.is_file()}
     assert {name for name in kept if "workflow" not in name} == {
@@ -267,6 +268,7 @@ def test_what_is_too_large_is_refused_as_by_run(learned: Path, tmp_path: Path):
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.slow
 def test_what_comes_out_differently_is_named(learned: Path, repeated: Path, tmp_path: Path):
     workdir = shutil.copytree(learned, tmp_path / "learned")
     again = shutil.copytree(repeated, tmp_path / "again")

@@ -119,6 +119,7 @@ def test_a_label_of_the_plots(workdir: Path, tmp_path: Path):
     assert "c_{WW}" in (workdir / "ml/plotting/results.json").read_text()
 
 
+@pytest.mark.slow
 def test_observed_data(workdir: Path):
     users = {step for step in ML if "evaluating" in step or "plotting" in step}
     for n in (4, 7):
@@ -129,6 +130,7 @@ def test_observed_data(workdir: Path):
         assert (observed["source"], observed["events"]) == ("events.h5", n)
 
 
+@pytest.mark.slow
 def test_another_number_of_jobs(workdir: Path):
     again = run(DATA / "tiny", workdir, njobs=1)
     assert again.exit_code == 0, again.text
@@ -136,6 +138,7 @@ def test_another_number_of_jobs(workdir: Path):
     assert again.computed == {f"physics/{step}" for step in steps}
 
 
+@pytest.mark.slow
 def test_more_members(workdir: Path):
     again = run(DATA / "tiny", workdir, ntrainsamples=3)
     assert again.exit_code == 0, again.text

@@ -125,6 +125,7 @@ def observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return observed_events(tmp_path / "events.h5", ROOT / "inputs/wbf/input.yml")
 
 
+@pytest.mark.slow
 def test_observed_data_count_by_content(stand_in: Path, toys: int, observed: Path, tmp_path: Path):
     def again(value: str) -> int:
         return run(tmp_path / "workdir", njobs=1, ntrainsamples=1, observed=value)

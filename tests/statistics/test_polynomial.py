@@ -114,7 +114,7 @@ def profile(posed: Posed, i: int, value: float, start: np.ndarray) -> float:
     return -minimize(lost, others, method="Powell", tol=1e-8).fun if len(others) else -lost(others)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 10])
+@pytest.mark.parametrize("n", [1, 2, 4, pytest.param(10, marks=pytest.mark.slow)])
 def test_edges_are_those_of_minos(n: int) -> None:
     posed = pose(n, seed=5)
     best = posed.maxima()

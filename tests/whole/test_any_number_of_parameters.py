@@ -22,7 +22,7 @@ slow = partial(pytest.param, marks=pytest.mark.slow)
 RESOLUTIONS = {1: 9, 2: 7, 3: 5, 4: 5}
 
 
-@pytest.mark.parametrize("n", [1, slow(2), 3, slow(4)])
+@pytest.mark.parametrize("n", [1, slow(2), slow(3), slow(4)])
 def test_from_events_to_the_report(tmp_path: Path, n: int) -> None:
     synthetic.write_setup_file(tmp_path / "setup.h5", n, [])
     data = tmp_path / "data.h5"
