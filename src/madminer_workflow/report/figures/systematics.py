@@ -22,6 +22,9 @@ from madminer_workflow.report.figures.tables import Column, Table, columns
 from madminer_workflow.report.results import Report
 from madminer_workflow.statistics.results import Number
 
+LARGEST_RATIO = 10.0
+"""Of standard deviations that an axis from zero can show."""
+
 
 @dataclass(frozen=True)
 class Width:
@@ -60,8 +63,14 @@ def draw(report: Report, rows: Sequence[Width]) -> Figure:
             axes.plot([row.fixed, row.profiled], [height, height], linewidth=1.2, **paint)
             axes.plot(row.fixed, height, marker, markerfacecolor="none", markersize=8, **paint)
             axes.plot(row.profiled, height, marker, markersize=8, **paint)
-        axes.set_xlim(left=0.0)
-        style.few_ticks(axes.xaxis)
+        shown = [row for row in rows if row.parameter == name and row.fixed and row.profiled]
+        widths = [width for row in shown for width in (row.fixed, row.profiled) if width]
+        # A method that is blind to a parameter must not hide what the others know of it.
+        if widths and max(widths) > LARGEST_RATIO * min(widths):
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(left=0.0)
+            style.few_ticks(axes.xaxis)
     heading(panels, "Expected", report)
     grey: Look = {"color": style.MUTED, "linestyle": "", "marker": "o", "markersize": 8}
     handles = [
