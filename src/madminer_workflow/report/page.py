@@ -293,7 +293,7 @@ def objects(systematic: ParticleVariation) -> str:
 
 def change(value: float | None) -> str:
     """A relative change as a signed percentage."""
-    return "–" if value is None else minus(f"{100.0 * value:+.3g} %")
+    return "–" if value is None else minus(f"{round(100.0 * value, 3) + 0.0:+.3g} %")
 
 
 def pull(fitted: NuisanceFit) -> str:
