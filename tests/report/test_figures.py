@@ -18,6 +18,7 @@ from madminer_workflow.report.figures import (
     intervals,
     plots,
     style,
+    systematics,
     toys,
 )
 from madminer_workflow.report.figures.series import methods_of
@@ -237,3 +238,16 @@ def test_points_of_toys_are_told_by_name_or_values(two: Report) -> None:
 def test_the_square_of_an_operator_is_known() -> None:
     assert style.label(r"$c_{H\Box}$", "cHbox") == "$c_{H□}$"
     assert style.label_svg(r"$c_{H\Box}$").startswith("<svg")
+
+
+def test_a_method_that_is_blind_to_a_parameter_does_not_hide_the_others():
+    report = make(2)
+    one, other = methods_of(report)[:2]
+    rows = [
+        systematics.Width(one, report.parameters[0], 1.0, 1.5),
+        systematics.Width(other, report.parameters[0], 2.0, 2.0),
+        systematics.Width(one, report.parameters[1], 1.0, 1.5),
+        systematics.Width(other, report.parameters[1], 70.0, 71.0),
+    ]
+    figure = systematics.draw(report, rows)
+    assert [axes.get_xscale() for axes in figure.axes] == ["linear", "log"]
