@@ -300,8 +300,8 @@ class VariedEvents:
 
     def _known_within(self) -> np.ndarray:
         """Of the spread, what a_p and b_p have in them already, (n_parts, 2 n_nuisance)."""
-        own = np.diagonal(self.spreads, axis1=1, axis2=2)
-        of_a, of_b = np.split(own, 2, axis=1)
+        variances = np.diagonal(self.spreads, axis1=1, axis2=2)
+        of_a, of_b = np.split(variances, 2, axis=1)
         n = len(self.two_sided)
         mixed = np.diagonal(self.spreads[:, :n, n:], axis1=1, axis2=2)
         return np.hstack(

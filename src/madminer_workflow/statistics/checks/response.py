@@ -88,9 +88,9 @@ class Variation:
         mean, square = weighted_moments(nominal.ratios, nominal.p)
         rise = varied.p @ varied.ratios - mean
         slope = rise / square
-        own = nominal.p * (nominal.ratios - mean)
-        own += slope * nominal.p * ((nominal.ratios - mean) ** 2 - square)
-        each = self.paired(own, varied.p * (varied.ratios - varied.p @ varied.ratios))
+        of_nominal = nominal.p * (nominal.ratios - mean)
+        of_nominal += slope * nominal.p * ((nominal.ratios - mean) ** 2 - square)
+        each = self.paired(of_nominal, varied.p * (varied.ratios - varied.p @ varied.ratios))
         return float(slope), float(np.linalg.norm(each) / square)
 
 
