@@ -53,7 +53,7 @@ test: $(READY)test  ## Run the tests
 fuzz: $(READY)test  ## Look for counterexamples to the property tests, at random
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(CORES) -m "hypothesis and not slow"
 
-campaign: $(READY)test  ## Try bad files, damaged products, hostile archives, kills and faults: an hour
+campaign: $(READY)test  ## Try bad files, damaged products, hostile archives, kills and faults: half an hour
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile tests/campaign
 
 check: lint $(READY)test  ## Before a commit, in under a minute: style, types and the quickest tests
