@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import polynomial
 from madminer_workflow.statistics import closed_form
-from madminer_workflow.statistics.events import Events, Shifted, draw
+from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, expected_data
 from madminer_workflow.statistics.limits import Grid
@@ -26,49 +25,23 @@ from madminer_workflow.statistics.varied_events import with_parts
 from tests.ml.test_polynomial import settings, trained
 from tests.ml.test_polynomial_response import changed, failures
 from tests.support.known_process import KnownProcess, problem_of
+from tests.support.known_shifts import SHIFT, shifted_events
 
 PROCESS = KnownProcess.of(1)
-CUT = -1.0
-SHIFT = 0.15
 EVENTS = 400.0
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Problem]:
-    problem = problem_of(shifted_events(30_000), EVENTS)
+    problem = problem_of(shifted_events(30_000, rescaled), EVENTS)
     return trained(
         problem.train, tmp_path_factory.mktemp("model"), training={"n_steps": 400}
     ), problem
 
 
-def shifted_events(n: int) -> Events:
-    """Events above a cut, with an uncertain scale of the first observable."""
-    events = PROCESS.events(n, seed=4)
-    passed = events.x[:, 0] > CUT
-    index = np.where(passed, np.cumsum(passed) - 1, -1)
-    place = np.random.default_rng(3).random(n)
-    shifted = {}
-    for name, size in (("up", SHIFT), ("down", -SHIFT)):
-        x = events.x.copy()
-        x[:, 0] = size + (1.0 + 0.5 * size) * x[:, 0]
-        now = x[:, 0] > CUT
-        moved = Shifted(events.observables, x[now], events.weights[now], index[now], place[now])
-        shifted[name] = moved.ordered(moved.event, int(passed.sum()))
-    nuisance = [
-        Nuisance("jes", "jes", "energy_scale", "up", "down"),
-        Nuisance("luminosity", "luminosity", "norm", "more", None),
-    ]
-    setup = replace(events.setup, nuisance=nuisance, nuisance_benchmarks=["up", "down", "more"])
-    slopes = np.tile([0.0, 0.05], (int(passed.sum()), 1))
-    return replace(
-        events,
-        x=events.x[passed],
-        weights=events.weights[passed],
-        setup=setup,
-        slopes=slopes,
-        curvatures=np.zeros_like(slopes),
-        shifted=shifted,
-    )
+def rescaled(x: np.ndarray, size: float) -> np.ndarray:
+    """Another scale, and a shift, of an observable."""
+    return size + (1.0 + 0.5 * size) * x
 
 
 def exact(problem: Problem) -> PolynomialDensity:
@@ -140,7 +113,7 @@ def test_checks_fail_wrong_responses_to_shifts(
 
 
 def test_undefined_observables_of_shifted_events_are_told() -> None:
-    events = shifted_events(400)
+    events = shifted_events(400, rescaled)
     x = events.shifted["up"].x.copy()
     x[3, 1] = np.nan
     events = replace(events, shifted={**events.shifted, "up": replace(events.shifted["up"], x=x)})
@@ -151,7 +124,7 @@ def test_undefined_observables_of_shifted_events_are_told() -> None:
 @pytest.mark.slow
 def test_a_shift_is_fitted_back(tmp_path: Path) -> None:
     """In 400 toys of events that are measured with it, each with its auxiliary measurements."""
-    problem = problem_of(shifted_events(200_000), EVENTS)
+    problem = problem_of(shifted_events(200_000, rescaled), EVENTS)
     member = trained(problem.train, tmp_path / "model", training={"n_steps": 2000})
     shifted, theta, n = problem.test.shifted["up"], problem.theta_true, 400
     observation = Observation(shifted.observables, shifted.x, "shifted")

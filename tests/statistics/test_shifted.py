@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 
-from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import histogram, score
 from madminer_workflow.report.uncertainties import rate_change, shapes_left_out
@@ -25,43 +24,21 @@ from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import changes_shape, varied_rates, varied_totals
 from madminer_workflow.statistics.problem import Problem
 from tests.support import learning
-from tests.support.known_process import KnownProcess
+from tests.support.known_shifts import shifted_events
 
-CUT = -1.0
-SHIFT = 0.15
 EVENTS = 400
 EDGES = [-0.4, 0.3, 1.0]
 LEVELS = (0.6827, 0.95)
 
 
+def rescaled(x: np.ndarray, size: float) -> np.ndarray:
+    """Larger values of an observable, by more where it is large."""
+    return x + size * (1.0 + np.abs(x))
+
+
 def events_of(n: int = 12_000) -> Events:
-    """Events above a cut, with an uncertain scale of the first observable and another rate."""
-    events = KnownProcess.of(1).events(n, seed=4)
-    passed = events.x[:, 0] > CUT
-    index = np.where(passed, np.cumsum(passed) - 1, -1)
-    place = np.random.default_rng(3).random(n)
-    shifted = {}
-    for name, size in (("up", SHIFT), ("down", -SHIFT)):
-        x = events.x.copy()
-        x[:, 0] += size * (1.0 + np.abs(x[:, 0]))
-        now = x[:, 0] > CUT
-        moved = Shifted(events.observables, x[now], events.weights[now], index[now], place[now])
-        shifted[name] = moved.ordered(moved.event, int(passed.sum()))
-    nuisance = [
-        Nuisance("jes", "jes", "energy_scale", "up", "down"),
-        Nuisance("luminosity", "luminosity", "norm", "more", None),
-    ]
-    setup = replace(events.setup, nuisance=nuisance, nuisance_benchmarks=["up", "down", "more"])
-    slopes = np.tile([0.0, 0.05], (int(passed.sum()), 1))
-    return replace(
-        events,
-        x=events.x[passed],
-        weights=events.weights[passed],
-        setup=setup,
-        slopes=slopes,
-        curvatures=np.zeros_like(slopes),
-        shifted=shifted,
-    )
+    """Events with an uncertain scale of the first observable and another rate."""
+    return shifted_events(n, rescaled)
 
 
 @pytest.fixture(scope="module")
