@@ -55,6 +55,7 @@ def draw(report: Report, rows: Sequence[Width]) -> Figure:
     labels = list(dict.fromkeys(row.series.label for row in rows))
     figure, panels = row_panels(report, labels, height=1.4, row=0.4, label=r"$\sigma$({})")
     for name, axes in zip(report.parameters, panels, strict=True):
+        widths = []
         for row in rows:
             if row.parameter != name or row.fixed is None or row.profiled is None:
                 continue
@@ -63,8 +64,7 @@ def draw(report: Report, rows: Sequence[Width]) -> Figure:
             axes.plot([row.fixed, row.profiled], [height, height], linewidth=1.2, **paint)
             axes.plot(row.fixed, height, marker, markerfacecolor="none", markersize=8, **paint)
             axes.plot(row.profiled, height, marker, markersize=8, **paint)
-        shown = [row for row in rows if row.parameter == name and row.fixed and row.profiled]
-        widths = [width for row in shown for width in (row.fixed, row.profiled) if width]
+            widths += [row.fixed, row.profiled]
         # A method that is blind to a parameter must not hide what the others know of it.
         if widths and max(widths) > LARGEST_RATIO * min(widths):
             axes.set_xscale("log")
