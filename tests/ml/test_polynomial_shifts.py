@@ -12,6 +12,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods import polynomial
 from madminer_workflow.statistics import closed_form
+from madminer_workflow.statistics.event_parts import with_parts
 from madminer_workflow.statistics.events import draw
 from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, expected_data
@@ -21,7 +22,6 @@ from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Observation, Problem
 from madminer_workflow.statistics.toys import multiplicities
-from madminer_workflow.statistics.varied_events import with_parts
 from tests.ml.test_polynomial import settings, trained
 from tests.ml.test_polynomial_response import changed, failures
 from tests.support.known_process import KnownProcess, problem_of

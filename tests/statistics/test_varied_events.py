@@ -10,6 +10,7 @@ import pytest
 
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.baselines import truth
+from madminer_workflow.statistics.event_parts import N_PARTS, divided, with_parts
 from madminer_workflow.statistics.fits import Likelihood
 from madminer_workflow.statistics.likelihood import KINDS, expected_data, log_likelihoods
 from madminer_workflow.statistics.limits import Grid
@@ -17,7 +18,6 @@ from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.toys import draw_toys
-from madminer_workflow.statistics.varied_events import N_PARTS, divided, with_parts
 from tests.statistics.test_varied import LEVELS, uncertain_problem
 
 
@@ -83,7 +83,7 @@ def test_limits_are_those_of_the_sum_over_partons(
     kind: str, n_parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That sum is the likelihood of cells that are all there are: another code."""
-    monkeypatch.setattr("madminer_workflow.statistics.varied_events.N_PARTS", n_parts)
+    monkeypatch.setattr("madminer_workflow.statistics.event_parts.N_PARTS", n_parts)
     problem = shaped_problem(2, 4000)
     data = expected_data(problem)
     grid = Grid(problem.setup.parameters, [np.linspace(-2.0, 2.0, 5)] * 2)
@@ -108,7 +108,7 @@ def test_some_events_tell_how_all_respond(kind: str, monkeypatch: pytest.MonkeyP
     grid = Grid(problem.setup.parameters, [np.linspace(-2.0, 2.0, 5)] * 2)
     few = closed_form.maximum(model, data, LEVELS, grid)
     assert_consistent(thin, np.array([[0.2, -0.1, 0.3, -0.6]]))
-    monkeypatch.setattr("madminer_workflow.statistics.varied_events.ENOUGH", 10**9)
+    monkeypatch.setattr("madminer_workflow.statistics.event_sums.ENOUGH", 10**9)
     [whole] = model.likelihoods(data)
     first, at_truth = np.zeros(1, int), np.array([[0.0, 0.0, 0.5, -0.5]])
     values = [one.at(at_truth, first).value[0] for one in (thin, whole)]

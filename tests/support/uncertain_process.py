@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from madminer_workflow.analysis.systematics import Nuisance
+from madminer_workflow.statistics.event_parts import with_parts
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.varied_events import with_parts
 from tests.support.known_process import KnownProcess
 
 

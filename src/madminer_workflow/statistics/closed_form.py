@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
+import msgspec
 import numpy as np
-from msgspec.structs import replace
 from scipy import sparse
 
 from madminer_workflow.statistics import divergence
+from madminer_workflow.statistics.event_sums import SumsOfEvents, thinned
 from madminer_workflow.statistics.fits import (
     Likelihood,
     candidates,
@@ -20,20 +21,14 @@ from madminer_workflow.statistics.fits import (
 )
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
-from madminer_workflow.statistics.nuisance import response_of_rates, two_sided, varied_totals
+from madminer_workflow.statistics.nuisance import response_of_rates, two_sided
 from madminer_workflow.statistics.polynomial import EventResponse, Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import Intervals, Limits
 from madminer_workflow.statistics.setup import Setup
 from madminer_workflow.statistics.varied import Factors, Together, VariedRates
-from madminer_workflow.statistics.varied_events import (
-    SumsOfEvents,
-    VariedEvents,
-    changes_left_out,
-    gain_at_points,
-    thinned,
-)
+from madminer_workflow.statistics.varied_events import VariedEvents, gain_at_points
 
 CELLS = 4000
 """So many are enough to know standard deviations by."""
@@ -106,31 +101,32 @@ class Model:
             if varied:
                 yield self._varied(some.toarray(), auxiliary)
                 continue
-            of_cells = self._common_cells if common else self._cells_of_each
-            nominal = of_cells(self.density.coefficients, some)
             if response is None:
+                nominal = self._cells(self.density.coefficients, some, common)
                 yield self._with_rate(*nominal, auxiliary)
             else:
-                yield self._events(response, nominal, of_cells, some, auxiliary)
+                yield self._events(response, some, common, auxiliary)
 
-    def _common_cells(
-        self, coefficients: np.ndarray, counts: sparse.csr_array
+    def _cells(
+        self, coefficients: np.ndarray, counts: sparse.csr_array, common: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        return coefficients.T[None], counts.toarray()
+        """Coefficients (n_sets, n_monomials, ..., n) of the cells that sets fill, and the counts.
 
-    def _cells_of_each(
-        self, coefficients: np.ndarray, counts: sparse.csr_array
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (n_sets, n_monomials, n) of the cells that sets fill, and the counts."""
+        ``coefficients`` are (n_cells, ..., n_monomials). With all cells ``common``, n_sets is 1.
+        """
+        if common:
+            return np.ascontiguousarray(coefficients.T)[None], counts.toarray()
         sizes = np.diff(counts.indptr)
         filled = np.arange(max(sizes.max(), 1)) < sizes[:, None]
         # What fills up shorter data sets does not depend on the parameters, and does not occur.
         nothing = (self.density.monomials.powers.sum(axis=1) == 0).astype(float)
-        chosen = np.tile(nothing[:, None], (len(sizes), 1, filled.shape[1]))
-        np.swapaxes(chosen, 1, 2)[filled] = coefficients[counts.indices]
+        chosen = np.empty((*filled.shape, *coefficients.shape[1:]))
+        chosen[:] = nothing
+        chosen[filled] = coefficients[counts.indices]
         numbers = np.zeros(filled.shape)
         numbers[filled] = counts.data
-        return chosen, numbers
+        axes = range(coefficients.ndim, 0, -1)
+        return np.ascontiguousarray(chosen.transpose(0, *axes)), numbers
 
     def _with_rate(
         self, coefficients: np.ndarray, counts: np.ndarray, auxiliary: np.ndarray
@@ -156,35 +152,41 @@ class Model:
     def _events(
         self,
         response: EventResponse,
-        nominal: tuple[np.ndarray, np.ndarray],
-        of_cells: Callable[[np.ndarray, sparse.csr_array], tuple[np.ndarray, np.ndarray]],
         counts: sparse.csr_array,
+        common: bool,
         auxiliary: np.ndarray,
     ) -> VariedEvents:
         """Likelihoods of events that respond to nuisance parameters, each in its way."""
         known = self.density
-        shape = beside = Likelihoods(known.monomials, *nominal, known.norm, None)
-        left_out = np.zeros((1, len(response.changing)))
-        few = thinned(counts)
+        few = thinned(known, counts, self.problem.theta_true)
+        expected = self.problem.luminosity * self._totals if self.with_rate else None
+        rows: slice | np.ndarray = slice(None)
+        some = counts
         if few is not None:
-            left_out = changes_left_out(known, few, counts, self.problem.theta_true)
-            counts, of_cells = few, self._cells_of_each
-            some = of_cells(known.coefficients, few)
-            beside = Likelihoods(known.monomials, *some, known.norm, None)
-        changing = [
-            Likelihoods(known.monomials, *of_cells(coefficients, counts), norm, None)
-            for coefficients, norm in zip(
-                np.moveaxis(response.coefficients, 1, 0), response.norm, strict=True
-            )
-        ]
+            rows, some = few.indices, few[:, few.indices]
+        densities = [known.coefficients[rows, None], response.coefficients[rows]]
+        coefficients, numbers = self._cells(
+            np.concatenate(densities, axis=1), some, common or few is not None
+        )
+        shape = Likelihoods(known.monomials, coefficients[:, :, 0], numbers, known.norm, None)
+        if few is not None:
+            cells = self._cells(known.coefficients, counts, common)
+            shape = Likelihoods(known.monomials, *cells, known.norm, None)
         return VariedEvents(
             known.monomials,
-            SumsOfEvents(shape, changing, beside, left_out),
-            shape.counts.sum(axis=1),
+            SumsOfEvents(
+                known.monomials,
+                coefficients,
+                numbers,
+                np.vstack([known.norm, response.norm]),
+                response.changing,
+                None if few is None else shape,
+            ),
+            replace(shape, expected=None if expected is None else expected[0]),
+            counts.sum(axis=1),
             response.parts[None],
             response.spreads,
-            self.problem.luminosity * self._totals[None] if self.with_rate else None,
-            response.changing,
+            None if expected is None else expected[None],
             self._two_sided,
             auxiliary,
         )
@@ -211,7 +213,7 @@ class Model:
     @cached_property
     def _totals(self) -> np.ndarray:
         """The cross-section, nominal and varied, as coefficients (n_variations, n_monomials)."""
-        return varied_totals(self.problem.everything) @ self.problem.setup.morphing_matrix
+        return self.problem.varied_totals @ self.problem.setup.morphing_matrix
 
 
 def standard_deviations(
@@ -248,8 +250,10 @@ def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -
     units = model.units(theta_true)
     points = candidates(theta_true, units[: len(theta_true)])
     values = log_likelihoods_at(model.density, data, model.problem, points)[model.kind]
-    best = maxima(likelihood, values, model.extended(points), units)
     thresholds = [chi2_quantile(level, 1) for level in levels]
+    within = 0.5 * max(thresholds)
+    rough = likelihood.nominal if isinstance(likelihood, VariedEvents) else None
+    best = maxima(likelihood, values, model.extended(points), units, within, rough)
     ranges = np.array([(axis[0], axis[-1]) for axis in grid.axes])
     by_parameter = {
         name: {str(level): pairs for level, pairs in zip(levels, by_level, strict=True)}
@@ -272,14 +276,16 @@ def sharpened(scanned: Limits, highest: Sequence[Maximum]) -> Limits:
     if not highest:
         return scanned
     ensemble, *members = highest
-    limits = replace(scanned, best_fit=ensemble.theta.tolist(), intervals=ensemble.intervals)
+    limits = msgspec.structs.replace(
+        scanned, best_fit=ensemble.theta.tolist(), intervals=ensemble.intervals
+    )
     if not members:
         return limits
     of_members = {
         name: {level: [one.intervals[name][level] for one in members] for level in by_level}
         for name, by_level in ensemble.intervals.items()
     }
-    return replace(limits, member_intervals=of_members)
+    return msgspec.structs.replace(limits, member_intervals=of_members)
 
 
 def statistics(
@@ -327,16 +333,19 @@ def _statistics(
     q_of_all, q_of_each, done = [], [], 0
     for some in model.likelihoods(data):
         rows = slice(done, done + len(some))
-        best = maxima(some, values[0][rows], model.extended(planes[0].points), units)
+        rough = some.nominal if isinstance(some, VariedEvents) else None
+        points = model.extended(planes[0].points)
+        best = maxima(some, values[0][rows], points, units, rough=rough)
         heights = np.array(
             [
                 highest_near(
                     some,
                     np.flatnonzero(plane.fixed),
                     by_set[rows],
-                    model.extended(plane.points),
+                    plane.points,
                     units,
                     best.thetas[:, 0],
+                    rough,
                 )
                 for plane, by_set in zip(planes[1:], values[1:], strict=True)
             ]

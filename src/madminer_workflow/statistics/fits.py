@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from madminer_workflow.statistics.polynomial import Derivatives
+from madminer_workflow.statistics.polynomial import Derivatives, Likelihoods
 from madminer_workflow.statistics.results import Interval
 
 STEPS = 60
@@ -35,6 +35,9 @@ SAME = 1e-2
 N_STARTS = 4
 APART = 1.5
 """Distance of starts in units: nearer ones climb the same maximum."""
+
+NEARLY = 10.0
+"""Of log L, by which maxima of likelihoods that are nearly the same may differ."""
 
 RADII = (1.0, 2.0, 3.5, 6.0, 10.0, 17.0, 28.0, 45.0)
 """Of candidates, in units."""
@@ -68,21 +71,28 @@ def climb(
     units: np.ndarray,
     fixed: np.ndarray | None = None,
     precision: float = PRECISION,
+    within: float = np.inf,
 ) -> tuple[np.ndarray, Derivatives]:
     """The maxima near ``starts`` (n, n_parameters) of the likelihoods of ``sets`` (n,).
 
     ``units`` (n_parameters,) are as long as standard deviations; parameters that are ``fixed``, (n,
-    n_parameters), stay; ``precision`` is that of log L. Returns the points and the derivatives
-    there.
+    n_parameters), stay; ``precision`` is that of log L. Climbs that will not come ``within`` so
+    much of the best of their set are given up. Returns the points and the derivatives there.
     """
     thetas = starts.copy()
     free = np.ones_like(thetas, dtype=bool) if fixed is None else ~fixed
     here = likelihoods.at(thetas, sets)
     damping = np.zeros(len(thetas))
     active = np.arange(len(thetas))
-    for _ in range(STEPS):
+    best = np.full(int(sets.max(initial=-1)) + 1, -np.inf)
+    for steps_left in range(STEPS, 0, -1):
         step, gain = _newton(here, units, free, damping, active)
         going = gain > precision
+        if np.isfinite(within):
+            np.maximum.at(best, sets, here.value)
+            # Along a straight line a step gains twice what it does along a parabola to its top.
+            reach = here.value[active] + 2.0 * steps_left * gain
+            going &= reach > best[sets[active]] - within
         active, step = active[going], step[going]
         if not len(active):
             break
@@ -160,20 +170,26 @@ def starts(values: np.ndarray, points: np.ndarray, units: np.ndarray) -> np.ndar
 
 
 def maxima(
-    likelihoods: Likelihood, values: np.ndarray, points: np.ndarray, units: np.ndarray
+    likelihoods: Likelihood,
+    values: np.ndarray,
+    points: np.ndarray,
+    units: np.ndarray,
+    within: float = 0.0,
+    rough: Likelihoods | None = None,
 ) -> Maxima:
     """The maxima of every likelihood that are found from the best of ``points``.
 
     ``values`` (n_sets, n_points) are those of the likelihoods at the points. Maxima are (n_sets,
-    n_starts), highest first.
+    n_starts), highest first; those that are not ``within`` so much of the first may be none. For
+    ``rough`` see ``approached``.
     """
-    chosen = starts(values, points, units)
-    sets = np.repeat(np.arange(len(chosen)), chosen.shape[1])
-    thetas, found = climb(likelihoods, sets, points[chosen.ravel()], units)
-    heights = found.value.reshape(chosen.shape)
+    begin = points[starts(values, points, units)]
+    kept = np.ones(begin.shape[:2], dtype=bool)
+    if rough is not None:
+        begin, kept = approached(rough, begin, units, np.empty(0, dtype=int))
+    thetas, heights = _climbed(likelihoods, begin, kept, units, np.empty(0, dtype=int), within)
     order = np.argsort(-heights, axis=1, kind="stable")
-    thetas = thetas.reshape(*chosen.shape, -1)
-    rows = np.arange(len(chosen))[:, None]
+    rows = np.arange(len(order))[:, None]
     return Maxima(thetas[rows, order], heights[rows, order])
 
 
@@ -184,22 +200,76 @@ def highest_near(
     points: np.ndarray,
     units: np.ndarray,
     best: np.ndarray,
+    rough: Likelihoods | None = None,
 ) -> np.ndarray:
     """The highest log likelihood of every set with the parameters ``fixed``, (n_sets,).
 
-    It is looked for from the best of ``points`` (n_points, n_parameters), all with the same values
-    of those parameters, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
-    ``best`` (n_sets, n_parameters) of all parameters, with those parameters moved to them.
+    It is looked for from the best of ``points`` (n_points, n_first), all with the same values of
+    those parameters, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
+    ``best`` (n_sets, n_parameters) of all parameters, with those parameters moved to them. Those
+    that points do not have, behind the others, begin as they are there. For ``rough`` see
+    ``approached``.
     """
-    n_sets, best = len(best), best.copy()
-    best[:, fixed] = points[0, fixed]
-    chosen = starts(values, points, units)
-    begin = np.concatenate([points[chosen], best[:, None]], axis=1)
-    sets = np.repeat(np.arange(n_sets), begin.shape[1])
-    stay = np.zeros((len(sets), points.shape[1]), dtype=bool)
+    n_first = points.shape[1]
+    chosen = starts(values, points, units[:n_first])
+    begin = np.repeat(best[:, None], 1 + chosen.shape[1], axis=1)
+    begin[:, 1:, :n_first] = points[chosen]
+    begin[:, :, fixed] = points[0, fixed]
+    kept = np.ones(begin.shape[:2], dtype=bool)
+    if rough is not None:
+        begin[:, 1:], kept[:, 1:] = approached(rough, begin[:, 1:], units, fixed)
+    return _climbed(likelihoods, begin, kept, units, fixed, 0.0)[1].max(axis=1)
+
+
+def approached(
+    rough: Likelihoods, begin: np.ndarray, units: np.ndarray, fixed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts from which a likelihood is nearly climbed, and which of them are worth it.
+
+    From ``begin`` (n_sets, n_starts, n_parameters), with the parameters ``fixed``, likelihoods are
+    climbed that cost less, ``rough`` ones of the first parameters, and nearly those in question.
+    """
+    n_first, begin = rough.n_parameters, begin.copy()
+    kept = distinct(begin, np.ones(begin.shape[:2], dtype=bool), units)
+    begin[..., :n_first], heights = _climbed(
+        rough, begin[..., :n_first], kept, units[:n_first], fixed, NEARLY
+    )
+    order = np.argsort(-heights, axis=1, kind="stable")
+    rows = np.arange(len(order))[:, None]
+    begin, heights = begin[rows, order], heights[rows, order]
+    return begin, heights > heights[:, :1] - NEARLY
+
+
+def _climbed(
+    likelihoods: Likelihood,
+    begin: np.ndarray,
+    kept: np.ndarray,
+    units: np.ndarray,
+    fixed: np.ndarray,
+    within: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where climbs from ``begin`` (n_sets, n_starts, n_parameters) end, and how high.
+
+    From those that are ``kept`` (n_sets, n_starts) and ``distinct``; all others are infinitely low.
+    """
+    sets, places = np.nonzero(distinct(begin, kept, units))
+    stay = np.zeros((len(sets), len(units)), dtype=bool)
     stay[:, fixed] = True
-    _, derivatives = climb(likelihoods, sets, begin.reshape(len(sets), -1), units, stay)
-    return derivatives.value.reshape(n_sets, -1).max(axis=1)
+    thetas, heights = begin.copy(), np.full(begin.shape[:2], -np.inf)
+    thetas[sets, places], found = climb(
+        likelihoods, sets, begin[sets, places], units, stay, within=within
+    )
+    heights[sets, places] = found.value
+    return thetas, heights
+
+
+def distinct(begin: np.ndarray, kept: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Which of those that are ``kept`` are APART from those before them, (n_sets, n_starts)."""
+    kept = kept.copy()
+    for k in range(1, begin.shape[1]):
+        distances = np.linalg.norm((begin[:, :k] - begin[:, k : k + 1]) / units, axis=2)
+        kept[:, k] &= ~np.any(kept[:, :k] & (distances < APART), axis=1)
+    return kept
 
 
 def edges(

@@ -220,9 +220,8 @@ def chunks(thetas: np.ndarray, n_events: int) -> list[np.ndarray]:
 
 def rate_response(problem: Problem, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The response (a, b) of the expected number of events, each (n_thetas, 1, n_nuisance)."""
-    events = problem.everything
-    cells = np.zeros(len(events), dtype=int)
-    return nuisance.response_of_counts(events, cells, 1, thetas, nuisance.everywhere(events))
+    rates = problem.setup.morphing_weights(thetas) @ problem.varied_totals.T
+    return nuisance.response_of_rates(rates[:, None], problem.setup)
 
 
 def profiling_gain(

@@ -13,6 +13,18 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class _Multiples:
+    """``factors`` times the monomials at ``places`` of a list, both of the shape of the result."""
+
+    factors: np.ndarray
+    places: np.ndarray
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """From the values (..., n_monomials) of the list."""
+        return self.factors * values[..., self.places]
+
+
+@dataclass(frozen=True)
 class Monomials:
     """Products of powers of the parameters; ``powers`` has shape (n_monomials, n_parameters)."""
 
@@ -25,37 +37,48 @@ class Monomials:
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """At points (..., n_parameters), (..., n_monomials)."""
         thetas = np.asarray(thetas, dtype=float)
-        result = np.ones((*thetas.shape[:-1], len(self.powers)))
-        for i, powers in enumerate(self.powers.T):
-            # Products are much faster than powers.
-            ladder = [np.ones(thetas.shape[:-1])]
-            for _ in range(powers.max(initial=0)):
-                ladder.append(ladder[-1] * thetas[..., i])
-            result *= np.stack(ladder, axis=-1)[..., powers]
+        # Products are much faster than powers.
+        ladder = np.ones((*thetas.shape, 1 + int(self.powers.max(initial=0))))
+        for power in range(1, ladder.shape[-1]):
+            ladder[..., power] = ladder[..., power - 1] * thetas
+        result = ladder[..., 0, self.powers[:, 0]]
+        for i in range(1, thetas.shape[-1]):
+            result *= ladder[..., i, self.powers[:, i]]
         return result
 
     def gradients(self, thetas: np.ndarray) -> np.ndarray:
         """First derivatives, (..., n_parameters, n_monomials)."""
-        return np.stack(
-            [factors * lower.values(thetas) for factors, lower in self._derivatives], axis=-2
-        )
+        lower, first, _ = self._lower
+        return first.of(lower.values(thetas))
 
     def hessians(self, thetas: np.ndarray) -> np.ndarray:
         """Second derivatives, (..., n_parameters, n_parameters, n_monomials)."""
-        return np.stack(
-            [factors * lower.gradients(thetas) for factors, lower in self._derivatives],
-            axis=-3,
-        )
+        lower, _, second = self._lower
+        return second.of(lower.values(thetas))
 
     def derivatives(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``values``, ``gradients`` and ``hessians``."""
-        return self.values(thetas), self.gradients(thetas), self.hessians(thetas)
+        lower, first, second = self._lower
+        at = lower.values(thetas)
+        return self.values(thetas), first.of(at), second.of(at)
 
     @cached_property
-    def _derivatives(self) -> list[tuple[np.ndarray, Monomials]]:
-        """For every parameter the factors (n_monomials,) and monomials of the derivative."""
-        ones = np.eye(self.powers.shape[1], dtype=int)
-        return [(self.powers @ one, Monomials(np.maximum(self.powers - one, 0))) for one in ones]
+    def _lower(self) -> tuple[Monomials, _Multiples, _Multiples]:
+        """The monomials that are left of derivatives, and the first and second of these."""
+        one = np.eye(self.powers.shape[1], dtype=int)
+        once = np.maximum(self.powers - one[:, None], 0)
+        factors = np.moveaxis(self.powers, -1, 0)
+        twice = np.maximum(once[None] - one[:, None, None], 0)
+        both = factors * np.moveaxis(once, -1, 0)
+        n, shapes = self.powers.shape[1], (once.shape[:-1], twice.shape[:-1])
+        rows = np.concatenate([once.reshape(-1, n), twice.reshape(-1, n)])
+        powers, places = np.unique(rows, axis=0, return_inverse=True)
+        first, second = np.split(places.ravel(), [np.prod(shapes[0])])
+        return (
+            Monomials(powers),
+            _Multiples(factors.astype(float), first.reshape(shapes[0])),
+            _Multiples(both.astype(float), second.reshape(shapes[1])),
+        )
 
     def moved(self, origin: np.ndarray, units: np.ndarray) -> np.ndarray:
         """The matrix T that takes coefficients in phi = (theta - origin) / units to those in theta.

@@ -114,7 +114,7 @@ class Derivatives:
             f * self.value, f[:, None] * self.gradient, f[:, None, None] * self.hessian
         )
 
-    def take(self, places: np.ndarray) -> Derivatives:
+    def take(self, places: np.ndarray | slice) -> Derivatives:
         """Those at ``places``."""
         return Derivatives(self.value[places], self.gradient[places], self.hessian[places])
 
@@ -143,6 +143,11 @@ class Likelihoods:
     def __len__(self) -> int:
         """Number of data sets."""
         return max(len(self.coefficients), len(self.counts))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters."""
+        return self.monomials.powers.shape[1]
 
     def at(self, thetas: np.ndarray, sets: np.ndarray) -> Derivatives:
         """Of the likelihood of ``sets`` (n,), each at its own of ``thetas`` (n, n_parameters)."""
@@ -191,13 +196,35 @@ def log_polynomial(
     coefficients: np.ndarray, m: np.ndarray, dm: np.ndarray, ddm: np.ndarray
 ) -> Derivatives:
     """The logarithm of one polynomial at points; its monomials there and their derivatives."""
-    value = m @ coefficients
-    positive = np.where(value > 0.0, value, 1.0)
-    gradient = dm @ coefficients / positive[:, None]
-    hessian = ddm @ coefficients / positive[:, None, None]
+    logs = log_polynomials(coefficients[None, None], m, dm, ddm)
+    return Derivatives(logs.value[:, 0], logs.gradient[:, 0], logs.hessian[:, 0])
+
+
+def log_polynomials(
+    coefficients: np.ndarray, m: np.ndarray, dm: np.ndarray, ddm: np.ndarray
+) -> Derivatives:
+    """Logarithms of several, with derivatives (n, n_polynomials, ...).
+
+    ``coefficients`` (1 or n, n_polynomials, n_monomials) are the same at all points or not.
+    """
+    values = _at_points(m, coefficients)
+    # From (n, n_parameters, n_polynomials) to (n, n_polynomials, n_parameters), and so on.
+    slopes = np.moveaxis(_at_points(dm, coefficients), -1, 1)
+    hessians = np.moveaxis(_at_points(ddm, coefficients), -1, 1)
+    positive = np.where(values > 0.0, values, 1.0)
+    slopes = slopes / positive[..., None]
     return Derivatives(
-        log_or_impossible(value), gradient, hessian - gradient[:, :, None] * gradient[:, None, :]
+        log_or_impossible(values),
+        slopes,
+        hessians / positive[..., None, None] - slopes[..., :, None] * slopes[..., None, :],
     )
+
+
+def _at_points(monomials: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Polynomials (n, ..., n_polynomials) of monomials or their derivatives at points."""
+    if len(coefficients) == 1:
+        return monomials @ coefficients[0].T
+    return np.einsum("n...k,nvk->n...v", monomials, coefficients)
 
 
 def scores(coefficients: np.ndarray, monomials: Monomials, theta: np.ndarray) -> np.ndarray:
@@ -224,5 +251,7 @@ def dot_monomials(derivatives: np.ndarray, coefficients: np.ndarray) -> np.ndarr
 
 def log_or_impossible(values: np.ndarray) -> np.ndarray:
     """The logarithm; IMPOSSIBLE where there is none."""
+    if values.min(initial=1.0) > 0.0:
+        return np.log(values)
     positive = values > 0.0
     return np.where(positive, np.log(np.where(positive, values, 1.0)), IMPOSSIBLE)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from madminer_workflow.statistics.events import Events, Observed
+from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.results import ObservedData
 from madminer_workflow.statistics.setup import Setup
 
@@ -43,6 +45,14 @@ class Problem:
     luminosity: float
     seed: int
     observed: Observation | None = None
+
+    @cached_property
+    def varied_totals(self) -> np.ndarray:
+        """Cross-sections of all events, (1 + 2 n_nuisance, n_benchmarks), as in ``varied_rates``.
+
+        At nu = 0, with one nuisance parameter at a time at +1, and at -1.
+        """
+        return varied_totals(self.everything)
 
     def samples(self) -> dict[str, Observed]:
         """The events that methods are asked about, by name."""

@@ -17,7 +17,6 @@ from madminer_workflow.statistics.closed_form import Maximum, Model
 from madminer_workflow.statistics.fits import Likelihood, along_profile, climb, edges
 from madminer_workflow.statistics.likelihood import DataSets
 from madminer_workflow.statistics.limits import Grid, paraboloid
-from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.polynomial import Derivatives, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
@@ -76,7 +75,7 @@ def joint_fit_on_grid(
 def one_cell(problem: Problem) -> PolynomialDensity:
     """The density of a single bin: what the number of events alone knows."""
     cells = {name: np.zeros(len(events), int) for name, events in problem.samples().items()}
-    return binned_density(varied_totals(problem.everything)[None], cells, problem.setup)
+    return binned_density(problem.varied_totals[None], cells, problem.setup)
 
 
 @dataclass(frozen=True)

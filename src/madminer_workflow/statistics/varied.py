@@ -43,6 +43,9 @@ class Polynomials(Protocol):
     def hessians(self, thetas: np.ndarray) -> np.ndarray:
         """Second derivatives, (n, n_parameters, n_parameters, n_monomials)."""
 
+    def derivatives(self, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All three."""
+
 
 @dataclass(frozen=True)
 class Amounts:
@@ -55,6 +58,60 @@ class Amounts:
     values: np.ndarray
     slopes: np.ndarray
     curvatures: np.ndarray
+
+    def of(self, variations: np.ndarray) -> Amounts:
+        """What some ``variations`` count for."""
+        return Amounts(
+            self.values[:, variations],
+            self.slopes[:, :, variations],
+            self.curvatures[:, :, variations],
+        )
+
+    def at_points(self, rows: slice) -> Amounts:
+        """Those at some of the points."""
+        return Amounts(self.values[rows], self.slopes[rows], self.curvatures[rows])
+
+    def beside(self, whole: float) -> Amounts:
+        """Before them what is left of a ``whole`` for something else."""
+        return Amounts(
+            np.hstack([whole - self.values.sum(axis=1, keepdims=True), self.values]),
+            np.concatenate([-self.slopes.sum(axis=2, keepdims=True), self.slopes], axis=2),
+            np.concatenate([-self.curvatures.sum(axis=2, keepdims=True), self.curvatures], axis=2),
+        )
+
+    def where(self, known: np.ndarray) -> Amounts:
+        """The whole for the first where the others are not ``known``, (n, 1)."""
+        if known.all():
+            return self
+        of_first = np.eye(1, self.values.shape[1])[0] * self.values.sum(axis=1, keepdims=True)
+        return Amounts(
+            np.where(known, self.values, of_first),
+            np.where(known[..., None], self.slopes, 0.0),
+            np.where(known[..., None], self.curvatures, 0.0),
+        )
+
+    def mixed(self, value: np.ndarray, gradient: np.ndarray, of_theta: np.ndarray) -> Derivatives:
+        """Derivatives in theta and nu of sums over variations.
+
+        ``value`` (n, n_variations) and its ``gradient`` (n, n_variations, n_parameters) are those
+        of what is summed, ``of_theta`` (n, n_parameters, n_parameters) the Hessian of the sum.
+        """
+        at = value[:, :, None]
+        of_nu, corner = (self.slopes @ at)[:, :, 0], (self.curvatures @ at)[:, :, 0]
+        slope = (self.values[:, None] @ gradient)[:, 0]
+        return Derivatives(
+            np.sum(self.values * value, axis=1),
+            np.hstack([slope, of_nu]),
+            blocks(
+                of_theta,
+                np.swapaxes(self.slopes @ gradient, 1, 2),
+                corner[:, :, None] * np.eye(corner.shape[1]),
+            ),
+        )
+
+    def mix(self, of: Derivatives) -> Derivatives:
+        """The same where the Hessians (n, n_variations, n_parameters, n_parameters) are known."""
+        return self.mixed(of.value, of.gradient, np.einsum("nv,nvpq->npq", self.values, of.hessian))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.checks.positivity import positivity_checks
 from madminer_workflow.statistics.checks.reach import EstimatedRatio
 from madminer_workflow.statistics.checks.response import Measured, Variation, response_checks
+from madminer_workflow.statistics.event_parts import event_response, with_parts
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.monomials import Monomials
@@ -47,7 +48,6 @@ from madminer_workflow.statistics.nuisance import (
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity, scores
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
-from madminer_workflow.statistics.varied_events import event_response, with_parts
 
 MODEL = "polynomial.npz"
 NORM = "norm.npz"
