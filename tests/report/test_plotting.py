@@ -20,13 +20,14 @@ from PIL import Image
 from madminer_workflow.analysis.types import Analysis, Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
-from madminer_workflow.report import distributions, efficiency, summary, verdict
+from madminer_workflow.report import comparison, distributions, efficiency, summary, verdict
 from madminer_workflow.report.figures import contours, plots, style
 from madminer_workflow.report.plotting import plotting
 from madminer_workflow.report.results import (
     Baseline,
     BaselineInformation,
     InformationEfficiency,
+    IntervalComparison,
     MethodInformation,
     MethodReport,
     report_of,
@@ -61,6 +62,7 @@ EXPECTED_PLOTS = {
         "closure",
         "training_sally",
         "score_calibration",
+        "comparison",
     ],
     3: [f"limits_{pair}_shape" for pair in ("p0_p1", "p0_p2", "p1_p2")],
 }
@@ -267,6 +269,11 @@ def method(name: str, size: float, believed: bool = True, **others: Any) -> Meth
     )
 
 
+def beside(best: str, value: float, error: float | None) -> dict[str, Any]:
+    ratio = Estimate(value=value, error=error)
+    return {"comparison": IntervalComparison(best=best, parameters={"p": ratio}, together=ratio)}
+
+
 def remarks(of: MethodReport, ceiling: float = 2.0) -> list[str]:
     information = BaselineInformation(matrix=[[ceiling]], error=[[0.1]], sigma=[1.0])
     truth = Baseline(name="truth", limits={}, curves={}, fisher_information=information)
@@ -289,14 +296,15 @@ def test_a_method_without_an_interval_ranks_last() -> None:
 def test_methods_that_leave_uncertainties_out_come_last() -> None:
     ignorant = {"shapes_left_out": ["scale", "pdf"]}
     short, long = method("short", 1.0, **ignorant), method("long", 2.0)
-    own = verdict.verdict([short, long, method("longer", 3.0)], "0.95")
+    longer = method("longer", 3.0, **beside("long", 1.5, 0.01))
+    own = verdict.verdict([short, long, longer], "0.95")
     assert own.order == ["long", "longer", "short"]
     assert own.recommended == "long"
     assert own.sentence == (
         "long has the shortest 95 % intervals of the 2 methods that pass their checks and know how "
-        "nuisance parameters change shapes, 1.50 times shorter than those of longer, the next. "
-        "The intervals of short are shorter because it leaves out how scale and pdf change shapes, "
-        "and it comes after the methods that know."
+        "nuisance parameters change shapes, 1.50 ± 0.01 times shorter than those of longer, the "
+        "next. The intervals of short are shorter because it leaves out how scale and pdf change "
+        "shapes, and it comes after the methods that know."
     )
     # Nothing is said where leaving out gains nothing, and who knows but fails is not recommended.
     own = verdict.verdict([method("wide", 3.0, **ignorant), long], "0.95")
@@ -596,8 +604,64 @@ def test_plotting_imports_neither_torch_nor_madminer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [(1.02, "hardly shorter than those of b"), (2.0, "2.00 times shorter")]
+    ("size", "error", "words"),
+    [
+        (
+            1.02,
+            None,
+            "b is indistinguishable from it: the intervals of b are 1.02 times as long",
+        ),
+        (1.06, None, "1.06 times shorter than those of b, the next"),
+        (
+            1.06,
+            0.04,
+            "b is indistinguishable from it: the intervals of b are 1.06 ± 0.04 times",
+        ),
+        (1.06, 0.004, "1.060 ± 0.004 times shorter than those of b, the next"),
+        (2.0, 0.1, "2.00 ± 0.10 times shorter"),
+    ],
 )
-def test_the_sentence_says_how_much_is_gained(size: float, words: str) -> None:
-    own = verdict.verdict([method("b", size), method("a", 1.0)], "0.95")
+def test_the_sentence_says_how_much_is_gained(size: float, error: float | None, words: str) -> None:
+    own = verdict.verdict([method("b", size, **beside("a", size, error)), method("a", 1.0)], "0.95")
     assert words in own.sentence
+    assert own.recommended == "a"
+    assert own.use == (["a", "b"] if "indistinguishable" in words else ["a"])
+
+
+def test_lengths_are_compared_with_the_errors_of_what_is_compared() -> None:
+    """Replicas in common cancel, members of ensembles do not."""
+    best, other = method("best", 1.0), method("other", 1.1)
+    common = 0.05 * np.random.default_rng(1).normal(size=(1, 1000))
+    noise = 0.01 * np.random.default_rng(2).normal(size=(1, 1000))
+    replicas = {"best": common, "other": common + noise}
+    histogram = msgspec.convert(
+        {"name": "h", "method": "histogram", "observables": ["x"], "bins": {"x": 5}, "theta": "sm"},
+        Method,
+    )
+    untrained = [replace(one, settings=histogram) for one in (other, best)]
+    by_events = comparison.compared(*untrained, replicas, "0.95").together
+    assert (by_events.value, by_events.error) == pytest.approx((1.1, 0.011), rel=0.1)
+    # A training alone does not tell by how much it fluctuates.
+    assert comparison.compared(other, best, replicas, "0.95").together.error is None
+    ensembles = [with_members(one, [0.9, 1.1]) for one in (other, best)]
+    trained = comparison.compared(*ensembles, replicas, "0.95")
+    spread = np.std(np.log([0.9, 1.1]), ddof=1)
+    assert trained.together.error == pytest.approx(1.1 * np.hypot(0.01, spread), rel=0.01)
+    assert trained.parameters["p"] == trained.together
+
+
+def with_members(of: MethodReport, relative: list[float]) -> MethodReport:
+    limits = of.limits["rate_and_shape"]
+    [[(low, high)]] = limits.intervals["p"].values()
+    members = {"p": {"0.95": [[(low, high * factor)] for factor in relative]}}
+    of_ensemble = replace(limits, member_intervals=members)
+    return replace(of, members=len(relative), limits={"rate_and_shape": of_ensemble})
+
+
+def test_methods_are_compared_in_the_report(two: Plotted) -> None:
+    histogram, sally = two.content["methods"]
+    assert histogram["comparison"]["together"] == {"value": 1.0, "error": 0.0}
+    assert sally["comparison"]["best"] == "histogram"
+    ratio = sally["comparison"]["together"]
+    assert ratio["value"] < 1.0 and 0.0 < ratio["error"] < 0.2
+    assert "Relative length: of the 95 % intervals to those of histogram" in two.page

@@ -17,7 +17,7 @@ from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_setup, write_sample
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import pose_problem
-from madminer_workflow.products.results import PROVEN_REPLICAS
+from madminer_workflow.products.results import LENGTH_REPLICAS, PROVEN_REPLICAS
 from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
@@ -345,7 +345,12 @@ def write_result(
     noise = np.random.default_rng(1).normal(size=true.shape) * true.std(axis=0)
     proven, replicated = summarise_proven(true if trained else true + noise, problem)
     summary["proven_information"] = plain(proven)
-    arrays = {"thetas": thetas, PROVEN_REPLICAS: replicated.replicas}
+    lengths = 0.01 * np.random.default_rng(2).normal(size=(n, len(replicated.replicas)))
+    arrays = {
+        "thetas": thetas,
+        PROVEN_REPLICAS: replicated.replicas,
+        LENGTH_REPLICAS: lengths if trained else 2.0 * lengths,
+    }
     for kind in ("shape", "rate_and_shape"):
         arrays |= {f"q_{kind}": q, f"q_{kind}_members": q_members}
         if problem.setup.nuisance:

@@ -13,10 +13,11 @@ import numpy as np
 from madminer_workflow.analysis.types import Parameterized
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
-from madminer_workflow.ml.scan import closed_forms, scan
+from madminer_workflow.ml.scan import closed_forms, densities, scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import (
+    LENGTH_REPLICAS,
     PREFIXES,
     PROVEN_REPLICAS,
     Results,
@@ -29,6 +30,7 @@ from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
 from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import summarise_information
+from madminer_workflow.statistics.interval_lengths import edges_of, log_length_replicas
 from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import (
     Grid,
@@ -38,7 +40,7 @@ from madminer_workflow.statistics.limits import (
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
-from madminer_workflow.statistics.results import Check, JointFit, Limits
+from madminer_workflow.statistics.results import Check, Intervals, JointFit, Limits
 from madminer_workflow.versions import LEARNING, joined, versions
 
 Answer = TypeVar("Answer")
@@ -85,9 +87,10 @@ def evaluate(
     )
     information, profiled = summarise_information(of_ensemble, of_members)
     proven, of_proven = summarise_proven(family.fisher_scores(members, problem), problem)
+    expected, q = limits["limits"]["rate_and_shape"], arrays["q_rate_and_shape"]
     checks += limit_checks(
-        limits["limits"]["rate_and_shape"],
-        arrays["q_rate_and_shape"],
+        expected,
+        q,
         grid,
         problem,
         max(levels),
@@ -117,8 +120,30 @@ def evaluate(
         versions=joined([*(member.note.versions for member in members), versions(LEARNING)]),
     )
     per_event = family.per_event(members, problem)
-    arrays |= {"thetas": grid.thetas(), PROVEN_REPLICAS: of_proven.replicas}
+    arrays |= {
+        "thetas": grid.thetas(),
+        PROVEN_REPLICAS: of_proven.replicas,
+        LENGTH_REPLICAS: length_replicas(
+            members, problem, grid, expected.intervals, q, max(levels)
+        ),
+    }
     return Results(summary, {**arrays, **per_event})
+
+
+def length_replicas(
+    members: Sequence[Member],
+    problem: Problem,
+    grid: Grid,
+    intervals: Intervals,
+    q: np.ndarray,
+    level: float,
+) -> np.ndarray:
+    """``interval_lengths.log_length_replicas`` of the ensemble's intervals."""
+    edges = edges_of(intervals, q, grid, level)
+    points = edges.points(problem.theta_true)
+    known = closed_forms(members, problem, each=False)
+    [density] = densities(members, problem, known, points)
+    return log_length_replicas(density, edges, problem, intervals, level)
 
 
 def of_ensemble_and_members(

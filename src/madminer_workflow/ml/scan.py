@@ -50,18 +50,29 @@ def scan(
     done = 0
     for chunk in chunks(thetas, n_cells):
         place = slice(done, done + len(chunk))
-        at_chunk = (
-            (density_at(one, problem.setup, chunk) for one in known)
-            if known
-            else pointwise(members, problem, chunk, each)
-        )
-        for row, density in enumerate(at_chunk):
+        for row, density in enumerate(densities(members, problem, known, chunk, each)):
             for kinds, sets in zip(scanned, data, strict=True):
                 values = log_likelihoods(density, sets, problem, chunk, profiled)
                 for kind in KINDS:
                     kinds[kind][row, :, place] = values[kind]
         done += len(chunk)
     return scanned
+
+
+def densities(
+    members: Sequence[Member],
+    problem: Problem,
+    known: Sequence[PolynomialDensity],
+    thetas: np.ndarray,
+    each: bool = False,
+) -> Iterator[Density]:
+    """Densities at parameter points of the ensemble and, if asked, of each member.
+
+    ``known`` are their ``closed_forms``.
+    """
+    if known:
+        return (density_at(one, problem.setup, thetas) for one in known)
+    return pointwise(members, problem, thetas, each)
 
 
 def closed_forms(

@@ -36,6 +36,10 @@ PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
 PROVEN_REPLICAS = "proven_information_replicas"
 """Proven information in bootstrap replicas of the test events, which all methods have in common."""
 
+LENGTH_REPLICAS = "interval_length_replicas"
+"""Changes of the logarithm of the length of each parameter's expected interval, from rate and shape
+at the highest confidence level, in the same replicas."""
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is found of an ensemble.
@@ -117,6 +121,7 @@ def checked(results: Results) -> Results:
         raise ValueError(f"it does not have the limits {', '.join(KINDS)}")
     every = summary.limits[KINDS[0]]
     check.of(arrays, PROVEN_REPLICAS, "replicas", "parameters", "parameters")
+    check.of(arrays, LENGTH_REPLICAS, "parameters", "replicas", finite=False)
     for what, prefix in PREFIXES.items():
         for kind in getattr(summary, what) or {}:
             shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}

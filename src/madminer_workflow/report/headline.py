@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from madminer_workflow.report.comparison import rank
 from madminer_workflow.report.results import Report
-from madminer_workflow.report.verdict import percent, rank
+from madminer_workflow.report.verdict import percent
 
 
 def headline_text(report: Report) -> str:
@@ -34,7 +35,7 @@ def headline_text(report: Report) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
         for row in rows
     ]
-    advice = f"Use {verdict.recommended}. " if verdict.recommended else ""
+    advice = f"Use {' or '.join(verdict.use)}. " if verdict.use else ""
     return "\n".join([*lines, "", advice + verdict.sentence])
 
 

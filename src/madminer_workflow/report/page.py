@@ -25,6 +25,7 @@ from madminer_workflow.analysis.types import (
     ScaleVariation,
     Systematic,
 )
+from madminer_workflow.report.comparison import ratio
 from madminer_workflow.report.efficiency import percentage, proven_words
 from madminer_workflow.report.figures import KINDS, Plot, style
 from madminer_workflow.report.headline import intervals, minus
@@ -119,6 +120,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             for fit in list((method.joint_fits or {}).values())[:1]
         ],
         "not_fitted": [method.name for method in methods if not method.joint_fits],
+        "compared": len(methods) > 1 and any(method.comparison for method in methods),
         "best_proven": next((m.efficiency.best for m in methods if m.efficiency), None),
         "entries": list(combinations_with_replacement(range(len(report.parameters)), 2)),
         "check_table": check_table([method.checks for method in methods]),
@@ -329,6 +331,6 @@ def observation(observed: ObservedData) -> str:
 FILTERS: tuple[Callable[..., Any], ...] = (
     *(percentage, proven_words),
     *(number, signed, with_error, intervals, observation, place),
-    *(percent, share, pairs, sentence, size, change, pull, shift),
+    *(percent, ratio, share, pairs, sentence, size, change, pull, shift),
 )
 """Of the template."""

@@ -33,6 +33,7 @@ from madminer_workflow.products.combined import ClosureCheck, CutFlow
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
+    Estimate,
     FisherInformation,
     JointFit,
     Limits,
@@ -266,6 +267,19 @@ class InformationEfficiency(Result, frozen=True, kw_only=True):
     of_partons: Shares
 
 
+class IntervalComparison(Result, frozen=True, kw_only=True):
+    """Lengths of a method's expected intervals over those of the ``best`` that may be believed.
+
+    From rate and shape, at the highest confidence level: of each of ``parameters``, and their
+    geometric mean ``together``. Errors are those of the ratio, from the events that both have in
+    common and from the training of each; not known where an ensemble has one member.
+    """
+
+    best: str
+    parameters: dict[str, Estimate]
+    together: Estimate
+
+
 class MethodReport(Subject, frozen=True, kw_only=True):
     """One method: its results, whether they may be believed, and the curves of its figures.
 
@@ -286,6 +300,7 @@ class MethodReport(Subject, frozen=True, kw_only=True):
     fisher_information_profiled: ProfiledMethodInformation | None = None
     proven_information: ProvenInformation | None = None
     efficiency: InformationEfficiency | None = None
+    comparison: IntervalComparison | None = None
     shapes_left_out: list[str] = msgspec.field(default_factory=list)
     joint_fits: dict[str, JointFit] | None = None
     calibration: list[Calibration] | None
@@ -293,13 +308,23 @@ class MethodReport(Subject, frozen=True, kw_only=True):
 
 
 class Verdict(Result, frozen=True, kw_only=True):
-    """The order by sensitivity, the method to use (or None) and a sentence that says why."""
+    """The order by sensitivity, the method to use (or None) and a sentence that says why.
+
+    ``indistinguishable`` are other methods that may be believed and are as sensitive for all that
+    the events can tell.
+    """
 
     kind: str
     confidence_level: str
     order: list[str]
     recommended: str | None
+    indistinguishable: list[str] = msgspec.field(default_factory=list)
     sentence: str
+
+    @property
+    def use(self) -> list[str]:
+        """The method to use, and those that serve as well."""
+        return [self.recommended, *self.indistinguishable] if self.recommended else []
 
 
 class Report(Result, frozen=True, kw_only=True):

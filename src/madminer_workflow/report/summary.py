@@ -12,6 +12,7 @@ from madminer_workflow import __version__
 from madminer_workflow.analysis.types import TRAINING, Analysis, Method
 from madminer_workflow.products.results import PREFIXES, Results
 from madminer_workflow.report import uncertainties, verdict
+from madminer_workflow.report.comparison import with_comparison
 from madminer_workflow.report.distributions import summarise_observables
 from madminer_workflow.report.efficiency import with_efficiency
 from madminer_workflow.report.results import (
@@ -85,7 +86,7 @@ def summarise_all(
                 *verdict.remarks(method, baselines.truth, axes, widest),
             ],
         )
-        for method in with_efficiency(alone, results, problem)
+        for method in with_comparison(with_efficiency(alone, results, problem), results, widest)
     ]
     given = {method.name for method in methods}
     report = Report(

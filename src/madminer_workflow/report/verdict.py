@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from madminer_workflow.report import efficiency
+from madminer_workflow.report.comparison import (
+    KIND,
+    as_sensitive,
+    interval_size,
+    rank,
+    ratio,
+)
 from madminer_workflow.report.results import Baseline, MethodReport, Verdict
 from madminer_workflow.report.uncertainties import nuisance_titles
 from madminer_workflow.statistics.checks import deciding, failures, listing
-from madminer_workflow.statistics.results import Check, Limits
-
-KIND = "rate_and_shape"
-"""The likelihood that the headline is about."""
+from madminer_workflow.statistics.results import Check
 
 CEILING_PULL = 3.0
 GRID_POINTS = 4.0
-NOTABLE_GAIN = 1.05
 
 CONSTRAINED = 0.5
 """Of its prior width: data that know a nuisance parameter better than this deserve a look."""
@@ -48,18 +51,6 @@ def check_table(
             rows.setdefault(check.name, [None] * len(methods))[i] = check
     table = [(next(check for check in row if check), row) for row in rows.values()]
     return sorted(table, key=lambda row: (row[0].concerns is not None, -row[1].count(None)))
-
-
-def interval_size(limits: Limits, level: str) -> float:
-    """Geometric mean over parameters of the lengths of the intervals: small is sensitive.
-
-    Infinite if a parameter has none.
-    """
-    totals = [
-        sum(high - low for low, high in intervals[level]) for intervals in limits.intervals.values()
-    ]
-    widths = [total if total > 0.0 else float("inf") for total in totals]
-    return float(np.exp(np.mean(np.log(widths))))
 
 
 def remarks(
@@ -166,18 +157,6 @@ def _named(words: Sequence[str]) -> str:
     return listing([*words[:NAMED], *([f"{more} more"] * (more > 0))])
 
 
-def rank(methods: Sequence[MethodReport], kind: str, level: str) -> list[MethodReport]:
-    """The methods, most sensitive first.
-
-    Those that leave uncertainties of shapes out come last: that alone makes intervals shorter.
-    """
-
-    def place(method: MethodReport) -> tuple[bool, float]:
-        return bool(method.shapes_left_out), interval_size(method.limits[kind], level)
-
-    return sorted(methods, key=place)
-
-
 def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
     """The order by sensitivity, the method to use (or None) and a sentence that says why."""
     ranked = rank(methods, KIND, level)
@@ -187,6 +166,7 @@ def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
         confidence_level=level,
         order=[method.name for method in ranked],
         recommended=good[0].name if good else None,
+        indistinguishable=[method.name for method in as_sensitive(good)],
         sentence=_sentence(ranked, good, level),
     )
 
@@ -220,14 +200,18 @@ def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], l
     )
     if len(good) > n:
         text += " and know how nuisance parameters change shapes"
-    if others:
-        size, next_size = (interval_size(m.limits[KIND], level) for m in (best, others[0]))
-        if next_size / size < NOTABLE_GAIN:
-            text += f", though hardly shorter than those of {others[0].name}, the next"
-        elif np.isfinite(next_size):
+    equal = as_sensitive(good)
+    comparison = others[0].comparison if others else None
+    if comparison and comparison.together.value is not None:
+        times = f"{ratio(comparison.together)} times"
+        if equal:
             text += (
-                f", {next_size / size:.2f} times shorter than those of {others[0].name}, the next"
+                f", but {listing([method.name for method in equal])} "
+                f"{'is' if len(equal) == 1 else 'are'} indistinguishable from it: the intervals of "
+                f"{equal[0].name} are {times} as long"
             )
+        else:
+            text += f", {times} shorter than those of {others[0].name}, the next"
     return f"{text}."
 
 

@@ -11,11 +11,18 @@ import msgspec
 from madminer_workflow.products.results import Summary
 from madminer_workflow.statistics.results import (
     Check,
+    Estimate,
     FisherInformation,
     Limits,
     ProvenInformation,
     ToySummary,
 )
+
+
+class ComparisonFindings(msgspec.Struct, frozen=True, kw_only=True):
+    """The length of a method's intervals over that of the best."""
+
+    together: Estimate
 
 
 class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +32,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     believed: bool
     fisher_information: FisherInformation
     proven_information: ProvenInformation | None = None
+    comparison: ComparisonFindings | None = None
     limits: dict[str, Limits]
     observed: dict[str, Limits] | None = None
     toys: ToySummary | None = None
@@ -55,12 +63,14 @@ def method_numbers(
     ``parameters`` are in the order of the rows of the matrix.
     """
     toys = method.toys if isinstance(method, MethodFindings) else None
+    comparison = method.comparison if isinstance(method, MethodFindings) else None
     return {
         "believed": method.believed,
         **_information(method.fisher_information, parameters),
         **_proven(method.proven_information, parameters),
         **_sizes("limits", method.limits),
         **_sizes("observed", method.observed or {}),
+        **_comparison(comparison),
         **_coverage(toys),
         **_checks(method),
     }
@@ -103,6 +113,14 @@ def _sizes(name: str, limits: Mapping[str, Limits]) -> dict[str, float]:
                 width = sum(high - low for low, high in edges)
                 numbers[f"{name}/{kind}/{level}/width.{parameter}"] = width
     return numbers
+
+
+def _comparison(comparison: ComparisonFindings | None) -> dict[str, float | None]:
+    """How much longer intervals are than those of the method to use."""
+    if comparison is None:
+        return {}
+    together = comparison.together
+    return {"relative_length": together.value, "relative_length_error": together.error}
 
 
 def _coverage(toys: ToySummary | None) -> dict[str, float | None]:

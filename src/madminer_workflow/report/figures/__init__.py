@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from madminer_workflow.report.figures import (
     checks,
     closure,
+    comparison,
     contours,
     corner,
     fisher,
@@ -29,6 +30,7 @@ from madminer_workflow.report.figures import (
 from madminer_workflow.report.figures.series import methods_of
 from madminer_workflow.report.figures.tables import Table
 from madminer_workflow.report.results import Report
+from madminer_workflow.report.verdict import percent
 
 KINDS = {"rate_and_shape": "rate and shape", "shape": "shape only"}
 
@@ -51,6 +53,17 @@ def plots(report: Report) -> Iterator[Plot]:
     """All figures of an analysis, in the order of the report."""
     for kind, words in KINDS.items():
         yield from limit_plots(report, kind, words)
+    compared = comparison.rows_of(report)
+    if compared:
+        yield Plot(
+            "comparison",
+            "headline",
+            f"Lengths of expected {percent(report.verdict.confidence_level)} intervals from rate "
+            f"and shape over those of {report.verdict.recommended}, with standard errors of the "
+            "ratio: methods have the simulated events in common, and each its training.",
+            [comparison.table(compared, report)],
+            partial(comparison.draw, report, compared),
+        )
     yield from observable_plots(report)
     if any(method.toys for method in report.methods):
         for kind, words in KINDS.items():

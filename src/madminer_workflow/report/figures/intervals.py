@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from madminer_workflow.report.comparison import rank
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import (
     Data,
@@ -27,7 +28,6 @@ from madminer_workflow.report.figures.series import (
 )
 from madminer_workflow.report.figures.tables import Column, Table, columns, spread
 from madminer_workflow.report.results import Report
-from madminer_workflow.report.verdict import rank
 from madminer_workflow.statistics.results import Interval, IntervalsByLevel
 
 MARGIN = 0.08

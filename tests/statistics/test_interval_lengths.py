@@ -1,0 +1,76 @@
+"""How lengths of intervals fluctuate with the test events, against fits to replicas of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from madminer_workflow.statistics.baselines import truth
+from madminer_workflow.statistics.closed_form import Model, density_at, maximum
+from madminer_workflow.statistics.information import bootstrapped
+from madminer_workflow.statistics.interval_lengths import edges_of, log_length_replicas
+from madminer_workflow.statistics.likelihood import DataSets, expected_data, log_likelihoods
+from madminer_workflow.statistics.limits import Grid, likelihood_ratio_statistic
+from madminer_workflow.statistics.problem import Problem
+from madminer_workflow.statistics.results import Intervals
+from tests.support.known_process import KnownProcess, problem_of
+
+LEVEL = 0.95
+SETS = 20
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return problem_of(KnownProcess.of(2).events(24000, seed=4), n_events=100.0)
+
+
+def replicas_of(problem: Problem) -> np.ndarray:
+    """The multiplicities that lengths are found with, (n_replicas, n_events)."""
+    return bootstrapped(lambda n: n, len(problem.test), problem.seed).replicas
+
+
+def log_lengths(intervals: Intervals) -> np.ndarray:
+    return np.log([high - low for [(low, high)] in (row[str(LEVEL)] for row in intervals.values())])
+
+
+def test_edges_move_as_fits_to_replicas_say(problem: Problem) -> None:
+    axis = np.linspace(-1.0, 1.0, 41)
+    grid = Grid(problem.setup.parameters, [axis, axis])
+    known, data = truth(problem), expected_data(problem)
+    model = Model(known, problem, "rate_and_shape")
+    nominal = maximum(model, data, [LEVEL], grid)
+    points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
+    rows = log_likelihoods(density_at(known, problem.setup, points), data, problem, points)
+    q = likelihood_ratio_statistic(rows["rate_and_shape"][0, :-1], grid.axes)
+    edges = edges_of(nominal.intervals, q, grid, LEVEL)
+    assert edges.parameters.tolist() == [0, 0, 1, 1]
+    density = density_at(known, problem.setup, edges.points(problem.theta_true))
+    told = log_length_replicas(density, edges, problem, nominal.intervals, LEVEL)
+
+    weights = problem.test.weights_at(problem.theta_true)
+    expected = float(problem.expected_events(problem.theta_true))
+    fitted = []
+    for multiplicities in replicas_of(problem)[:SETS]:
+        replica = multiplicities * weights
+        row = sparse.csr_array((replica * expected / replica.sum())[None, :])
+        fit = maximum(model, DataSets("test", row, np.zeros((1, 0))), [LEVEL], grid)
+        fitted.append(log_lengths(fit.intervals) - log_lengths(nominal.intervals))
+    fitted_lengths = np.transpose(fitted)
+    assert told.shape == (2, 100)
+    for ours, theirs in zip(told[:, :SETS], fitted_lengths, strict=True):
+        # Edges move together by 3 %, of which lengths of 0.5 % are a small difference.
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.85
+        assert 0.9 < ours.std() / theirs.std() < 1.4
+
+
+def test_edges_of_the_grid_and_missing_intervals() -> None:
+    axis = np.linspace(-1.0, 1.0, 21)
+    grid = Grid(["a"], [axis])
+    intervals: Intervals = {"a": {"0.95": [(-1.0, 0.5)]}}
+    edges = edges_of(intervals, (axis + 0.2) ** 2 * 3.84 / 0.49, grid, LEVEL)
+    # Only an edge within the grid can move.
+    assert edges.parameters.tolist() == [0]
+    assert edges.nodes[0, :, 0] + 0.1 * edges.fractions == pytest.approx([0.5, 0.6])
+    assert edges.slopes == pytest.approx(2.0 * 3.84 / 0.7, rel=1e-3)
+    assert len(edges_of({"a": {"0.95": []}}, axis**2, grid, LEVEL).nodes) == 0
