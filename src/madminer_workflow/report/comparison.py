@@ -132,6 +132,13 @@ def indistinguishable(found: Estimate) -> bool:
     return found.value - 1.0 < SURE * found.error
 
 
+def times(method: MethodReport) -> str:
+    """How much longer a method's intervals are than those of the best, nothing if not known."""
+    if method.comparison is None or method.comparison.together.value is None:
+        return ""
+    return f"{ratio(method.comparison.together)} times"
+
+
 def ratio(found: Estimate) -> str:
     """A ratio and its error, as "1.07 ± 0.01"."""
     if found.value is None:

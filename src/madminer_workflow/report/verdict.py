@@ -12,7 +12,7 @@ from madminer_workflow.report.comparison import (
     as_sensitive,
     interval_size,
     rank,
-    ratio,
+    times,
 )
 from madminer_workflow.report.results import Baseline, MethodReport, Verdict
 from madminer_workflow.report.uncertainties import nuisance_titles
@@ -201,18 +201,20 @@ def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], l
     if len(good) > n:
         text += " and know how nuisance parameters change shapes"
     equal = as_sensitive(good)
-    comparison = others[0].comparison if others else None
-    if comparison and comparison.together.value is not None:
-        times = f"{ratio(comparison.together)} times"
-        if equal:
-            text += (
-                f", but {listing([method.name for method in equal])} "
-                f"{'is' if len(equal) == 1 else 'are'} indistinguishable from it: the intervals of "
-                f"{equal[0].name} are {times} as long"
-            )
-        else:
-            text += f", {times} shorter than those of {others[0].name}, the next"
+    if equal:
+        beside = [
+            f"{method.name} ({times(method)} as long{_without_error(method)})" for method in equal
+        ]
+        verb = "is" if len(equal) == 1 else "are"
+        text += f", but {listing(beside)} {verb} indistinguishable from it"
+    elif others and times(others[0]):
+        text += f", {times(others[0])} shorter than those of {others[0].name}, the next"
     return f"{text}."
+
+
+def _without_error(method: MethodReport) -> str:
+    known = method.comparison and method.comparison.together.error
+    return "" if known else ", give or take its one training"
 
 
 def _on_the_unbelieved(

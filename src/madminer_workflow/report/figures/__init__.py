@@ -60,7 +60,8 @@ def plots(report: Report) -> Iterator[Plot]:
             "headline",
             f"Lengths of expected {percent(report.verdict.confidence_level)} intervals from rate "
             f"and shape over those of {report.verdict.recommended}, with standard errors of the "
-            "ratio: methods have the simulated events in common, and each its training.",
+            "ratio: methods have the simulated events in common, and each its training. A single "
+            "training does not tell its error: such points have none.",
             [comparison.table(compared, report)],
             partial(comparison.draw, report, compared),
         )
