@@ -88,10 +88,11 @@ def test_the_analysis_is_valid(name):
             "detector.delphes_card: cannot read cards/mine.tcl: No such file or directory",
         ),
         (
-            "    systematics: [luminosity]",
-            "    systematics: [luminosty]",
+            "    systematics: [luminosity, scale_signal,",
+            "    systematics: [luminosty, scale_signal,",
             "processes[signal].systematics[0]: unknown systematic uncertainty 'luminosty' "
-            "(expected one of luminosity, background_rate); did you mean 'luminosity'?",
+            "(expected one of luminosity, scale_signal, scale_background, pdf, jet_scale, "
+            "photon_id); did you mean 'luminosity'?",
         ),
         (
             "norm_variation: 1.02",
@@ -138,8 +139,8 @@ def test_each_mistake_is_told(folder, old, new, told):
 
 
 def test_a_systematic_uncertainty_that_affects_nothing(folder):
-    told = change(folder, ("    is_background: true\n", "    systematics: []\n"))
-    assert "systematics[1].systematic_name: affects no process; leave it out" in told
+    told = change(folder, ("[luminosity, scale_background, pdf,", "[luminosity, pdf,"))
+    assert "systematics[2].systematic_name: affects no process; leave it out" in told
 
 
 @pytest.mark.parametrize(
@@ -263,8 +264,9 @@ def test_cards_are_inlined_and_split(folder):
     assert isinstance(signal, MadGraphProcess)
     assert signal.proc_card == (folder / "cards/proc_card_signal.dat").read_text()
     assert signal.ufo_model is None
-    assert signal.systematics == ("luminosity",)
-    assert background.systematics == ("luminosity", "background_rate")
+    # What is generated does not depend on the uncertainties of reconstructed objects.
+    assert signal.systematics == ("luminosity", "scale_signal", "pdf")
+    assert background.systematics == ("luminosity", "scale_background", "pdf")
     card = DelphesCard(name="mine.tcl", text="set ExecutionPath {}\n")
     assert reconstruction.detector.delphes_card == card
     _, shipped = parts_of(read_analysis(INPUTS / "input.yml"), INPUTS)

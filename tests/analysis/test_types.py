@@ -192,8 +192,10 @@ def test_physics_gets_what_it_depends_on() -> None:
             {key: getattr(entry, key) for key in ("name", "definition", "required", "default")}
             for entry in analysis.observables
         ]
-        for key in ("version", "seed", "benchmarks", "morphing", "systematics"):
+        for key in ("version", "seed", "benchmarks", "morphing"):
             assert getattr(generation, key) == getattr(analysis, key)
+        of_objects = [entry.variation for entry in reconstruction.object_systematics]
+        assert [*generation.systematics, *of_objects] == list(analysis.systematics)
         assert [p.name for p in generation.processes] == [p.name for p in analysis.processes]
         for key in ("seed", "cuts", "efficiencies"):
             assert getattr(reconstruction, key) == getattr(analysis, key)

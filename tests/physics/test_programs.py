@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from madminer_workflow.analysis.file import read_analysis
@@ -208,9 +209,28 @@ def test_what_an_analysis_misses(tmp_path, monkeypatch):
     assert programs.missing(analysis) == []
     analysis = read_analysis(REPOSITORY / "inputs" / "wbf-madgraph" / "input.yml")
     assert analysis.detector.delphes_card == "delphes_card_CMS.tcl"
-    madgraph, delphes = programs.missing(analysis)
+    monkeypatch.setattr(programs.shutil, "which", lambda name: None)
+    madgraph, delphes, lhapdf = programs.missing(analysis)
     assert madgraph.startswith("MadGraph is needed and was not found. Set MG5_DIR")
     assert delphes.startswith("Delphes is needed and was not found. Set DELPHES_DIR")
+    assert lhapdf.startswith("scale and PDF uncertainties of MadGraph's events need LHAPDF 6")
+    assert "\n" not in lhapdf
     (tmp_path / "DelphesHepMC2").touch()
     monkeypatch.setenv("DELPHES_DIR", str(tmp_path))
+    assert programs.missing(analysis) == [madgraph, lhapdf]
+    without = [entry for entry in analysis.systematics if entry.effect not in ("scale", "pdf")]
+    analysis = msgspec.structs.replace(analysis, systematics=tuple(without))
     assert programs.missing(analysis) == [madgraph]
+
+
+def test_lhapdf_finds_its_library(tmp_path, monkeypatch):
+    config, library = tmp_path / "bin/lhapdf-config", tmp_path / "lib64/libLHAPDF.so"
+    for file in (config, library):
+        file.parent.mkdir()
+        file.touch()
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    environment = programs.lhapdf_environment(config)
+    assert environment == {"LD_LIBRARY_PATH": str(tmp_path / "lib64")}
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/elsewhere")
+    environment = programs.lhapdf_environment(config)
+    assert environment == {"LD_LIBRARY_PATH": f"{tmp_path}/lib64:/elsewhere"}

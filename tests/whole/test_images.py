@@ -98,6 +98,8 @@ def test_downloads_have_an_address_and_a_checksum():
     assert [(url, checksum) for _, url, checksum in fetched] == [
         ("DELPHES_URL", "DELPHES_SHA256"),
         ("LHAPDF_URL", "LHAPDF_SHA256"),
+        ("NNPDF23_URL", "NNPDF23_SHA256"),
+        ("PDF4LHC15_URL", "PDF4LHC15_SHA256"),
         ("MADGRAPH_URL", "MADGRAPH_SHA256"),
     ]
     for name, url, _ in fetched:

@@ -1,10 +1,12 @@
-"""Where LHAPDF is installed, MadGraph's interpreter can use it."""
+"""Where LHAPDF is installed, MadGraph's interpreter can use it, with the sets that are there."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from madminer_workflow.physics.programs import lhapdf_config
+from madminer_workflow.physics.programs import lhapdf_config, lhapdf_environment
+
+SHOW = "import lhapdf; print('LHAPDF:', lhapdf.version(), *lhapdf.availablePDFSets())"
 
 config = lhapdf_config()
 if config is None:
@@ -13,7 +15,7 @@ else:
     prefix = subprocess.run([config, "--prefix"], capture_output=True, text=True, check=True)
     [package] = Path(prefix.stdout.strip()).glob("lib*/python3*/*-packages")
     subprocess.run(
-        [os.environ["MG5_PYTHON"], "-c", "import lhapdf; print('LHAPDF:', lhapdf.version())"],
-        env={**os.environ, "PYTHONPATH": str(package)},
+        [os.environ["MG5_PYTHON"], "-c", SHOW],
+        env={**os.environ, **lhapdf_environment(config), "PYTHONPATH": str(package)},
         check=True,
     )

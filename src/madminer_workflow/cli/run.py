@@ -47,7 +47,9 @@ def new(folder: Path) -> None:
 @click.argument("file", type=Place(path_type=Path))
 @allow_large_option
 @click.option(
-    "--elsewhere", is_flag=True, help="It is to run on another machine, however large: not here."
+    "--elsewhere",
+    is_flag=True,
+    help="It is to run on another machine, however large and whatever is installed: not here.",
 )
 def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
     """Check the analysis FILE and list all its problems, and what it will cost.
@@ -65,6 +67,8 @@ def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
     whole = affordable(file, analysis, plan, None if allow_large else machine)
     for warning in problems(file):
         warn(str(warning))
+    if not elsewhere:
+        warn_of_missing_programs(file)
     processes = [f"{p.name} ({p.generator}, {p.n_events} events)" for p in analysis.processes]
     systematics = [systematic.systematic_name for systematic in analysis.systematics]
     click.echo(f"{file}: valid")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from madminer_workflow.analysis.systematics import weight_variations
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import checksum
@@ -89,11 +90,40 @@ def lhapdf_config() -> Path | None:
     return Path(on_path) if on_path else None
 
 
+def require_lhapdf() -> Path:
+    """LHAPDF's ``lhapdf-config``; InputError that says what to do if it is not there."""
+    config = lhapdf_config()
+    if config is None:
+        raise InputError(
+            "scale and PDF uncertainties of MadGraph's events need LHAPDF 6 with its Python "
+            "module, and lhapdf-config was not found in MG5_DIR/HEPTools, SOFTWARE_DIR or the "
+            "PATH. Install it (MadGraph: 'install lhapdf6'), or leave the uncertainties out: all "
+            "others need nothing"
+        )
+    return config
+
+
+def lhapdf_environment(config: Path) -> dict[str, str]:
+    """Variables with which a Python module of LHAPDF finds its library.
+
+    LHAPDF builds the module without the path of the library that it installs beside it.
+    """
+    folders = sorted({str(path.parent) for path in config.parents[1].glob("lib*/libLHAPDF*")})
+    searched = [*folders, os.environ.get("LD_LIBRARY_PATH", "")]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, searched))}
+
+
 def missing(analysis: Analysis) -> list[str]:
     """What an analysis needs and is not installed, a message each."""
+    generated = [process for process in analysis.processes if process.generator == "madgraph"]
+    varied = {name for process in generated for name in process.systematics}
+    variations = weight_variations(
+        entry for entry in analysis.systematics if entry.systematic_name in varied
+    )
     needed = {
-        madgraph: any(process.generator == "madgraph" for process in analysis.processes),
+        madgraph: bool(generated),
         delphes: analysis.detector.delphes_card is not None,
+        require_lhapdf: bool(variations),
     }
     messages = []
     for find, is_needed in needed.items():

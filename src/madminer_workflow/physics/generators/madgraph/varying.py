@@ -11,19 +11,17 @@ import numpy as np
 from madminer_workflow.analysis.systematics import Variation
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
+from madminer_workflow.physics import programs
 from madminer_workflow.physics.generators.madgraph.workplace import Workplace
-from madminer_workflow.physics.programs import lhapdf_config
 
 
 def require_lhapdf(variations: Sequence[Variation], where: str) -> None:
     """InputError if there are ``variations`` to compute, but no LHAPDF."""
-    if variations and lhapdf_config() is None:
-        raise InputError(
-            f"{where}: scale and PDF uncertainties of MadGraph's events need LHAPDF 6 with its "
-            "Python module, and lhapdf-config was not found in MG5_DIR/HEPTools, SOFTWARE_DIR or "
-            "the PATH. Install it (MadGraph: 'install lhapdf6'), or leave the uncertainties out: "
-            "normalisation uncertainties need nothing"
-        )
+    try:
+        if variations:
+            programs.require_lhapdf()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def check_densities(
@@ -34,10 +32,8 @@ def check_densities(
     _run(workplace, variations, lhapdf_id, None, report)
     problem = read_json(report)["problem"]
     if problem:
-        raise InputError(
-            f"{where}: LHAPDF ({lhapdf_config()}) is not complete: {problem}. Sets are installed "
-            "with 'lhapdf install NAME', and found by LHAPDF_DATA_PATH where they are elsewhere"
-        )
+        config = programs.require_lhapdf()
+        raise InputError(f"{where}: LHAPDF ({config}) is not complete: {problem}")
 
 
 def vary(
@@ -70,12 +66,14 @@ def _run(
     events: Path | None,
     output: Path,
 ) -> None:
+    config = programs.require_lhapdf()
     instructions: dict[str, Any] = {
         "madgraph": str(workplace.program.directory),
-        "lhapdf_config": str(lhapdf_config()),
+        "lhapdf_config": str(config),
         "lhapdf_id": lhapdf_id,
         "variations": [[v.mur, v.muf, v.pdf_set, v.pdf_member] for v in variations],
         "events": None if events is None else str(events),
         "output": str(output),
     }
-    workplace.run_inside("vary", instructions, workplace.directory)
+    environment = programs.lhapdf_environment(config)
+    workplace.run_inside("vary", instructions, workplace.directory, environment)

@@ -96,15 +96,30 @@ class Workplace:
         script.write_text("\n".join([*commands, "quit", ""]))
         self.run([self.program.directory / "bin" / "mg5_aMC", script], self.directory)
 
-    def run_inside(self, script: str, instructions: Mapping[str, Any], cwd: Path) -> None:
+    def run_inside(
+        self,
+        script: str,
+        instructions: Mapping[str, Any],
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Run one of the scripts in ``inside`` with MadGraph's interpreter."""
         settings = self.directory / f"{script}.json"
         write_json(settings, instructions)
-        self.run([_INSIDE / "run.py", script, settings], cwd)
+        self.run([_INSIDE / "run.py", script, settings], cwd, environment)
 
-    def run(self, command: Sequence[str | Path], cwd: Path) -> None:
-        """Run a Python program with MadGraph's interpreter; StepError with the log's end."""
-        run_program([self.program.python, *command], cwd, self.log, self.environment())
+    def run(
+        self,
+        command: Sequence[str | Path],
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run a Python program with MadGraph's interpreter; StepError with the log's end.
+
+        ``environment`` is added to what all programs get.
+        """
+        variables = {**self.environment(), **(environment or {})}
+        run_program([self.program.python, *command], cwd, self.log, variables)
 
     def make(self, target: str, directory: Path) -> None:
         """Build ``target`` with ``directory``'s makefile, f2py from MadGraph's interpreter."""

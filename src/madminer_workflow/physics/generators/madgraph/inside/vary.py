@@ -17,6 +17,11 @@ from typing import Any
 
 import numpy as np
 
+INSTALL = (
+    "'lhapdf install NAME' installs a set, and LHAPDF_DATA_PATH says where sets are that are "
+    "not in LHAPDF's own directory"
+)
+
 
 def main(settings: dict[str, Any]) -> None:
     """Follow the instructions."""
@@ -33,16 +38,20 @@ def problem(settings: dict[str, Any]) -> str | None:
     misc = import_module("madgraph.various.misc")
     lhapdf = misc.import_python_lhapdf(settings["lhapdf_config"])
     if not lhapdf:
-        return "its Python module cannot be imported by MadGraph's interpreter"
+        return (
+            f"its Python module cannot be imported by MadGraph's interpreter, {sys.executable}; "
+            "build it with PYTHON set to that one"
+        )
     try:
         lhapdf.mkPDF(settings["lhapdf_id"])
     except RuntimeError as error:
-        return f"the events' own densities, set {settings['lhapdf_id']}, are missing ({error})"
+        number = settings["lhapdf_id"]
+        return f"the events' own densities, set {number}, are missing ({error}); {INSTALL}"
     for _, _, name, member in settings["variations"]:
         try:
             lhapdf.mkPDF(name, member) if name else None
         except RuntimeError as error:
-            return f"member {member} of {name} is missing ({error})"
+            return f"member {member} of {name} is missing ({error}); {INSTALL}"
     return None
 
 
