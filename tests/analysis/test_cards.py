@@ -122,9 +122,9 @@ def test_the_analysis_is_valid(name):
             "even number",
         ),
         (
-            "definition: pt_j1 > 20.0",
+            "definition: '(a[0] + a[1]).m < 128.0'",
             "definition: 'v[0].pt > 20.0'",
-            "cuts[2].definition: 'v' exists at parton level only, not after Delphes",
+            "cuts[1].definition: 'v' exists at parton level only, not after Delphes",
         ),
         (
             "  neg_ww: {CWL2: 0.4",

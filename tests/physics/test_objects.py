@@ -31,7 +31,11 @@ from madminer_workflow.physics.objects import (
     shifts_of,
 )
 from madminer_workflow.physics.readers.delphes_root import read_delphes
-from madminer_workflow.physics.reconstruction import reconstruct_delphes
+from madminer_workflow.physics.reconstruction import (
+    _warn_of_threshold,
+    reconstruct_delphes,
+    warn_of_thresholds,
+)
 from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
@@ -586,6 +590,21 @@ def test_showered_events_with_other_energies() -> None:
     assert len(numbers) == len(leading) == 60
     more, _ = measured.factors.values()
     np.testing.assert_allclose(more, 1.02 ** measured.observations[:, 1])
+
+
+@pytest.mark.parametrize(("limit", "told"), [(None, True), (20.0, True), (30.0, False)])
+def test_jets_that_delphes_does_not_write_cannot_come(limit, told, caplog) -> None:
+    """Its card finds jets above 20 GeV."""
+    variation = {**SCALE, "pt_range": None, "eta_range": None}
+    entry = msgspec.convert({"variation": variation, "processes": ["signal"]}, ObjectSystematic)
+    found = read_delphes(DATA / "wbf_delphes_60.root", {"j"}, acceptance={"pt_min_j": limit})
+    _warn_of_threshold.cache_clear()
+    for _ in range(2):
+        warn_of_thresholds(found, [entry])
+    assert len(caplog.messages) == told
+    if told:
+        [message] = caplog.messages
+        assert message.startswith(f"detector.acceptance.pt_min_j: {limit or 0:g} GeV, and Delphes ")
 
 
 def test_a_job_whose_events_pass_when_shifted_only(shifted: Physics, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ is that of MadMiner's ``LHEReader``, for all events at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,15 @@ import awkward as ak
 import msgspec
 import numpy as np
 
-from madminer_workflow.analysis.types import Cut, Efficiency, Observable, Reconstruction
+from madminer_workflow.analysis.types import (
+    Cut,
+    Efficiency,
+    EnergyResolutionVariation,
+    EnergyScaleVariation,
+    ObjectSystematic,
+    Observable,
+    Reconstruction,
+)
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.expressions import Expression, compile_expression
 from madminer_workflow.physics.momenta import register_momenta
@@ -27,12 +37,17 @@ from madminer_workflow.physics.objects import (
     tags_of,
 )
 from madminer_workflow.physics.parton_level import build_objects, draw_met, identified
-from madminer_workflow.physics.readers.delphes_root import read_delphes
+from madminer_workflow.physics.readers.delphes_root import Detected, read_delphes
 from madminer_workflow.physics.smearing import BlockRandom, smear
 from madminer_workflow.products.measured import Stage
 
 ROUNDING = 1e-9
 """By how much a probability may exceed 1."""
+
+LEAST_OBJECTS = 100
+"""Of which some are below a limit if there are any."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,7 @@ def reconstruct_delphes(
     def measure(objects: Mapping[str, Any]) -> Reconstructed:
         return measurement.measure({**objects, **variables}, len(numbers))
 
+    warn_of_thresholds(detected, uncertain)
     objects = detected.objects
     lists = [objects[name] for name in sorted(lists_of(uncertain))]
     measured = replace(
@@ -160,6 +176,33 @@ def reconstruct_delphes(
         },
     )
     return measured, numbers
+
+
+def warn_of_thresholds(detected: Detected, systematics: Sequence[ObjectSystematic]) -> None:
+    """Warn if Delphes wrote no objects below the acceptance that energies might move into it.
+
+    Then events could only lose them.
+    """
+    for entry in systematics:
+        if not isinstance(entry.variation, EnergyScaleVariation | EnergyResolutionVariation):
+            continue
+        for name in sorted(lists_of([entry])):
+            pt = np.asarray(ak.flatten(detected.lists[name].pt))
+            limit = detected.acceptance.get(f"pt_min_{name}") or 0.0
+            if len(pt) >= LEAST_OBJECTS and pt.min() >= limit:
+                _warn_of_threshold(entry.variation.systematic_name, f"pt_min_{name}", limit)
+
+
+@functools.cache
+def _warn_of_threshold(systematic: str, key: str, limit: float) -> None:
+    """Once, however many files are read."""
+    _log.warning(
+        "detector.acceptance.%s: %g GeV, and Delphes writes nothing below it that %s could move "
+        "into the acceptance; set a limit that is above Delphes' own by more than the uncertainty",
+        key,
+        limit,
+        systematic,
+    )
 
 
 @dataclass(frozen=True)
