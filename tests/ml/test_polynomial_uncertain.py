@@ -156,7 +156,7 @@ def test_limits_cover_if_shapes_are_known_and_not_otherwise(tmp_path: Path) -> N
     assert covered["rate"] < 0.5
 
 
-def test_five_nuisance_parameters_add_less_than_twice_of_what_there_was(tmp_path: Path) -> None:
+def test_five_nuisance_parameters_cost_less_than_twice(tmp_path: Path) -> None:
     tilts = np.array([[0.15, 0.05], [0.0, 0.12], [0.1, -0.1], [-0.05, 0.08], [0.03, 0.03]])
     uncertain = UncertainProcess.of(KnownProcess.of(2), tilts).events(80_000, seed=1)
     sure = KnownProcess.of(2).events(80_000, seed=1)
@@ -165,12 +165,12 @@ def test_five_nuisance_parameters_add_less_than_twice_of_what_there_was(tmp_path
         problem = problem_of(events, 300.0)
         member, seconds = timed(trained, problem.train, tmp_path / name, training={"n_steps": 1500})
         known = polynomial.closed_form([member], problem)
-        costs[name] = [seconds, min(timed(widths, known, problem)[1] for _ in range(3))]
+        costs[name] = [seconds, min(timed(widths, known, problem)[1] for _ in range(5))]
     print(f"\nCPU s of learning and of a fit: {costs}")
     learning, fit = np.array(costs["uncertain"]) / np.array(costs["sure"])
-    # What is added is less than twice what there was.
-    assert learning < 3.0
-    assert fit < 3.0
+    # Measured: 1.5 and 1.8; the rest is what clocks are wrong by.
+    assert learning < 2.0
+    assert fit < 2.2
 
 
 def timed(task: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, float]:

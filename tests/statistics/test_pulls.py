@@ -377,8 +377,7 @@ def test_a_shifted_energy_scale_is_fitted_back(benchmark: str, truth: float) -> 
     """Toys of events as they are measured at nu = +1 or -1, migrations over the cut included."""
     events, n_toys, rng = events_of(), 400, np.random.default_rng(17)
     theta = np.zeros(1)
-    luminosity = EVENTS / float(events.cross_section(theta))
-    problem = Problem(events.setup, events, events, events, theta, theta, theta, luminosity, seed=1)
+    problem = replace(problem_of(events, EVENTS), train=events, test=events)
     edges = [np.array(EDGES_OF_SHIFTED)]
     cells = {name: bin_indices(one.x[:, :1], edges) for name, one in events.shifted.items()}
     bins = bin_indices(events.x[:, :1], edges)
@@ -386,7 +385,7 @@ def test_a_shifted_energy_scale_is_fitted_back(benchmark: str, truth: float) -> 
     density = binned_density(rates, {"test": bins, **cells}, problem.setup)
     model = closed_form.Model(density, problem, "rate_and_shape")
     weights = events.shifted[benchmark].weights_at(theta, problem.setup)
-    sizes = rng.poisson(luminosity * weights.sum(), n_toys)
+    sizes = rng.poisson(problem.luminosity * weights.sum(), n_toys)
     chosen = draw(weights, int(sizes.sum()), rng)
     nu = np.array([truth, 0.0])
     auxiliary = nu + rng.normal(size=(n_toys, 2))

@@ -24,6 +24,7 @@ from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import changes_shape, varied_rates, varied_totals
 from madminer_workflow.statistics.problem import Problem
 from tests.support import learning
+from tests.support.known_process import problem_of
 from tests.support.known_shifts import shifted_events
 
 EVENTS = 400
@@ -43,18 +44,7 @@ def events_of(n: int = 12_000) -> Events:
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    events, theta = events_of(), np.zeros(1)
-    return Problem(
-        setup=events.setup,
-        everything=events,
-        train=events.part(0.0, 0.6),
-        test=events.part(0.6, 1.0),
-        theta_ref=theta,
-        theta_true=theta,
-        fisher_theta=theta,
-        luminosity=EVENTS / float(events.cross_section(theta)),
-        seed=1,
-    )
+    return problem_of(events_of(), EVENTS, train=0.6)
 
 
 def counts(x: np.ndarray, weights: np.ndarray) -> np.ndarray:

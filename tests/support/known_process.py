@@ -43,14 +43,16 @@ def setup_of(monomials: Monomials) -> Setup:
     )
 
 
-def problem_of(events: Events, n_events: float, theta: np.ndarray | None = None) -> Problem:
-    """``n_events`` at the reference, data expected at ``theta``; a quarter of the events test."""
+def problem_of(
+    events: Events, n_events: float, theta: np.ndarray | None = None, train: float = 0.75
+) -> Problem:
+    """``n_events`` at the reference, data expected at ``theta``; models ``train`` on a share."""
     reference = np.zeros(len(events.setup.parameters))
     return Problem(
         setup=events.setup,
         everything=events,
-        train=events.part(0.0, 0.75),
-        test=events.part(0.75, 1.0),
+        train=events.part(0.0, train),
+        test=events.part(train, 1.0),
         theta_ref=reference,
         theta_true=reference if theta is None else theta,
         fisher_theta=reference,

@@ -26,7 +26,7 @@ RADII = 3
 
 
 @dataclass(frozen=True)
-class VariedEvents:
+class ShiftedEvents:
     """Events with observables ``x`` (n_events, n_inputs) as measured at one nuisance benchmark.
 
     ``coefficients`` (n_events, n_monomials) are those of their cross-sections there. ``partners``
@@ -42,7 +42,7 @@ class VariedEvents:
 def train(
     x: np.ndarray,
     coefficients: np.ndarray,
-    varied: Mapping[int, np.ndarray | VariedEvents],
+    varied: Mapping[int, np.ndarray | ShiftedEvents],
     monomials: Monomials,
     ratio: PolynomialNetwork,
     pool: Pool,
@@ -120,7 +120,7 @@ class _Loss:
         cls,
         x: np.ndarray,
         coefficients: np.ndarray,
-        varied: Sequence[np.ndarray | VariedEvents],
+        varied: Sequence[np.ndarray | ShiftedEvents],
         monomials: Monomials,
         ratio: PolynomialNetwork,
         pool: Pool,
@@ -131,7 +131,7 @@ class _Loss:
         weighted, columns, moved = [], [np.empty((len(x), 0))], {}
         # What is normalised afterwards begins at 1.
         for k, variation in enumerate(varied):
-            if isinstance(variation, VariedEvents):
+            if isinstance(variation, ShiftedEvents):
                 order = np.argsort(variation.partners, kind="stable")
                 starts = np.searchsorted(variation.partners[order], np.arange(len(x) + 1))
                 rates = variation.coefficients[order]

@@ -135,12 +135,12 @@ def train(
     np.savez(directory / NORM, allow_pickle=False, powers=monomials.powers, coefficients=norm)
     if "factors" in arrays:
         factors = arrays["factors"]
-        varied: dict[int, np.ndarray | polynomial_response_training.VariedEvents] = {
+        varied: dict[int, np.ndarray | polynomial_response_training.ShiftedEvents] = {
             int(k): factors[:, k - 1] for k in changing(factors, rates)
         }
         for k in range(1, 1 + factors.shape[1]):
             if f"x_{k}" in arrays:
-                varied[k] = polynomial_response_training.VariedEvents(
+                varied[k] = polynomial_response_training.ShiftedEvents(
                     arrays[f"x_{k}"],
                     arrays[f"coefficients_{k}"] * units / rates.mean(),
                     arrays[f"partners_{k}"],
