@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -143,15 +146,48 @@ def test_weights_are_relative_to_the_reference(reference, base):
     assert meanings[VARIATIONS[0].benchmark] == "mur 2.0 muf 2.0"
 
 
+BY_HAND = """
+import gzip, json, re, sys
+import lhapdf
+
+lhapdf.setVerbosity(0)
+own = lhapdf.mkPDF(247000)
+rows = []
+for event in re.findall("<mgrwt>(.*?)</mgrwt>", gzip.open(sys.argv[1], "rt").read(), re.S):
+    power, mur = re.search(r"<rscale>([^<]*)<", event).group(1).split()
+    beams = re.findall(r'<pdfrwt beam="."> *1 +([^<]*)<', event)
+    assert len(beams) == 2
+    sides = [(int(pdg), float(x), float(q)) for pdg, x, q in map(str.split, beams)]
+
+    def weight(factor):
+        result = own.alphasQ(factor * float(mur)) ** int(power)
+        for pdg, x, q in sides:
+            result *= own.xfxQ(pdg, x, factor * q)
+        return result
+
+    rows.append([weight(factor) / weight(1.0) for factor in (2.0, 0.5)])
+json.dump(rows, sys.stdout)
+"""
+"""Weights at other scales, from what MadGraph's Fortran code notes with every event."""
+
+
 @pytest.mark.slow
 def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
     """No alpha_s here: at small x parton densities, and so the rate, grow with the scale."""
     try:
-        programs.madgraph()
-        varying.require_lhapdf(VARIATIONS, "here")
+        program = programs.madgraph()
+        config = programs.require_lhapdf()
     except InputError as error:
         pytest.skip(str(error))
     monkeypatch.setattr(madgraph.integration, "ACCURACY", 0.02)
+    varied = []
+
+    def vary(workplace, variations, lhapdf_id, path):
+        shutil.copyfile(path, tmp_path / "drawn.lhe.gz")
+        varied.append(varying.vary(workplace, variations, lhapdf_id, path))
+        return varied[-1]
+
+    monkeypatch.setattr(madgraph, "vary", vary)
     process = parts.process(
         "madgraph",
         name="dy",
@@ -163,6 +199,7 @@ def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
         madgraph.integrate(request, tmp_path)
     except InputError as error:
         pytest.skip(str(error))
+    varied.clear()
     madgraph.generate_events(tmp_path, "sm", 100, 1, tmp_path / "events.lhe")
     events = read_lhe(tmp_path / "events.lhe")
     assert list(events.weight_names) == ["sm", *(v.benchmark for v in VARIATIONS[:2])]
@@ -170,3 +207,12 @@ def test_scale_uncertainty_with_lhapdf(tmp_path, monkeypatch):
     assert 1.02 < up / nominal < 1.25
     assert 0.75 < down / nominal < 0.98
     assert os.listdir(tmp_path / "points") == ["sm.tar"]
+    modules = ":".join(map(str, config.parents[1].glob("lib*/python3*/*-packages")))
+    by_hand = subprocess.run(
+        [program.python, "-c", BY_HAND, tmp_path / "drawn.lhe.gz"],
+        env={**os.environ, **programs.lhapdf_environment(config), "PYTHONPATH": modules},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    np.testing.assert_allclose(varied[-1], json.loads(by_hand.stdout), rtol=1e-9)
