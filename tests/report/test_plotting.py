@@ -38,6 +38,7 @@ from madminer_workflow.statistics.results import (
     Check,
     Estimate,
     Limits,
+    ParameterError,
     ProvenInformation,
     Shares,
 )
@@ -244,13 +245,15 @@ def test_the_table_of_checks_has_a_cell_for_every_method() -> None:
 
 def method(name: str, size: float, believed: bool = True, **others: Any) -> MethodReport:
     intervals = {"p": {"0.95": [(0.0, size)] if size else []}}
+    errors = {"p": ParameterError(statistical=1.0, simulation=0.1, training=None)}
+    limits = Limits(best_fit=[0.0], intervals=intervals, allowed_volume={}, errors=errors)
     return MethodReport(
         name=name,
         settings=msgspec.convert({"name": name, **synthetic.SALLY}, Method),
         members=1,
         losses=[{}],
         believed=believed,
-        limits={"rate_and_shape": Limits(best_fit=[0.0], intervals=intervals, allowed_volume={})},
+        limits={"rate_and_shape": limits},
         curves={},
         fisher_information=MethodInformation(
             matrix=[[1.0]],
@@ -400,6 +403,18 @@ def test_a_check_that_does_not_concern_the_limits() -> None:
     assert checks.reason([GOOD, about]) == "Passes its one check: its score has no bias."
     [remark] = remarks(replace(method("m", 1.0), checks=[GOOD, about]))
     assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
+
+
+def test_remarks_on_the_simulation() -> None:
+    def with_errors(errors: dict[str, ParameterError] | None) -> list[str]:
+        limits = replace(method("m", 1.0).limits["rate_and_shape"], errors=errors)
+        return remarks(replace(method("m", 1.0), limits={"rate_and_shape": limits}))
+
+    assert "is not in its intervals" in with_errors(None)[0]
+    large = ParameterError(statistical=1.0, simulation=0.5, training=None)
+    assert "interval of p 12 % longer" in with_errors({"p": large})[0]
+    unknown = ParameterError(statistical=None, simulation=None, training=None)
+    assert with_errors({"p": unknown}) == []
 
 
 def test_remarks_on_members_and_what_is_unknown() -> None:

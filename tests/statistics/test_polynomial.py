@@ -178,7 +178,7 @@ def test_many_data_sets_are_those_of_one_at_a_time() -> None:
     heights = np.array([together.at(fixed, np.full(len(fixed), i)).value for i in range(5)])
     profiles = fits.highest_near(
         together, np.array([0]), heights, fixed, posed.units, best.thetas[:, 0]
-    )
+    ).values
     for i, row in enumerate(counts):
         alone = replace(posed, likelihood=replace(posed.likelihood, counts=row[None]))
         assert alone.maxima().values[0, 0] == pytest.approx(best.values[i, 0], abs=1e-5)

@@ -36,11 +36,13 @@ from madminer_workflow.statistics.limits import (
     Grid,
     likelihood_ratio_statistic,
     make_grid,
+    summarise,
     summarise_ensemble,
 )
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
 from madminer_workflow.statistics.results import Check, Intervals, JointFit, Limits
+from madminer_workflow.statistics.simulation import q_total
 from madminer_workflow.versions import LEARNING, joined, versions
 
 Answer = TypeVar("Answer")
@@ -106,7 +108,9 @@ def evaluate(
         parameters=grid.parameters,
         expected_events=float(problem.expected_events(problem.theta_true)),
         limits=limits["limits"],
+        limits_statistical=limits.get("limits_statistical"),
         observed=limits.get("observed"),
+        observed_statistical=limits.get("observed_statistical"),
         limits_fixed=limits.get("limits_fixed"),
         joint_fits=joint_fits or None,
         fisher_information=information,
@@ -160,8 +164,9 @@ def set_limits(
     """Limits by kind, test statistics behind them, for ensemble and members a check, and fits.
 
     ``limits`` are expected ones, ``observed`` those of observed data, ``limits_fixed`` expected
-    ones with nuisance parameters fixed, where there are any. The fits are the ensemble's to rate
-    and shape: see ``fit_jointly``.
+    ones with nuisance parameters fixed, where there are any; ``limits_statistical`` and
+    ``observed_statistical`` are without the simulation's error, where that is known. The fits are
+    the ensemble's to rate and shape: see ``fit_jointly``.
     """
     # The truth need not lie on the grid.
     points = np.concatenate([grid.thetas(), problem.theta_true[None, :]])
@@ -173,6 +178,8 @@ def set_limits(
     if problem.setup.nuisance:
         [scanned["limits_fixed"]] = scan(members, problem, points, [data["limits"]], profiled=False)
     known = closed_forms(members, problem, each=True)
+    family = methods.family_of(members[0].note.settings)
+    fluctuations = family.fluctuations(members, problem)
     summary: dict[str, dict[str, Limits]] = {}
     arrays: dict[str, np.ndarray] = {}
     best: dict[str, tuple[closed_form.Model, closed_form.Maximum]] = {}
@@ -181,9 +188,10 @@ def set_limits(
         sets = data.get(name, data["limits"])
         for kind, rows in kinds.items():
             values, at_truth = rows[:, 0, :-1], rows[:, 0, -1]
+            profiled = name != "limits_fixed"
             models = [
-                closed_form.Model(density, problem, kind, profiled=name != "limits_fixed")
-                for density in known
+                closed_form.Model(density, problem, kind, profiled, fluctuations if i == 0 else {})
+                for i, density in enumerate(known)
             ]
             highest = [closed_form.maximum(model, sets, levels, grid) for model in models]
             if highest:
@@ -191,6 +199,15 @@ def set_limits(
             else:
                 expected = None if name == "observed" else at_truth
                 q = likelihood_ratio_statistic(values, grid.axes, expected)
+            if fluctuations:
+                if profiled:
+                    statistical = f"{name}_statistical"
+                    exact = summarise(q[0], grid, levels)
+                    exact = closed_form.without_simulation(exact, highest[0])
+                    summary.setdefault(statistical, {})[kind] = exact
+                    arrays[f"{PREFIXES[statistical]}_{kind}"] = q[0].copy()
+                variance = closed_form.variance_at(models[0], sets, highest[0], grid.thetas())
+                q[0] = q_total(q[0], variance)
             scanned_limits = summarise_ensemble(q, grid, levels)
             summary[name][kind] = closed_form.sharpened(scanned_limits, highest)
             arrays[f"{PREFIXES[name]}_{kind}"] = q[0]

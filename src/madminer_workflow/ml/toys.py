@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
 from madminer_workflow.ml.scan import closed_forms, scan
 from madminer_workflow.products.evaluation import read_evaluation
@@ -69,8 +70,10 @@ def statistics_of(
     known = closed_forms(members, problem, each=False)
     if known:
         [density] = known
+        family = methods.family_of(members[0].note.settings)
+        fluctuations = family.fluctuations(members, problem)
         tested = [
-            closed_form.statistics(density, sets, problem, np.array(point.theta))
+            closed_form.statistics(density, sets, problem, np.array(point.theta), fluctuations)
             for sets, point in zip(drawn, points, strict=True)
         ]
     else:

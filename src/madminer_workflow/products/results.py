@@ -30,8 +30,17 @@ SUMMARY = "results.json"
 ARRAYS = "arrays.npz"
 NAMES = "arrays"
 """The key of the names of all arrays, so that none is missed."""
-PREFIXES = {"limits": "q", "observed": "q_observed", "limits_fixed": "q_fixed"}
+PREFIXES = {
+    "limits": "q",
+    "limits_statistical": "q_statistical",
+    "observed": "q_observed",
+    "observed_statistical": "q_observed_statistical",
+    "limits_fixed": "q_fixed",
+}
 """What the test statistics of limits are called among the arrays."""
+
+WITH_MEMBERS = ("limits", "observed")
+"""Those that there are of members, too; others are of the ensemble alone."""
 
 PROVEN_REPLICAS = "proven_information_replicas"
 """Proven information in bootstrap replicas of the test events, which all methods have in common."""
@@ -46,6 +55,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``limits`` by kind of likelihood are expected ones, ``observed`` those of observed data,
     ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any;
+    ``limits_statistical`` and ``observed_statistical`` are what limits would be if the simulation
+    were exact, where its error is known and in the others;
     ``joint_fits`` are those of parameters and nuisance parameters to "expected" and, if there are
     any, "observed" data. ``checks`` are of the ensemble, ``diagnostics`` of each member;
     ``versions`` are those of the packages that trained and evaluated it.
@@ -57,7 +68,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: list[str]
     expected_events: float
     limits: dict[str, Limits]
+    limits_statistical: dict[str, Limits] | None = None
     observed: dict[str, Limits] | None = None
+    observed_statistical: dict[str, Limits] | None = None
     limits_fixed: dict[str, Limits] | None = None
     joint_fits: dict[str, JointFit] | None = None
     fisher_information: FisherInformation
@@ -125,8 +138,7 @@ def checked(results: Results) -> Results:
     for what, prefix in PREFIXES.items():
         for kind in getattr(summary, what) or {}:
             shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}
-            # With nuisance parameters fixed there are limits of the ensemble alone.
-            if what != "limits_fixed":
+            if what in WITH_MEMBERS:
                 shapes[f"{prefix}_{kind}_members"] = ("members", "points")
             for name, shape in shapes.items():
                 check.of(arrays, name, *shape, finite=False)
@@ -149,6 +161,8 @@ def _check_limits(limits: Limits, others: Limits, size: int) -> None:
             by_level.keys() != levels for by_level in by_parameter.values()
         ):
             raise ValueError("it does not have the intervals of all parameters at all levels")
+    if limits.errors is not None and limits.errors.keys() != others.intervals.keys():
+        raise ValueError("it does not have the errors of all parameters")
     if limits.allowed_volume.keys() != levels or not (
         len(limits.intervals) == len(limits.best_fit) == size
     ):

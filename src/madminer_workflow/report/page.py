@@ -113,6 +113,7 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             if (profiled := method.fisher_information_profiled)
             and profiled.nuisance_parameters_in == "rate"
         ],
+        "methods_with_errors": [m for m in methods if m.limits["rate_and_shape"].errors],
         "nature_of_toys": nature_of_toys(report),
         "fitted": [
             (method, list(nuisance_titles(fit.nuisance).values()))

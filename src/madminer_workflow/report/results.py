@@ -226,13 +226,19 @@ class ProfiledMethodInformation(MethodInformation, frozen=True, kw_only=True):
 
 
 class Subject(Result, frozen=True, kw_only=True):
-    """What has limits: a method, or a baseline. Limits and curves are by kind of likelihood."""
+    """What has limits: a method, or a baseline. Limits and curves are by kind of likelihood.
+
+    ``limits_statistical`` and ``observed_statistical`` are what limits would be if the simulation
+    were exact, where the others have its error.
+    """
 
     name: str
     limits: dict[str, Limits]
     curves: dict[str, Curves]
+    limits_statistical: dict[str, Limits] | None = None
     limits_fixed: dict[str, Limits] | None = None
     observed: dict[str, Limits] | None = None
+    observed_statistical: dict[str, Limits] | None = None
     observed_curves: dict[str, Curves] | None = None
 
 

@@ -42,15 +42,17 @@ from madminer_workflow.statistics.baselines import (
     truth,
     truth_log_likelihoods,
 )
-from madminer_workflow.statistics.checks import reason
+from madminer_workflow.statistics.checks import believed, reason
+from madminer_workflow.statistics.checks.coverage import coverage_check
 from madminer_workflow.statistics.coverage import summarise_toys
 from madminer_workflow.statistics.information import Information, standard_deviations
 from madminer_workflow.statistics.likelihood import expected_data, observed_data
 from madminer_workflow.statistics.limits import Grid, likelihood_ratio_statistic, summarise
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.problem import Problem
-from madminer_workflow.statistics.results import FisherInformation, Limits
+from madminer_workflow.statistics.results import Check, FisherInformation, Limits, ToySummary
 from madminer_workflow.statistics.toys import Toys
+from madminer_workflow.statistics.weights import effective_size
 from madminer_workflow.versions import REPORTING, joined, versions
 
 FB_PER_PB = 1000.0
@@ -306,19 +308,26 @@ def summarise_method(
         )
     fisher, profiled = summary.fisher_information, summary.fisher_information_profiled
     levels = analysis.ml.limits.confidence_levels
+    of_toys = None
+    checks = summary.checks
+    if toys is not None:
+        of_toys = summarise_toys(toys, expected, observed or None, grid, levels)
+        checks = [*checks, check_of_toys(of_toys, summary.limits, problem)]
     return MethodReport(
         name=summary.name,
         settings=summary.settings,
         members=summary.members,
         losses=summary.losses,
-        believed=summary.believed,
-        checks=summary.checks,
+        believed=believed(checks),
+        checks=checks,
         diagnostics=summary.diagnostics,
-        reason=reason(summary.checks),
+        reason=reason(checks),
         remarks=[],
         limits=summary.limits,
+        limits_statistical=summary.limits_statistical,
         limits_fixed=summary.limits_fixed,
         observed=summary.observed,
+        observed_statistical=summary.observed_statistical,
         joint_fits=summary.joint_fits,
         curves=curves,
         observed_curves=curves_of(observed, grid, problem.theta_true) or None,
@@ -331,10 +340,18 @@ def summarise_method(
         proven_information=summary.proven_information,
         shapes_left_out=uncertainties.shapes_left_out(summary.settings, problem),
         calibration=score_calibration(result, problem),
-        toys=None
-        if toys is None
-        else summarise_toys(toys, expected, observed or None, grid, levels),
+        toys=of_toys,
     )
+
+
+def check_of_toys(toys: ToySummary, limits: Mapping[str, Limits], problem: Problem) -> Check:
+    """Whether intervals cover in toys of the test events."""
+    noise = {}
+    for point in toys.points:
+        theta = np.array(point.theta)
+        size = effective_size(problem.test.weights_at(theta))
+        noise[point.name] = float(problem.expected_events(theta)) / size
+    return coverage_check(toys, limits, noise, len(problem.everything))
 
 
 def test_statistics(

@@ -22,6 +22,9 @@ from madminer_workflow.statistics.results import Check
 CEILING_PULL = 3.0
 GRID_POINTS = 4.0
 
+NOTABLE_GROWTH = 1.05
+"""Of an interval, by the error of finite simulation."""
+
 CONSTRAINED = 0.5
 """Of its prior width: data that know a nuisance parameter better than this deserve a look."""
 
@@ -69,6 +72,7 @@ def remarks(
             for check in deciding(method.checks)
             if check.passed and check.value is None
         ),
+        *_on_the_simulation(method),
         *_on_lone_members(method),
         *_on_the_ceiling(method, truth, list(grid)),
         *on_nuisance_parameters(method),
@@ -94,6 +98,26 @@ def _on_the_grid(
             yield (
                 f"The {percent(level)} interval of {name} spans {span:.1f} steps of the grid only: "
                 "refine limits.grid."
+            )
+
+
+def _on_the_simulation(method: MethodReport) -> Iterator[str]:
+    """What finite simulation makes of intervals, where that is notable or not known."""
+    errors = method.limits[KIND].errors
+    if errors is None:
+        yield (
+            "The error from finite simulation is not in its intervals: what other simulated events "
+            "would make of it is not known."
+        )
+        return
+    for name, error in errors.items():
+        if not (error.statistical and error.simulation):
+            continue
+        growth = float(np.hypot(1.0, error.simulation / error.statistical))
+        if growth > NOTABLE_GROWTH:
+            yield (
+                f"Finite simulation makes the interval of {name} {100.0 * (growth - 1.0):.2g} % "
+                "longer: with twice as many simulated events it would be half of that."
             )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import msgspec
@@ -19,14 +19,16 @@ from madminer_workflow.statistics.fits import (
     intervals,
     maxima,
 )
+from madminer_workflow.statistics.fluctuations import Fluctuations
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import response_of_rates, two_sided
 from madminer_workflow.statistics.polynomial import EventResponse, Likelihoods, PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.quantiles import chi2_quantile
-from madminer_workflow.statistics.results import Intervals, Limits
+from madminer_workflow.statistics.results import Interval, Intervals, Limits, ParameterError
 from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.simulation import Around, Simulated, q_total, variance
 from madminer_workflow.statistics.varied import Factors, Together, VariedRates
 from madminer_workflow.statistics.varied_events import VariedEvents, gain_at_points
 
@@ -54,13 +56,15 @@ class Model:
     """A density, and the ``kind`` of likelihood that it is to have.
 
     Nuisance parameters are fitted where they are ``profiled`` and the likelihood knows them. Fits
-    are made at points of the parameters with those of the nuisance parameters behind.
+    are made at points of the parameters with those of the nuisance parameters behind. What the
+    density is made from may be off by ``fluctuations``, by their source, none if that is not known.
     """
 
     density: PolynomialDensity
     problem: Problem
     kind: str
     profiled: bool = True
+    fluctuations: Mapping[str, Fluctuations] = field(default_factory=dict)
 
     @property
     def with_rate(self) -> bool:
@@ -206,6 +210,24 @@ class Model:
             known.measure,
         )
 
+    def simulated(self, data: DataSets) -> list[Simulated]:
+        """The simulation behind the likelihoods of data sets, for each source of its error."""
+        if not self.fluctuations:
+            return []
+        known = self.density
+        factors = Factors.of(self._two_sided, bounded=known.response is not None)
+        return [
+            Simulated(
+                known,
+                fluctuations,
+                sparse.csr_array(data.counts(known.cells, len(known.coefficients))),
+                self._totals,
+                self.problem.luminosity if self.with_rate else None,
+                factors if self.n_nuisance else None,
+            )
+            for fluctuations in self.fluctuations.values()
+        ]
+
     @property
     def _two_sided(self) -> np.ndarray:
         return two_sided(self.problem.setup)
@@ -234,13 +256,17 @@ def standard_deviations(
 class Maximum:
     """The highest log likelihood of a data set, where it is, and the intervals around it.
 
-    It is at ``theta`` (n_parameters,) and ``nu`` (n_nuisance,), those that are fitted.
+    It is at ``theta`` (n_parameters,) and ``nu`` (n_nuisance,), those that are fitted. Where the
+    simulation's error is known, ``with_simulation`` are the ``intervals`` that have it, and
+    ``errors`` what they are made of.
     """
 
     value: float
     theta: np.ndarray
     intervals: Intervals
     nu: np.ndarray
+    with_simulation: Intervals | None = None
+    errors: dict[str, ParameterError] | None = None
 
 
 def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -> Maximum:
@@ -255,14 +281,29 @@ def maximum(model: Model, data: DataSets, levels: Sequence[float], grid: Grid) -
     rough = likelihood.nominal if isinstance(likelihood, VariedEvents) else None
     best = maxima(likelihood, values, model.extended(points), units, within, rough)
     ranges = np.array([(axis[0], axis[-1]) for axis in grid.axes])
-    by_parameter = {
-        name: {str(level): pairs for level, pairs in zip(levels, by_level, strict=True)}
-        for name, by_level in zip(
-            grid.parameters, intervals(likelihood, best, thresholds, ranges, units), strict=True
-        )
-    }
+
+    def named(found: Sequence[Sequence[list[Interval]]]) -> Intervals:
+        return {
+            name: {str(level): pairs for level, pairs in zip(levels, by_level, strict=True)}
+            for name, by_level in zip(grid.parameters, found, strict=True)
+        }
+
     theta, nu = np.split(best.thetas[0, 0], [len(theta_true)])
-    return Maximum(float(best.values[0, 0]), theta, by_parameter, nu)
+    plain = named(intervals(likelihood, best, thresholds, ranges, units))
+    height = float(best.values[0, 0])
+    if not model.fluctuations:
+        return Maximum(height, theta, plain, nu)
+    around = Around(model.simulated(data), best.thetas[0, 0])
+    wider = intervals(likelihood, best, thresholds, ranges, units, around.variance)
+    errors = around.errors(likelihood, height, ranges, units, list(model.fluctuations))
+    of_parameters = dict(zip(grid.parameters, errors, strict=True))
+    return Maximum(height, theta, plain, nu, named(wider), of_parameters)
+
+
+def variance_at(model: Model, data: DataSets, best: Maximum, thetas: np.ndarray) -> np.ndarray:
+    """v of one data set at points (n_thetas, n_parameters), with nu as at its maximum ``best``."""
+    places = np.hstack([thetas, np.tile(best.nu, (len(thetas), 1))])
+    return Around(model.simulated(data), np.concatenate([best.theta, best.nu])).variance(places)
 
 
 def likelihood_ratio_statistic(values: np.ndarray, highest: Sequence[Maximum]) -> np.ndarray:
@@ -272,12 +313,18 @@ def likelihood_ratio_statistic(values: np.ndarray, highest: Sequence[Maximum]) -
 
 
 def sharpened(scanned: Limits, highest: Sequence[Maximum]) -> Limits:
-    """Limits with best fit and intervals from the maxima of an ensemble and its members, if any."""
+    """Limits with best fit and intervals from the maxima of an ensemble and its members, if any.
+
+    With the simulation's error in those of the ensemble, if that is known.
+    """
     if not highest:
         return scanned
     ensemble, *members = highest
     limits = msgspec.structs.replace(
-        scanned, best_fit=ensemble.theta.tolist(), intervals=ensemble.intervals
+        scanned,
+        best_fit=ensemble.theta.tolist(),
+        intervals=ensemble.with_simulation or ensemble.intervals,
+        errors=ensemble.errors,
     )
     if not members:
         return limits
@@ -288,10 +335,19 @@ def sharpened(scanned: Limits, highest: Sequence[Maximum]) -> Limits:
     return msgspec.structs.replace(limits, member_intervals=of_members)
 
 
+def without_simulation(scanned: Limits, best: Maximum) -> Limits:
+    """Limits with best fit and intervals from the ``best`` fit, the simulation taken for exact."""
+    return msgspec.structs.replace(scanned, best_fit=best.theta.tolist(), intervals=best.intervals)
+
+
 def statistics(
-    density: PolynomialDensity, data: DataSets, problem: Problem, theta: np.ndarray
+    density: PolynomialDensity,
+    data: DataSets,
+    problem: Problem,
+    theta: np.ndarray,
+    fluctuations: Mapping[str, Fluctuations] | None = None,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """q at ``theta`` of every data set by kind.
+    """q at ``theta`` of every data set by kind, with the error that ``fluctuations`` make.
 
     For all parameters, (n_sets,), and for each, the others profiled, (n_parameters, n_sets).
     """
@@ -303,7 +359,7 @@ def statistics(
     values = [log_likelihoods_at(density, data, problem, plane.points) for plane in planes]
     return {
         kind: _statistics(
-            Model(density, problem, kind),
+            Model(density, problem, kind, fluctuations=fluctuations or {}),
             data,
             theta,
             planes,
@@ -330,30 +386,35 @@ def _statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For likelihoods of one kind, with ``values`` (n_sets, n_points) at the points of planes."""
     units = model.units(theta)
+    simulated = model.simulated(data)
     q_of_all, q_of_each, done = [], [], 0
     for some in model.likelihoods(data):
         rows = slice(done, done + len(some))
         rough = some.nominal if isinstance(some, VariedEvents) else None
         points = model.extended(planes[0].points)
         best = maxima(some, values[0][rows], points, units, rough=rough)
-        heights = np.array(
-            [
-                highest_near(
-                    some,
-                    np.flatnonzero(plane.fixed),
-                    by_set[rows],
-                    plane.points,
-                    units,
-                    best.thetas[:, 0],
-                    rough,
-                )
-                for plane, by_set in zip(planes[1:], values[1:], strict=True)
-            ]
-        )
+        fixed = [
+            highest_near(
+                some,
+                np.flatnonzero(plane.fixed),
+                by_set[rows],
+                plane.points,
+                units,
+                best.thetas[:, 0],
+                rough,
+            )
+            for plane, by_set in zip(planes[1:], values[1:], strict=True)
+        ]
         # A search with one parameter fixed may find what the one with all free has missed.
-        highest = np.maximum(best.values[:, 0], heights.max(axis=0))
-        q_of_each.append(2.0 * (highest - heights[:-1]))
-        q_of_all.append(2.0 * (highest - heights[-1]))
+        heights = np.array([best.values[:, 0], *(one.values for one in fixed)])
+        places = np.array([best.thetas[:, 0], *(one.thetas for one in fixed)])
+        highest = heights.argmax(axis=0), np.arange(len(some))
+        q = 2.0 * (heights[highest] - heights[1:])
+        sets, best_places = np.arange(rows.start, rows.stop), places[highest]
+        for row, points in zip(q, places[1:], strict=True):
+            row[:] = q_total(row, variance(simulated, points, best_places, sets))
+        q_of_each.append(q[:-1])
+        q_of_all.append(q[-1])
         done += len(some)
     return np.concatenate(q_of_all), np.concatenate(q_of_each, axis=1)
 

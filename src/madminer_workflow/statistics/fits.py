@@ -9,7 +9,7 @@ best (compare Venzon and Moolgavkar, J. R. Stat. Soc. C 37 (1988) 87, and MINOS)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,12 @@ LONGEST = 2.0
 ROUNDING = 1e-12
 EDGE_PRECISION = 5e-3
 """In standard deviations, before the last of Newton's steps."""
+
+WIDENINGS = 5
+"""Times that thresholds are adapted to what is found at the edge; mostly two are enough."""
+
+SAME_THRESHOLD = 1e-3
+"""Relative: by half as much an interval may be off."""
 
 SAME = 1e-2
 """Maxima as close as this, in units, are one."""
@@ -201,8 +207,8 @@ def highest_near(
     units: np.ndarray,
     best: np.ndarray,
     rough: Likelihoods | None = None,
-) -> np.ndarray:
-    """The highest log likelihood of every set with the parameters ``fixed``, (n_sets,).
+) -> Maxima:
+    """The highest point of every set's likelihood with the parameters ``fixed``, (n_sets, ...).
 
     It is looked for from the best of ``points`` (n_points, n_first), all with the same values of
     those parameters, where likelihoods have ``values`` (n_sets, n_points), and from the maxima
@@ -218,7 +224,9 @@ def highest_near(
     kept = np.ones(begin.shape[:2], dtype=bool)
     if rough is not None:
         begin[:, 1:], kept[:, 1:] = approached(rough, begin[:, 1:], units, fixed)
-    return _climbed(likelihoods, begin, kept, units, fixed, 0.0)[1].max(axis=1)
+    thetas, heights = _climbed(likelihoods, begin, kept, units, fixed, 0.0)
+    rows, highest = np.arange(len(heights)), heights.argmax(axis=1)
+    return Maxima(thetas[rows, highest], heights[rows, highest])
 
 
 def approached(
@@ -272,6 +280,19 @@ def distinct(begin: np.ndarray, kept: np.ndarray, units: np.ndarray) -> np.ndarr
     return kept
 
 
+@dataclass(frozen=True)
+class Edges:
+    """Where profile likelihoods have dropped: ``places`` (n,) of the parameter in question.
+
+    ``points`` (n, n_parameters), with ``q`` (n,) there, are the last of the profile that were
+    looked at: within EDGE_PRECISION of the places.
+    """
+
+    places: np.ndarray
+    points: np.ndarray
+    q: np.ndarray
+
+
 def edges(
     likelihoods: Likelihood,
     sets: np.ndarray,
@@ -282,7 +303,7 @@ def edges(
     sides: np.ndarray,
     ends: np.ndarray,
     units: np.ndarray,
-) -> np.ndarray:
+) -> Edges:
     """Where profile likelihoods reach ``thresholds`` of q = 2 (height - log L), each (n,).
 
     From ``peaks`` (n, n_parameters) of likelihoods of ``sets``, whose q is below the threshold, in
@@ -320,7 +341,8 @@ def edges(
         if not len(active):
             break
         places = _next(places, distance, slope, inside, outside, sides, scale)
-    return np.where(np.isnan(result), places, result)
+    q = np.maximum(2.0 * (heights - here.value), 0.0)
+    return Edges(np.where(np.isnan(result), places, result), thetas, q)
 
 
 def along_profile(
@@ -373,21 +395,25 @@ def intervals(
     thresholds: Sequence[float],
     ranges: np.ndarray,
     units: np.ndarray,
+    variance: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[list[list[Interval]]]:
     """Where the profile q of the first set stays below thresholds, by parameter and threshold.
 
     Of the first parameters, those with ``ranges`` (n_parameters, 2), which the intervals end at.
     Disjoint ones, lowest first: each part of the allowed region has a maximum of its own, one of
-    ``best``.
+    ``best``. Where q itself has a ``variance`` v at points (n, n_parameters), it is q^2 / (q + v)
+    that stays below: q below the threshold times 1 + v / q.
     """
     peaks, values = best.thetas[0], best.values[0]
     apart = np.linalg.norm((peaks[:, None] - peaks) / units, axis=2) > SAME
     distinct = [k for k in range(len(peaks)) if apart[k, :k].all()]
+    drops = 2.0 * (values[0] - values)
+    growth = np.ones(len(peaks)) if variance is None else 1.0 + _shares(variance(peaks), drops)
     rows = [
         (k, i, t, side)
         for t, threshold in enumerate(thresholds)
         for k in distinct
-        if 2.0 * (values[0] - values[k]) < threshold
+        if drops[k] < threshold * growth[k]
         for i in range(len(ranges))
         for side in (-1, 1)
     ]
@@ -398,24 +424,38 @@ def intervals(
         np.maximum(ranges[parameters, 1], starts_),
         np.minimum(ranges[parameters, 0], starts_),
     )
-    found = edges(
-        likelihoods,
-        np.zeros(len(rows), dtype=int),
-        peaks[of_peak],
-        np.full(len(rows), values[0]),
-        parameters,
-        np.asarray(thresholds, dtype=float)[of_threshold],
-        sides,
-        ends,
-        units,
-    )
+    asked = np.asarray(thresholds, dtype=float)[of_threshold]
+    reached = asked * growth[of_peak]
+    for _ in range(WIDENINGS):
+        found = edges(
+            likelihoods,
+            np.zeros(len(rows), dtype=int),
+            peaks[of_peak],
+            np.full(len(rows), values[0]),
+            parameters,
+            reached,
+            sides,
+            ends,
+            units,
+        )
+        if variance is None:
+            break
+        before, reached = reached, asked * (1.0 + _shares(variance(found.points), found.q))
+        reached = np.maximum(reached, drops[of_peak] * (1.0 + ROUNDING))
+        if np.all(np.abs(reached - before) < SAME_THRESHOLD * before):
+            break
     result: list[list[list[Interval]]] = []
     for i, (low, high) in enumerate(ranges):
         result.append([])
         for t in range(len(thresholds)):
-            pairs = found[(parameters == i) & (of_threshold == t)].reshape(-1, 2)
+            pairs = found.places[(parameters == i) & (of_threshold == t)].reshape(-1, 2)
             result[-1].append(united(np.clip(pairs, low, high)))
     return result
+
+
+def _shares(variance: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """v / q; 0 at the maximum, where both are."""
+    return np.divide(variance, q, out=np.zeros_like(q), where=q > PRECISION)
 
 
 def united(pairs: np.ndarray) -> list[Interval]:

@@ -186,7 +186,7 @@ class Peak:
             sides,
             self.place[parameters] + sides * FARTHEST * self.units[parameters],
             self.units,
-        )
+        ).places
         return np.abs(places - self.place[parameters]).reshape(2, n).T
 
     def shifts(self, n: int, sizes: np.ndarray) -> np.ndarray:

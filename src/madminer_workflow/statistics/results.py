@@ -34,18 +34,33 @@ class ObservedData(Result, frozen=True, kw_only=True):
     theta: list[float] | None
 
 
+class ParameterError(Result, frozen=True, kw_only=True):
+    """What the 68.3 % interval of a parameter is made of, as standard deviations.
+
+    ``statistical`` is that of the data, ``simulation`` of other simulated events and ``training``
+    of other trainings on the same ones; squares add up. None where the likelihood has no edge
+    within the grid, or the error is not known.
+    """
+
+    statistical: Number
+    simulation: Number
+    training: Number
+
+
 class Limits(Result, frozen=True, kw_only=True):
     """Limits from one likelihood on the grid.
 
     ``best_fit`` (n_parameters,); ``intervals`` have the other parameters profiled;
     ``allowed_volume``, by level, is what the joint region of all parameters encloses.
-    ``member_intervals`` are those of the members of an ensemble, in their order.
+    ``member_intervals`` are those of the members of an ensemble, in their order, without the error
+    from finite simulation. ``errors`` are those of each parameter, None where that is not known.
     """
 
     best_fit: list[float]
     intervals: Intervals
     allowed_volume: dict[str, float]
     member_intervals: dict[str, dict[str, list[list[Interval]]]] | None = None
+    errors: dict[str, ParameterError] | None = None
 
 
 class Shifts(Result, frozen=True, kw_only=True):

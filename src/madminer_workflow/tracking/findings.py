@@ -71,6 +71,8 @@ def method_numbers(
         **_sizes("limits", method.limits),
         **_sizes("observed", method.observed or {}),
         **_comparison(comparison),
+        **_errors("errors", method.limits),
+        **_errors("observed_errors", method.observed or {}),
         **_coverage(toys),
         **_checks(method),
     }
@@ -121,6 +123,16 @@ def _comparison(comparison: ComparisonFindings | None) -> dict[str, float | None
         return {}
     together = comparison.together
     return {"relative_length": together.value, "relative_length_error": together.error}
+
+
+def _errors(name: str, limits: Mapping[str, Limits]) -> dict[str, float | None]:
+    """What one standard deviation of each parameter is made of; names begin with ``name``."""
+    return {
+        f"{name}/{kind}/{source}.{parameter}": getattr(errors, source)
+        for kind, limit in limits.items()
+        for parameter, errors in (limit.errors or {}).items()
+        for source in ("statistical", "simulation", "training")
+    }
 
 
 def _coverage(toys: ToySummary | None) -> dict[str, float | None]:

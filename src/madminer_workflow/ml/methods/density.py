@@ -25,6 +25,7 @@ from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import closed_form as closed_form
 from madminer_workflow.ml.methods.unbinned import diagnostics as diagnostics
 from madminer_workflow.ml.methods.unbinned import fisher_scores as fisher_scores
+from madminer_workflow.ml.methods.unbinned import fluctuations as fluctuations
 from madminer_workflow.ml.methods.unbinned import information as information
 from madminer_workflow.ml.methods.unbinned import of_events
 from madminer_workflow.ml.methods.unbinned import outputs as outputs

@@ -11,6 +11,7 @@ import numpy as np
 from madminer_workflow.analysis.types import Settings
 from madminer_workflow.ml.member import Member
 from madminer_workflow.statistics.events import Events
+from madminer_workflow.statistics.fluctuations import Fluctuations
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.polynomial import PolynomialDensity
@@ -49,6 +50,9 @@ class Family(Protocol[S]):
 
     def closed_form(self, members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
         """The density as a polynomial in the parameters; None where it is known at points only."""
+
+    def fluctuations(self, members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
+        """How far the closed form may be off, by source; nothing where that is not known."""
 
     def information(self, members: Sequence[Member], problem: Problem) -> Information:
         """The Fisher information."""

@@ -23,6 +23,7 @@ from madminer_workflow.statistics.binning import (
 )
 from madminer_workflow.statistics.checks.simulation import bins_check
 from madminer_workflow.statistics.events import Events, Observed
+from madminer_workflow.statistics.fluctuations import SIMULATION, Fluctuations, of_counts
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
@@ -97,6 +98,13 @@ def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensit
     rates = varied_rates(problem.train, cells["train"], len(bins.template), shifted)
     rates[:, 0] = bins.template
     return binned_density(rates, cells, problem.setup)
+
+
+def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
+    """Those of the bins, whose templates are sums over training events."""
+    bins, train = _load(members[0]), problem.train
+    shifted = {name: bins.of(events) for name, events in train.shifted.items()}
+    return {SIMULATION: of_counts(problem, bins.of(train), len(bins.template), shifted)}
 
 
 def information(members: Sequence[Member], problem: Problem) -> fisher.Information:

@@ -37,6 +37,13 @@ from madminer_workflow.statistics.checks.reach import EstimatedRatio
 from madminer_workflow.statistics.checks.response import Measured, Variation, response_checks
 from madminer_workflow.statistics.event_parts import event_response, with_parts
 from madminer_workflow.statistics.events import Events, Observed
+from madminer_workflow.statistics.fluctuations import (
+    SIMULATION,
+    TRAINING,
+    Fluctuations,
+    of_members,
+    of_norm,
+)
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.nuisance import (
@@ -253,6 +260,26 @@ def _mean_of_all(
             if name != "train"
         ]
     )
+
+
+def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
+    """Those of the norm and the rate, with the networks as they are, and between trainings.
+
+    Other events would change what is learned, too. But a change of the ratio shifts sums over data
+    and the norm alike, so that only the difference of both counts, which is of second order.
+    """
+    monomials = Monomials(problem.setup.components)
+    train = problem.train
+    rows = np.mean([coefficients(one, train, monomials) for one in members], axis=0)
+    at_reference = train.weights_at(_load(members[0])[0].origin)
+    weighted = rows * (at_reference / at_reference.sum())[:, None]
+    found = {SIMULATION: of_norm(problem, weighted)}
+    if len(members) > 1:
+        of_each = [nominal([member], problem) for member in members]
+        found[TRAINING] = of_members(
+            [one.coefficients for one in of_each], [one.norm for one in of_each]
+        )
+    return found
 
 
 def information(members: Sequence[Member], problem: Problem) -> Information:

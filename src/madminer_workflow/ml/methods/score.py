@@ -8,7 +8,7 @@ score of the nuisance parameters, too, for the Fisher information.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from madminer_workflow.statistics.checks.families import score_checks
 from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.events import draw as draw_events
+from madminer_workflow.statistics.fluctuations import SIMULATION, Fluctuations, of_counts
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.nuisance import varied_rates
@@ -145,20 +146,54 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
 
 def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensity | None:
     """Probabilities of the bins of the score, from the training events, if bins are fixed."""
-    settings = members[0].settings(Score)
-    if not settings.fitted:
+    if not members[0].settings(Score).fitted:
         return None
-    n = len(problem.setup.parameters)
-    scores = {
-        name: all_scores(members, events)[:, :n] for name, events in problem.samples().items()
-    }
-    weights = problem.train.weights_at(problem.theta_true)
-    bins = bins_of(settings, problem.setup.parameters)
-    shifted = {
-        name: all_scores(members, events)[:, :n] for name, events in problem.train.shifted.items()
-    }
-    informed = informative(scores["train"], weights)
-    return _histogram(scores, problem.train, informed, bins, shifted)
+    samples, edges = problem.samples(), _fixed_edges(members, problem)
+    cells = {name: _bins(members, problem, events, edges) for name, events in samples.items()}
+    shifted = _shifted_bins(members, problem, edges)
+    rates = varied_rates(problem.train, cells["train"], n_bins(edges), shifted)
+    return binned_density(rates, cells, problem.setup)
+
+
+def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
+    """Those of fixed bins, whose templates are sums over training events.
+
+    The score that bins are made of is an observable like any other: had its network been trained
+    otherwise, it would be another one, and neither would be wrong.
+    """
+    if not members[0].settings(Score).fitted:
+        return {}
+    edges = _fixed_edges(members, problem)
+    cells = _bins(members, problem, problem.train, edges)
+    shifted = _shifted_bins(members, problem, edges)
+    return {SIMULATION: of_counts(problem, cells, n_bins(edges), shifted)}
+
+
+def _fixed_edges(members: Sequence[Member], problem: Problem) -> list[np.ndarray]:
+    """Inner edges of the bins of the score that do not depend on the parameters."""
+    bins = bins_of(members[0].settings(Score), problem.setup.parameters)
+    scores = _scores(members, problem, problem.train)
+    weights = informative(scores, problem.train.weights_at(problem.theta_true))
+    return inner_edges(scores, weights, bins)
+
+
+def _bins(
+    members: Sequence[Member], problem: Problem, events: Observed, edges: Sequence[np.ndarray]
+) -> np.ndarray:
+    return bin_indices(_scores(members, problem, events), edges)
+
+
+def _shifted_bins(
+    members: Sequence[Member], problem: Problem, edges: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Bins of the training events where they are measured otherwise, by nuisance benchmark."""
+    shifted = problem.train.shifted
+    return {name: _bins(members, problem, events, edges) for name, events in shifted.items()}
+
+
+def _scores(members: Sequence[Member], problem: Problem, events: Observed) -> np.ndarray:
+    """The mean score with respect to the parameters, (n_events, n_parameters)."""
+    return all_scores(members, events)[:, : len(problem.setup.parameters)]
 
 
 def density(outputs: Arrays, problem: Problem, thetas: np.ndarray, member: Member) -> Density:
@@ -194,21 +229,15 @@ def informative(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _histogram(
-    values: Arrays,
-    train: Events,
-    weights: np.ndarray,
-    bins: Sequence[Bins],
-    shifted: Mapping[str, np.ndarray],
+    values: Arrays, train: Events, weights: np.ndarray, bins: Sequence[Bins]
 ) -> PolynomialDensity:
     """Probabilities of one histogram of ``values``, each (n_events, n_dimensions).
 
-    ``shifted`` are those of the shifted events of ``train``, by nuisance benchmark. Where bins are
-    a number, they hold equal parts of the training events' ``weights``.
+    Where bins are a number, they hold equal parts of the training events' ``weights``.
     """
     edges = inner_edges(values["train"], weights, bins)
     cells = {name: bin_indices(rows, edges) for name, rows in values.items()}
-    moved = {name: bin_indices(rows, edges) for name, rows in shifted.items()}
-    rates = varied_rates(train, cells["train"], n_bins(edges), moved)
+    rates = varied_rates(train, cells["train"], n_bins(edges))
     return binned_density(rates, cells, train.setup)
 
 
@@ -230,7 +259,7 @@ def _adaptive(
     train = replace(problem.train, shifted={})
     for i, (theta, direction) in enumerate(zip(thetas, directions, strict=True)):
         turned = {name: turn(rows, direction, len(bins)) for name, rows in scores.items()}
-        along = _histogram(turned, train, weights, bins, {})
+        along = _histogram(turned, train, weights, bins)
         log_of_theta, log_of_reference = along.log_density(np.stack([theta, reference]))
         ratio = log_of_theta - log_of_reference
         for name, values in log_p.items():

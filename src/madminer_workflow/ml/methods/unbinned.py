@@ -17,6 +17,7 @@ from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.statistics.checks.families import ratio_checks
 from madminer_workflow.statistics.events import Events, Observed
+from madminer_workflow.statistics.fluctuations import Fluctuations
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
 from madminer_workflow.statistics.problem import Problem
@@ -66,6 +67,11 @@ def outputs(member: Member, problem: Problem, thetas: np.ndarray) -> Arrays:
 
 def closed_form(members: Sequence[Member], problem: Problem) -> None:
     """None: networks take the parameters as inputs."""
+
+
+def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
+    """Nothing: how other simulated events would have trained the networks is not known."""
+    return {}
 
 
 def of_events(log_p: Mapping[str, np.ndarray]) -> Density:
