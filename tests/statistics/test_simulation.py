@@ -18,6 +18,7 @@ from madminer_workflow.statistics.fluctuations import (
     Fluctuations,
     directions,
     groups,
+    groups_of,
     of_counts,
     of_members,
     of_norm,
@@ -68,6 +69,25 @@ def test_groups_know_the_variance_of_sums() -> None:
     sums = np.stack([np.bincount(group, column) for column in weights.T], axis=1)
     found, true = directions(sums), weights.T @ weights
     np.testing.assert_allclose(found.T @ found, true, atol=0.3 * np.abs(true).max())
+
+
+def test_numbers_of_drawn_events_do_not_fluctuate() -> None:
+    """The variance of sums is that of samples of fixed sizes; of one, most events fail the cuts."""
+    rng, n_drawn = np.random.default_rng(4), np.array([30_000, 40_000])
+    drawn_from = np.repeat([0, 1], [30_000, 10_000])
+    events = replace(PROCESS.events(40_000, seed=4), drawn_from=drawn_from, n_drawn=n_drawn)
+    weights = np.where(drawn_from == 0, 5.0, 2.0) + rng.normal(size=len(events))
+    true = sum(
+        np.sum(weights[drawn_from == i] ** 2) - np.sum(weights[drawn_from == i]) ** 2 / n
+        for i, n in enumerate(n_drawn)
+    )
+    found = [
+        directions(np.bincount(groups_of(events, 200, seed=k), weights)[:, None]) for k in range(20)
+    ]
+    # Each is good to 10 %; Poisson's law would make it nine times as large.
+    assert np.mean([np.sum(one**2) for one in found]) == pytest.approx(true, rel=0.07)
+    part = events.part(0.5, 1.0)
+    np.testing.assert_array_equal(part.drawn_from, drawn_from[20_000:])
 
 
 def binned(events: Events, n_events: float, seed: int = 1) -> tuple[Problem, Model]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
 
 from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.hdf5_files import require_unchanged
 from madminer_workflow.madminer_file import read_report, read_sample, read_setup
+from madminer_workflow.products.combined import CutFlow
 from madminer_workflow.products.evaluation import Evaluation
 from madminer_workflow.products.observed import observe
 from madminer_workflow.statistics.events import Events, union
@@ -24,7 +31,8 @@ def read_events(data: Path, analysis: Analysis | None = None) -> Events:
     Raises InputError if it holds those of one job only, or if the parameters, benchmarks,
     systematic uncertainties or observables of the ``analysis``, where one is given, are others.
     """
-    if "tasks" in read_report(data):
+    report = read_report(data)
+    if "tasks" in report:
         raise InputError(
             f"{data}: holds the events of one job only; expected the combined_delphes.h5 of combine"
         )
@@ -38,7 +46,25 @@ def read_events(data: Path, analysis: Analysis | None = None) -> Events:
         )
     require_weights(data, sample, setup)
     require_unchanged(data)
-    return union(sample, setup)
+    return union(sample, setup, numbers_drawn(data, report, sample, setup))
+
+
+def numbers_drawn(
+    data: Path, report: Mapping[str, Any], sample: Sample, setup: Setup
+) -> np.ndarray | None:
+    """Numbers of events drawn from each benchmark, and of background, before cuts.
+
+    None if the ``report`` of ``data`` does not say so of all events; InputError if it is damaged.
+    """
+    numbers = np.zeros(len(setup.benchmark_names) + 1, dtype=int)
+    with reading(data, "its cut flow is damaged"):
+        for one in msgspec.convert(report.get("cut_flow", []), list[CutFlow]):
+            names = setup.benchmark_names
+            numbers[-1 if one.is_background else names.index(one.sampling_benchmark)] += (
+                one.generated
+            )
+    passed = np.bincount(sample.sampling_ids % len(numbers), minlength=len(numbers))
+    return numbers if np.all(passed <= numbers) else None
 
 
 def require_weights(data: Path, sample: Sample, setup: Setup) -> None:

@@ -21,7 +21,9 @@ class Events(Observed):
 
     ``slopes`` and ``curvatures``, (n_events, n_nuisance), say how weights respond to nuisance
     parameters (a and b of ``statistics.nuisance``). Of those that change what is measured, they
-    say nothing: for these, ``shifted`` are the events at their benchmarks.
+    say nothing: for these, ``shifted`` are the events at their benchmarks. ``drawn_from``,
+    (n_events,), are the numbers of the samples that events were drawn in, ``n_drawn``,
+    (n_samples,), how many were drawn in each, before any cut; None where that is not known.
     """
 
     setup: Setup
@@ -29,6 +31,8 @@ class Events(Observed):
     slopes: np.ndarray
     curvatures: np.ndarray
     shifted: Mapping[str, Shifted] = field(default_factory=dict)
+    drawn_from: np.ndarray | None = None
+    n_drawn: np.ndarray | None = None
 
     def weights_at(self, theta: np.ndarray) -> np.ndarray:
         """Weights in pb at a parameter point, shape (n_events,), by morphing."""
@@ -86,11 +90,16 @@ class Events(Observed):
             slopes=self.slopes[chosen],
             curvatures=self.curvatures[chosen],
             shifted=shifted,
+            drawn_from=None if self.drawn_from is None else self.drawn_from[chosen],
         )
 
 
-def union(sample: Sample, setup: Setup) -> Events:
-    """All events of a MadMiner file, weighted as one sample."""
+def union(sample: Sample, setup: Setup, n_drawn: np.ndarray | None = None) -> Events:
+    """All events of a MadMiner file, weighted as one sample.
+
+    ``n_drawn``, (n_benchmarks + 1,), are the numbers of events that were drawn from each benchmark,
+    and of background, before any cut.
+    """
     slopes, curvatures = response(sample, setup)
     return Events(
         setup=setup,
@@ -100,6 +109,8 @@ def union(sample: Sample, setup: Setup) -> Events:
         slopes=slopes,
         curvatures=curvatures,
         shifted=sample.shifted,
+        drawn_from=None if n_drawn is None else sample.sampling_ids % len(n_drawn),
+        n_drawn=n_drawn,
     )
 
 

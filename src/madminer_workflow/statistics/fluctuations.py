@@ -8,8 +8,10 @@ at random, K of them, S_g the sum of one group and S that of all, the covariance
 whose mean over all ways to make groups is that of a bootstrap with weights from Poisson's law,
 sum_i w_i w_i^T, to a relative precision of sqrt(2 / K) (the method of random groups: K. Wolter,
 Introduction to Variance Estimation, 2007). A bootstrap has the same precision with as many replicas
-and K times the work. Sums of the same events, of cells, of everything, at other values of nuisance
-parameters, are in the same groups: their fluctuations go together.
+and K times the work. Where it is known how many events were drawn in each sample, groups have equal
+numbers of these, and the covariance is that of samples of fixed sizes. Sums of the same events, of
+cells, of everything, at other values of nuisance parameters, are in the same groups: their
+fluctuations go together.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.problem import Problem
 
@@ -62,6 +65,23 @@ def groups(n_events: int, n_groups: int, seed: int) -> np.ndarray:
     return (rng.random(n_events) * n_groups).astype(int)
 
 
+def groups_of(events: Events, n_groups: int, seed: int) -> np.ndarray:
+    """The group of each event, (n_events,), equal numbers of each sample that was drawn.
+
+    How many are drawn does not fluctuate, nor what they add up to before cuts. Those that fail the
+    cuts are members, too, so that numbers of those that pass fluctuate as they have to.
+    """
+    if events.drawn_from is None or events.n_drawn is None:
+        return groups(len(events), n_groups, seed)
+    rng = np.random.default_rng([seed, STREAM])
+    group, start = np.empty(len(events), dtype=int), 0
+    for sample, n_drawn in enumerate(events.n_drawn.tolist()):
+        passed = np.flatnonzero(events.drawn_from == sample)
+        group[passed] = (start + rng.permutation(n_drawn)[: len(passed)]) % n_groups
+        start += n_drawn
+    return group
+
+
 def number_of_groups(size: int) -> int:
     """As many as there is room for, if each has ``size`` numbers."""
     return int(np.clip(LARGEST_ARRAY // max(size, 1), FEWEST_GROUPS, MOST_GROUPS))
@@ -84,7 +104,7 @@ def of_counts(
     train, morphing = problem.train, problem.setup.morphing_matrix
     n_variations = 1 + 2 * len(problem.setup.nuisance)
     n_groups = number_of_groups(size * n_variations * morphing.shape[1])
-    group = groups(len(problem.everything), n_groups, problem.seed)
+    group = groups_of(problem.everything, n_groups, problem.seed)
     of_train = group[: len(train)]
     moved = {
         name: n_groups * one + of_train[train.shifted[name].partners(len(train))]
@@ -117,7 +137,7 @@ def of_norm(problem: Problem, densities: np.ndarray) -> Fluctuations:
     The former is the sum over training events of ``densities`` (n_events, n_monomials), which they
     are learned from; the density itself is taken as it is.
     """
-    group = groups(len(problem.everything), MOST_GROUPS, problem.seed)
+    group = groups_of(problem.everything, MOST_GROUPS, problem.seed)
     of_train = group[: len(densities)], np.arange(len(densities))
     sums = sparse.csr_array((np.ones(len(densities)), of_train), (MOST_GROUPS, len(densities)))
     norm = directions(sums @ densities)
