@@ -24,7 +24,7 @@ unexport ADVISORIES ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALL
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
 .PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit sbom docs graphs \
-	benchmark benchmark-tutorial images images-push \
+	benchmark benchmark-tutorial benchmark-coverage images images-push \
 	reana-run reana-follow reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
@@ -93,10 +93,13 @@ graphs: $(READY)test  ## Draw the graphs of the workflow in docs/images; needs g
 	@$(BIN)/python scripts/graphs
 
 benchmark: $(READY)test  ## Measure the numbers quoted in the documentation
-	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	@for each in $(filter-out benchmarks/coverage.py,$(wildcard benchmarks/*.py)); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 benchmark-tutorial: $(READY)core  ## Reproduce the tutorial's Fisher information, three times, with errors
 	@$(BIN)/python benchmarks/tutorial.py
+
+benchmark-coverage: $(READY)test  ## Prove errors and coverage over 100 replicas of three sizes: under an hour
+	@$(BIN)/python benchmarks/coverage.py
 
 images:  ## Build the container images with docker or podman, and check them
 	@scripts/images build
