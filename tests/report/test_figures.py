@@ -71,7 +71,7 @@ def drawn(two: Report) -> tuple[dict[str, Figure], list[str]]:
 def test_no_font_and_no_character_is_missing(drawn: tuple[dict[str, Figure], list[str]]) -> None:
     figures, warned = drawn
     assert warned == []
-    assert len(figures) == 16
+    assert len(figures) == 17
 
 
 @pytest.mark.parametrize("n", [3, 4])

@@ -89,6 +89,45 @@ def joint_fit(parameters: list[str], systematics: dict[str, int], seed: int) -> 
     return msgspec.convert(plain(content), JointFit)
 
 
+def goodness(n: int, rng: np.random.Generator, unlike: bool) -> dict[str, Any]:
+    """Made-up tests of observed data, which may be ``unlike`` the simulation."""
+    expected = rng.uniform(8.0, 12.0, 8)
+    data = rng.poisson(expected).astype(float)
+    data[5:7] += 15.0 * unlike
+    count = {"name": "number of events", "about": "count", "observed": 300, "expected": 290.0}
+    tests = [
+        {**count, "p_value": 0.5},
+        *(
+            {
+                "name": name,
+                "about": about,
+                "p_value": 0.001 if unlike and name == "pt" else 0.3,
+                "interval": (250.0, 350.0),
+                "observed": data[5:7].sum(),
+                "expected": expected[5:7].sum(),
+            }
+            for name, about in (("pt", "observable"), ("c0", "score"))
+        ),
+        {"name": "all observables (wide)", "about": "events", "p_value": 0.6},
+    ]
+    return {
+        "p_value": 0.001 if unlike else 0.4,
+        "n_toys": 999,
+        "best_fit": [0.0] * n,
+        "nuisance_parameters": [],
+        "observed_events": 300,
+        "expected_events": 290.0,
+        "tests": tests,
+        "plot": {
+            "name": "pt",
+            "about": "observable",
+            "edges": np.arange(9) * 50.0,
+            "observed": data,
+            "expected": expected,
+        },
+    }
+
+
 def make(
     n: int,
     methods: tuple[str, ...] = ("histogram", "sally", "alices"),
@@ -98,8 +137,12 @@ def make(
     failing: tuple[str, ...] = (),
     resolution: int = 15,
     seed: int = 1,
+    unlike: bool = False,
 ) -> Report:
-    """Everything that figures read, for ``n`` parameters."""
+    """Everything that figures read, for ``n`` parameters.
+
+    Observed data may be ``unlike`` the simulation.
+    """
     rng = np.random.default_rng(seed)
     names = [f"c{i}" for i in range(n)]
     grid = Grid(names, [np.linspace(-1.2, 1.2, resolution)] * n)
@@ -187,6 +230,8 @@ def make(
             "reason": "",
             "remarks": [],
         }
+        if observed:
+            own["goodness"] = {kind: goodness(n, rng, unlike) for kind in KINDS}
         if toys:
             own["toys"] = toy(own)
         found.append(own)

@@ -12,6 +12,7 @@ import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized
 from madminer_workflow.ml import methods
+from madminer_workflow.ml.goodness import goodness_of_data
 from madminer_workflow.ml.member import Member, open_members
 from madminer_workflow.ml.scan import closed_forms, densities, scan
 from madminer_workflow.products.evaluation import read_evaluation
@@ -113,6 +114,7 @@ def evaluate(
         observed_statistical=limits.get("observed_statistical"),
         limits_fixed=limits.get("limits_fixed"),
         joint_fits=joint_fits or None,
+        goodness=goodness_of_data(members, problem, grid),
         fisher_information=information,
         fisher_information_profiled=profiled,
         proven_information=proven,

@@ -18,6 +18,7 @@ from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
     FisherInformation,
+    Goodness,
     JointFit,
     Limits,
     Number,
@@ -58,7 +59,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``limits_statistical`` and ``observed_statistical`` are what limits would be if the simulation
     were exact, where its error is known and in the others;
     ``joint_fits`` are those of parameters and nuisance parameters to "expected" and, if there are
-    any, "observed" data. ``checks`` are of the ensemble, ``diagnostics`` of each member;
+    any, "observed" data; ``goodness`` by kind says whether the latter look like the simulation at
+    the best fit. ``checks`` are of the ensemble, ``diagnostics`` of each member;
     ``versions`` are those of the packages that trained and evaluated it.
     """
 
@@ -73,6 +75,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     observed_statistical: dict[str, Limits] | None = None
     limits_fixed: dict[str, Limits] | None = None
     joint_fits: dict[str, JointFit] | None = None
+    goodness: dict[str, Goodness] | None = None
     fisher_information: FisherInformation
     fisher_information_profiled: FisherInformation | None = None
     proven_information: ProvenInformation | None = None
@@ -147,6 +150,8 @@ def checked(results: Results) -> Results:
     for name in per_event.keys() & arrays.keys():
         check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
     _check_fits(summary.joint_fits or {}, summary.parameters)
+    for found in (summary.goodness or {}).values():
+        _check_goodness(found, n)
     matrices = [summary.fisher_information.matrix, summary.fisher_information.statistical_error]
     for matrix in (*matrices, summary.fisher_information.ensemble_spread):
         check("fisher_information", np.array(matrix, dtype=float), n, n, finite=False)
@@ -169,6 +174,16 @@ def _check_limits(limits: Limits, others: Limits, size: int) -> None:
         raise ValueError(
             "it does not have the best fit of all parameters and volumes of all levels"
         )
+
+
+def _check_goodness(found: Goodness, size: int) -> None:
+    """ValueError unless there are p-values of a fit of so many parameters."""
+    p = [found.p_value, *(test.p_value for test in found.tests)]
+    if len(found.best_fit) != size or len(p) == 1 or not all(0.0 < value <= 1.0 for value in p):
+        raise ValueError("its goodness of fit has no p-values of a fit of the parameters")
+    plot = found.plot
+    if plot and not len(plot.edges) - 1 == len(plot.observed) == len(plot.expected):
+        raise ValueError("its goodness of fit has bins without events")
 
 
 def _check_fits(fits: Mapping[str, JointFit], parameters: Sequence[str]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from madminer_workflow.report.comparison import rank
-from madminer_workflow.report.results import Report
+from madminer_workflow.report.goodness import p_words
+from madminer_workflow.report.results import MethodReport, Report
 from madminer_workflow.report.verdict import percent
 
 
@@ -22,21 +23,34 @@ def headline_text(report: Report) -> str:
         f"{name} {percent(level)}" + (f" {word}" if len(kinds) > 1 else "")
         for name, word in columns_of
     ]
-    rows = [["method", "believe", *header]]
+    tested = any(method.goodness for method in report.methods)
+    rows = [["method", "believe", *header, *["p-value of data"] * tested]]
     for method in rank(report.methods, verdict.kind, level):
         limits = {"expected": method.limits, "observed": method.observed or {}}
         cells = [
             str(intervals(limits[word][verdict.kind].intervals[name][level], report.grid[name]))
             for name, word in columns_of
         ]
-        rows.append([method.name, "yes" if method.believed else "no", *cells])
+        p = [p_of(method, verdict.kind)] * tested
+        rows.append([method.name, "yes" if method.believed else "no", *cells, *p])
     columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, columns, strict=True)).rstrip()
         for row in rows
     ]
-    advice = f"Use {' or '.join(verdict.use)}. " if verdict.use else ""
-    return "\n".join([*lines, "", advice + verdict.sentence])
+    advice = [f"Use {' or '.join(verdict.use)}."] if verdict.use else []
+    advice.append(verdict.sentence)
+    if verdict.goodness and verdict.warning:
+        lines = [f"WARNING: {verdict.goodness}", "", *lines]
+    elif verdict.goodness:
+        advice.append(verdict.goodness)
+    return "\n".join([*lines, "", " ".join(advice)])
+
+
+def p_of(method: MethodReport, kind: str) -> str:
+    """The p-value of the observed data at a method's best fit."""
+    found = (method.goodness or {}).get(kind)
+    return "unknown" if found is None else p_words(found.p_value, found.n_toys)
 
 
 def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:

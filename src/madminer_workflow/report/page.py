@@ -28,6 +28,7 @@ from madminer_workflow.analysis.types import (
 from madminer_workflow.report.comparison import ratio
 from madminer_workflow.report.efficiency import percentage, proven_words
 from madminer_workflow.report.figures import KINDS, Plot, style
+from madminer_workflow.report.goodness import doubtful, p_words, range_words, words
 from madminer_workflow.report.headline import intervals, minus
 from madminer_workflow.report.results import CutFlow, Report
 from madminer_workflow.report.uncertainties import nuisance_titles
@@ -35,11 +36,12 @@ from madminer_workflow.report.verdict import check_table, percent
 from madminer_workflow.statistics.checks import listing
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import chi2_quantile
-from madminer_workflow.statistics.results import NuisanceFit, ObservedData
+from madminer_workflow.statistics.results import GoodnessTest, NuisanceFit, ObservedData
 
 SECTIONS = {
     "verdict": "Verdict",
     "headline": "Limits",
+    "goodness": "Goodness of fit",
     "limits": "Contours",
     "toys": "Toys",
     "fisher": "Fisher information",
@@ -114,6 +116,8 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
             and profiled.nuisance_parameters_in == "rate"
         ],
         "methods_with_errors": [m for m in methods if m.limits["rate_and_shape"].errors],
+        "goodness_methods": [method for method in methods if method.goodness],
+        "goodness_table": goodness_table(report),
         "nature_of_toys": nature_of_toys(report),
         "fitted": [
             (method, list(nuisance_titles(fit.nuisance).values()))
@@ -129,6 +133,17 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
         "cut_flows": by_process(report.cut_flow),
         "max_members": max((method.members for method in methods), default=1),
     }
+
+
+def goodness_table(report: Report) -> dict[str, list[tuple[str, list[GoodnessTest | None]]]]:
+    """Every test by kind of likelihood, and what it says of each method's fit."""
+    tested = [method.goodness for method in report.methods if method.goodness]
+    table = {}
+    for kind in KINDS:
+        columns = [{words(test): test for test in found[kind].tests} for found in tested]
+        names = dict.fromkeys(name for column in columns for name in column)
+        table[kind] = [(name, [column.get(name) for column in columns]) for name in names]
+    return table
 
 
 def nature_of_toys(report: Report) -> str:
@@ -151,6 +166,7 @@ def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, st
     """The titles of the sections that there is something for."""
     drawn = {figure.plot.section for figure in figures}
     absent = {
+        "goodness": "goodness" not in drawn,
         "toys": "toys" not in drawn,
         "training": "training" not in drawn,
         "systematics": not report.systematics,
@@ -331,6 +347,7 @@ def observation(observed: ObservedData) -> str:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     *(percentage, proven_words),
+    *(doubtful, p_words, range_words),
     *(number, signed, with_error, intervals, observation, place),
     *(percent, ratio, share, pairs, sentence, size, change, pull, shift),
 )

@@ -35,6 +35,7 @@ from madminer_workflow.statistics.results import (
     Check,
     Estimate,
     FisherInformation,
+    Goodness,
     JointFit,
     Limits,
     Matrix,
@@ -291,7 +292,8 @@ class MethodReport(Subject, frozen=True, kw_only=True):
 
     ``shapes_left_out`` are the systematic uncertainties that change shapes, which the method's
     limits take to change the rate only; ``joint_fits`` of parameters and nuisance parameters are
-    those to "expected" and "observed" data.
+    those to "expected" and "observed" data; ``goodness`` by kind says whether the latter look like
+    the simulation at the best fit.
     """
 
     settings: Method
@@ -309,6 +311,7 @@ class MethodReport(Subject, frozen=True, kw_only=True):
     comparison: IntervalComparison | None = None
     shapes_left_out: list[str] = msgspec.field(default_factory=list)
     joint_fits: dict[str, JointFit] | None = None
+    goodness: dict[str, Goodness] | None = None
     calibration: list[Calibration] | None
     toys: ToySummary | None = None
 
@@ -318,6 +321,8 @@ class Verdict(Result, frozen=True, kw_only=True):
 
     ``indistinguishable`` are other methods that may be believed and are as sensitive for all that
     the events can tell.
+    ``goodness`` says whether observed data look like the simulation; where they do not, it is a
+    ``warning``, the first thing to be read.
     """
 
     kind: str
@@ -326,6 +331,8 @@ class Verdict(Result, frozen=True, kw_only=True):
     recommended: str | None
     indistinguishable: list[str] = msgspec.field(default_factory=list)
     sentence: str
+    warning: bool = False
+    goodness: str | None = None
 
     @property
     def use(self) -> list[str]:

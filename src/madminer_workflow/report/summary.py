@@ -329,6 +329,7 @@ def summarise_method(
         observed=summary.observed,
         observed_statistical=summary.observed_statistical,
         joint_fits=summary.joint_fits,
+        goodness=summary.goodness,
         curves=curves,
         observed_curves=curves_of(observed, grid, problem.theta_true) or None,
         fisher_information=method_information(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from madminer_workflow.report import efficiency
+from madminer_workflow.report import efficiency, goodness
 from madminer_workflow.report.comparison import (
     KIND,
     as_sensitive,
@@ -185,6 +185,7 @@ def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
     """The order by sensitivity, the method to use (or None) and a sentence that says why."""
     ranked = rank(methods, KIND, level)
     good = [method for method in ranked if method.believed]
+    tested = goodness.deciding(ranked, good)
     return Verdict(
         kind=KIND,
         confidence_level=level,
@@ -192,6 +193,8 @@ def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
         recommended=good[0].name if good else None,
         indistinguishable=[method.name for method in as_sensitive(good)],
         sentence=_sentence(ranked, good, level),
+        warning=tested is not None and goodness.doubtful(tested.goodness or {}, KIND),
+        goodness=goodness.sentence(tested, KIND) if tested else None,
     )
 
 

@@ -106,6 +106,66 @@ class JointFit(Result, frozen=True, kw_only=True):
     ranking: dict[str, list[str]]
 
 
+class GoodnessTest(Result, frozen=True, kw_only=True):
+    """One test of data against the simulation at the best fit.
+
+    ``about`` is what is compared: "count", "pulls", "observable", "score" (of the parameter
+    ``name``, as a method estimates it) or "events", all observables together. ``interval`` of an
+    observable or score is where data and simulation differ most, None for an end that is open;
+    ``observed`` events are there, or in all, and ``expected`` ones.
+    """
+
+    name: str
+    about: str
+    p_value: float
+    interval: tuple[Number, Number] | None = None
+    observed: Number = None
+    expected: Number = None
+
+
+class GoodnessPlot(Result, frozen=True, kw_only=True):
+    """Events by bins of what differs most: ``edges`` (n_bins + 1,), the outer ones of all events.
+
+    Events ``expected`` at the best fit are as many in all as those ``observed``.
+    """
+
+    name: str
+    about: str
+    edges: list[float]
+    observed: list[float]
+    expected: list[Number]
+
+
+class Goodness(Result, frozen=True, kw_only=True):
+    """Whether data look like the simulation at the best fit, from ``n_toys`` toys.
+
+    ``p_value`` is that of the smallest p-value of all ``tests``; none is below 1/(n_toys + 1).
+    """
+
+    p_value: float
+    n_toys: int
+    best_fit: list[float]
+    nuisance_parameters: list[float]
+    observed_events: int
+    expected_events: float
+    tests: list[GoodnessTest]
+    plot: GoodnessPlot | None = None
+
+    @property
+    def smallest(self) -> GoodnessTest:
+        """The test with the smallest p-value; of several, the first."""
+        return min(self.tests, key=lambda test: test.p_value)
+
+    @property
+    def place(self) -> GoodnessTest | None:
+        """The test of an observable, or else of a score, that has the smallest p-value."""
+        for about in ("observable", "score"):
+            tests = [test for test in self.tests if test.about == about]
+            if tests:
+                return min(tests, key=lambda test: test.p_value)
+        return None
+
+
 class FisherInformation(Result, frozen=True, kw_only=True):
     """Information of an ensemble, (n_parameters, n_parameters) in the order of the parameters.
 

@@ -13,6 +13,7 @@ from madminer_workflow.statistics.results import (
     Check,
     Estimate,
     FisherInformation,
+    Goodness,
     Limits,
     ProvenInformation,
     ToySummary,
@@ -35,6 +36,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     comparison: ComparisonFindings | None = None
     limits: dict[str, Limits]
     observed: dict[str, Limits] | None = None
+    goodness: dict[str, Goodness] | None = None
     toys: ToySummary | None = None
     checks: list[Check]
     diagnostics: list[list[Check]]
@@ -73,6 +75,7 @@ def method_numbers(
         **_comparison(comparison),
         **_errors("errors", method.limits),
         **_errors("observed_errors", method.observed or {}),
+        **_goodness(method.goodness or {}),
         **_coverage(toys),
         **_checks(method),
     }
@@ -133,6 +136,16 @@ def _errors(name: str, limits: Mapping[str, Limits]) -> dict[str, float | None]:
         for parameter, errors in (limit.errors or {}).items()
         for source in ("statistical", "simulation", "training")
     }
+
+
+def _goodness(goodness: Mapping[str, Goodness]) -> dict[str, float]:
+    """p-values of the observed data by kind: of all tests together, and of each."""
+    numbers = {}
+    for kind, found in goodness.items():
+        numbers[f"goodness/{kind}/p_value"] = found.p_value
+        for test in found.tests:
+            numbers[f"goodness/{kind}/{test.about}/{_words(test.name)}"] = test.p_value
+    return numbers
 
 
 def _coverage(toys: ToySummary | None) -> dict[str, float | None]:

@@ -19,6 +19,7 @@ from madminer_workflow.report.figures import (
     contours,
     corner,
     fisher,
+    goodness,
     intervals,
     observables,
     profiles,
@@ -65,6 +66,7 @@ def plots(report: Report) -> Iterator[Plot]:
             [comparison.table(compared, report)],
             partial(comparison.draw, report, compared),
         )
+    yield from goodness_plots(report)
     yield from observable_plots(report)
     if any(method.toys for method in report.methods):
         for kind, words in KINDS.items():
@@ -160,6 +162,21 @@ def corner_plot(report: Report, kind: str, part: str, section: str, caption: str
             ),
         ],
         partial(corner.draw, report, along, planes, kind),
+    )
+
+
+def goodness_plots(report: Report) -> Iterator[Plot]:
+    """Whether observed data look like the simulation, if there are any."""
+    rows = goodness.rows_of(report)
+    if not rows:
+        return
+    found = goodness.shown(report)
+    yield Plot(
+        "goodness_of_fit",
+        "goodness",
+        goodness.caption(found),
+        goodness.tables(report, rows, found),
+        partial(goodness.draw, report, rows, found),
     )
 
 
