@@ -133,7 +133,7 @@ class Worker:
         for method in self.analysis.ml.methods:
             if self.settings.methods and method.name not in self.settings.methods:
                 continue
-            n = min(self.settings.n_members, method.members(self.settings.n_members))
+            n = min(self.settings.n_members, method.members(1))
             with replicas_.models(problem.train, method, n, seed) as members:
                 known = replicas_.known_by(members, problem)
                 found |= self.answers(method.name, known, problem, data)
@@ -295,7 +295,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--replicas", type=int, default=100)
     parser.add_argument("--sizes", type=int, nargs="+", default=[5000, 20_000, 90_000])
     parser.add_argument("--methods", nargs="+", default=[], help="all of the analysis by default")
-    parser.add_argument("--members", type=int, default=Settings.n_members)
+    parser.add_argument("--members", type=int, default=Settings.n_members, help="networks at most")
     parser.add_argument("--nature", type=int, default=Settings.n_nature)
     parser.add_argument("--workers", type=int, default=available_cores())
     parser.add_argument("--folder", type=Path, default=Path("runs/coverage"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -351,7 +352,7 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
 
 
 def draw_pulls(
-    axes: Axes, found: Sequence[Scatter], sizes: Sequence[int], looks: Mapping[str, dict[str, str]]
+    axes: Axes, found: Sequence[Scatter], sizes: Sequence[int], looks: Mapping[str, dict[str, Any]]
 ) -> None:
     """The width of each parameter's pulls, at all points and of both kinds."""
     axes.axhspan(1.0 - TOLERANCE, 1.0 + TOLERANCE, color=style.MUTED, alpha=0.2, linewidth=0)
@@ -375,7 +376,7 @@ def draw_pulls(
 
 
 def draw_coverage(
-    axes: Axes, kept: Kept, luminosity: float, looks: Mapping[str, dict[str, str]]
+    axes: Axes, kept: Kept, luminosity: float, looks: Mapping[str, dict[str, Any]]
 ) -> None:
     """Joint coverages with the simulation's error, filled, and without."""
     for level in LEVELS:
