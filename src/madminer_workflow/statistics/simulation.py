@@ -97,15 +97,11 @@ class Simulated:
     def _nominal(self, points: np.ndarray, sets: np.ndarray) -> np.ndarray:
         """Where the rate alone knows nuisance parameters, if there are any."""
         m, nu = self._split(points)
-        known, counts = self.density, self.counts[sets]
-        total = counts.sum(axis=1)
+        known, total = self.density, self.counts.sum(axis=1)[sets]
         result = -(total / (m @ known.norm))[:, None] * (m @ self.fluctuations.norm.T)
         if self.fluctuations.cells is not None:
-            row = np.repeat(np.arange(len(m)), np.diff(counts.indptr))
-            rates = np.einsum("nk,nk->n", known.coefficients[counts.indices], m[row])
-            per_rate = np.divide(counts.data, rates, out=np.zeros_like(rates), where=rates > 0.0)
-            weights = sparse.csr_array((per_rate, counts.indices, counts.indptr), counts.shape)
-            result += _summed(weights, self.fluctuations.cells[:, 0], m)
+            cells, weights = self._per_rate(m, sets)
+            result += _summed(weights, self.fluctuations.cells[cells, 0], m)
         if self.luminosity is not None and self.fluctuations.totals is not None:
             amounts = np.ones((len(m), 1)) if self.factors is None else self.factors.at(nu).values
             n_variations = amounts.shape[1]
@@ -114,6 +110,26 @@ class Simulated:
             weights = (total - expected)[:, None] * amounts / values
             result += _summed(weights, self.fluctuations.totals[:n_variations], m)
         return result
+
+    def _per_rate(
+        self, m: np.ndarray, sets: np.ndarray
+    ) -> tuple[slice | np.ndarray, sparse.csr_array | np.ndarray]:
+        """Cells, and numbers of events in each over its cross-section at points, (n, n_cells)."""
+        coefficients = self.density.coefficients
+        if self.counts.shape[0] == 1:
+            # All points see the same cells.
+            cells = self.counts.indices
+            rates = m @ coefficients[cells].T
+            return cells, np.where(
+                rates > 0.0, self.counts.data / np.where(rates > 0.0, rates, 1.0), 0.0
+            )
+        counts = self.counts[sets]
+        row = np.repeat(np.arange(len(m)), np.diff(counts.indptr))
+        rates = np.einsum("nk,nk->n", coefficients[counts.indices], m[row])
+        per_rate = np.divide(counts.data, rates, out=np.zeros_like(rates), where=rates > 0.0)
+        return slice(None), sparse.csr_array(
+            (per_rate, counts.indices, counts.indptr), counts.shape
+        )
 
     def _varied(self, points: np.ndarray, sets: np.ndarray) -> np.ndarray:
         """Where cells know nuisance parameters."""
