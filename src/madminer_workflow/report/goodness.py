@@ -82,8 +82,10 @@ def range_words(test: GoodnessTest) -> str:
     if low is None and high is None:
         return ""
     if low is None:
-        return f"below {high:.4g} "
-    return f"above {low:.4g} " if high is None else f"from {low:.4g} to {high:.4g} "
+        text = f"below {high:.3g} "
+    else:
+        text = f"above {low:.3g} " if high is None else f"from {low:.3g} to {high:.3g} "
+    return text.replace("-", "−")
 
 
 def p_words(p: float, n_toys: int) -> str:
