@@ -49,7 +49,7 @@ def two() -> Report:
 
 def test_every_figure_of_one_parameter_is_drawn() -> None:
     found = by_name(make(1, observed=True, toys=100))
-    assert {"corner_shape", "fisher_c0", "coverage_shape", "neyman_shape"} <= set(found)
+    assert {"corner_shape", "fisher_c0", "coverage_shape", "neyman_shape", "errors"} <= set(found)
     assert not any(name.startswith(("slices", "limits")) for name in found)
     for plot in found.values():
         draw(plot)
@@ -71,7 +71,7 @@ def drawn(two: Report) -> tuple[dict[str, Figure], list[str]]:
 def test_no_font_and_no_character_is_missing(drawn: tuple[dict[str, Figure], list[str]]) -> None:
     figures, warned = drawn
     assert warned == []
-    assert len(figures) == 17
+    assert len(figures) == 18
 
 
 @pytest.mark.parametrize("n", [3, 4])

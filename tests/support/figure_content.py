@@ -217,6 +217,10 @@ def make(
     for name in methods:
         several = 1 if name == "histogram" else members
         own = subject(name, METHODS[name], several, observed)
+        training = 0.002 if several > 1 else None
+        error = {"statistical": 0.1, "simulation": 0.02, "training": training}
+        for kind in KINDS if name != "alices" else ():
+            own["limits"][kind]["errors"] = dict.fromkeys(names, error)
         passed = name not in failing
         check = {**PASSED, "passed": passed}
         own |= {

@@ -18,6 +18,7 @@ from madminer_workflow.report.figures import (
     comparison,
     contours,
     corner,
+    errors,
     fisher,
     goodness,
     intervals,
@@ -67,6 +68,16 @@ def plots(report: Report) -> Iterator[Plot]:
             partial(comparison.draw, report, compared),
         )
     yield from goodness_plots(report)
+    made_of = errors.rows_of(report)
+    if made_of:
+        yield Plot(
+            "errors",
+            "headline",
+            "What one standard deviation of each parameter, the others profiled, is made of, from "
+            "rate and shape: data, other simulated events, other trainings. Squares add up.",
+            [errors.table(made_of, report)],
+            partial(errors.draw, report, made_of),
+        )
     yield from observable_plots(report)
     if any(method.toys for method in report.methods):
         for kind, words in KINDS.items():
