@@ -88,22 +88,26 @@ def test_madminer_reads_the_nuisance_parameters(uncertain: Physics) -> None:
     assert sample.nuisance_weights.shape == (700, 4)
 
 
-def test_toys_are_drawn_between_weights_not_between_measurements(tmp_path: Path) -> None:
+def test_toys_are_drawn_between_measurements_that_are_known_on_both_sides(tmp_path: Path) -> None:
     ml = yaml.safe_load(TINY_SYSTEMATICS.read_text())["ml"]
     ml["limits"]["toys"] = {"n_toys": 10, "nuisance_parameters": "prior"}
     systematics = yaml.safe_load(TINY_SYSTEMATICS.read_text())["systematics"]
-    assert not problems(analysis_file(tmp_path / "input.yml", TINY_SYSTEMATICS, ml=ml))
-    systematics += [
-        {
-            "systematic_name": "jes",
-            "effect": "energy_scale",
-            "energy_scale_variation": 0.03,
-            "particles": ["j"],
-        }
-    ]
-    path = analysis_file(tmp_path / "input.yml", TINY_SYSTEMATICS, ml=ml, systematics=systematics)
-    [told] = map(str, problems(path))
-    assert "nuisance_parameters: jes (energy_scale) is known at -1 and +1 alone" in told
+    told = []
+    for effect in ("energy_scale", "energy_resolution"):
+        systematics.append(
+            {
+                "systematic_name": f"of_{effect}",
+                "effect": effect,
+                f"{effect}_variation": 0.03,
+                "particles": ["j"],
+            }
+        )
+        changes = {"ml": ml, "systematics": systematics}
+        path = analysis_file(tmp_path / "input.yml", TINY_SYSTEMATICS, **changes)
+        told.append([str(problem) for problem in problems(path)])
+    assert not told[0]
+    [refusal] = told[1]
+    assert "nuisance_parameters: of_energy_resolution (energy_resolution) is known at +1" in refusal
 
 
 def test_every_process_has_its_own_uncertainties(uncertain: Physics) -> None:

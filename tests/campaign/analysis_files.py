@@ -668,6 +668,9 @@ def names() -> Iterator[Case]:
         ("systematics.0.scale_variations", "[0.5, 0.7]"),
     ):
         yield value_case("meaning", "tiny_systematics", dotted, new)
+    for number, what in enumerate(OBJECTS):
+        new = f"{{systematic_name: signal_norm, {what}}}"
+        yield value_case("objects", "tiny_systematics", "systematics.2", new, f"object-{number}")
     for dotted, new in (
         ("ml.theta_ref", "nowhere"),
         ("ml.limits.theta_true", "nowhere"),
@@ -877,6 +880,56 @@ def _set(data: Any, dotted: str, new: Any) -> None:
 
 SALLY = {"method": "sally", "n_samples": 300, "network": {"n_hidden": [4]}}
 QUICK = {"n_epochs": 1, "batch_size": 64}
+OBJECTS = (
+    "effect: energy_scales, energy_scale_variation: 0.1, particles: [j]",
+    "effect: [energy_scale], energy_scale_variation: 0.1, particles: [j]",
+    "effect: energy_scale, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: 0.1",
+    "effect: energy_scale, energy_scale_variation: 0, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: -0.1, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: 1.0, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: 1e999, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: .nan, particles: [j]",
+    "effect: energy_scale, energy_scale_variation: '3%', particles: [j]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: []",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: j",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [dragon]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [met]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j, j]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], pt_range: [60, 25]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], pt_range: [25]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], pt_range: [25, 1e999]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], pt_range: [-5, 25]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], eta_range: [2.5, 1]",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], eta_range: 2.5",
+    "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], scale: mu",
+    "effect: energy_scale, norm_variation: 1.1, particles: [j]",
+    "effect: energy_resolution, energy_scale_variation: 0.1, particles: [j]",
+    "effect: energy_resolution, energy_resolution_variation: 2, particles: [j]",
+    "effect: energy_resolution, energy_resolution_variation: 0.1, particles: [v]",
+    "effect: met_scale, met_scale_variation: 0.1, particles: [j]",
+    "effect: met_scale, met_scale_variation: 0.1, pt_range: [25, 60]",
+    "effect: met_scale",
+    "effect: met_scale, met_scale_variation: 0.1",
+    "effect: efficiency, efficiency_variation: 1.02, particles: [a]",
+    "effect: efficiency, efficiency_variation: 0.1",
+    "effect: efficiency, efficiency_variation: 0.1, particles: {a: 1}",
+    "effect: norm, norm_variation: 1.02, particles: [a]",
+)
+"""Uncertainties of objects that are wrong."""
+
+ODD_OBJECTS = {
+    "scale-of-nearly-all": "effect: energy_scale, energy_scale_variation: 0.99, particles: [j]",
+    "scale-of-rounding": "effect: energy_scale, energy_scale_variation: 1.0e-15, particles: [j]",
+    "scale-of-nothing": "effect: energy_scale, energy_scale_variation: 0.1, particles: [tau]",
+    "scale-elsewhere": "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], "
+    "pt_range: [1.0e+14, 1.0e+15]",
+    "scale-of-one-pt": "effect: energy_scale, energy_scale_variation: 0.1, particles: [j], "
+    "pt_range: [60.0, 60.000001]",
+    "efficiency": "effect: efficiency, efficiency_variation: 0.999, particles: [a]",
+}
+"""Uncertainties of objects that are unusual and right."""
+
 ODD: dict[str, dict[str, Any]] = {
     "no-cuts": {},
     "one-bin": {"ml.methods.0.bins": {"pt_j1": 1}},
@@ -950,3 +1003,11 @@ def odd() -> Iterator[Case]:
             _set(data, dotted, new)
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         yield text_case("odd but right", name, "tiny1", text)
+    for name, what in ODD_OBJECTS.items():
+        data = yaml.safe_load(text_of("tiny_systematics"))
+        data["systematics"][2] = yaml.safe_load(f"{{systematic_name: signal_norm, {what}}}")
+        nature = "nominal" if yaml.safe_load(f"{{{what}}}")["effect"] != "efficiency" else "prior"
+        toys = {"n_toys": 3, "njobs": 1, "resolution": 2, "nuisance_parameters": nature}
+        data["ml"]["limits"]["toys"] = toys
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        yield text_case("odd objects", name, "tiny_systematics", text)

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from madminer_workflow.files import pack, unpack
+from madminer_workflow.madminer_file import SHIFTED
 
 Damage = Callable[[Path, Random], None]
 PLAUSIBLE = ("text-path", "text-surrogate", "list-empty", "event-gone")
@@ -237,9 +238,10 @@ def _h5(change: Callable[[h5py.File, Random], None]) -> Damage:
     return damage
 
 
-def _in_dataset(change: Callable[[np.ndarray, Random], Any]) -> Damage:
+def _in_dataset(change: Callable[[np.ndarray, Random], Any], within: str = "") -> Damage:
     def in_one(file: h5py.File, rng: Random) -> None:
-        fits = [n for n in _datasets(file) if _is_numeric(np.asarray(file[n][()]))]
+        names = [name for name in _datasets(file) if name.startswith(within)]
+        fits = [n for n in names if _is_numeric(np.asarray(file[n][()]))]
         name = rng.choice(fits)
         new = change(np.asarray(file[name][()]), rng)
         del file[name]
@@ -300,6 +302,58 @@ HDF5: dict[str, Damage] = {
     "link-loop": _h5(_soft_loop),
     "group": _h5(_group),
     "claims-terabytes": _h5(_claimed),
+}
+
+
+def _in_shifted(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Damage:
+    def in_one(file: h5py.File, rng: Random) -> None:
+        place = f"{SHIFTED}/{rng.choice(sorted(file[SHIFTED]))}/{name}"
+        new = change(file[place][()])
+        del file[place]
+        file[place] = new
+
+    return _h5(in_one)
+
+
+def _shifted_member(change: Callable[[h5py.Group, str], None]) -> Damage:
+    return _h5(lambda file, rng: change(file[SHIFTED], rng.choice(sorted(file[SHIFTED]))))
+
+
+def _gone(group: h5py.Group, name: str) -> None:
+    del group[name]
+
+
+def _renamed(group: h5py.Group, name: str) -> None:
+    group.move(name, "nobody")
+
+
+def _more(group: h5py.Group, name: str) -> None:
+    group.copy(name, "nobody")
+
+
+def _hollow(group: h5py.Group, name: str) -> None:
+    del group[name]
+    group.create_group(name)
+
+
+SHIFTED_EVENTS: dict[str, Damage] = {
+    **{f"shifted-{name}": _in_dataset(change, SHIFTED) for name, change in ARRAY.items()},
+    "shifted-all-gone": _h5(lambda file, rng: _gone(file, SHIFTED)),
+    "shifted-benchmark-gone": _shifted_member(_gone),
+    "shifted-benchmark-renamed": _shifted_member(_renamed),
+    "shifted-benchmark-more": _shifted_member(_more),
+    "shifted-benchmark-hollow": _shifted_member(_hollow),
+    "shifted-rows-beyond": _in_shifted("events", lambda rows: rows + 10**6),
+    "shifted-rows-below": _in_shifted("events", lambda rows: rows - 10),
+    "shifted-rows-twice": _in_shifted("events", np.zeros_like),
+    "shifted-rows-back": _in_shifted("events", lambda rows: rows[::-1].copy()),
+    "shifted-rows-of-fractions": _in_shifted("events", lambda rows: rows + 0.5),
+    "shifted-places-beyond": _in_shifted("places", lambda places: places + 1.0),
+    "shifted-places-back": _in_shifted("places", lambda places: places[::-1].copy()),
+    "shifted-weights-huge": _in_shifted("weights", lambda w: np.full_like(w, 1e300)),
+    "shifted-weights-zero": _in_shifted("weights", np.zeros_like),
+    "shifted-weights-negative": _in_shifted("weights", lambda w: -w),
+    "shifted-x-infinite": _in_shifted("observations", lambda x: np.full_like(x, np.inf)),
 }
 
 

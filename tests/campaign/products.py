@@ -32,6 +32,15 @@ def analysis(directory: Path) -> Path:
     data = yaml.safe_load(TINY_SYSTEMATICS.read_text())
     data["processes"][0]["events"] = {"sm": 150, "w": 60, "neg_w": 60}
     data["processes"][1]["events"] = {"sm": 80}
+    data["systematics"].append(
+        {
+            "systematic_name": "jes",
+            "effect": "energy_scale",
+            "energy_scale_variation": 0.1,
+            "particles": ["j"],
+        }
+    )
+    data["processes"][1]["systematics"].append("jes")
     data["ml"]["methods"][-1]["n_estimators"] = 1
     data["ml"]["limits"]["toys"] = {"n_toys": 4, "njobs": 1, "resolution": 2}
     directory.mkdir(parents=True, exist_ok=True)
@@ -63,6 +72,7 @@ _RESULTS = damages.members_of({"results.json": _SUMMARY, "arrays.npz": damages.N
 _JSON = {**damages.BYTES, **damages.JSON}
 _NPZ = {**damages.BYTES, **damages.NPZ}
 _HDF5 = {**damages.BYTES, **damages.HDF5}
+_EVENTS = {**_HDF5, **damages.SHIFTED_EVENTS}
 _OBSERVED = {
     name: damage
     for name, damage in _HDF5.items()
@@ -105,23 +115,23 @@ TARGETS = [
         damages.members_of({"events.json": damages.JSON, ".lhe": damages.LHE}),
     ),
     *(Target("combine", name, t) for name, t in (("config", _HDF5), ("generation", _JSON))),
-    Target("combine", "data", _HDF5),
-    Target("sampling", "data", _HDF5),
+    Target("combine", "data", _EVENTS),
+    Target("sampling", "data", _EVENTS),
     *(Target("training", "samples", _NPZ, method) for method in METHODS),
     *(
         Target("evaluating", "models", damages.members_of(_MODELS[method]), method)
         for method in METHODS
     ),
     Target("evaluating", "evaluation", _JSON, "counts"),
-    Target("evaluating", "data", _HDF5, "counts"),
+    Target("evaluating", "data", _EVENTS, "counts"),
     Target("evaluating", "observed", _OBSERVED, "counts"),
     *(Target("toys", name, _JSON, "counts") for name in ("evaluation", "job")),
-    Target("toys", "data", _HDF5, "counts"),
+    Target("toys", "data", _EVENTS, "counts"),
     *(
         Target("toys", "models", damages.members_of(_MODELS[m]), m)
         for m in ("counts", "polynomial")
     ),
-    *(Target("plotting", "analysis", _JSON), Target("plotting", "data", _HDF5)),
+    *(Target("plotting", "analysis", _JSON), Target("plotting", "data", _EVENTS)),
     *(Target("plotting", "toys", _NPZ), Target("plotting", "results", _RESULTS)),
     Target("plotting", "observed", _OBSERVED),
 ]

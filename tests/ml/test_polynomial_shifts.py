@@ -18,6 +18,7 @@ from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.likelihood import KINDS, DataSets, expected_data
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.moved_events import drawn_anew, observation_of
 from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity
 from madminer_workflow.statistics.problem import Observation, Problem
@@ -25,7 +26,7 @@ from madminer_workflow.statistics.toys import multiplicities
 from tests.ml.test_polynomial import settings, trained
 from tests.ml.test_polynomial_response import changed, failures
 from tests.support.known_process import KnownProcess, problem_of
-from tests.support.known_shifts import SHIFT, shifted_events
+from tests.support.known_shifts import SHIFT, rescaled, shifted_events, shifted_otherwise
 
 PROCESS = KnownProcess.of(1)
 EVENTS = 400.0
@@ -37,11 +38,6 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Member, Problem]:
     return trained(
         problem.train, tmp_path_factory.mktemp("model"), training={"n_steps": 400}
     ), problem
-
-
-def rescaled(x: np.ndarray, size: float) -> np.ndarray:
-    """Another scale, and a shift, of an observable."""
-    return size + (1.0 + 0.5 * size) * x
 
 
 def exact(problem: Problem) -> PolynomialDensity:
@@ -152,3 +148,33 @@ def test_a_shift_is_fitted_back(tmp_path: Path) -> None:
     print(f"\npulls: {found.mean(axis=0)} +- {found.std(axis=0)}")
     np.testing.assert_allclose(found.mean(axis=0), 0.0, atol=0.2)
     np.testing.assert_allclose(found.std(axis=0), 1.0, atol=0.12)
+
+
+@pytest.mark.slow
+def test_toys_from_the_prior_of_a_shift_cover_as_those_measured_anew(tmp_path: Path) -> None:
+    """If the response is known, and not with that of the rate alone."""
+    n_events, n, theta = 200_000, 2000, np.array([0.2])
+    problem = problem_of(shifted_events(n_events, rescaled), EVENTS)
+    member = trained(problem.train, tmp_path / "model", training={"n_steps": 2000})
+    rng = np.random.default_rng(3)
+    nu, anew = rng.normal(size=(n, 2)), []
+    for of_scale, of_rate in nu:
+        x, weights = shifted_otherwise(n_events, of_scale, theta)
+        expected = problem.luminosity * weights.sum() * np.exp(0.05 * of_rate)
+        anew.append(x[draw(weights, rng.poisson(expected), rng)])
+    covered = {}
+    for name, (observation, toys) in {
+        "anew": observation_of(problem.test, anew, np.zeros_like(nu)),
+        "moved": drawn_anew(problem, theta, nu, rng),
+    }.items():
+        posed = replace(problem, observed=observation)
+        known = polynomial.closed_form([member], posed)
+        for what, density in {"learned": known, "rate": replace(known, response=None)}.items():
+            q, _ = closed_form.statistics(density, toys, posed, theta)["rate_and_shape"]
+            covered[name, what] = float(np.mean(q < 1.0))
+    print(f"\ncoverage of 68.3 %: {covered}")
+    error = np.sqrt(0.683 * 0.317 / n)
+    # The nuisance parameters are the same, and of the error only a part.
+    assert covered["moved", "learned"] == pytest.approx(covered["anew", "learned"], abs=3.0 * error)
+    assert covered["moved", "learned"] == pytest.approx(0.683, abs=3.0 * error + 0.015)
+    assert max(covered["moved", "rate"], covered["anew", "rate"]) < 0.4

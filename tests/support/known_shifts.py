@@ -15,6 +15,20 @@ CUT = -1.0
 SHIFT = 0.15
 
 
+def rescaled(x: np.ndarray, size: float) -> np.ndarray:
+    """Another scale, and a shift, of an observable."""
+    return size + (1.0 + 0.5 * size) * x
+
+
+def shifted_otherwise(n: int, nu: float, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Observables and weights at ``theta`` of the same ``n`` events, ``rescaled`` by any ``nu``."""
+    events = KnownProcess.of(1).events(n, seed=4)
+    x = events.x.copy()
+    x[:, 0] = rescaled(x[:, 0], nu * SHIFT)
+    passed = x[:, 0] > CUT
+    return x[passed], events.weights_at(theta)[passed]
+
+
 def shifted_events(n: int, moved: Callable[[np.ndarray, float], np.ndarray]) -> Events:
     """Those of ``n`` events that are above a cut, with an uncertain rate, too.
 

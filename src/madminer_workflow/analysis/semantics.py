@@ -24,7 +24,7 @@ from madminer_workflow.analysis.sound import (
     known,
     point,
 )
-from madminer_workflow.analysis.systematics import SHIFTING_EFFECTS
+from madminer_workflow.analysis.systematics import ONE_SIDED_SHIFTS
 from madminer_workflow.analysis.types import CLOSURE_POINT, NOMINAL, PRIOR
 from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compile_expression
 
@@ -259,10 +259,10 @@ def _nature_of_toys(sound: Sound) -> Iterator[Finding]:
         message = f"there are no systematics to draw; expected {NOMINAL}, or entries of systematics"
         yield Finding(path, message)
     for _, entry in sound.entries("systematics"):
-        if entry["effect"] in SHIFTING_EFFECTS:
+        if entry["effect"] in ONE_SIDED_SHIFTS:
             message = (
-                f"{entry['systematic_name']} ({entry['effect']}) is known at -1 and +1 alone, "
-                f"and toys need events in between; expected {NOMINAL}"
+                f"{entry['systematic_name']} ({entry['effect']}) is known at +1 alone, and toys "
+                f"need events on both sides; expected {NOMINAL}"
             )
             yield Finding(path, message)
 

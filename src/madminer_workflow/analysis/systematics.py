@@ -23,6 +23,9 @@ from madminer_workflow.analysis.types import (
 SHIFTING_EFFECTS = ("energy_scale", "energy_resolution", "met_scale")
 """Effects that change what is measured in an event."""
 
+ONE_SIDED_SHIFTS = ("energy_resolution",)
+"""Those of them that are known at +1 alone."""
+
 OBJECT_EFFECTS = (*SHIFTING_EFFECTS, "efficiency")
 """Effects on reconstructed objects, which the generation of events does not know."""
 

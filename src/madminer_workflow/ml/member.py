@@ -70,6 +70,11 @@ class Member:
             self._kept[key] = events, self.numbers(what, answer())
         return self._kept[key][1]
 
+    def forget(self, events: Observed) -> None:
+        """Keep nothing of ``events`` any more."""
+        for key in [key for key in self._kept if key[0] == id(events)]:
+            del self._kept[key]
+
     def numbers(self, what: str, values: np.ndarray) -> np.ndarray:
         """The ``values``, which are ``what`` it says; InputError if it says no numbers."""
         bad = int(np.sum(~np.isfinite(values)))

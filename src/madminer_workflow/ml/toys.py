@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.analysis.types import PRIOR
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member, open_members
 from madminer_workflow.ml.scan import closed_forms, scan
@@ -26,6 +27,7 @@ from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.likelihood import KINDS, DataSets
 from madminer_workflow.statistics.limits import Grid, make_grid, with_nodes
+from madminer_workflow.statistics.moved_events import drawn_anew
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.toys import ToyPoint, Toys, draw_toys, toy_points, toy_statistics
 
@@ -51,12 +53,46 @@ def toys(
     grid = with_nodes(grid, thetas)
     rng = np.random.default_rng(derive_seed(problem.seed, "toys", share.job))
     nature = evaluation.limits.toys.nuisance_parameters
-    drawn = [draw_toys(problem, theta, n_toys, rng, nature) for theta in thetas]
+    anew = nature == PRIOR and any(parameter.shifts for parameter in problem.setup.nuisance)
     with tempfile.TemporaryDirectory() as scratch:
         members = open_members(models, Path(scratch), problem.everything)
-        tested = statistics_of(members, problem, grid, points, drawn)
+        if anew:
+            tested = joined(
+                [measured_anew(members, problem, grid, point, n_toys, rng) for point in points]
+            )
+        else:
+            drawn = [draw_toys(problem, theta, n_toys, rng, nature) for theta in thetas]
+            tested = statistics_of(members, problem, grid, points, drawn)
     tested = replace(tested, nuisance_parameters=nature)
     write_toys(output, members[0].note.settings, share, tested)
+
+
+def measured_anew(
+    members: Sequence[Member],
+    problem: Problem,
+    grid: Grid,
+    point: ToyPoint,
+    n_toys: int,
+    rng: np.random.Generator,
+) -> Toys:
+    """Of toys whose nuisance parameters, from their priors, change what is measured in events."""
+    nu = rng.normal(size=(n_toys, len(problem.setup.nuisance)))
+    observation, sets = drawn_anew(problem, np.array(point.theta), nu, rng)
+    posed = replace(problem, observed=observation)
+    try:
+        return statistics_of(members, posed, grid, [point], [sets])
+    finally:
+        for member in members:
+            member.forget(observation)
+
+
+def joined(parts: Sequence[Toys]) -> Toys:
+    """Those at all points of ``parts``."""
+    return Toys(
+        [point for part in parts for point in part.points],
+        {kind: np.concatenate([part.q[kind] for part in parts]) for kind in KINDS},
+        {kind: np.concatenate([part.q_profiled[kind] for part in parts]) for kind in KINDS},
+    )
 
 
 def statistics_of(
