@@ -138,10 +138,10 @@ class World:
         assert self.problem.observed is not None
         observed = replace(self.problem.observed, x=self.problem.observed.x[chosen])
         cells = {**self.density.cells, "observed": self.density.cells["observed"][chosen]}
-        problem = replace(self.problem, observed=observed, seed=seed)
+        problem = replace(self.problem, observed=observed)
         density = replace(self.density, cells=cells)
         fitted = partial(fit_in_closed_form, density, problem, KIND)
-        return goodness_of_fit(problem, fitted, KIND, scores_of(density, problem), n_toys)
+        return goodness_of_fit(problem, fitted, scores_of(density, problem), rng, n_toys)
 
 
 def p_values(found: Goodness) -> dict[str, float]:

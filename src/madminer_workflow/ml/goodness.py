@@ -9,6 +9,7 @@ import numpy as np
 
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.scan import closed_forms, scan
+from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.closed_form import Model
 from madminer_workflow.statistics.fits import climb
 from madminer_workflow.statistics.goodness.assess import goodness_of_fit
@@ -36,7 +37,8 @@ def goodness_of_data(
             of_events = scores_of(density, problem)
         else:
             fit, of_events = partial(fit_on_grid, members, problem, grid, kind), {}
-        result[kind] = goodness_of_fit(problem, fit, kind, of_events, n_toys)
+        rng = np.random.default_rng(derive_seed(problem.seed, "goodness", kind))
+        result[kind] = goodness_of_fit(problem, fit, of_events, rng, n_toys)
     return result
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.goodness.binned import excess
 from madminer_workflow.statistics.goodness.calibration import combined, p_values
@@ -35,18 +34,17 @@ KERNELS = ("all observables (wide)", "all observables (narrow)")
 def goodness_of_fit(
     problem: Problem,
     fit: Fit,
-    kind: str,
     scores: Scores,
+    rng: np.random.Generator,
     n_toys: int | None = None,
 ) -> Goodness:
-    """The tests of the observed data at the best fit of one ``kind`` of likelihood.
+    """The tests of the observed data at the best fit.
 
     ``fit`` finds it, of data and of every toy; ``scores`` are what a method takes for the
     observables of the likelihood itself. Without ``n_toys`` there are as many as the p-value needs.
     """
     data = observed_data(problem)
     best = fit(data)
-    rng = np.random.default_rng(derive_seed(problem.seed, "goodness", kind))
     tests = Tests.of(problem, data, best, scores, rng)
     rows = [tests.of_data()]
     sizes = [n_toys] if n_toys is not None else stages(tests.expected)
