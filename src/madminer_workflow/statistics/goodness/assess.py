@@ -126,7 +126,7 @@ class Tests:
             at = fits.take(sets)
             for j, one in enumerate(self.binned, start=n):
                 result[sets, j] = one.of_toys(some, at, again)
-            result[sets, -len(KERNELS) :] = self.classifiers.of_toys(some, at, again)
+            result[sets, -len(KERNELS) :] = self.classifiers.of_toys(some, at, again, rng)
         return result
 
     def _of_numbers(self, sets: DataSets, fits: BestFits) -> np.ndarray:

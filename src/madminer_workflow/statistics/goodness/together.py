@@ -21,16 +21,44 @@ REFERENCE_OVER_DATA = 5.0
 
 
 @dataclass(frozen=True)
-class Classifiers:
-    """A classifier for each kernel.
-
-    They learn from the test events ``rows``, which count by their weights over those at the best
-    fit, ``drawn_with`` (n_rows,). ``features`` are those of all test events and ``observed`` those
-    of the data, by kernel.
-    """
+class Reference:
+    """The test events ``rows``, which count by their weights over ``drawn_with``, (n_rows,)."""
 
     rows: np.ndarray
     drawn_with: np.ndarray
+
+    @classmethod
+    def of(cls, weights: np.ndarray, wanted: float, rng: np.random.Generator) -> Reference:
+        """As many as ``wanted``, drawn with ``weights``; all events where these are no more."""
+        if wanted >= 0.5 * len(weights):
+            return cls(np.arange(len(weights)), np.ones(len(weights)))
+        rows = np.sort(draw(weights, int(min(wanted, LARGEST_REFERENCE)), rng))
+        return cls(rows, weights[rows])
+
+    def weights(self, events: Events, fits: BestFits) -> np.ndarray:
+        """Weights of the rows at each of ``fits``, (n_sets, n_rows)."""
+        some = replace(
+            events,
+            x=events.x[self.rows],
+            weights=events.weights[self.rows],
+            slopes=events.slopes[self.rows],
+            curvatures=events.curvatures[self.rows],
+        )
+        return weights_at(some, fits) / self.drawn_with
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """A classifier for each kernel.
+
+    The data are compared with ``reference``, and each replica of the test events with others of
+    them, as many as ``wanted``, that are drawn at the ``best`` fit. ``features`` are those of all
+    test events and ``observed`` those of the data, by kernel.
+    """
+
+    best: BestFits
+    wanted: float
+    reference: Reference
     features: Sequence[np.ndarray]
     observed: Sequence[np.ndarray]
     penalties: Sequence[np.ndarray]
@@ -48,11 +76,8 @@ class Classifiers:
         assert problem.observed is not None, "there are no data"
         [weights] = weights_at(events, best)
         wanted = max(REFERENCE_EVENTS, REFERENCE_OVER_DATA * n_events)
-        if wanted < 0.5 * len(events):
-            rows = np.sort(draw(weights, int(min(wanted, LARGEST_REFERENCE)), rng))
-            drawn_with = weights[rows]
-        else:
-            rows, drawn_with = np.arange(len(events)), np.ones(len(events))
+        reference = Reference.of(weights, wanted, rng)
+        rows, drawn_with = reference.rows, reference.drawn_with
         made = [
             kernel.Features.of(events.x[rows], weights[rows] / drawn_with, width, n, rng)
             for width, n in zip(kernel.WIDTHS, kernel.DIRECTIONS, strict=True)
@@ -62,8 +87,9 @@ class Classifiers:
         ]
         observed = problem.observed.x
         return cls(
-            rows,
-            drawn_with,
+            best,
+            wanted,
+            reference,
             [one.at(events.x) for one in made],
             [one.at(observed) for one in made],
             penalties,
@@ -71,11 +97,11 @@ class Classifiers:
 
     def of_data(self, events: Events, best: BestFits) -> np.ndarray:
         """The statistic of the data, (1, n_kernels)."""
-        [weights] = self._reference(events, best)
+        [weights] = self.reference.weights(events, best)
         return np.array(
             [
                 [
-                    kernel.statistic(data, features[self.rows], weights, penalty)
+                    kernel.statistic(data, features[self.reference.rows], weights, penalty)
                     for data, features, penalty in zip(
                         self.observed, self.features, self.penalties, strict=True
                     )
@@ -83,9 +109,14 @@ class Classifiers:
             ]
         )
 
-    def of_toys(self, toys: DataSets, fits: BestFits, events: Events) -> np.ndarray:
+    def of_toys(
+        self, toys: DataSets, fits: BestFits, events: Events, rng: np.random.Generator
+    ) -> np.ndarray:
         """That of toys, (n_sets, n_kernels), against a replica of the test events."""
-        weights = self._reference(events, fits)
+        # What is drawn anew differs from all events as what the data are compared with does.
+        [at_best] = weights_at(events, self.best)
+        other = Reference.of(at_best, self.wanted, rng)
+        weights = other.weights(events, fits)
         times = toys.multiplicities
         drawn = [
             np.repeat(times.indices[low:high], times.data[low:high].astype(int))
@@ -93,19 +124,8 @@ class Classifiers:
         ]
         result = np.empty((len(drawn), len(self.features)))
         for j, (features, penalty) in enumerate(zip(self.features, self.penalties, strict=True)):
-            reference = features[self.rows]
+            reference = features[other.rows]
             for i, chosen in enumerate(drawn):
                 data = features[chosen]
                 result[i, j] = kernel.statistic(data, reference, weights[i], penalty)
         return result
-
-    def _reference(self, events: Events, fits: BestFits) -> np.ndarray:
-        """Weights of the rows at each of ``fits``, (n_sets, n_rows)."""
-        some = replace(
-            events,
-            x=events.x[self.rows],
-            weights=events.weights[self.rows],
-            slopes=events.slopes[self.rows],
-            curvatures=events.curvatures[self.rows],
-        )
-        return weights_at(some, fits) / self.drawn_with
