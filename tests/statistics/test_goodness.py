@@ -275,15 +275,14 @@ def test_toys_are_fewer_where_data_are_many() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theta", [(0.0, 0.0), (0.3, -0.3)])
-def test_p_values_are_uniform(problem: Problem, theta: tuple[float, float]) -> None:
-    """Of 250 data sets of other events than the simulation's, for every test and for all."""
-    truth, rng = np.array(theta), np.random.default_rng(8)
+def test_p_values_are_uniform(problem: Problem) -> None:
+    """Of 200 data sets of other events than the simulation's, for every test and for all."""
+    truth, rng = np.array([0.3, -0.3]), np.random.default_rng(8)
     others = PROCESS.events(400_000, seed=99)
     rows = []
-    for seed in range(1, 251):
+    for seed in range(1, 201):
         n = int(rng.poisson(problem.expected_events(truth)))
-        found = assessed(problem, nature(n, truth, seed, others), n_toys=150, seed=seed)
+        found = assessed(problem, nature(n, truth, seed, others), n_toys=100, seed=seed)
         rows.append({**by_name(found), "all": found.p_value})
     for name in rows[0]:
         assert kstest([row[name] for row in rows], "uniform").pvalue > 0.003, name
