@@ -34,6 +34,7 @@ def log_lengths(intervals: Intervals) -> np.ndarray:
     return np.log([high - low for [(low, high)] in (row[str(LEVEL)] for row in intervals.values())])
 
 
+@pytest.mark.slow
 def test_edges_move_as_fits_to_replicas_say(problem: Problem) -> None:
     axis = np.linspace(-1.0, 1.0, 41)
     grid = Grid(problem.setup.parameters, [axis, axis])

@@ -232,6 +232,7 @@ def test_members_that_disagree_are_an_error_of_their_mean() -> None:
     np.testing.assert_allclose(np.square(found.norm).sum(axis=0), norms.var(axis=0, ddof=1) / 5)
 
 
+@pytest.mark.slow
 def test_unbinned_fits_scatter_as_the_norm_and_the_rate() -> None:
     """With the exact ratio, whose integral alone is known from 2000 simulated events."""
     theta = np.array([0.2, -0.1])
