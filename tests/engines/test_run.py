@@ -20,7 +20,7 @@ from rich.console import Console
 
 from madminer_workflow import files
 from madminer_workflow.engines import backend, cache
-from madminer_workflow.engines.executors import Conditions
+from madminer_workflow.engines.executors import Conditions, Task
 from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.local import describe_failure, run_step
 from madminer_workflow.engines.order import Order
@@ -329,10 +329,10 @@ def test_a_step_that_takes_too_long_is_ended(toy: Toy):
     executor = make_executor("local", Conditions(limit=0.3))
     command = f"echo begun; echo half > half.txt; sleep {delay}"
     target = toy.directory / "part/slow"
-    outcome = run_step(command, target, log, executor)
+    outcome = run_step(Task("slow", command, target, log), executor)
     executor.stop()
     assert outcome.late and outcome.exit_code == 124 and sleeping(delay) == []
-    message = describe_failure("part/slow", outcome.exit_code, log, 0.005)
+    message = describe_failure("part/slow", outcome, log, 0.005)
     assert message.startswith("step part/slow took longer than its 0.005 minutes and was ended")
     assert "--step-timeout" in message and "| begun" in message and str(log) in message
     assert (toy.directory / "failed/half.txt").exists() and not target.exists()
@@ -361,9 +361,9 @@ def test_a_limit_is_a_number_of_minutes(tmp_path: Path, minutes: float):
 def test_how_a_step_ended_is_said_in_words(tmp_path: Path, command: str, said: str):
     executor = make_executor("local", Conditions())
     log = tmp_path / "log"
-    outcome = run_step(command, tmp_path / "part", log, executor)
+    outcome = run_step(Task("part", command, tmp_path / "part", log), executor)
     executor.stop()
-    assert said in describe_failure("part", outcome.exit_code, log)
+    assert said in describe_failure("part", outcome, log)
 
 
 def test_an_input_that_changes_while_a_step_reads_it(toy: Toy):

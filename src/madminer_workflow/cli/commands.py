@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from madminer_workflow.cli import output
+from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
 from madminer_workflow.errors import InputError, StepError, not_installed
 from madminer_workflow.graph import OBSERVED_HELP
@@ -45,6 +46,23 @@ class RegularFile(click.Path):
         return path
 
 
+class On(click.ParamType):
+    """An executor, with or without the place that it runs steps in: ``local``, ``name=place``."""
+
+    name = "on"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same text, if there is such an executor."""
+        name, equals, place = value.partition("=")
+        if name not in EXECUTORS or (equals and not place.strip()):
+            self.fail(
+                f"{value!r}: expected one of {', '.join(EXECUTORS)}, or with its place NAME=PLACE",
+                param,
+                ctx,
+            )
+        return value
+
+
 FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = Place(file_okay=False, path_type=Path)
 njobs_option = click.option(
@@ -61,6 +79,19 @@ allow_large_option = click.option(
     "--allow-large",
     is_flag=True,
     help="Accept more memory, disk space or time than there seems to be here.",
+)
+on_option = click.option(
+    "--on",
+    type=On(),
+    metavar="ENGINE",
+    default="local",
+    show_default=True,
+    help="Where steps run. " + " ".join(f"{name}: {what}" for name, what in EXECUTORS.items()),
+)
+workers_option = click.option(
+    "--workers",
+    type=int,
+    help="Steps at a time.  [default: number of cores; on other engines than local: NJOBS]",
 )
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 

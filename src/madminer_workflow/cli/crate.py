@@ -8,9 +8,14 @@ from typing import Any
 
 import click
 
-from madminer_workflow.cli.commands import DIRECTORY, allow_large_option, warn
+from madminer_workflow.cli.commands import (
+    DIRECTORY,
+    allow_large_option,
+    on_option,
+    warn,
+    workers_option,
+)
 from madminer_workflow.cli.run import whole_cost
-from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.stopping import exit_code
 
 
@@ -47,8 +52,8 @@ def crate(workdir: Path, output: Path | None) -> None:
     is_flag=True,
     help="Go on if what is installed here is not what the run was computed with.",
 )
-@click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
-@click.option("--executor", type=click.Choice(list(EXECUTORS)), default="local", show_default=True)
+@workers_option
+@on_option
 @click.option("--step-timeout", type=float, metavar="MINUTES", help="As of run.")
 @allow_large_option
 def rerun(crate: Path, workdir: Path | None, allow_large: bool, **options: Any) -> None:

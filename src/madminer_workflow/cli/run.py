@@ -20,10 +20,11 @@ from madminer_workflow.cli.commands import (
     njobs_option,
     ntrainsamples_option,
     observed_option,
+    on_option,
     warn,
+    workers_option,
 )
 from madminer_workflow.cli.steps import StepCommand
-from madminer_workflow.engines.executors import EXECUTORS
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
 from madminer_workflow.graph import ALL, OBSERVED_HELP, SETTINGS_HELP, STEPS
@@ -98,14 +99,8 @@ def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
     help="Which half of the workflow to run.",
 )
 @click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
-@click.option("--workers", type=int, help="Steps at a time.  [default: number of cores]")
-@click.option(
-    "--executor",
-    type=click.Choice(list(EXECUTORS)),
-    default="local",
-    show_default=True,
-    help="Where steps run: " + " ".join(f"{name}: {what}" for name, what in EXECUTORS.items()),
-)
+@workers_option
+@on_option
 @click.option(
     "--step-timeout",
     type=float,
@@ -128,7 +123,7 @@ def run(
     allow_large: bool,
     **options: Any,
 ) -> None:
-    """Run the whole workflow on this machine.
+    """Run the whole workflow, on this machine or wherever --on says.
 
     ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
     last run in the same work directory is not computed again.
@@ -170,7 +165,7 @@ def whole_cost(order: Order, allow_large: bool) -> Whole:
     file, analysis = analysis_file(order.analysis, order.part, order.changes)
     plan = Plan(order.njobs, order.ntrainsamples, workers, order.part)
     # Other executors have other machines.
-    machine = this_machine(order.workdir) if order.executor == "local" else ANY
+    machine = this_machine(order.workdir) if order.on == "local" else ANY
     return affordable(file, analysis, plan, None if allow_large else machine)
 
 

@@ -1,4 +1,4 @@
-"""yadage's backend for one machine: a queue of steps worked off by as many threads as cores."""
+"""yadage's backend: a queue of steps worked off by threads, each of which waits for an executor."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
 
 from madminer_workflow import graph
 from madminer_workflow.engines.cache import NOTES, Cache
-from madminer_workflow.engines.executors import Executor
+from madminer_workflow.engines.executors import Executor, Task
 from madminer_workflow.engines.local import Outcome, describe_failure, run_step
+from madminer_workflow.engines.resources import Resources, resources_of
 from madminer_workflow.system_errors import explain
 
 
@@ -30,6 +31,8 @@ class Job:
     command: str
     target: Path
     log: Path
+    image: str = ""
+    resources: Resources | None = None
     status: str = "waiting"
     started: float = 0.0
     ended: float = 0.0
@@ -69,7 +72,7 @@ class Queue:
 
     def submit(self, job: dict[str, Any]) -> Job:
         """Queue a step as packtivity describes it."""
-        state, metadata = job["state"], job["metadata"]
+        state, metadata, environment = job["state"], job["metadata"], job["env"]
         target = Path(state.readwrite[0])
         entry = Job(
             stage=metadata["wflow_stage"],
@@ -77,6 +80,8 @@ class Queue:
             command=job["job"]["command"],
             target=target,
             log=Path(state.metadir) / f"{metadata['name']}.run.log",
+            image=f"{environment['image']}:{environment.get('imagetag', 'latest')}",
+            resources=resources_of(environment),
         )
         self.jobs.append(entry)
         entry.future = self._pool.submit(self._run, entry)
@@ -115,10 +120,8 @@ class Queue:
             job.status = "running"
 
         try:
-            self._note(
-                job,
-                run_step(job.command, job.target, job.log, self._executor, self._cache, starting),
-            )
+            task = Task(job.name, job.command, job.target, job.log, job.image, job.resources)
+            self._note(job, run_step(task, self._executor, self._cache, starting))
         except Exception as error:
             # Nobody else would hear of it: this thread works for itself.
             reason = explain(error) or f"{type(error).__name__}: {error}"
@@ -128,8 +131,7 @@ class Queue:
 
     def _note(self, job: Job, outcome: Outcome) -> None:
         if outcome.exit_code:
-            limit = self._limit_minutes if outcome.late else None
-            problem = describe_failure(job.name, outcome.exit_code, job.log, limit)
+            problem = describe_failure(job.name, outcome, job.log, self._limit_minutes)
             self.fail(job, problem, outcome.exit_code)
             return
         if outcome.changed:

@@ -22,9 +22,9 @@ class Order:
 
     For the workflow as a whole: ``part`` is "all", "physics" or "ml", the last from the events in
     ``data`` (by default those in ``workdir``). ``workers`` steps run at a time, by default one per
-    core, where the ``executor`` of that name runs them, none longer than ``step_timeout`` minutes;
-    ``fresh`` reuses nothing. ``tracking_uri`` says where to track, and by default the environment
-    does.
+    core here and ``njobs`` elsewhere, none longer than ``step_timeout`` minutes, ``on`` an executor
+    ("local", or what ``executors.make`` takes); ``fresh`` reuses nothing. ``tracking_uri`` says
+    where to track, and by default the environment does.
     """
 
     analysis: Path
@@ -38,5 +38,5 @@ class Order:
     workers: int | None = None
     fresh: bool = False
     tracking_uri: str | None = None
-    executor: str = "local"
+    on: str = "local"
     step_timeout: float | None = None

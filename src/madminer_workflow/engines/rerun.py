@@ -33,7 +33,7 @@ class Repetition:
     workdir: Path
     other_versions: bool = False
     workers: int | None = None
-    executor: str = "local"
+    on: str = "local"
     step_timeout: float | None = None
 
 
@@ -122,7 +122,7 @@ def order_of(crate: Crate, how: Repetition) -> Order:
         part=part,
         data=crate.file(data) if data else None,
         workers=how.workers,
-        executor=how.executor,
+        on=how.on,
         step_timeout=how.step_timeout,
     )
 

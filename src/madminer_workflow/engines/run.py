@@ -1,4 +1,4 @@
-"""``madminer-workflow run``: the workflow files on this machine, without containers."""
+"""``madminer-workflow run``: the workflow files, interpreted here; steps run where they should."""
 
 from __future__ import annotations
 
@@ -70,9 +70,11 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
         stoppable() as stopping,
         followed(workdir, parameters, order.tracking_uri, console.print) as record,
     ):
-        variables = {CORES: str(workers), **step_environment(record)}
+        # Elsewhere a step has what its resource class says: one core.
+        step_cores = workers if order.on == "local" else 1
+        variables = {CORES: str(step_cores), **step_environment(record)}
         seconds = None if limit is None else 60.0 * limit
-        executor = make_executor(order.executor, Conditions(variables, seconds, [lock]))
+        executor = make_executor(order.on, Conditions(variables, seconds, [lock], workers))
         cache = _cache(workdir, order.fresh)
         queue = _queue(workdir, workers, cache, executor, limit)
         jobs = _interpret(file, files / toplevel, parameters, queue, cache, console, stopping)
@@ -85,7 +87,9 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
 
 def check_numbers(order: Order) -> int:
     """The number of workers; InputError if one of the numbers makes no sense."""
-    workers = available_cores() if order.workers is None else order.workers
+    workers = order.workers
+    if workers is None:
+        workers = available_cores() if order.on == "local" else order.njobs
     numbers = {"njobs": order.njobs, "ntrainsamples": order.ntrainsamples, "workers": workers}
     for name, number in numbers.items():
         if number < 1:
@@ -124,13 +128,14 @@ def run_yadage(
     workers: int,
     fresh: bool = False,
     console: Console | None = None,
+    on: str = "local",
 ) -> list[Any]:
-    """Run any yadage workflow with local steps and return its jobs (``backend.Job``).
+    """Run any yadage workflow with steps on an executor; return its jobs (``backend.Job``).
 
     ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path.
     """
     with locked(workdir) as lock, stoppable() as stopping:
-        executor = make_executor("local", Conditions(held=[lock]))
+        executor = make_executor(on, Conditions(held=[lock], workers=workers))
         cache = _cache(workdir, fresh)
         queue = _queue(workdir, workers, cache, executor)
         console = console or Console(stderr=True)

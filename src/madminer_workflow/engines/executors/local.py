@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from madminer_workflow import cores
-from madminer_workflow.engines.executors import Conditions, OutOfTime
+from madminer_workflow.engines.executors import Conditions, OutOfTime, Task
+from madminer_workflow.errors import InputError
 
 GRACE_SECONDS = 5.0
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -45,22 +46,26 @@ class Executor:
     They end, too, if this process is killed.
     """
 
-    def __init__(self, conditions: Conditions | None = None) -> None:
+    elsewhere = False
+
+    def __init__(self, conditions: Conditions | None = None, place: str = "") -> None:
         """Begin with nothing running."""
+        if place:
+            raise InputError(f"--on local={place}: expected local alone, which is this machine")
         self._conditions = conditions or Conditions()
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._guard: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, command: str, directory: Path, log: Path) -> int:
-        """Run ``command`` in ``directory``, append its output to ``log``, return its exit code.
+    def run(self, task: Task) -> int:
+        """Run the command of ``task``, return its exit code.
 
         The exit code is negative if a signal ended the command, also when that was ``stop``. Raises
         OutOfTime if it was ended because of the limit.
         """
-        with log.open("ab") as output:
-            process = self._start(command, directory, output.fileno())
+        with task.log.open("ab") as output:
+            process = self._start(task.command, task.directory, output.fileno())
             if process is None:
                 return -signal.SIGTERM
             try:
