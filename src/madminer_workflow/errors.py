@@ -9,7 +9,14 @@ class StepError(Exception):
     """A step could not do its work: the command ends with exit code 1 and this message."""
 
 
-EXTRAS = {"kubernetes": "kubernetes", "mlflow": "mlflow", "optuna": "sweep"}
+EXTRAS = {
+    "dask": "dask",
+    "dask_jobqueue": "dask",
+    "distributed": "dask",
+    "kubernetes": "kubernetes",
+    "mlflow": "mlflow",
+    "optuna": "sweep",
+}
 """Packages that an analysis can do without, and the extra of this package that brings each."""
 
 

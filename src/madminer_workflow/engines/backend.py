@@ -12,9 +12,10 @@ from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
 
 from madminer_workflow import graph
 from madminer_workflow.engines.cache import NOTES, Cache
-from madminer_workflow.engines.executors import Executor, Task
+from madminer_workflow.engines.executors import Executor, NotStarted, Task
 from madminer_workflow.engines.local import Outcome, describe_failure, run_step
 from madminer_workflow.engines.resources import Resources, resources_of
+from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.system_errors import explain
 
 
@@ -103,6 +104,7 @@ class Queue:
         """Mark a job as failed; those that wait will not start."""
         job.status, job.problem, job.exit_code = "failed", problem, exit_code
         self.failures.append(job)
+        self._executor.hold()
 
     def stop(self) -> None:
         """End everything that runs and drop everything that waits; return when it is quiet."""
@@ -122,6 +124,11 @@ class Queue:
         try:
             task = Task(job.name, job.command, job.target, job.log, job.image, job.resources)
             self._note(job, run_step(task, self._executor, self._cache, starting))
+        except NotStarted:
+            job.status = "skipped"
+        except (InputError, StepError) as error:
+            code = 2 if isinstance(error, InputError) else 1
+            self.fail(job, f"step {job.name} could not be run: {error}", code)
         except Exception as error:
             # Nobody else would hear of it: this thread works for itself.
             reason = explain(error) or f"{type(error).__name__}: {error}"

@@ -38,6 +38,8 @@ PARTS = {
 MOST = 10_000
 """Jobs, members or steps at a time: each is a process, and a folder."""
 POLL_SECONDS = 0.05
+ENGINE_NOTES = "_yadage"
+"""Where a work directory keeps what yadage and executors have to say."""
 LONGEST_MINUTES = 1e6
 GO_ON = "Run the same command again to go on: finished steps are kept."
 _SAFE_PATH = re.compile(r"[\w./+,:@%=~^-]+")
@@ -73,8 +75,9 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
         # Elsewhere a step has what its resource class says: one core.
         step_cores = workers if order.on == "local" else 1
         variables = {CORES: str(step_cores), **step_environment(record)}
+        logs = workdir / ENGINE_NOTES
         seconds = None if limit is None else 60.0 * limit
-        executor = make_executor(order.on, Conditions(variables, seconds, [lock], workers))
+        executor = make_executor(order.on, Conditions(variables, seconds, [lock], workers, logs))
         cache = _cache(workdir, order.fresh)
         queue = _queue(workdir, workers, cache, executor, limit)
         jobs = _interpret(file, files / toplevel, parameters, queue, cache, console, stopping)
@@ -135,7 +138,8 @@ def run_yadage(
     ``workflow`` is relative to the directory ``toplevel``; ``workdir`` is an absolute path.
     """
     with locked(workdir) as lock, stoppable() as stopping:
-        executor = make_executor(on, Conditions(held=[lock], workers=workers))
+        logs = workdir / ENGINE_NOTES
+        executor = make_executor(on, Conditions(held=[lock], workers=workers, logs=logs))
         cache = _cache(workdir, fresh)
         queue = _queue(workdir, workers, cache, executor)
         console = console or Console(stderr=True)
@@ -301,13 +305,14 @@ def _safe(path: Path) -> Path:
 @contextmanager
 def _engine_log(workdir: Path) -> Iterator[None]:
     """What yadage has to say goes to a file of the work directory."""
-    (workdir / "_yadage").mkdir(exist_ok=True)
+    (workdir / ENGINE_NOTES).mkdir(exist_ok=True)
     # A log that cannot be written is no reason to stop, nor to say so at every line.
     logging.raiseExceptions = False
-    handler = logging.FileHandler(workdir / "_yadage" / "engine.log", mode="w", encoding="utf-8")
+    handler = logging.FileHandler(workdir / ENGINE_NOTES / "engine.log", mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     loggers = [
-        logging.getLogger(name) for name in ("yadage", "yadageschemas", "adage", "packtivity")
+        logging.getLogger(name)
+        for name in ("yadage", "yadageschemas", "adage", "packtivity", "distributed")
     ]
     for logger in loggers:
         logger.addHandler(handler)

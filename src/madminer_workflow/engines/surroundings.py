@@ -47,6 +47,8 @@ _VARIABLES: Mapping[str, Sequence[str]] = {
 }
 """Variables that change numbers, by the package that reads them. Those of programs: programs.py."""
 
+VARIABLES = frozenset(name for names in _VARIABLES.values() for name in names)
+
 
 def surroundings(packages: Collection[str], variables: Mapping[str, str]) -> dict[str, str]:
     """Python, the versions of ``packages`` and of what they require, and what they are told.

@@ -24,6 +24,7 @@ from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import checksum
 
+VARIABLES = ("SOFTWARE_DIR", "MG5_DIR", "MG5_PYTHON", "DELPHES_DIR")
 LOG_LINES = 20
 """Lines of a log that an error shows."""
 

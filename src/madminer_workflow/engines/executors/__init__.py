@@ -18,6 +18,7 @@ from madminer_workflow.engines.resources import Resources
 
 EXECUTORS = {
     "local": "Processes on this machine.",
+    "dask": "Workers of a Dask scheduler (dask=ADDRESS) or batch jobs (dask=slurm, htcondor, …).",
 }
 """Module and what it is, in a line."""
 
@@ -26,15 +27,17 @@ EXECUTORS = {
 class Conditions:
     """How steps run: with these ``variables`` in their environment, and none longer than ``limit``.
 
+    A variable that is None is not in it.
     ``limit`` is in seconds, without end if None. The files ``held`` (descriptors) are open in steps
     that run on this machine, as long as these live: so is a lock of the work directory.
-    ``workers`` steps run at a time.
+    ``workers`` steps run at a time. ``logs`` is a directory for what an executor has to say.
     """
 
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str | None] = field(default_factory=dict)
     limit: float | None = None
     held: Sequence[int] = ()
     workers: int = 1
+    logs: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class Lost(Exception):  # noqa: N818
     """What a step ran on is gone, and the step with it: it says why, in words."""
 
 
+class NotStarted(Exception):  # noqa: N818
+    """A step had not begun when the executor was told to ``hold``, and will not."""
+
+
 class Executor(Protocol):
     """Runs shell commands somewhere that sees the work directory."""
 
@@ -71,9 +78,13 @@ class Executor(Protocol):
         """Run the command of ``task``, return its exit code.
 
         The exit code is negative if a signal ended the command, also when that was ``stop``. Raises
-        OutOfTime if it was ended because of the limit, Lost if it should be run again, in another
-        directory: nobody knows what was done in this one.
+        OutOfTime if it was ended because of the limit, NotStarted after ``hold``, and Lost if it
+        should be run again, in another directory: nobody knows what was done in this one.
         """
+        ...
+
+    def hold(self) -> None:
+        """Start none of the commands that still wait for a place to run, nor further ones."""
         ...
 
     def stop(self) -> None:

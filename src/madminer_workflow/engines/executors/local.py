@@ -81,6 +81,9 @@ class Executor:
                     self._running.discard(process)
                     self._tell("-", process)
 
+    def hold(self) -> None:
+        """Do nothing: no command waits here."""
+
     def stop(self) -> None:
         """End all running commands with their children, and start no further ones."""
         with self._lock:
@@ -105,7 +108,7 @@ class Executor:
             process = subprocess.Popen(
                 ["sh", "-c", command],
                 cwd=directory,
-                env=environment() | dict(self._conditions.variables),
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -117,6 +120,10 @@ class Executor:
             self._running.add(process)
             self._tell("+", process)
             return process
+
+    def _environment(self) -> dict[str, str]:
+        variables = environment() | dict(self._conditions.variables)
+        return {name: value for name, value in variables.items() if value is not None}
 
     def _tell(self, sign: str, process: subprocess.Popen[bytes]) -> None:
         """Tell the guard of a process group that is there or, with a minus, no longer is."""
