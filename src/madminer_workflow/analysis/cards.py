@@ -1,4 +1,4 @@
-"""The files that an analysis refers to: cards and models, beside the analysis file."""
+"""The files that an analysis refers to: cards, models and events, beside the analysis file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from madminer_workflow.analysis import event_files
 from madminer_workflow.analysis.madgraph_cards import (
     read_param_card,
     read_process_card,
@@ -45,6 +48,8 @@ def check_files(sound: Sound, folder: Path) -> Iterator[Finding]:
                 yield from _card((*path, key), folder / process[key])
         if process.get("ufo_model") is not None:
             yield from _model((*path, "ufo_model"), folder / process["ufo_model"])
+        if process["generator"] == "files":
+            yield from event_files.check(path, process, sound, folder)
     card = sound.get("detector", "delphes_card")
     shipped = (
         card is not None and _DELPHES_CARD.fullmatch(card) and not os.path.lexists(folder / card)
@@ -124,7 +129,9 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str], Path]]:
 
 
 def mentioned_files(file: Path) -> list[Path]:
-    """The existing cards and models of an analysis file in a fixed order; none if it has no sense.
+    """The existing cards, models and event files of an analysis file in a fixed order.
+
+    There are none if it has no sense.
 
     Nothing is checked: this serves to notice that one of them has changed.
     """
@@ -141,7 +148,17 @@ def mentioned_files(file: Path) -> list[Path]:
         if isinstance(entry.get(key), str)
     ]
     places = [file.parent / name for name in dict.fromkeys(names)]
-    return [place for place in places if place.exists()]
+    for entry in mentions:
+        if isinstance(entry, dict) and isinstance(entry.get("files"), dict):
+            places += _events_mentioned(entry["files"], file.parent)
+    return [place for place in dict.fromkeys(places) if place.exists()]
+
+
+def _events_mentioned(files: dict[Any, Any], folder: Path) -> Iterator[Path]:
+    for patterns in files.values():
+        for pattern in patterns if isinstance(patterns, list) else ():
+            with suppress(InputError):
+                yield from event_files.found(folder, [str(pattern)])
 
 
 def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]:
@@ -149,7 +166,8 @@ def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]
 
     Labels are in neither, so that a change of plots or methods leaves the physics untouched. Cards,
     which lie in ``folder``, are there with their text, a UFO model with the name of its folder.
-    Uncertainties of objects are in the second part alone: the same events serve all of them.
+    Uncertainties of objects are in the second part alone: the same events serve all of them. Events
+    that exist are there with their places in ``Models.tar.gz``, and with their numbers as counted.
     """
     plain = msgspec.to_builtins(analysis)
     of_objects = {
@@ -174,6 +192,9 @@ def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]
         for key in PROCESS_CARDS:
             if process.get(key) is not None:
                 process[key] = (folder / process[key]).read_text("utf-8")
+        if process["generator"] == "files":
+            places = event_files.packed_places(process["name"], process["files"], folder)
+            process["files"] = {sampled: list(named) for sampled, named in places.items()}
         if process.get("ufo_model") is not None:
             process["ufo_model"] = (folder / process["ufo_model"]).resolve().name
     if analysis.detector.delphes_card is not None:

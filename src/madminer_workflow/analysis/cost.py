@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import pairwise
 from math import prod
 
-from madminer_workflow.analysis.semantics import n_morphing_components
+from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.systematics import nuisance_parameters
 from madminer_workflow.analysis.types import (
     PRIOR,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from madminer_workflow.analysis import schema, semantics
+from madminer_workflow.analysis import event_files, schema, semantics
 from madminer_workflow.analysis.cards import check_files
 from madminer_workflow.analysis.changes import changed_settings, plain
 from madminer_workflow.analysis.inheritance import inherit
@@ -23,15 +23,16 @@ from madminer_workflow.errors import InputError
 def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] = ()) -> Analysis:
     """Read an analysis file, check it, fill in all defaults, and apply ``changes``.
 
-    Its cards and models must exist, too, unless ``cards`` is false. ``changes`` of methods look
-    like ``sally.training.n_epochs=20``. Raises AnalysisError, which lists all problems, if the file
-    is wrong, and InputError for changes that make no sense; warnings do not count (see
-    ``problems``).
+    Its cards, models and event files must exist, too, unless ``cards`` is false. ``changes`` of
+    methods look like ``sally.training.n_epochs=20``. Raises AnalysisError, which lists all
+    problems, if the file is wrong, and InputError for changes that make no sense; warnings do not
+    count (see ``problems``).
     """
     data, every = examine(read(path), Path(path).parent if cards else None)
     if errors := [problem for problem in every if not problem.warning]:
         raise AnalysisError(errors)
-    return change_methods(msgspec.convert(data, Analysis), changes)
+    analysis = change_methods(msgspec.convert(data, Analysis), changes)
+    return event_files.counted(analysis, Path(path).parent) if cards else analysis
 
 
 def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:

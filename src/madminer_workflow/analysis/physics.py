@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from madminer_workflow.analysis.library import LIBRARY
+from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
@@ -24,11 +25,14 @@ NOT_AFTER_DELPHES = ("p", "p_truth", "tau", "ta", "v")
 def _processes(sound: Sound) -> Iterator[Finding]:
     yield from duplicates(sound, ("processes",), "name")
     for path, process in sound.entries("processes"):
-        for name in process["events"]:
-            yield from known((*path, "events", name), "benchmark", name, sound.benchmarks)
-        if process["is_background"] and len(process["events"]) > 1:
+        key = "files" if process["generator"] == "files" else "events"
+        for name in process[key]:
+            yield from known((*path, key, name), "benchmark", name, sound.benchmarks)
+        if process["is_background"] and len(process[key]) > 1:
             message = "a background does not depend on the benchmark: name one only"
-            yield Finding((*path, "events"), message)
+            yield Finding((*path, key), message)
+        if process["generator"] == "files":
+            yield from _existing(path, process, sound)
         if process["generator"] == "builtin":
             yield from _phase_space((*path, "run"), process["run"])
         if process["generator"] == "builtin" and not process["is_background"]:
@@ -37,6 +41,28 @@ def _processes(sound: Sound) -> Iterator[Finding]:
     if processes and all(process["is_background"] for process in processes):
         message = "all are backgrounds: there are events to make, but nothing to learn from them"
         yield Finding(("processes",), message, warning=True)
+
+
+def _existing(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
+    """Check what an analysis file says of events that exist already."""
+    for name in process["weights"]:
+        yield from known((*path, "weights", name), "benchmark", name, sound.benchmarks)
+    for key in ("cross_section", "sum_of_weights"):
+        for name in process[key]:
+            yield from known((*path, key, name), "benchmark of files", name, [*process["files"]])
+    parameters, morphing = sound.get("parameters"), sound.get("morphing")
+    if process["is_background"] or parameters is None or morphing is None or not sound.benchmarks:
+        return
+    powers = [entry["morphing_max_power"] for entry in parameters]
+    terms = n_morphing_components(powers, morphing["max_overall_power"])
+    if len(sound.benchmarks) < terms:
+        there = len(sound.benchmarks)
+        message = (
+            f"its events have weights at the {there} benchmarks of this file only, and the squared "
+            f"matrix element has {terms} terms; name {terms - there} more in `benchmarks`, at "
+            "points that the events have weights for"
+        )
+        yield Finding((*path, "generator"), message)
 
 
 def _phase_space(path: KeyPath, run: Entry) -> Iterator[Finding]:
@@ -93,6 +119,7 @@ def _norm(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
 
 
 def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
+    yield from _in_files(path, systematic, sound)
     varied = [factor for factor in systematic["scale_variations"] if factor != 1.0]
     if len(varied) not in (1, 2):
         message = f"expected one or two factors other than 1, got {len(varied)}"
@@ -110,6 +137,7 @@ def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
 
 
 def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
+    yield from _in_files(path, systematic, sound)
     if systematic["pdf_error_type"] == "hessian" and systematic["pdf_members"] % 2:
         message = "the members of type hessian come in pairs: expected an even number"
         yield Finding((*path, "pdf_members"), message)
@@ -119,6 +147,20 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
             "uncertainty out of the process' systematics"
         )
         yield Finding((*path, "effect"), message)
+
+
+def _in_files(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
+    """Check that no weights are to vary which only a generator can make."""
+    for _, process in sound.entries("processes"):
+        if (
+            process["generator"] == "files"
+            and systematic["systematic_name"] in process["systematics"]
+        ):
+            message = (
+                f"the process '{process['name']}' takes no varied weights from its files; leave "
+                "this uncertainty out of the process' systematics"
+            )
+            yield Finding((*path, "effect"), message)
 
 
 def _objects(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:

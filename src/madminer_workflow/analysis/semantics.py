@@ -14,6 +14,7 @@ import numpy as np
 
 from madminer_workflow.analysis import methods, physics
 from madminer_workflow.analysis.labels import known_to_mathtext, undrawable, without_glyph
+from madminer_workflow.analysis.morphing import morphing_components, n_morphing_components
 from madminer_workflow.analysis.problems import Finding, KeyPath, show
 from madminer_workflow.analysis.sound import (
     Sound,
@@ -51,20 +52,6 @@ def check(data: Any, structure: Iterable[Finding]) -> list[Finding]:
     events = (*physics.CHECKS, _expressions, _labels)
     inference = (*methods.CHECKS, _limits, _fisher)
     return [f for section in (*theory, *events, *inference) for f in section(sound)]
-
-
-def morphing_components(max_powers: list[int], max_overall_power: int) -> list[tuple[int, ...]]:
-    """Return the powers of the parameters in each term of the squared matrix element.
-
-    These are MadMiner's components (``PhysicsMorpher.find_components``), in its order.
-    """
-    if not max_powers:
-        return [()]
-    return [
-        (power, *rest)
-        for power in range(min(max_powers[0], max_overall_power) + 1)
-        for rest in morphing_components(max_powers[1:], max_overall_power - power)
-    ]
 
 
 def _parameters(sound: Sound) -> Iterator[Finding]:
@@ -119,17 +106,6 @@ def _morphing(sound: Sound) -> Iterator[Finding]:
             f"{MOST_TERMS}: lower it, or the parameters' morphing_max_power"
         )
         yield Finding(("morphing", "max_overall_power"), message)
-
-
-def n_morphing_components(max_powers: list[int], max_overall_power: int) -> int:
-    """How many components there are: coefficients of a product of geometric series."""
-    counts = np.zeros(max_overall_power + 1, dtype=object)
-    counts[0] = 1
-    for power in max_powers:
-        counts = np.array(
-            [counts[max(0, n - power) : n + 1].sum() for n in range(len(counts))], dtype=object
-        )
-    return int(counts.sum())
 
 
 def _transforms(sound: Sound) -> Iterator[Finding]:

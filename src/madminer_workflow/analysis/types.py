@@ -46,7 +46,7 @@ TRAINING = ("network", "training")
 
 
 def OnlyIf(attribute: str) -> msgspec.Meta:  # noqa: N802
-    """Marks a setting that only methods with a true class attribute of this name have."""
+    """Marks a setting that only classes with a true class attribute of this name have."""
     return msgspec.Meta(extra={ONLY_IF: attribute})
 
 
@@ -197,12 +197,16 @@ class RunSettings(Part, frozen=True, kw_only=True):
 
 
 class _Process(Part, frozen=True, kw_only=True, tag_field="generator"):
+    """What all processes have; events are ``drawn`` by a generator unless they exist already."""
+
+    drawn: ClassVar[bool] = True
+
     name: str
     pythia8_card: str | None
     systematics: tuple[str, ...]
     is_background: bool
     k_factor: float
-    events: dict[str, int]
+    events: Annotated[dict[str, int], OnlyIf("drawn")]
 
     @property
     def generator(self) -> str:
@@ -231,7 +235,22 @@ class MadGraphProcess(_Process, frozen=True, kw_only=True, tag="madgraph"):
     ufo_model: str | None
 
 
-Process = BuiltinProcess | MadGraphProcess
+class FilesProcess(_Process, frozen=True, kw_only=True, tag="files"):
+    """A process whose events exist in ``files``, by the benchmark that they were drawn from.
+
+    Their numbers, ``events``, are no setting: they are counted (``event_files.counted``).
+    """
+
+    drawn: ClassVar[bool] = False
+
+    events: Annotated[dict[str, int], OnlyIf("drawn")] = {}
+    files: dict[str, tuple[str, ...]]
+    weights: dict[str, str | int]
+    cross_section: dict[str, float]
+    sum_of_weights: dict[str, float]
+
+
+Process = BuiltinProcess | MadGraphProcess | FilesProcess
 
 
 # --- Detector -------------------------------------------------------------------------------------

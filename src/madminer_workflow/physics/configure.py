@@ -14,11 +14,13 @@ import msgspec
 import numpy as np
 
 from madminer_workflow import hdf5_files
+from madminer_workflow.analysis import event_files
 from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.systematics import EFFECTS_NOTE, nuisance_parameters
 from madminer_workflow.analysis.types import (
     Analysis,
+    FilesProcess,
     MadGraphProcess,
     ObjectVariation,
     Process,
@@ -38,7 +40,7 @@ def configure(input_file: Path, output: Path) -> None:
     analysis depend on, so that a change anywhere else in the file leaves their bytes, and all
     cached events, as they are.
     """
-    analysis = read_analysis(input_file)
+    analysis = event_files.counted(read_analysis(input_file), input_file.parent, exactly=True)
     generation, reconstruction = parts(analysis, input_file.parent)
     with atomic_path(output / "config.h5") as product:
         write_setup(analysis, product)
@@ -48,7 +50,7 @@ def configure(input_file: Path, output: Path) -> None:
 
 
 def pack_models(processes: Sequence[Process], folder: Path, archive: Path) -> None:
-    """Pack the UFO models of all processes, each under the name of its folder.
+    """Pack the UFO models of all processes, each under the name of its folder, and event files.
 
     Raises InputError if two of them have the same name.
     """
@@ -65,6 +67,15 @@ def pack_models(processes: Sequence[Process], folder: Path, archive: Path) -> No
         for name, source in sources.items():
             ignored = shutil.ignore_patterns(*IGNORED)
             shutil.copytree(source, Path(scratch) / name, ignore=ignored)
+        for process in processes:
+            if isinstance(process, FilesProcess):
+                for places in event_files.packed_places(
+                    process.name, process.files, folder
+                ).values():
+                    for place, source in places.items():
+                        copy = Path(scratch) / place
+                        copy.parent.mkdir(parents=True, exist_ok=True)
+                        copy.symlink_to(source.resolve())
         pack(scratch, archive)
 
 

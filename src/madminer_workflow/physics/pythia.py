@@ -109,7 +109,7 @@ def draw(task: Task, generator: str, integrated: Path, directory: Path) -> Gener
     """
     file = directory / f"{task.name}.lhe"
     report = generators.get(generator).generate_events(
-        integrated, task.sampling_benchmark, task.n_events, task.seed, file
+        integrated, task.sampling_benchmark, task.n_events, task.seed, file, task.block
     )
     if report.n_events != task.n_events:
         raise StepError(

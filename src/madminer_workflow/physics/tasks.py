@@ -13,7 +13,7 @@ from madminer_workflow.seeds import derive_seed
 BLOCK = 1000
 """Events with one seed. Blocks, not jobs, carry the seeds: results do not depend on njobs."""
 
-SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3}
+SECONDS_PER_EVENT = {"builtin": 5e-5, "madgraph": 4e-3, "files": 5e-5}
 """All generators, and the time each takes to draw an event and its weights, on one core."""
 
 SECONDS_PER_SHOWERED_EVENT = 1.5e-2

@@ -58,17 +58,19 @@ class GeneratedTask(Task, frozen=True, kw_only=True):
     counts: Counts
 
 
-class SampledProcess(msgspec.Struct, frozen=True, kw_only=True):
+class SampledProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the analysis of events needs to know of their process.
 
     ``events`` are the numbers of events by the benchmark that they are drawn from,
-    ``cross_sections`` those of all integrated points [pb].
+    ``cross_sections`` those of all integrated points [pb]. Those of events that exist already are
+    not ``integrated``: they are known where the events were drawn from only.
     """
 
     events: dict[str, AtLeastOne]
     benchmarks: Points
     systematics: tuple[Systematic, ...]
     cross_sections: dict[str, Estimate]
+    integrated: bool = True
 
     @classmethod
     def of(cls, integrated: IntegratedProcess) -> SampledProcess:
@@ -78,6 +80,7 @@ class SampledProcess(msgspec.Struct, frozen=True, kw_only=True):
             benchmarks=integrated.benchmarks,
             systematics=integrated.systematics,
             cross_sections=integrated.report.cross_sections,
+            integrated=integrated.process.drawn,
         )
 
 
@@ -125,7 +128,9 @@ def check_tasks(tasks: Sequence[GeneratedTask], processes: Mapping[str, SampledP
                 f"the task {task.name} is one of {task.n_total} events, of which its process has "
                 "another number"
             )
-        if not task.is_background and CLOSURE_POINT not in processes[task.process].cross_sections:
+        process = processes[task.process]
+        tested = CLOSURE_POINT in process.cross_sections or not process.integrated
+        if not task.is_background and not tested:
             raise ValueError(
                 f"{task.process} has no cross-section at the point that tests the morphing"
             )

@@ -50,9 +50,17 @@ class Generator(Protocol):
         """
 
     def generate_events(
-        self, directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
+        self,
+        directory: Path,
+        sampling_benchmark: str,
+        n_events: int,
+        seed: int,
+        output: Path,
+        block: int = 0,
     ) -> Draw:
         """Write exactly ``n_events`` events drawn from one benchmark into the LHE file ``output``.
+
+        Events at random follow from ``seed``, events that exist are those of a ``block`` of them.
 
         Their weights add up to the integrated cross-section; ``<rwgt>`` holds one weight for each
         benchmark of the request, under its name, and for each nuisance benchmark of its scale and

@@ -5,9 +5,13 @@ The header carries what MadMiner's reader looks for: a run card that says how we
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gzip
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO, cast
 
 from madminer_workflow.files import atomic_path
 
@@ -33,11 +37,28 @@ class Header:
 
 
 def write_lhe(path: Path, header: Header, events: Iterable[str]) -> None:
-    """Write a file of ``events``, texts of one or more from ``<event>`` on, atomically."""
-    with atomic_path(path) as product, product.open("w", encoding="utf-8") as file:
+    """Write a file of ``events``, texts of one or more from ``<event>`` on, atomically.
+
+    It is compressed if its name ends in ``.gz``; equal events make equal bytes.
+    """
+    with atomic_path(path) as product, _written(product) as file:
         file.write(_preamble(header))
         file.writelines(events)
         file.write("</LesHouchesEvents>\n")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[str]]:
+    if path.suffix != ".gz":
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as zipped,
+        TextIOWrapper(cast(IO[bytes], zipped), encoding="utf-8") as file,
+    ):
+        yield file
 
 
 def assignments(point: Mapping[str, float]) -> str:

@@ -23,7 +23,6 @@ from madminer_workflow.physics.readers.lhe_text import (
     FINAL,
     PARTICLE_LINE,
     EventError,
-    LHEText,
     read_numbers,
     split_events,
     without_comments,
@@ -87,7 +86,7 @@ def read_lhe(
     if not text.events:
         raise InputError(f"{path}: no events in this file")
     try:
-        events = _read_events(path, text)
+        events = read_events(path, text.events, _normalisation(path, text.before))
     except EventError as error:
         line = 1 + data.count(b"\n", 0, text.starts[error.number - 1])
         raise InputError(f"{path}: event {error.number} (line {line}): {error}") from None
@@ -125,9 +124,9 @@ def _choose(
     return replace(events, weights=weights, weight_names=tuple(benchmarks))
 
 
-def _read_events(path: Path, text: LHEText) -> LHEEvents:
-    """Check the numbers and arrange them by particle and by event."""
-    bodies = list(map(without_comments, text.events))
+def read_events(path: Path, texts: Sequence[bytes], factor: float) -> LHEEvents:
+    """The events with these texts, their weights times ``factor``; EventError for wrong ones."""
+    bodies = list(map(without_comments, texts))
     lines, table = read_numbers(bodies)
     weights, ids = _read_weights(bodies)
     _need_finite(np.isfinite(lines).all(axis=1), "event line")
@@ -154,7 +153,6 @@ def _read_events(path: Path, text: LHEText) -> LHEEvents:
     fields["pdgid"] = columns["pdgid"].astype(np.int64)
     register_momenta()
     sizes = np.bincount(event, minlength=len(lines))
-    factor = _normalisation(path, text.before)
     variables = dict(zip(EVENT_LINE, lines.T, strict=True))
     return LHEEvents(
         path=path,

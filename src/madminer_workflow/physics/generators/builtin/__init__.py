@@ -89,7 +89,12 @@ def coefficients(hard: HardProcess, parameters: Sequence[Parameter], points: Poi
 
 
 def generate_events(
-    directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
+    directory: Path,
+    sampling_benchmark: str,
+    n_events: int,
+    seed: int,
+    output: Path,
+    block: int = 0,
 ) -> Draw:
     """Write ``n_events`` unweighted events of ``sampling_benchmark`` to the LHE file ``output``.
 

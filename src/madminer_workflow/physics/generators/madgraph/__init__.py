@@ -165,7 +165,12 @@ def _integrate(
 
 
 def generate_events(
-    directory: Path, sampling_benchmark: str, n_events: int, seed: int, output: Path
+    directory: Path,
+    sampling_benchmark: str,
+    n_events: int,
+    seed: int,
+    output: Path,
+    block: int = 0,
 ) -> Draw:
     """Write ``n_events`` events of ``sampling_benchmark`` to the LHE file ``output``.
 

@@ -1,0 +1,155 @@
+"""The event files of an analysis: found by pattern, checked by how they begin, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from glob import escape, glob
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from madminer_workflow.analysis.lhe_files import count_events, estimate_events, read_start
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
+from madminer_workflow.analysis.sound import Sound
+from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter
+from madminer_workflow.analysis.weight_columns import columns
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import natural_order
+from madminer_workflow.regular import what_else
+
+SUFFIXES = (".lhe", ".lhe.gz")
+
+EXACT = 50_000_000
+"""Up to so many bytes of a sample are read to count its events; of more, the start only."""
+
+
+def found(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files that ``patterns`` name in ``folder``, each once, those of a pattern in order.
+
+    A folder stands for the event files in it. Raises InputError for a pattern that finds nothing.
+    """
+    files: dict[Path, None] = {}
+    for pattern in patterns:
+        places = _places(folder, pattern)
+        inside = [path for place in places for path in _inside(place)]
+        if not inside:
+            what = "holds no event files" if places else "there is no such file"
+            raise InputError(f"{folder / pattern}: {what}; expected names in {', '.join(SUFFIXES)}")
+        files.update(dict.fromkeys(inside))
+    return list(files)
+
+
+def _places(folder: Path, pattern: str) -> list[Path]:
+    try:
+        if (folder / pattern).exists():
+            return [folder / pattern]
+        root = "" if Path(pattern).is_absolute() else f"{escape(str(folder))}/"
+        return sorted(map(Path, glob(f"{root}{pattern}", recursive=True)), key=natural_order)
+    except (OSError, ValueError):
+        # No file can have such a name.
+        return []
+
+
+def _inside(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    paths = (path for path in place.iterdir() if path.name.endswith(SUFFIXES))
+    return sorted(paths, key=natural_order)
+
+
+def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
+    """Find what is wrong with the files of a process, by what they say before their events."""
+    parameters, benchmarks = sound.get("parameters"), sound.get("benchmarks")
+    theory = None
+    if parameters is not None and benchmarks is not None and sound.parameters:
+        needed = [*map(_parameter, parameters)]
+        if all(set(point) == set(sound.parameters) for point in benchmarks.values()):
+            theory = needed, benchmarks
+    seen: dict[Path, str] = {}
+    for sampled, patterns in process["files"].items():
+        for i, pattern in enumerate(patterns):
+            key = (*path, "files", sampled, i)
+            try:
+                files = found(folder, [pattern])
+            except InputError as error:
+                yield Finding(key, str(error))
+                continue
+            for file in files:
+                if file in seen and seen[file] != sampled:
+                    yield Finding(key, f"{file} is a file of {seen[file]} already")
+                seen.setdefault(file, sampled)
+                yield from _start(key, file, sampled, process, theory)
+
+
+def _parameter(entry: Entry) -> Parameter:
+    fields = [field.name for field in msgspec.structs.fields(Parameter)]
+    return msgspec.convert({name: entry[name] for name in fields}, Parameter)
+
+
+def _start(
+    key: KeyPath,
+    file: Path,
+    sampled: str,
+    process: Entry,
+    theory: tuple[list[Parameter], dict[str, Any]] | None,
+) -> Iterator[Finding]:
+    if other := what_else(file):
+        yield Finding(key, f"{file} is {other}; expected an event file")
+        return
+    if not file.name.endswith(SUFFIXES):
+        yield Finding(key, f"{file}: expected an event file, {' or '.join(SUFFIXES)}")
+        return
+    try:
+        start = read_start(file)
+        if start.cross_section is None and sampled not in process["cross_section"]:
+            yield Finding(
+                key,
+                f"{file}: <init> has no cross-section above 0; give it under `cross_section`",
+            )
+        if theory is not None and sampled in theory[1]:
+            parameters, benchmarks = theory
+            background = process["is_background"]
+            points = {sampled: benchmarks[sampled]} if background else benchmarks
+            columns(start, points, parameters, process["weights"], sampled)
+    except InputError as error:
+        yield Finding(key, str(error))
+
+
+def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis:
+    """The analysis with the numbers of events in its files, which lie in ``folder``.
+
+    Those of large samples are estimates unless they are to be counted ``exactly``. Raises
+    InputError for files that are missing or damaged.
+    """
+    processes = []
+    for process in analysis.processes:
+        if isinstance(process, FilesProcess):
+            numbers = {}
+            for sampled, patterns in process.files.items():
+                files = found(folder, patterns)
+                whole = exactly or sum(file.stat().st_size for file in files) <= EXACT
+                numbers[sampled] = sum(map(_counting(whole), files))
+            process = msgspec.structs.replace(process, events=numbers)
+        processes.append(process)
+    return msgspec.structs.replace(analysis, processes=tuple(processes))
+
+
+def _counting(exactly: bool) -> Callable[[Path], int]:
+    return count_events if exactly else estimate_events
+
+
+def packed_places(
+    name: str, files: Mapping[str, Sequence[str]], folder: Path
+) -> dict[str, dict[str, Path]]:
+    """The files of the process ``name`` in ``folder``, by benchmark and place in ``Models.tar.gz``.
+
+    Places begin with what no model is called.
+    """
+    return {
+        sampled: {
+            f"{name}.events/{sampled}/{number:05d}.{file.name}": file
+            for number, file in enumerate(found(folder, patterns))
+        }
+        for sampled, patterns in files.items()
+    }

@@ -1,0 +1,217 @@
+"""What Les Houches event files (hep-ph/0609017, LHE 3.0) say of themselves, before their events.
+
+Files are read in pieces, plain or compressed with gzip, so that memory does not grow with them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from madminer_workflow import archives
+from madminer_workflow.errors import InputError
+
+XWGTUP = "XWGTUP"
+"""Names the weight in the line that begins an event, which has no name of its own."""
+
+EVENT_END = b"</event>"
+FILE_END = b"</LesHouchesEvents>"
+
+_PIECE = 4_000_000
+_SAMPLE = 1_000_000
+"""Of what is compressed to know how much smaller a file is [B]."""
+_LONGEST = 64_000_000
+"""Of what comes before the first event, and of an event [B]."""
+
+_EVENT = re.compile(rb"^[ \t]*<event[\s>]", re.MULTILINE)
+_USED = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
+_DECLARED = re.compile(r"<weight\s([^>]*)>(.*?)</weight>", re.DOTALL)
+_ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
+_SET = re.compile(r"set\s+param_card\s+(\w+)\s+(\d+)\s+([-+.\deEdD]+)")
+_ASSIGNMENT = re.compile(r"(\w+)\s*=\s*([-+]?[.\d][-+.\deE]*)")
+
+Couplings = Mapping[tuple[str, int], float]
+"""Values of a parameter card by block, in lower case, and number."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What the header says of a weight: its text, and the attributes of its tag."""
+
+    text: str
+    attributes: Mapping[str, str]
+
+    @property
+    def changes(self) -> Couplings:
+        """The entries of the parameter card that MadGraph's reweighting has set."""
+        return {
+            (block.lower(), int(number)): _number(value)
+            for block, number, value in _SET.findall(self.text)
+        }
+
+    @property
+    def assignments(self) -> Mapping[str, float]:
+        """The numbers that names are assigned, as our own files have them."""
+        return {name: _number(value) for name, value in _ASSIGNMENT.findall(self.text)}
+
+
+@dataclass(frozen=True)
+class LHEStart:
+    """What a file has before its events, and the names of the weights in the first of these."""
+
+    path: Path
+    header: str
+    weights: tuple[str, ...]
+    declared: Mapping[str, Weight] = field(default_factory=dict)
+
+    def card(self, tag: str) -> str | None:
+        """The text of a card in the header."""
+        found = re.search(rf"<{tag}>(.*?)</{tag}>", self.header, re.DOTALL)
+        return found and found[1].replace("<![CDATA[", "").replace("]]>", "").strip("\n")
+
+    @cached_property
+    def run_card(self) -> Mapping[str, str]:
+        """The settings of MadGraph's run card."""
+        settings = {}
+        for line in (self.card("MGRunCard") or "").splitlines():
+            value, separator, key = line.split("!")[0].partition("=")
+            if separator:
+                settings[key.strip()] = value.strip().strip("'\"")
+        return settings
+
+    @cached_property
+    def couplings(self) -> Couplings:
+        """The parameter card that the events were generated with; empty if there is none."""
+        values, block = {}, ""
+        for line in (self.card("slha") or "").splitlines():
+            words = line.split("#")[0].split()
+            if len(words) > 1 and words[0].lower() == "block":
+                block = words[1].lower()
+            elif len(words) == 2 and block and words[0].isdigit():
+                values[block, int(words[0])] = _number(words[1])
+            elif words and words[0].lower() == "decay":
+                block = ""
+        return values
+
+    @cached_property
+    def init(self) -> list[list[str]]:
+        """The lines of ``<init>``, as words: the beams, then one for each subprocess."""
+        found = re.search(r"<init(?:\s[^>]*)?>(.*?)(?:</init>|\Z)", self.header, re.DOTALL)
+        lines = [line.split("#")[0].split() for line in found[1].splitlines()] if found else []
+        lines = [words for words in lines if words]
+        n = int(lines[0][9]) if lines and len(lines[0]) == 10 and lines[0][9].isdigit() else 0
+        return lines[: 1 + n]
+
+    @cached_property
+    def cross_section(self) -> tuple[float, float] | None:
+        """That of all subprocesses together [pb] and its error; None if ``<init>`` has none."""
+        rows = [[_number(word) for word in words[:2]] for words in self.init[1:]]
+        if not rows or any(len(row) < 2 for row in rows):
+            return None
+        value, error = sum(row[0] for row in rows), math.hypot(*(row[1] for row in rows))
+        return (value, error) if math.isfinite(value) and value > 0.0 else None
+
+
+def read_start(path: Path) -> LHEStart:
+    """Read a file up to the end of its first event.
+
+    Raises InputError if it cannot be read, is another file, or has no event.
+    """
+    text = b""
+    for piece in pieces(path):
+        text += piece
+        if EVENT_END in piece:
+            break
+    first = _EVENT.search(text)
+    if b"<LesHouchesEvents" not in text[:10_000]:
+        raise InputError(f"{path}: is not an LHE file: it does not start with <LesHouchesEvents>")
+    if first is None:
+        raise InputError(f"{path}: no events in this file")
+    event = text[first.end() : text.find(EVENT_END, first.end())]
+    header = text[: first.start()].decode(errors="replace")
+    names = [(single or double).decode(errors="replace") for single, double in _USED.findall(event)]
+    return LHEStart(path, header, tuple(names), _declared(header))
+
+
+def count_events(path: Path) -> int:
+    """The number of events in a whole file; InputError if it is damaged, truncated or empty."""
+    n = line = 0
+    last = b""
+    for piece in pieces(path):
+        line += last.count(b"\n")
+        n, last = n + piece.count(EVENT_END), piece
+    if begun := _EVENT.search(last):
+        line += 1 + last.count(b"\n", 0, begun.start())
+        raise InputError(f"{path}: truncated: the event that starts at line {line} does not end")
+    if FILE_END not in last:
+        raise InputError(
+            f"{path}: truncated, or not an LHE file: it does not end with </LesHouchesEvents>"
+        )
+    if not n:
+        raise InputError(f"{path}: no events in this file")
+    return n
+
+
+def estimate_events(path: Path) -> int:
+    """About the number of events in a file, from how large those in its first piece are."""
+    size, start = path.stat().st_size, next(iter(pieces(path)), b"")
+    n, first = start.count(EVENT_END), _EVENT.search(start)
+    if not n or first is None or FILE_END in start:
+        return n
+    length = (len(start) - first.start()) / n
+    with archives.regular(path) as raw:
+        if raw.read(2) == b"\x1f\x8b":
+            part = start[first.start() :][:_SAMPLE]
+            length *= len(zlib.compress(part)) / len(part)
+    return max(n, int(size / length))
+
+
+def pieces(path: Path, size: int = _PIECE) -> Iterator[bytes]:
+    """The content of a file in pieces of about ``size`` bytes; all but the last end with an event.
+
+    Raises InputError if the file is missing, damaged, or has an event without end.
+    """
+    try:
+        with archives.opened(path) as stream:
+            parts: list[bytes] = []
+            while data := stream.read(size):
+                # An end tag may lie across what is read.
+                data = (parts.pop() if parts else b"") + data
+                cut = data.rfind(EVENT_END)
+                if cut < 0:
+                    if len(data) > _LONGEST:
+                        raise InputError(f"{path}: is not an LHE file: no event ends in its text")
+                    parts = [data]
+                    continue
+                yield data[: cut + len(EVENT_END)]
+                parts = [data[cut + len(EVENT_END) :]]
+            yield b"".join(parts)
+    except archives.DamagedGzipError as error:
+        raise InputError(
+            f"{path}: truncated or damaged gzip file ({error}); make it again"
+        ) from None
+    except archives.ArchiveError as error:
+        raise InputError(f"{path}: cannot read it ({error})") from None
+
+
+def _declared(header: str) -> dict[str, Weight]:
+    """The weights of ``<initrwgt>`` by their ids."""
+    weights = {}
+    for tag, text in _DECLARED.findall(header):
+        attributes = {name: single or double for name, single, double in _ATTRIBUTE.findall(tag)}
+        if "id" in attributes:
+            weights[attributes.pop("id")] = Weight(" ".join(text.split()), attributes)
+    return weights
+
+
+def _number(text: str) -> float:
+    """A number, also with Fortran's exponent; NaN for what is none."""
+    try:
+        return float(text.lower().replace("d", "e"))
+    except ValueError:
+        return math.nan

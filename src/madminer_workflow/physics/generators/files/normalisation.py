@@ -1,0 +1,105 @@
+"""What the weights of event files mean, in pb.
+
+A run card of MadGraph says how weights add up: with ``event_norm = sum`` to the cross-section, with
+``average`` to the number of events times it. Of other files only the cross-section in ``<init>``
+says it. Several files of one sample count as one, each in proportion to its events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from madminer_workflow.analysis.lhe_files import LHEStart
+from madminer_workflow.errors import InputError
+
+LARGEST_DIFFERENCE = 0.01
+"""Between the cross-section in ``<init>`` and what the weights add up to, relative."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of a file: its events, and the sums of their own weights (XWGTUP) and of those drawn from.
+
+    ``squares`` is the sum of the squares of the latter.
+    """
+
+    start: LHEStart
+    n_events: int
+    own: float
+    drawn: float
+    squares: float
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Factors on the weights of each file, and the cross-section that these then add up to [pb].
+
+    With the latter comes its error.
+    """
+
+    factors: list[float]
+    cross_section: tuple[float, float]
+
+
+def normalise(
+    files: Sequence[Sums], cross_section: float | None, sum_of_weights: float | None
+) -> Normalised:
+    """The normalisation of a sample.
+
+    A ``cross_section`` that is given is that of all events, also of those that a filter removed;
+    with them the weights add up to ``sum_of_weights``. Raises InputError where nothing says what
+    the cross-section is, or header and weights disagree.
+    """
+    n_events = sum(file.n_events for file in files)
+    own = [_own(file, cross_section, sum_of_weights) for file in files]
+    factors = [factor * file.n_events / n_events for factor, file in zip(own, files, strict=True)]
+    total = sum(factor * file.drawn for factor, file in zip(factors, files, strict=True))
+    if not total > 0.0:
+        raise InputError(
+            f"{files[0].start.path}: the weights of its sample add up to {total:.3g} pb at the "
+            "benchmark that it was drawn from; expected more than 0"
+        )
+    if sum_of_weights is not None:
+        before = total if cross_section is None else cross_section
+        factors = [before / sum_of_weights] * len(files)
+    elif cross_section is not None:
+        factors = [factor * cross_section / total for factor in factors]
+    value = sum(factor * file.drawn for factor, file in zip(factors, files, strict=True))
+    return Normalised(factors, (value, value * _relative_error(files)))
+
+
+def _own(file: Sums, cross_section: float | None, sum_of_weights: float | None) -> float:
+    """What makes a file's weights add up to its cross-section."""
+    start = file.start
+    norm = {"sum": 1.0, "average": 1.0 / file.n_events}.get(start.run_card.get("event_norm", ""))
+    header = None if start.cross_section is None else start.cross_section[0]
+    free = sum_of_weights is None and cross_section is None
+    if norm is not None and sum_of_weights is None:
+        added = norm * file.own
+        if free and header and abs(added - header) > LARGEST_DIFFERENCE * header:
+            raise InputError(
+                f"{start.path}: its weights add up to {added:.6g} pb, and <init> says that the "
+                f"cross-section is {header:.6g} pb; is it a part of a file, or are these events "
+                "that passed a filter? Give their cross_section, or sum_of_weights"
+            )
+        return norm
+    if header is not None:
+        if not file.own > 0.0:
+            raise InputError(f"{start.path}: its events' own weights add up to {file.own:.3g}")
+        return header / file.own
+    if free or cross_section is None:
+        raise InputError(f"{start.path}: <init> has no cross-section above 0; give cross_section")
+    return 1.0 / file.n_events
+
+
+def _relative_error(files: Sequence[Sums]) -> float:
+    """That of the generators' integrations, or else that of the numbers of events."""
+    known = [file.start.cross_section for file in files]
+    if all(entry is not None and 0.0 < entry[1] < entry[0] for entry in known):
+        pairs = [(file.n_events, entry) for file, entry in zip(files, known, strict=True) if entry]
+        errors = math.hypot(*(n * error for n, (_, error) in pairs))
+        return errors / sum(n * value for n, (value, _) in pairs)
+    drawn, squares = sum(file.drawn for file in files), sum(file.squares for file in files)
+    return math.sqrt(squares) / abs(drawn)
