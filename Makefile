@@ -120,15 +120,18 @@ kube-input: $(READY)core  ## Write kube/input_configmap.yml from the folder ANAL
 	@$(KUBERNETES) input --analysis $(call quoted,ANALYSIS)
 
 kube-apply: $(READY)kubernetes  ## Make the volume and the ConfigMap of kube/ known to the cluster
-	@$(KUBERNETES) apply
+	@$(KUBERNETES) apply --namespace $(call quoted,NAMESPACE) --storage-class $(call quoted,STORAGE_CLASS)
 
 kube-logs: $(READY)kubernetes  ## Keep the logs of all Jobs as artifacts of their MLflow runs
-	@$(KUBERNETES) logs
+	@$(KUBERNETES) logs --namespace $(call quoted,NAMESPACE)
 
 mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
 	@$(KUBERNETES) run --analysis $(call quoted,ANALYSIS) --registry $(call quoted,REGISTRY) \
 		--njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) --parallel $(call quoted,PARALLEL) \
-		$(if $(value BUILD),--build) --parameters $(call quoted,PARAMETERS) -- $(call quoted,STEP)
+		$(if $(value BUILD),--build) --parameters $(call quoted,PARAMETERS) --namespace $(call quoted,NAMESPACE) \
+		$(if $(value WAIT),--wait $(call quoted,WAIT)) $(if $(value FRESH),--fresh) $(if $(value ANY_USER),--any-user) \
+		--pull-secret $(call quoted,PULL_SECRET) --service-account $(call quoted,SERVICE_ACCOUNT) \
+		--node-selector $(call quoted,NODE_SELECTOR) -- $(call quoted,STEP)
 
 clean:  ## Remove the environments and caches; results in runs/ stay
 	@rm -rf $(VENV) $(VENV)-audit $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -25,6 +25,7 @@ import madminer_workflow
 from madminer_workflow.tracking.server import EXPERIMENT
 from tests.support import chain
 from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
+from tests.support.kube_server.containers import DockerNode
 from tests.support.kube_server.services import answers, docker_daemon, registry, tracking_server
 from tests.support.paths import REPOSITORY
 
@@ -131,7 +132,7 @@ def session(
     )
     # The folder of a volume, as pv.yml asks for it: group 0 may write, whoever owns it.
     node = tmp_path_factory.mktemp("node")
-    cluster = Cluster(node, engine)
+    cluster = Cluster(node, DockerNode(engine))
     (node / "srv/madminer-workflow").mkdir(parents=True)
     os.chown(node / "srv/madminer-workflow", 54321, 0)
     (node / "srv/madminer-workflow").chmod(0o2775)
@@ -172,14 +173,10 @@ def push(engine: docker.DockerClient, address: str) -> None:
 
 def test_the_manifests_are_known_once(session: Session):
     names = ["PersistentVolume madminer-workflow", "PersistentVolumeClaim madminer-workflow"]
+    names.append("ConfigMap madminer-workflow-analysis")
     first, second = session.run("apply"), session.run("apply")
-    assert first.splitlines() == [
-        f"{name}: created" for name in (*names, "ConfigMap madminer-workflow-input")
-    ]
-    assert second.splitlines() == [
-        *(f"{name}: is there already" for name in names),
-        "ConfigMap madminer-workflow-input: replaced",
-    ]
+    assert first.splitlines() == [f"{name}: created" for name in names]
+    assert second.splitlines() == [f"{name}: is there already" for name in names]
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
 from madminer_workflow.graph import STEPS
 from madminer_workflow.kubernetes.config_map import config_map, items, write
-from madminer_workflow.kubernetes.jobs import stages
 from madminer_workflow.kubernetes.project import LABEL, write_project
+from madminer_workflow.kubernetes.submission import stages
 from tests.support.chain import with_toys
 from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
 from tests.support.kube_server.volumes import lay_out
@@ -34,6 +34,7 @@ VALIDATOR = (
 )
 VERSIONS = ["1.29", "1.33", "1.37"]
 MANIFESTS = ["kube/pv.yml", "kube/pvc.yml", "kube/input_configmap.yml"]
+APP = "madminer-workflow"
 TEMPLATE = "mlflow/kubernetes_job_template.yaml"
 
 
@@ -73,7 +74,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_manifests_are_valid(validator: Path, projects: dict[str, Path], version: str):
-    files = [REPOSITORY / name for name in (*MANIFESTS, TEMPLATE)]
+    files = [REPOSITORY / name for name in (*MANIFESTS, "kube/role.yml", TEMPLATE)]
     files += [project / "job_template.yaml" for project in projects.values()]
     checked = validate(validator, version, *files)
     assert checked.returncode == 0, checked.stdout
@@ -92,7 +93,9 @@ def test_the_validation_can_fail(validator: Path, tmp_path: Path):
 def resources(project: Path) -> dict:
     template = yaml.safe_load((project / "job_template.yaml").read_text())
     [container] = template["spec"]["template"]["spec"]["containers"]
-    return container["resources"] | {"seconds": template["spec"]["activeDeadlineSeconds"]}
+    return container["resources"] | {
+        "seconds": template["spec"]["template"]["spec"]["activeDeadlineSeconds"]
+    }
 
 
 def test_toys_are_jobs_beside_evaluating(tmp_path: Path):
@@ -139,10 +142,17 @@ def test_a_job_has_the_image_and_the_resources_of_its_step(projects: dict[str, P
     if name == "medium":
         committed = yaml.safe_load((REPOSITORY / TEMPLATE).read_text())
         made = yaml.safe_load((projects[step] / "job_template.yaml").read_text())
-        assert made["metadata"]["labels"].pop(LABEL) == f"{step}-1"
-        assert made["spec"]["template"]["metadata"]["labels"].pop(LABEL) == f"{step}-1"
-        for volume in made["spec"]["template"]["spec"]["volumes"]:
-            volume.get("configMap", {}).pop("items", None)
+        own = {LABEL: f"{step}-1", f"{APP}/step": step, f"{APP}/analysis": "tiny"}
+        for metadata in (made["metadata"], made["spec"]["template"]["metadata"]):
+            assert metadata["labels"] == {"app": APP} | own
+            metadata["labels"] = {"app": APP}
+        [source] = [
+            volume["configMap"]
+            for volume in made["spec"]["template"]["spec"]["volumes"]
+            if "configMap" in volume
+        ]
+        assert source.pop("items") and source["name"] == f"{APP}-tiny"
+        source["name"] = f"{APP}-wbf"
         assert made == committed
     config = json.loads((projects[step] / "kubernetes_config.json").read_text())
     assert config["repository-uri"] == "registry:5000/madminer-workflow/project"
@@ -234,7 +244,7 @@ def another_file(job: dict) -> None:
 )
 def test_the_cluster_of_the_tests_refuses_what_would_not_run(tmp_path: Path, change, problem: str):
     (tmp_path / "srv/madminer-workflow").mkdir(parents=True)
-    api = Client(Cluster(tmp_path, None))
+    api = Client(Cluster(tmp_path))
     for name in MANIFESTS:
         body = yaml.safe_load((REPOSITORY / name).read_text())
         kind = f"{body['kind'].lower()}s"
@@ -271,7 +281,7 @@ def test_the_command_line_says_what_is_missing(arguments: list[str], problem: st
     ],
 )
 def test_jobs_need_a_server_to_report_to(tmp_path: Path, monkeypatch, variables, problem: str):
-    with serving(Cluster(tmp_path, None)) as url:
+    with serving(Cluster(tmp_path)) as url:
         write_kubeconfig(tmp_path / "config", url)
         for name, value in (variables | {"KUBECONFIG": str(tmp_path / "config")}).items():
             monkeypatch.setenv(name, value)

@@ -299,9 +299,15 @@ def made(tmp_path: Path) -> Path:
             ],
         ),
         ("kube-input", ["ANALYSIS"]),
+        ("kube-apply", ["NAMESPACE", "STORAGE_CLASS"]),
+        ("kube-logs", ["NAMESPACE"]),
         (
             "mlflow-kubernetes",
-            ["STEP", "ANALYSIS", "REGISTRY", "NJOBS", "NTRAINSAMPLES", "PARALLEL", "PARAMETERS"],
+            [
+                *("STEP", "ANALYSIS", "REGISTRY", "NJOBS", "NTRAINSAMPLES", "PARALLEL"),
+                *("PARAMETERS", "NAMESPACE", "WAIT", "PULL_SECRET", "SERVICE_ACCOUNT"),
+                "NODE_SELECTOR",
+            ],
         ),
     ],
 )

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from madminer_workflow.cli.commands import njobs_option, ntrainsamples_option
+from madminer_workflow.cli.commands import njobs_option, ntrainsamples_option, warn
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
 from madminer_workflow.graph import ALL, STEPS
 
-MANIFESTS = [Path("kube") / name for name in ("pv.yml", "pvc.yml", "input_configmap.yml")]
+VOLUME, CLAIM, CONFIG_MAP = (
+    Path("kube") / name for name in ("pv.yml", "pvc.yml", "input_configmap.yml")
+)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 analysis_option = click.option(
     "--analysis", type=FOLDER, default="inputs/wbf", show_default=True, help="Its folder."
+)
+namespace_option = click.option(
+    "--namespace",
+    default="",
+    help="Of the cluster.  [default: what the files in kube/, mlflow/ say]",
 )
 
 
@@ -30,17 +38,30 @@ def input_(analysis: Path) -> None:
     """Write kube/input_configmap.yml from the folder of an analysis."""
     from madminer_workflow.kubernetes import config_map
 
-    config_map.write(analysis, MANIFESTS[-1])
-    click.echo(f"{MANIFESTS[-1]}: {analysis}")
+    config_map.write(analysis, CONFIG_MAP)
+    click.echo(f"{CONFIG_MAP}: {analysis}")
 
 
 @kubernetes.command()
-def apply() -> None:
+@namespace_option
+@click.option("--storage-class", default="", help="Of volumes that the cluster has of its own.")
+def apply(namespace: str, storage_class: str) -> None:
     """Make the volume and the ConfigMap known to the cluster."""
     from madminer_workflow.kubernetes import cluster
 
+    # A class has volumes; without one, this is the volume, where there is to be one.
+    files = (
+        [CLAIM, CONFIG_MAP]
+        if storage_class or not VOLUME.exists()
+        else [
+            VOLUME,
+            CLAIM,
+            CONFIG_MAP,
+        ]
+    )
+    bodies = [cluster.manifest(file, namespace, storage_class) for file in files]
     cluster.connect()
-    for line in cluster.apply(MANIFESTS):
+    for line in cluster.apply(bodies):
         click.echo(line)
 
 
@@ -54,6 +75,15 @@ def apply() -> None:
 @click.option("--parameters", default="", help="More of them, as in mlflow/MLproject: NAME=VALUE …")
 @click.option("--build", is_flag=True, help="Build an image with the project in it.")
 @click.option("--parallel", type=int, default=1, show_default=True, help="Jobs at a time.")
+@namespace_option
+@click.option(
+    "--wait", type=float, default=60, show_default=True, help="Minutes that a Job may wait."
+)
+@click.option("--fresh", is_flag=True, help="Repeat what is done.")
+@click.option("--pull-secret", default="", help="The Secret with which to pull images.")
+@click.option("--service-account", default="", help="Who the Jobs are for the cluster.")
+@click.option("--node-selector", default="", help="Labels of the nodes for Jobs: NAME=VALUE …")
+@click.option("--any-user", is_flag=True, help="The cluster says who Jobs run as: OpenShift.")
 def run(
     step: str,
     analysis: Path,
@@ -62,22 +92,27 @@ def run(
     njobs: int,
     ntrainsamples: int,
     parameters: str,
-    build: bool,
-    parallel: int,
+    node_selector: str,
+    **options: Any,
 ) -> None:
-    """Run STEP as a Job, or all steps one after another."""
-    from madminer_workflow.kubernetes.jobs import Submission, run_all, run_step
+    """Run STEP as a Job, or all steps one after another.
+
+    With all, steps that are done are not repeated.
+    """
+    from madminer_workflow.kubernetes.jobs import run_all, run_step
+    from madminer_workflow.kubernetes.project import Site
+    from madminer_workflow.kubernetes.submission import Submission
 
     place = Path(workdir or f"/data/{analysis.resolve().name}")
-    more = dict(_pair(text) for text in parameters.split())
+    more = _pairs("--parameters", parameters)
     changes = more.get("settings", "").split()
-    submission = Submission(
-        Order(analysis, place, njobs, ntrainsamples, changes),
-        registry,
-        more,
-        build,
-        parallel,
+    site = Site(
+        node_selector=_pairs("--node-selector", node_selector),
+        **{name: options.pop(name) for name in ("namespace", "pull_secret", "service_account")},
+        any_user=options.pop("any_user"),
     )
+    order = Order(analysis, place, njobs, ntrainsamples, changes, fresh=options.pop("fresh"))
+    submission = Submission(order, registry, more, site, **options)
     if step == ALL:
         run_all(submission)
     else:
@@ -85,17 +120,27 @@ def run(
 
 
 @kubernetes.command()
-def logs() -> None:
+@namespace_option
+def logs(namespace: str) -> None:
     """Keep the logs of all Jobs as artifacts of their runs."""
     from madminer_workflow.kubernetes import cluster
-    from madminer_workflow.kubernetes.jobs import keep_logs
+    from madminer_workflow.kubernetes.project import Site
+    from madminer_workflow.kubernetes.project import namespace as of_jobs
+    from madminer_workflow.kubernetes.submitting import keep_logs
 
     cluster.connect()
-    click.echo(f"{len(keep_logs())} logs kept")
+    kept = keep_logs(of_jobs(Site(namespace)))
+    for log in kept:
+        if log.problem:
+            warn(f"{log.pod}: no log: {log.problem}")
+    click.echo(f"{len([log for log in kept if not log.problem])} logs kept")
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise InputError(f"--parameters: {text}: expected NAME=VALUE")
-    return name, value
+def _pairs(option: str, text: str) -> dict[str, str]:
+    pairs = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise InputError(f"{option}: {word}: expected NAME=VALUE")
+        pairs[name] = value
+    return pairs

@@ -1,9 +1,11 @@
-"""What is asked of Kubernetes itself: to know the manifests, and for the logs of Jobs."""
+"""The cluster: how it is reached, what it says if it refuses, and the manifests that it knows."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import kubernetes
 from madminer_workflow.errors import InputError, StepError
 
 PATIENCE_SECONDS = 10
-APP = "app=madminer-workflow"
+FORBIDDEN, NOT_FOUND = 403, 404
 RESOURCES = {
     "ConfigMap": "namespaced_config_map",
     "PersistentVolume": "persistent_volume",
@@ -30,12 +32,10 @@ def connect() -> None:
     """
     try:
         _configure()
-        VersionApi().get_code(_request_timeout=PATIENCE_SECONDS)
+        with explained():
+            VersionApi().get_code(_request_timeout=PATIENCE_SECONDS)
     except kubernetes.config.ConfigException as error:
         raise InputError(f"no Kubernetes cluster is known here: {error}; see KUBECONFIG") from None
-    except (ApiException, HTTPError) as error:
-        reason = getattr(error, "reason", error)
-        raise StepError(f"the Kubernetes cluster does not answer: {reason}") from None
 
 
 def _configure() -> None:
@@ -47,65 +47,141 @@ def _configure() -> None:
         kubernetes.config.load_incluster_config()
 
 
-def apply(files: Sequence[Path]) -> Iterator[str]:
-    """Create what the files describe, and say for each what became of it.
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise StepError with what the cluster says where it refuses, or does not answer."""
+    try:
+        yield
+    except ApiException as error:
+        raise StepError(f"the Kubernetes cluster refuses: {said(error)}") from None
+    except HTTPError as error:
+        reason = getattr(error, "reason", None) or error
+        raise StepError(f"the Kubernetes cluster does not answer: {reason}") from None
 
-    A ConfigMap that is there already is replaced; volumes, which cannot change, stay.
+
+def said(error: ApiException) -> str:
+    """Why the cluster refuses, in one line."""
+    try:
+        message = json.loads(error.body)["message"]
+    except (TypeError, ValueError, KeyError):
+        message = error.body or error.reason
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+    return " ".join(text.split()) or f"HTTP {error.status}"
+
+
+def manifest(file: Path, namespace: str = "", storage_class: str = "") -> dict[str, Any]:
+    """What a file describes, in ``namespace`` instead of its own if one is given.
+
+    A claim asks for the class ``storage_class`` of volumes, if one is given.
     """
-    for file in files:
-        body = yaml.safe_load(file.read_text())
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; make kube-input ANALYSIS=… writes the ConfigMap")
+    body = yaml.safe_load(file.read_text())
+    if namespace and "namespaced" in RESOURCES[body["kind"]]:
+        body["metadata"]["namespace"] = namespace
+    if storage_class and body["kind"] == "PersistentVolumeClaim":
+        body["spec"]["storageClassName"] = storage_class
+    return body
+
+
+def apply(bodies: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Have the cluster know ``bodies``, and say for each what became of it.
+
+    A ConfigMap that differs is replaced; volumes, which cannot change, stay. A volume that this
+    user may not create is left to others, as users of a namespace may not. Raises StepError for
+    what else is refused, after all have been tried.
+    """
+    problems = []
+    for body in bodies:
         name = f"{body['kind']} {body['metadata']['name']}"
         try:
-            _call("create", body)
-            yield f"{name}: created"
-        except ApiException as error:
-            if error.status != 409:
-                raise
-            if body["kind"] != "ConfigMap":
-                yield f"{name}: is there already"
-                continue
-            _call("replace", body)
-            yield f"{name}: replaced"
+            with explained():
+                yield f"{name}: {_applied(body)}"
+        except StepError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise StepError("\n".join(problems))
 
 
-def logs(selector: str = APP) -> Iterator[tuple[str, str, str]]:
-    """MLflow run, name of the pod and log of every pod of the Jobs that ``selector`` selects."""
-    for job in BatchV1Api().list_job_for_all_namespaces(label_selector=selector).items:
-        run_id = _run_id(job)
-        pods = CoreV1Api().list_namespaced_pod(
-            job.metadata.namespace, label_selector=f"job-name={job.metadata.name}"
-        )
-        for pod in pods.items if run_id else []:
-            yield run_id, pod.metadata.name, _log(pod)
-
-
-def _run_id(job: Any) -> str:
-    variables = job.spec.template.spec.containers[0].env or []
-    return next((each.value for each in variables if each.name == "MLFLOW_RUN_ID"), "")
-
-
-def _log(pod: Any) -> str:
+def _applied(body: dict[str, Any]) -> str:
+    """Create or replace what ``body`` describes, if need be; say what was done."""
+    found = None
     try:
-        answer = CoreV1Api().read_namespaced_pod_log(
-            pod.metadata.name,
-            pod.metadata.namespace,
-            _preload_content=False,  # the client would make it the text b'...'
-        )
-        text = answer.data.decode(errors="replace")
+        found = read(body)
     except ApiException as error:
-        # A container that never started has no log, and Kubernetes says why.
-        text = f"{error.body}\n"
-    ends = [status.state.terminated for status in pod.status.container_statuses or []]
-    said = [f"{end.reason}, exit code {end.exit_code}" for end in ends if end]
-    return f"{text}\n-- {pod.status.phase}: {'; '.join(said) or pod.status.reason or 'no reason'}\n"
+        if error.status != FORBIDDEN:
+            raise
+    if found is not None:
+        if body["kind"] != "ConfigMap" or same_files(found, body):
+            return "is there already"
+        _call("replace", body, name=body["metadata"]["name"], body=body)
+        return "replaced"
+    try:
+        _call("create", body, body=body)
+    except ApiException as error:
+        if error.status != FORBIDDEN or body["kind"] != "PersistentVolume":
+            raise
+        return (
+            "left out, as you may not create volumes; ask whoever runs the cluster for it, or for "
+            "a class of volumes that many pods can write to: STORAGE_CLASS=…"
+        )
+    return "created"
 
 
-def _call(verb: str, body: dict[str, Any]) -> None:
-    """Create or replace a resource."""
-    resource = RESOURCES[body["kind"]]
-    arguments: dict[str, Any] = {"body": body}
+def read(body: dict[str, Any]) -> Any:
+    """What the cluster has of that kind and name, or None."""
+    try:
+        return _call("read", body, name=body["metadata"]["name"])
+    except ApiException as error:
+        if error.status != NOT_FOUND:
+            raise
+        return None
+
+
+def same_files(found: Any, body: dict[str, Any]) -> bool:
+    """Whether a ConfigMap of the cluster has the files of ``body``, and no others."""
+    return not different_files(found, body)
+
+
+def different_files(found: Any, body: dict[str, Any]) -> list[str]:
+    """The keys whose contents are not the same in a ConfigMap of the cluster and in ``body``."""
+    there = (found.data or {}) | (found.binary_data or {})
+    here = body["data"] | body.get("binaryData", {})
+    return sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+
+
+def check_inputs(config_map: dict[str, Any] | None, claim: dict[str, Any]) -> None:
+    """Raise InputError unless the cluster has the claim, and the ConfigMap as it is here."""
+    with explained():
+        missing = [body for body in (claim, config_map) if body and read(body) is None]
+        for body in missing:
+            raise InputError(
+                f"{body['kind']} {body['metadata']['name']}: is not in the namespace "
+                f"{body['metadata']['namespace']}; expected make kube-input kube-apply before"
+            )
+        differing = different_files(read(config_map), config_map) if config_map else []
+    if config_map and differing:
+        metadata = config_map["metadata"]
+        raise InputError(
+            f"ConfigMap {metadata['name']}: in the namespace {metadata['namespace']} are other "
+            f"contents of {', '.join(differing).replace('..', '/')} than here, so that another "
+            "analysis would run; expected make kube-input kube-apply before"
+        )
+
+
+def try_job(job: dict[str, Any]) -> None:
+    """Ask the cluster whether it would take a Job; StepError if not."""
+    with explained():
+        BatchV1Api().create_namespaced_job(job["metadata"]["namespace"], job, dry_run="All")
+
+
+def _call(verb: str, described: dict[str, Any], **arguments: Any) -> Any:
+    resource = RESOURCES[described["kind"]]
     if "namespaced" in resource:
-        arguments["namespace"] = body["metadata"]["namespace"]
-    if verb == "replace":
-        arguments["name"] = body["metadata"]["name"]
-    getattr(CoreV1Api(), f"{verb}_{resource}")(**arguments)
+        arguments["namespace"] = described["metadata"]["namespace"]
+    return getattr(CoreV1Api(), f"{verb}_{resource}")(**arguments)
+
+
+def address() -> str:
+    """The address of the cluster."""
+    return kubernetes.client.Configuration.get_default_copy().host

@@ -13,7 +13,6 @@ import yaml
 from madminer_workflow.analysis.cards import mentioned_files
 from madminer_workflow.errors import InputError
 
-NAME = "madminer-workflow-input"
 LIMIT = 2**20
 """What Kubernetes allows [bytes]."""
 
@@ -22,10 +21,17 @@ _SLASH = ".."
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 
-def config_map(analysis: Path) -> dict[str, Any]:
+def slug(analysis: Path) -> str:
+    """The name of an analysis as Kubernetes can have it: that of its folder, or close to it."""
+    name = re.sub(r"[^a-z0-9]+", "-", analysis.resolve().name.lower()).strip("-")
+    return name[:40].strip("-") or "analysis"
+
+
+def config_map(analysis: Path, namespace: str = "default") -> dict[str, Any]:
     """The ConfigMap with the ``input.yml`` of the folder ``analysis`` and all that it mentions.
 
-    Raises InputError for what a ConfigMap cannot hold.
+    Its name is that of the analysis, so that several have room in a namespace. Raises InputError
+    for what a ConfigMap cannot hold.
     """
     file = analysis / "input.yml"
     if not file.is_file():
@@ -49,8 +55,8 @@ def config_map(analysis: Path) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": NAME,
-            "namespace": "default",
+            "name": f"madminer-workflow-{slug(analysis)}",
+            "namespace": namespace,
             "labels": {"app": "madminer-workflow"},
         },
         "data": texts,

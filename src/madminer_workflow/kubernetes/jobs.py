@@ -1,79 +1,33 @@
-"""Steps as Jobs: MLflow submits each of them and waits for it; the log joins its run."""
+"""Steps as Jobs: one of them, or all in their order but those that are done."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from threading import Event
 
-import docker
+import click
 from mlflow import MlflowClient
 
 from madminer_workflow import graph
-from madminer_workflow.analysis.file import read_analysis
-from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster
+from madminer_workflow.kubernetes.config_map import config_map
+from madminer_workflow.kubernetes.done import Done
 from madminer_workflow.kubernetes.project import (
-    LABEL,
+    claim,
     entry_point,
     environment,
     image_in,
-    write_project,
+    job_template,
+    namespace,
 )
+from madminer_workflow.kubernetes.submission import Job, Submission, stages
+from madminer_workflow.kubernetes.submitting import check_image, submit
 from madminer_workflow.tracking.server import EXPERIMENT, probe
 from madminer_workflow.tracking.uri import password, shown
-
-Parameters = Mapping[str, str | int]
-MOUNTED = "/analysis"
-"""Where a Job sees the analysis of the ConfigMap."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """How steps are submitted: the work directory is on the volume, ``parameters`` of MLproject.
-
-    Images are taken from ``registry`` as they are, or with ``build`` get the project on top.
-    """
-
-    order: Order
-    registry: str
-    parameters: Parameters = field(default_factory=dict)
-    build: bool = False
-    parallel: int = 1
-
-
-@dataclass(frozen=True)
-class Job:
-    """One Job: ``name`` is that of its run."""
-
-    step: str
-    name: str
-    parameters: Parameters = field(default_factory=dict)
-
-
-def stages(order: Order) -> Iterator[list[Job]]:
-    """The Jobs of the whole workflow; those of one stage do not depend on each other."""
-    ml = read_analysis(order.analysis / "input.yml", cards=False, changes=order.changes).ml
-    methods = {method.name: method for method in ml.methods}
-
-    def values(index: str, given: graph.Key) -> Sequence[str | int]:
-        if index == "method":
-            return list(methods)
-        if index == "member":
-            return range(methods[str(given["method"])].members(order.ntrainsamples))
-        return range({"job": order.njobs, "toys": ml.limits.toys.jobs}[index])
-
-    for steps in graph.groups():
-        yield [
-            Job(step.name, step.title(key), {graph.SELECTORS[i]: key[i] for i in step.each})
-            for step in steps
-            for key in graph.keys(step.each, values)
-        ]
 
 
 def run_step(step: str, submission: Submission) -> None:
@@ -83,85 +37,66 @@ def run_step(step: str, submission: Submission) -> None:
 
 
 def run_all(submission: Submission) -> None:
-    """Run all steps, ``parallel`` Jobs at a time, in runs nested in one; StepError if one fails."""
-    _check(submission, graph.STEPS)
+    """Run all steps, ``parallel`` Jobs at a time, in runs nested in one; StepError if one fails.
+
+    Those that an earlier submission has done are left out.
+    """
+    images = _check(submission, graph.STEPS)
+    order = [list(stage) for stage in stages(submission.order)]
+    done = Done(submission, [job for stage in order for job in stage], images, _place(submission))
     client = MlflowClient()
-    parent = client.create_run(
-        _experiment(client), run_name=submission.order.workdir.name
-    ).info.run_id
+    name = submission.order.workdir.name
+    parent = client.create_run(_experiment(client), run_name=name).info.run_id
     status = "FAILED"
     try:
-        with ThreadPoolExecutor(submission.parallel) as pool:
-            for stage in stages(submission.order):
-                list(pool.map(lambda job: submit(job, submission, parent), stage))
+        for stage in order:
+            _run_stage(stage, submission, done, parent)
         status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
     finally:
         client.set_terminated(parent, status)
 
 
-def submit(job: Job, submission: Submission, parent: str | None = None) -> None:
-    """Have MLflow run one Job and wait for it, and keep its log; StepError if it failed."""
-    label = f"{job.step}-{uuid.uuid4().hex}"
-    analysis = None if "analysis" in submission.parameters else submission.order.analysis
-    project = write_project(job.step, analysis, submission.registry, label)
-    if not submission.build:
-        check_image(image_in(submission.registry, environment(job.step).image))
-    command = [
-        *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", job.step),
-        *("--backend", "kubernetes", "--backend-config", str(project / "kubernetes_config.json")),
-        *("--experiment-name", EXPERIMENT, "--run-name", job.name),
-        *(["--build-image"] if submission.build else []),
-    ]
-    for name, value in parameters(job, submission).items():
-        command += ["--param-list", f"{name}={value}"]
-    finished = subprocess.run(command)
-    runs = keep_logs(f"{LABEL}={label}")
-    for run_id in runs:
-        if parent:
-            MlflowClient().set_tag(run_id, "mlflow.parentRunId", parent)
-    if finished.returncode:
-        where = f"its log is an artifact of the run {', '.join(runs)}" if runs else "see above"
-        raise StepError(f"{job.name} failed on Kubernetes; {where}")
+def _run_stage(stage: Sequence[Job], submission: Submission, done: Done, parent: str) -> None:
+    """Run the Jobs of a stage that are not done.
+
+    After one has failed no other begins, but those that run may end. If this is interrupted, they
+    are deleted.
+    """
+    stop = Event()
+
+    def run(job: Job) -> None:
+        done.record(job, submit(job, submission, parent, stop))
+
+    wanted = [job for job in stage if not done.has(job)]
+    for job in stage:
+        if job not in wanted:
+            click.echo(f"{job.name}: is done")
+    with ThreadPoolExecutor(submission.parallel) as pool:
+        try:
+            list(pool.map(run, wanted))
+        except StepError:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def parameters(job: Job, submission: Submission) -> dict[str, str | int]:
-    """The parameters of a Job: what its entry point has of those of the submission."""
-    order = submission.order
-    common = {
-        "workdir": str(order.workdir),
-        "analysis": MOUNTED,
-        "njobs": order.njobs,
-        "ntrainsamples": order.ntrainsamples,
-        **submission.parameters,
-    }
-    known = entry_point(job.step)["parameters"]
-    return {name: common[name] for name in known if name in common} | dict(job.parameters)
+def _place(submission: Submission) -> str:
+    """Which volume the Jobs write to."""
+    return f"{cluster.address()} {namespace(submission.site)} {claim()}"
 
 
-def keep_logs(selector: str = cluster.APP) -> list[str]:
-    """Make the logs of Jobs artifacts of their runs; return the runs."""
-    found = []
-    for run_id, pod, text in cluster.logs(selector):
-        MlflowClient().log_text(run_id, text, f"logs/{pod}.log")
-        found.append(run_id)
-    return found
+def _check(submission: Submission, steps: Iterable[str]) -> Mapping[str, str]:
+    """The checksums of the steps' images, by their names without registry.
 
-
-def check_image(image: str) -> None:
-    """Raise InputError if MLflow would push ``image`` under another name that it has here."""
-    try:
-        tags = docker.from_env().images.get(image).tags
-    except docker.errors.ImageNotFound:
-        return
-    if tags[0] != image:
-        raise InputError(
-            f"{image}: is called {tags[0]} too, and MLflow would push it under that name; remove "
-            f"the name (docker rmi {tags[0]}), or use BUILD=1"
-        )
-
-
-def _check(submission: Submission, steps: Iterable[str]) -> None:
-    """Raise InputError if something is missing or wrong, StepError if a server does not answer."""
+    Raises InputError if something is missing or wrong, StepError if a server does not answer.
+    """
+    steps = list(steps)
     known = {name for step in steps for name in entry_point(step)["parameters"]}
     unknown = sorted(set(submission.parameters) - known)
     if unknown:
@@ -169,6 +104,14 @@ def _check(submission: Submission, steps: Iterable[str]) -> None:
             f"PARAMETERS: unknown {', '.join(unknown)}; expected {', '.join(sorted(known))}"
         )
     cluster.connect()
+    _check_tracking()
+    images = dict.fromkeys(environment(step).image for step in steps)
+    named = {image: image_in(submission.registry, image) for image in images}
+    _check_cluster(submission, steps)
+    return {image: check_image(name, submission.build) for image, name in named.items()}
+
+
+def _check_tracking() -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri.startswith("http"):
         raise InputError(
@@ -184,6 +127,20 @@ def _check(submission: Submission, steps: Iterable[str]) -> None:
         probe(uri)
     except OSError as error:
         raise StepError(f"the tracking server {uri} does not answer: {error}") from None
+
+
+def _check_cluster(submission: Submission, steps: Sequence[str]) -> None:
+    """Raise InputError or StepError if the cluster lacks what Jobs need, or would not take them."""
+    space, analysis = namespace(submission.site), submission.analysis
+    wanted = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim(), "namespace": space},
+    }
+    cluster.check_inputs(config_map(analysis, space) if analysis else None, wanted)
+    for step in steps:
+        job = job_template(step, analysis, "none", submission.site)
+        job["metadata"]["name"] = f"{step}-{uuid.uuid4().hex}"
+        cluster.try_job(job)
 
 
 def _experiment(client: MlflowClient) -> str:

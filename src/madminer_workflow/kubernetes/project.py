@@ -1,25 +1,44 @@
 """The MLflow project of one step on Kubernetes, made from the files that are there anyway.
 
-MLflow runs a project with an image in containers only, here too: ``mlflow/MLproject`` therefore has
-none. For Kubernetes the step's image is added to it, and its resource class to the Job.
+``mlflow/MLproject`` and ``mlflow/kubernetes_job_template.yaml`` describe any step. The step's own
+image is put into the one, and its resource class and what the cluster asks for into the other.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from madminer_workflow.errors import InputError
-from madminer_workflow.kubernetes.config_map import config_map, items
+from madminer_workflow.kubernetes.config_map import config_map, items, slug
 
+TEMPLATE = Path("mlflow/kubernetes_job_template.yaml")
 MLPROJECT = Path("mlflow/MLproject")
 BUILD = Path("build/mlflow-kubernetes")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL = "madminer-workflow/submission"
 """The label that tells the Jobs of one submission from all others."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a cluster asks of its users; empty where the template of the Job says it, or nobody.
+
+    Jobs go to ``namespace``, pull images with the Secret ``pull_secret``, run as
+    ``service_account`` on nodes with the labels ``node_selector``. ``any_user`` leaves it to the
+    cluster who they run as, as OpenShift wants it.
+    """
+
+    namespace: str = ""
+    pull_secret: str = ""
+    service_account: str = ""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    any_user: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,38 +53,37 @@ def environment(step: str, steps: Path = Path("steps")) -> Environment:
     """What the files in ``steps`` say about ``step``; InputError for a step that is none."""
     known: dict[str, Any] = {}
     for part in ("physics", "ml"):
-        known |= yaml.safe_load((steps / f"{part}.yml").read_text())
+        known |= _read(steps / f"{part}.yml")
     if step not in known:
         raise InputError(f"{step}: is no step; expected all, or one of {', '.join(known)}")
     described = known[step]["environment"]
     [reference] = described["resources"]
     name = reference["$ref"].partition("#/")[2]
-    classes = yaml.safe_load((steps / "resources.yml").read_text())
+    classes = _read(steps / "resources.yml")
     return Environment(f"{described['image']}:{described['imagetag']}", classes[name])
 
 
 def entry_point(step: str) -> dict[str, Any]:
     """What ``mlflow/MLproject`` says about ``step``."""
-    return yaml.safe_load(MLPROJECT.read_text())["entry_points"][step]
+    return _read(MLPROJECT)["entry_points"][step]
 
 
-def write_project(step: str, analysis: Path | None, registry: str, submission: str) -> Path:
+def write_project(
+    step: str, analysis: Path | None, registry: str, submission: str, site: Site = Site()
+) -> Path:
     """Write the project of ``step`` with images from ``registry``; return its directory.
 
     To be called in the root of the repository. ``analysis`` is the folder that the ConfigMap is
     made from, None if the analysis is on the volume; ``submission`` labels the Job.
     """
-    surroundings = environment(step)
-    image = image_in(registry, surroundings.image)
+    image = image_in(registry, environment(step).image)
     directory = BUILD / submission
     directory.mkdir(parents=True, exist_ok=True)
-    project = yaml.safe_load(MLPROJECT.read_text())
+    project = _read(MLPROJECT)
     project["entry_points"] = {step: project["entry_points"][step]}
     project["docker_env"] = {"image": image}
     _write(directory / "MLproject", project)
-    template = yaml.safe_load(Path("mlflow/kubernetes_job_template.yaml").read_text())
-    complete_template(template, surroundings.resources, analysis, submission)
-    _write(directory / "job_template.yaml", template)
+    _write(directory / "job_template.yaml", job_template(step, analysis, submission, site))
     config = json.loads(Path("mlflow/kubernetes_config.json").read_text())
     config["kube-job-template-path"] = str(directory / "job_template.yaml")
     config["repository-uri"] = f"{image.rpartition('/')[0]}/project"
@@ -85,22 +103,63 @@ def image_in(registry: str, image: str) -> str:
     return image
 
 
-def complete_template(
-    template: dict[str, Any], resources: dict[str, Any], analysis: Path | None, submission: str
-) -> None:
-    """Put the resources of a class, the files of ``analysis`` and the label into a Job."""
-    template["metadata"]["labels"][LABEL] = submission
-    template["spec"]["activeDeadlineSeconds"] = resources["kubernetes_job_timeout"]
+def namespace(site: Site) -> str:
+    """Where Jobs go: where ``site`` or else the template says."""
+    return site.namespace or _read(TEMPLATE)["metadata"]["namespace"]
+
+
+def claim() -> str:
+    """The name of the claim that Jobs mount, in the template."""
+    pod = _read(TEMPLATE)["spec"]["template"]["spec"]
+    claims = [volume.get("persistentVolumeClaim") for volume in pod["volumes"]]
+    return next(claim["claimName"] for claim in claims if claim)
+
+
+def job_template(step: str, analysis: Path | None, submission: str, site: Site) -> dict[str, Any]:
+    """The Job of ``step`` as MLflow gets it: without its name, image and command."""
+    template = _read(TEMPLATE)
+    template["metadata"]["namespace"] = namespace(site)
     pod = template["spec"]["template"]
-    pod["metadata"]["labels"][LABEL] = submission
+    for metadata in (template["metadata"], pod["metadata"]):
+        metadata["labels"] |= {LABEL: submission, "madminer-workflow/step": step}
+    resources = environment(step).resources
+    pod["spec"]["activeDeadlineSeconds"] = resources["kubernetes_job_timeout"]
+    [container] = pod["spec"]["containers"]
     memory = resources["kubernetes_memory_limit"]
-    pod["spec"]["containers"][0]["resources"] = {
-        "requests": {"cpu": resources["kubernetes_cpu_request"], "memory": memory},
-        "limits": {"cpu": resources["kubernetes_cpu_limit"], "memory": memory},
-    }
+    # What else the template asks for, such as a GPU, stays.
+    asked = container["resources"]
+    asked["requests"] |= {"cpu": resources["kubernetes_cpu_request"], "memory": memory}
+    asked["limits"] |= {"cpu": resources["kubernetes_cpu_limit"], "memory": memory}
     if analysis:
         [source] = [v["configMap"] for v in pod["spec"]["volumes"] if "configMap" in v]
-        source["items"] = items(config_map(analysis))
+        content = config_map(analysis)
+        source |= {"name": content["metadata"]["name"], "items": items(content)}
+        for metadata in (template["metadata"], pod["metadata"]):
+            metadata["labels"]["madminer-workflow/analysis"] = slug(analysis)
+    else:
+        unused = [v["name"] for v in pod["spec"]["volumes"] if "configMap" in v]
+        for place, key in ((pod["spec"], "volumes"), (container, "volumeMounts")):
+            place[key] = [each for each in place[key] if each["name"] not in unused]
+    _put_site(pod["spec"], site)
+    return template
+
+
+def _put_site(pod: dict[str, Any], site: Site) -> None:
+    """Have a pod respect what the cluster asks for."""
+    if site.pull_secret:
+        pod["imagePullSecrets"] = [{"name": site.pull_secret}]
+    if site.service_account:
+        pod["serviceAccountName"] = site.service_account
+    if site.node_selector:
+        pod["nodeSelector"] = {**pod.get("nodeSelector", {}), **site.node_selector}
+    if site.any_user:
+        for name in ("runAsUser", "fsGroup", "fsGroupChangePolicy"):
+            pod["securityContext"].pop(name, None)
+
+
+def _read(file: Path) -> Any:
+    """What a file of the repository says; some are read for every Job."""
+    return yaml.load(file.read_text(), Loader=_LOADER)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

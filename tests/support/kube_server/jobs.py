@@ -1,16 +1,14 @@
-"""A Job and its one pod: a container that Docker runs."""
+"""A Job and its pods, as the controllers of Jobs treat them."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import docker
-import requests
-
-from tests.support.kube_server.volumes import RefusedError, size
+from tests.support.kube_server.volumes import RefusedError
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -21,87 +19,73 @@ RESTRICTED = {
 
 
 @dataclass
-class Job:
-    """What was posted, where its mounts are on this machine, and how its container does."""
+class Pod:
+    """One try of a Job: where its mounts are on this machine, and how its container does."""
 
-    body: dict[str, Any]
+    job: Job
+    number: int
     mounts: dict[str, dict[str, str]]
     started: str = ""
     exit_code: int | None = None
     log: str = ""
     reason: str = ""
-    thread: threading.Thread | None = field(default=None, repr=False)
+    disrupted: bool = False
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    killed: threading.Event = field(default_factory=threading.Event)
 
     @property
     def name(self) -> str:
-        return self.body["metadata"]["name"]
+        return f"{self.job.name}-{self.number}"
 
     @property
-    def pod_spec(self) -> dict[str, Any]:
-        return self.body["spec"]["template"]["spec"]
+    def spec(self) -> dict[str, Any]:
+        return self.job.pod_spec
 
-    def start(self, engine: docker.DockerClient) -> None:
-        self.thread = threading.Thread(target=self._run, args=(engine,), daemon=True)
-        self.thread.start()
+    def tell(self, kind: str, reason: str, message: str) -> None:
+        """An Event about this pod."""
+        self.events.append((kind, reason, message))
 
-    def _run(self, engine: docker.DockerClient) -> None:
+    def start(self) -> None:
+        """Its container runs."""
         self.started = now()
-        try:
-            self._run_container(engine)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            self.log, self.reason, self.exit_code = f"{error}\n", "Error", 128
 
-    def _run_container(self, engine: docker.DockerClient) -> None:
-        [container] = self.pod_spec["containers"]
-        user = self.pod_spec["securityContext"]
-        limits = container["resources"]["limits"]
-        repository, _, digest = container["image"].partition("@")
-        engine.images.pull(f"{repository.rpartition(':')[0]}@{digest}")
-        running = engine.containers.run(
-            container["image"],
-            entrypoint=container["command"],
-            environment={each["name"]: each["value"] for each in container["env"]},
-            user=f"{user['runAsUser']}:{user['runAsGroup']}",
-            group_add=[str(user["fsGroup"])],
-            cap_drop=container["securityContext"]["capabilities"]["drop"],
-            security_opt=["no-new-privileges"],
-            mem_limit=size(limits["memory"]),
-            cpu_period=100_000,
-            cpu_quota=int(100_000 * float(limits["cpu"])),
-            network_mode="host",
-            volumes=self.mounts,
-            detach=True,
-        )
-        try:
-            self._wait(running)
-        finally:
-            running.remove(force=True)
+    def run_for(self, seconds: float) -> None:
+        """Let its container run; it is killed at the deadline of the pod, or with the pod."""
+        self.started = self.started or now()
+        deadline = self.spec.get("activeDeadlineSeconds", float("inf"))
+        if not self.killed.wait(min(seconds, deadline)) and seconds >= deadline:
+            self.end(137, "DeadlineExceeded")
 
-    def _wait(self, running: Any) -> None:
-        try:
-            code = running.wait(timeout=self.body["spec"]["activeDeadlineSeconds"])["StatusCode"]
-        except requests.RequestException:
-            code, self.reason = 137, "DeadlineExceeded"
-        running.reload()
-        killed = running.attrs["State"]["OOMKilled"]
-        self.log = running.logs().decode()
-        self.reason = self.reason or ("OOMKilled" if killed else "Error" if code else "Completed")
-        self.exit_code = code
-
-    def status(self) -> dict[str, Any]:
+    def end(self, code: int, reason: str = "") -> None:
+        """Its container ended; what has ended stays so."""
         if self.exit_code is None:
-            return {"active": 1, **({"startTime": self.started} if self.started else {})}
-        kind = "Failed" if self.exit_code else "Complete"
-        condition = {"type": kind, "status": "True", "message": f"{self.name}: {self.reason}"}
-        return {"startTime": self.started, "conditions": [condition]}
+            self.reason = reason or ("Error" if code else "Completed")
+            self.exit_code = code
 
-    def pod(self) -> dict[str, Any]:
-        [container] = self.pod_spec["containers"]
+    def drain(self) -> None:
+        """Its node is drained."""
+        self.disrupted = True
+        self.end(137, "EvictionByEvictionAPI")
+
+    @property
+    def waits(self) -> bool:
+        """Whether its container has not started."""
+        return not self.started and self.exit_code is None
+
+    def described(self) -> dict[str, Any]:
+        [container] = self.spec["containers"]
         state: dict[str, Any] = {"running": {"startedAt": self.started}}
-        phase = "Running"
-        if self.exit_code is not None:
+        phase, more = "Running", {}
+        if self.waits:
+            phase, state = "Pending", {"waiting": {"reason": "ContainerCreating"}}
+        elif self.exit_code is not None:
             phase = "Failed" if self.exit_code else "Succeeded"
-            state = {"terminated": {"exitCode": self.exit_code, "reason": self.reason}}
+            by_deadline = self.reason == "DeadlineExceeded"
+            reason = "Error" if by_deadline else self.reason
+            state = {"terminated": {"exitCode": self.exit_code, "reason": reason}}
+            more = {"reason": self.reason} if by_deadline else {}
+        if self.disrupted:
+            more["conditions"] = [{"type": "DisruptionTarget", "status": "True"}]
         status = {
             "name": container["name"],
             "image": container["image"],
@@ -110,16 +94,95 @@ class Job:
             "restartCount": 0,
             "state": state,
         }
-        labels = {**self.body["spec"]["template"]["metadata"]["labels"], "job-name": self.name}
-        return {
-            "metadata": {
-                "name": f"{self.name}-pod",
-                "namespace": self.body["metadata"]["namespace"],
-                "labels": labels,
-            },
-            "spec": self.pod_spec,
-            "status": {"phase": phase, "containerStatuses": [status]},
+        labels = {**self.job.body["spec"]["template"]["metadata"]["labels"]}
+        metadata = {
+            "name": self.name,
+            "namespace": self.job.namespace,
+            "labels": labels | {"job-name": self.job.name},
         }
+        return {
+            "metadata": metadata,
+            "spec": self.spec,
+            "status": {"phase": phase, "containerStatuses": [status], **more},
+        }
+
+
+@dataclass
+class Job:
+    """What was posted, where its mounts are on this machine, and its pods."""
+
+    body: dict[str, Any]
+    mounts: dict[str, dict[str, str]]
+    run: Callable[[Pod], None]
+    pods: list[Pod] = field(default_factory=list)
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    failed: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.body["metadata"]["name"]
+
+    @property
+    def namespace(self) -> str:
+        return self.body["metadata"]["namespace"]
+
+    @property
+    def pod_spec(self) -> dict[str, Any]:
+        return self.body["spec"]["template"]["spec"]
+
+    def start(self) -> None:
+        """Create its pod, and watch its deadline."""
+        self._create_pod()
+        deadline = self.body["spec"].get("activeDeadlineSeconds")
+        if deadline is not None:
+            timer = threading.Timer(deadline, self._exceed)
+            timer.daemon = True
+            timer.start()
+
+    def _create_pod(self) -> None:
+        pod = Pod(self, len(self.pods), self.mounts)
+        self.pods.append(pod)
+        threading.Thread(target=self._follow, args=(pod,), daemon=True).start()
+
+    def _follow(self, pod: Pod) -> None:
+        self.run(pod)
+        if pod.disrupted and self.ignores_disruption:
+            self._create_pod()
+        elif pod.exit_code:
+            self.failed = self.failed or "BackoffLimitExceeded"
+
+    @property
+    def ignores_disruption(self) -> bool:
+        """Whether a pod whose node is drained has not failed."""
+        rules = self.body["spec"].get("podFailurePolicy", {}).get("rules", [])
+        ignored = [rule["onPodConditions"] for rule in rules if rule["action"] == "Ignore"]
+        return any(c["type"] == "DisruptionTarget" for conditions in ignored for c in conditions)
+
+    def _exceed(self) -> None:
+        """At its deadline a Job fails, and its pods are gone."""
+        if not (self.failed or self.complete):
+            self.failed = "DeadlineExceeded"
+            self.delete_pods()
+
+    def delete_pods(self) -> None:
+        for pod in self.pods:
+            pod.killed.set()
+        self.pods = []
+
+    @property
+    def complete(self) -> bool:
+        return any(pod.exit_code == 0 for pod in self.pods)
+
+    def described(self) -> dict[str, Any]:
+        started = next((pod.started for pod in self.pods if pod.started), "")
+        status: dict[str, Any] = {"startTime": started} if started else {}
+        kind = "Failed" if self.failed else "Complete" if self.complete else ""
+        if kind:
+            said = f"{self.name}: {self.failed or 'Completed'}"
+            status["conditions"] = [{"type": kind, "status": "True", "message": said}]
+        else:
+            status["active"] = 1
+        return {**self.body, "status": status}
 
 
 def check_restricted(body: dict[str, Any]) -> None:
@@ -130,8 +193,24 @@ def check_restricted(body: dict[str, Any]) -> None:
         for name, wanted in RESTRICTED.items():
             if context.get(name) != wanted:
                 raise RefusedError(403, f'violates PodSecurity "restricted": {name} != {wanted}')
-        if not context.get("runAsUser"):
+        if context.get("runAsUser") == 0:
             raise RefusedError(403, 'violates PodSecurity "restricted": runAsUser=0')
+
+
+def check_constraint(body: dict[str, Any], users: range) -> str:
+    """Why OpenShift's constraint restricted-v2 creates no such pod, if it does not.
+
+    It chooses the user itself, one of ``users`` that the namespace has, and the group of the files.
+    """
+    context = body["spec"]["template"]["spec"]["securityContext"]
+    for name in ("runAsUser", "fsGroup"):
+        if name in context and context[name] not in users:
+            return (
+                "unable to validate against any security context constraint: provider "
+                f"restricted-v2: .spec.securityContext.{name}: Invalid value: {context[name]}: "
+                f"must be in the ranges: [{users[0]}, {users[-1]}]"
+            )
+    return ""
 
 
 def now() -> str:

@@ -1,0 +1,195 @@
+"""One Job: MLflow submits it and waits for it; its log joins its run; nothing is left running."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event
+
+import click
+import docker
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from madminer_workflow.errors import InputError, StepError
+from madminer_workflow.kubernetes import watching
+from madminer_workflow.kubernetes.project import LABEL, namespace, write_project
+from madminer_workflow.kubernetes.submission import Job, Submission, parameters
+from madminer_workflow.tracking.server import EXPERIMENT
+
+POLL_SECONDS = 0.5
+LOOK_SECONDS = 5.0
+PATIENCE_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A Job that MLflow is submitting, or has submitted; ``label`` tells it from all others."""
+
+    job: Job
+    submission: Submission
+    label: str
+    namespace: str
+
+    @classmethod
+    def of(cls, job: Job, submission: Submission) -> Submitted:
+        """One with a label of its own."""
+        label = f"{job.step}-{uuid.uuid4().hex}"
+        return cls(job, submission, label, namespace(submission.site))
+
+    @property
+    def selector(self) -> str:
+        """What selects it."""
+        return f"{LABEL}={self.label}"
+
+    def command(self) -> list[str]:
+        """What has MLflow run it."""
+        of = self.submission
+        project = write_project(self.job.step, of.analysis, of.registry, self.label, of.site)
+        words = [
+            *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", self.job.step),
+            *("--backend", "kubernetes"),
+            *("--backend-config", str(project / "kubernetes_config.json")),
+            *("--experiment-name", EXPERIMENT, "--run-name", self.job.name),
+            *(["--build-image"] if of.build else []),
+        ]
+        for name, value in parameters(self.job, of).items():
+            words += ["--param-list", f"{name}={value}"]
+        return words
+
+    def run(self) -> str:
+        """The id of its run, empty if MLflow has none yet."""
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if not experiment:
+            return ""
+        wanted = f"tags.`mlflow.source.name` LIKE '%{self.label}%'"
+        runs = client.search_runs([experiment.experiment_id], wanted, max_results=1)
+        return runs[0].info.run_id if runs else ""
+
+    def cancel(self, process: subprocess.Popen[bytes], status: str) -> str:
+        """End MLflow, and then the Job with its pods; the id of the run, which gets ``status``."""
+        process.terminate()
+        try:
+            process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        watching.delete(self.namespace, self.selector)
+        run_id = self.run()
+        if run_id:
+            MlflowClient().set_terminated(run_id, status)
+        return run_id
+
+
+def submit(
+    job: Job, submission: Submission, parent: str | None = None, stop: Event | None = None
+) -> str:
+    """Have MLflow run one Job and wait for it, and keep its log; the id of its run.
+
+    Raises StepError if it failed or did not start in time. If ``stop`` is set, or anything else
+    interrupts this, the Job is deleted.
+    """
+    submitted = Submitted.of(job, submission)
+    # In a session of its own: what ends this process must not have MLflow leave pods behind.
+    process = subprocess.Popen(submitted.command(), start_new_session=True)
+    try:
+        _wait(process, submitted, stop or Event())
+    except StepError as error:
+        run_id = submitted.cancel(process, "FAILED")
+        if run_id:
+            _keep(run_id, str(error), "logs/events.log")
+            _adopt(run_id, parent)
+        raise
+    except BaseException:
+        _adopt(submitted.cancel(process, "KILLED"), parent)
+        raise
+    kept = keep_logs(submitted.namespace, submitted.selector)
+    run_id = submitted.run()
+    _adopt(run_id, parent)
+    if process.returncode:
+        raise StepError(f"{job.name} failed on Kubernetes; {_where(run_id, kept)}")
+    return run_id
+
+
+def _wait(process: subprocess.Popen[bytes], submitted: Submitted, stop: Event) -> None:
+    """Wait until MLflow has ended; StepError if the Job does not start in time."""
+    name, minutes = submitted.job.name, submitted.submission.wait
+    watched = watching.Waiting(submitted.namespace, submitted.selector)
+    polls = 0
+    while process.poll() is None:
+        if stop.wait(POLL_SECONDS):
+            raise KeyboardInterrupt
+        polls += 1
+        if polls % round(LOOK_SECONDS / POLL_SECONDS):
+            continue
+        for line in watched.look():
+            click.echo(f"{name} waits: {line}", err=True)
+        if watched.seconds > 60 * minutes:
+            raise watching.stuck(name, submitted.namespace, submitted.selector, minutes)
+
+
+def _where(run_id: str, kept: Sequence[watching.Log]) -> str:
+    """Where to read why a Job failed."""
+    if any(log.text for log in kept):
+        return f"its log is an artifact of the run {run_id}"
+    problems = [f"{log.pod} has no log: {log.problem}" for log in kept]
+    return "; ".join(problems) or "see above"
+
+
+def _adopt(run_id: str, parent: str | None) -> None:
+    if run_id and parent:
+        MlflowClient().set_tag(run_id, "mlflow.parentRunId", parent)
+
+
+def keep_logs(space: str, selector: str = watching.APP) -> list[watching.Log]:
+    """Make the logs of the Jobs in a namespace artifacts of their runs; return them all."""
+    found = list(watching.logs(space, selector))
+    for log in found:
+        if log.text:
+            _keep(log.run_id, log.text, f"logs/{log.pod}.log")
+    return found
+
+
+def _keep(run_id: str, text: str, artifact: str) -> None:
+    try:
+        MlflowClient().log_text(run_id, text, artifact)
+    except MlflowException as error:
+        # A Job of another tracking server, or a run that was deleted.
+        click.echo(f"warning: run {run_id}: {artifact} is not kept: {error}", err=True)
+
+
+def check_image(image: str, build: bool) -> str:
+    """The checksum of ``image`` in its registry, or here if another is built on it.
+
+    Raises InputError if it is not there, or if MLflow would push it under another name that it has
+    here; StepError without Docker, which MLflow asks for it.
+    """
+    try:
+        engine = docker.from_env()
+        here = _here(engine, image)
+        if build and here:
+            return here.id
+        if here and here.tags[0] != image:
+            raise InputError(
+                f"{image}: is called {here.tags[0]} too, and MLflow would push it under that name; "
+                f"remove the name (docker rmi {here.tags[0]}), or use BUILD=1"
+            )
+        return engine.images.get_registry_data(image).id
+    except docker.errors.APIError as error:
+        raise InputError(
+            f"{image}: Docker cannot find it in the registry ({error.explanation}); images get "
+            "there with make images-push REGISTRY=…"
+        ) from None
+    except docker.errors.DockerException as error:
+        raise StepError(f"Docker, which MLflow asks for images, does not answer: {error}") from None
+
+
+def _here(engine: docker.DockerClient, image: str) -> docker.models.images.Image | None:
+    try:
+        return engine.images.get(image)
+    except docker.errors.ImageNotFound:
+        return None
