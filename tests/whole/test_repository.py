@@ -32,7 +32,10 @@ REGISTRIES = [
     ("ghcr", "io"),
 ]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-NO_STEPS = {"new", "validate", "run", "step", "crate", "rerun", "track", "sweep", "kubernetes"}
+NO_STEPS = {
+    *("new", "validate", "run", "step", "crate", "rerun", "export", "inspect"),
+    *("track", "sweep", "kubernetes"),
+}
 STEPS = sorted(set(main.commands) - NO_STEPS)
 
 

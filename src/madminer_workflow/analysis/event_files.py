@@ -20,7 +20,7 @@ from madminer_workflow.regular import what_else
 
 SUFFIXES = (".lhe", ".lhe.gz")
 
-EXACT = 50_000_000
+EXACT = 5_000_000
 """Up to so many bytes of a sample are read to count its events; of more, the start only."""
 
 

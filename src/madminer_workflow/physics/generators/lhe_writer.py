@@ -41,14 +41,15 @@ def write_lhe(path: Path, header: Header, events: Iterable[str]) -> None:
 
     It is compressed if its name ends in ``.gz``; equal events make equal bytes.
     """
-    with atomic_path(path) as product, _written(product) as file:
+    with atomic_path(path) as product, written(product) as file:
         file.write(_preamble(header))
         file.writelines(events)
         file.write("</LesHouchesEvents>\n")
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[IO[str]]:
+def written(path: Path) -> Iterator[IO[str]]:
+    """The text of a file, compressed if its name ends in ``.gz``: equal texts make equal bytes."""
     if path.suffix != ".gz":
         with path.open("w", encoding="utf-8") as file:
             yield file
@@ -86,5 +87,6 @@ def _preamble(header: Header) -> str:
     lines += ["</initrwgt>", "</header>", "<init>"]
     lines.append(f"{header.beams} {header.strategy} {len(header.subprocesses)}")
     for value, error, largest, number in header.subprocesses:
-        lines.append(f"{value:.8e} {error:.8e} {largest:.8e} {number}")
+        # With all digits: who reads the file again has the same cross-section.
+        lines.append(f"{value:.16e} {error:.16e} {largest:.8e} {number}")
     return "\n".join([*lines, header.generator, "</init>", ""])

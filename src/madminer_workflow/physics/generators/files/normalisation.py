@@ -17,6 +17,9 @@ from madminer_workflow.errors import InputError
 LARGEST_DIFFERENCE = 0.01
 """Between the cross-section in ``<init>`` and what the weights add up to, relative."""
 
+ROUNDING = 1e-6
+"""Of the digits of weights: what they add up to differs by less from the cross-section."""
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -67,7 +70,18 @@ def normalise(
     elif cross_section is not None:
         factors = [factor * cross_section / total for factor in factors]
     value = sum(factor * file.drawn for factor, file in zip(factors, files, strict=True))
+    if cross_section is None and sum_of_weights is None:
+        value = _rounded_less(value, files)
     return Normalised(factors, (value, value * _relative_error(files)))
+
+
+def _rounded_less(value: float, files: Sequence[Sums]) -> float:
+    """A cross-section, or that of the headers if these say the same with all digits."""
+    known = [file.start.cross_section for file in files]
+    n_events = sum(file.n_events for file in files)
+    shares = [file.n_events / n_events for file in files]
+    mean = sum(share * entry[0] for share, entry in zip(shares, known, strict=True) if entry)
+    return mean if None not in known and abs(mean - value) < ROUNDING * value else value
 
 
 def _own(file: Sums, cross_section: float | None, sum_of_weights: float | None) -> float:

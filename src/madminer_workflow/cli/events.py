@@ -1,0 +1,31 @@
+"""``export``: the events of a run, for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from madminer_workflow.errors import InputError
+
+
+@click.command()
+@click.argument("workdir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(file_okay=False, path_type=Path))
+def export(workdir: Path, output: Path) -> None:
+    """Write the generated events of a run in WORKDIR as LHE files into OUTPUT.
+
+    There is one for each process and benchmark that events were drawn from, with the weights of all
+    benchmarks, as `generator: files` reads them.
+    """
+    from madminer_workflow.files import natural_order
+    from madminer_workflow.physics.export import export_events
+
+    archives = sorted(workdir.glob("physics/pythia_*/Events.tar.gz"), key=natural_order)
+    if not archives:
+        raise InputError(
+            f"{workdir}: there is no physics/pythia_*/Events.tar.gz; expected the directory of a "
+            "run that has generated events"
+        )
+    for file, n_events in export_events(archives, output).items():
+        click.echo(f"{file}: {n_events} events")
