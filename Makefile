@@ -85,9 +85,10 @@ audit: $(READY)audit  ## Compare what is installed and pinned with known ADVISOR
 sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
 
-docs: $(READY)core  ## Generate the reference of the analysis file, and mlflow/MLproject
+docs: $(READY)core  ## Generate the reference of the analysis file, and the MLproject files
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
-	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > mlflow/MLproject
+	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > MLproject
+	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 
 graphs: $(READY)test  ## Draw the graphs of the workflow in docs/images; needs graphviz
 	@$(BIN)/python scripts/graphs

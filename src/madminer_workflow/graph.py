@@ -35,8 +35,8 @@ Key = Mapping[str, str | int]
 """One value for each of some indices."""
 
 SETTINGS_HELP = (
-    "Change a setting of a method, e.g. sally.training.n_epochs=20; any number of times, or "
-    "several changes separated by blanks."
+    "Change a setting of a method, e.g. sally.training.n_epochs=20, or of all that have it, e.g. "
+    "training.n_epochs=20; any number of times, or several changes separated by blanks."
 )
 OBSERVED_HELP = (
     "Observed data: a file of events, or pseudo-data at a benchmark or a point such as p0=0.2,p1=0."

@@ -85,6 +85,18 @@ def test_after_sampling_only_network_and_training_can_be_changed():
         change_training(SALLY, ["n_samples=5"])
 
 
+def test_without_a_method_it_is_that_of_all_that_have_it():
+    before, after = methods_after(), methods_after("training.n_epochs=7")
+    assert [training_of(after[name])["n_epochs"] for name in ("sally", "ratio")] == [7, 7]
+    assert after["counts"] == before["counts"]
+    # Only one of them has a balance of ratio and score.
+    after = methods_after("training.alpha=0.25")
+    assert training_of(after["ratio"])["alpha"] == 0.25
+    assert after["sally"] == before["sally"]
+    with pytest.raises(InputError, match=r"--set training\.beta=1: no method has this setting"):
+        methods_after("training.beta=1")
+
+
 def test_one_text_may_hold_several_changes():
     assert split_changes(["a=1  b=2", "", "c=3"]) == ["a=1", "b=2", "c=3"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 import shutil
@@ -121,7 +122,15 @@ def test_names_are_those_of_no_other(workdir: Path):
 
 
 def test_the_mlflow_project_is_made_from_the_table():
-    assert (REPOSITORY / "mlflow/MLproject").read_text() == entry_points.project()
+    assert (REPOSITORY / "MLproject").read_text() == entry_points.project()
+
+
+def test_so_is_that_of_kubernetes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(REPOSITORY)
+    text = (REPOSITORY / "mlflow/MLproject").read_text()
+    assert text == entry_points.kubernetes_project()
+    config = json.loads((REPOSITORY / "mlflow/kubernetes_config.json").read_text())
+    assert config["repository-uri"].startswith(entry_points.REGISTRY)
 
 
 # A step like the one that CONTRIBUTING.md adds, for every method.

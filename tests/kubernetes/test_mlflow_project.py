@@ -19,7 +19,8 @@ from madminer_workflow.engines.folder import UNCHANGED
 from madminer_workflow.graph import STEPS
 from tests.support.paths import DATA, REPOSITORY
 
-PROJECT = load_project(str(REPOSITORY / "mlflow"))
+PROJECT = load_project(str(REPOSITORY))
+ON_KUBERNETES = load_project(str(REPOSITORY / "mlflow"))
 HYPERPARAMETERS = {
     "alpha": "training.alpha",
     "epochs": "training.n_epochs",
@@ -40,8 +41,8 @@ def on_kubernetes(line: str) -> list[str]:
 
 def parsed(words: list[str]) -> dict:
     """What our command line understands."""
-    assert words[:3] == ["madminer-workflow", "-C", ".."]
-    name, *arguments = words[3:]
+    program, name, *arguments = words
+    assert program == "madminer-workflow"
     return main.commands[name].make_context(name, arguments).params
 
 
@@ -53,9 +54,28 @@ def test_every_step_is_an_entry_point(entry: str, split):
     assert all(not change or change.endswith(UNCHANGED) for change in given["changes"])
 
 
-def test_the_whole_is_an_entry_point():
-    given = parsed(shlex.split(command("main", njobs="3")))
+@pytest.mark.parametrize("split", [shlex.split, on_kubernetes])
+def test_the_whole_is_an_entry_point(split):
+    given = parsed(split(command("main", njobs="3")))
     assert given["analysis"] == Path("inputs/wbf") and given["njobs"] == 3
+    assert given["observed"] == "" and given["workdir"] == Path("runs/wbf")
+    assert all(not change or change.endswith(UNCHANGED) for change in given["changes"])
+    given = parsed(split(command("main", alpha="0.5", workdir="a folder", settings="a.b=1 c.d=2")))
+    assert "training.alpha=0.5" in given["changes"] and "a.b=1 c.d=2" in given["changes"]
+    assert given["workdir"] == Path("a folder")
+
+
+@pytest.mark.parametrize("entry", ["main", *STEPS])
+def test_on_kubernetes_the_paths_are_those_of_a_job(entry: str):
+    assert ON_KUBERNETES.docker_env["image"].startswith("localhost:5000/madminer-workflow/")
+    point = ON_KUBERNETES.get_entry_point(entry)
+    given = parsed(on_kubernetes(point.compute_command({}, None)))
+    here = parsed(shlex.split(command(entry)))
+    places = {"analysis": "/analysis", "workdir": "/data/wbf"}
+    for name in point.parameters.keys() & places.keys():
+        assert str(given.pop(name)) == places[name]
+        del here[name]
+    assert given == here
 
 
 def test_a_sweep_is_an_entry_point():
@@ -91,7 +111,7 @@ def mlflow_run(entry: str, uri: str, *parameters: str) -> None:
     """What a user types."""
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "mlflow", "run", "mlflow", "--env-manager", "local"),
+            *(sys.executable, "-m", "mlflow", "run", ".", "--env-manager", "local"),
             *("--entry-point", entry, "--experiment-name", "project", "--run-name", entry),
             *(word for pair in parameters for word in ("--param-list", pair)),
         ],

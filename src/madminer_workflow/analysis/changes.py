@@ -43,6 +43,13 @@ def plain(part: Part) -> Entry:
     return msgspec.json.decode(msgspec.json.encode(part))
 
 
+def has_setting(settings: Entry, assignment: str) -> bool:
+    """Whether a method has the setting of ``KEY=VALUE``: a histogram has no epochs."""
+    section, _, name = assignment.partition("=")[0].rpartition(".")
+    place = settings.get(section, {}) if section else settings
+    return isinstance(place, dict) and name in place
+
+
 def change_setting(settings: Entry, key: str, value: Any) -> Entry:
     """A copy of a method's ``settings`` with another value of the one with the dotted name ``key``.
 

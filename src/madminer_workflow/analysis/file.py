@@ -11,12 +11,12 @@ import msgspec
 
 from madminer_workflow.analysis import event_files, schema, semantics
 from madminer_workflow.analysis.cards import check_files
-from madminer_workflow.analysis.changes import changed_settings, plain
+from madminer_workflow.analysis.changes import changed_settings, has_setting, plain
 from madminer_workflow.analysis.inheritance import inherit
 from madminer_workflow.analysis.problems import AnalysisError, Entry, Problem, label, unknown
 from madminer_workflow.analysis.reading import Document, read
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.analysis.types import TRAINING, Analysis
 from madminer_workflow.errors import InputError
 
 
@@ -38,6 +38,7 @@ def read_analysis(path: str | Path, cards: bool = True, changes: Sequence[str] =
 def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:
     """An analysis with ``METHOD.KEY=VALUE`` changed.
 
+    Without a method, a setting of the training or the network is that of all methods that have it.
     Raises InputError for what the analysis file could not say either.
     """
     if not changes:
@@ -46,9 +47,15 @@ def change_methods(analysis: Analysis, changes: Sequence[str]) -> Analysis:
     methods = {settings["name"]: settings for settings in data["ml"]["methods"]}
     for change in changes:
         name, _, rest = change.partition(".")
-        if name not in methods:
+        if name in methods:
+            methods[name] = changed_settings(methods[name], rest, change)
+            continue
+        if name not in TRAINING:
             raise InputError(f"--set {change}: {unknown('method', name, methods)}")
-        methods[name] = changed_settings(methods[name], rest, change)
+        having = [m for m, settings in methods.items() if has_setting(settings, change)]
+        if not having:
+            raise InputError(f"--set {change}: no method has this setting")
+        methods |= {m: changed_settings(methods[m], change, change) for m in having}
     data["ml"]["methods"] = list(methods.values())
     if wrong := [finding for finding in semantics.check(data, []) if not finding.warning]:
         lines = (f"--set: {label(f.path, data)}: {f.message}" for f in wrong)

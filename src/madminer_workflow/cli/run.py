@@ -19,7 +19,6 @@ from madminer_workflow.cli.commands import (
     allow_large_option,
     njobs_option,
     ntrainsamples_option,
-    observed_option,
     on_option,
     warn,
     workers_option,
@@ -82,11 +81,33 @@ def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
     click.echo(f"  cost:        {whole.words}")
 
 
+def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Texts without the quotes that MLflow puts around them for a shell.
+
+    On Kubernetes there is none, and they would stay.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(unquote, value))
+    if isinstance(value, Path):
+        return Path(unquote(str(value)))
+    return value and unquote(value)
+
+
+def unquote(text: str) -> str:
+    """The word that is in quotes for a shell; any other text as it is."""
+    try:
+        [word] = shlex.split(text) if text.startswith("'") else [text]
+    except ValueError:
+        return text
+    return word
+
+
 @click.command()
-@click.argument("analysis", type=Place(path_type=Path))
+@click.argument("analysis", type=Place(path_type=Path), callback=unquoted)
 @click.option(
     "--workdir",
     type=DIRECTORY,
+    callback=unquoted,
     help="Directory for results and cache.  [default: runs/<name of the analysis folder>]",
 )
 @njobs_option
@@ -112,8 +133,8 @@ def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
     "--dry-run", "-n", is_flag=True, help="Tell the steps and what they cost; write nothing."
 )
 @allow_large_option
-@click.option("--set", "changes", multiple=True, help=SETTINGS_HELP)
-@observed_option
+@click.option("--set", "changes", multiple=True, callback=unquoted, help=SETTINGS_HELP)
+@click.option("--observed", default="", callback=unquoted, help=OBSERVED_HELP)
 @click.option("--tracking-uri", help=TRACKING_HELP)
 def run(
     analysis: Path,
@@ -129,11 +150,13 @@ def run(
     last run in the same work directory is not computed again.
     """
     from madminer_workflow.analysis.changes import split_changes
+    from madminer_workflow.engines.folder import UNCHANGED
     from madminer_workflow.engines.run import run_workflow
 
     place = analysis.resolve()
     workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
-    order = Order(analysis, workdir, changes=split_changes(changes), **options)
+    wanted = [change for change in split_changes(changes) if not change.endswith(UNCHANGED)]
+    order = Order(analysis, workdir, changes=wanted, **options)
     whole = whole_cost(order, allow_large)
     if dry_run:
         click.echo(cost_table(whole, workdir))
@@ -198,25 +221,6 @@ def warn_of_missing_programs(file: Path) -> None:
     if file.is_file():
         for message in missing(read_analysis(file)):
             warn(message)
-
-
-def unquoted(_: click.Context, __: click.Parameter, value: Any) -> Any:
-    """Texts without the quotes that MLflow puts around them for a shell.
-
-    On Kubernetes there is none, and they would stay.
-    """
-    if isinstance(value, tuple):
-        return tuple(map(unquote, value))
-    return unquote(value)
-
-
-def unquote(text: str) -> str:
-    """The word that is in quotes for a shell; any other text as it is."""
-    try:
-        [word] = shlex.split(text) if text.startswith("'") else [text]
-    except ValueError:
-        return text
-    return word
 
 
 @click.command()

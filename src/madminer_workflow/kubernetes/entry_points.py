@@ -1,25 +1,47 @@
-"""``mlflow/MLproject``, made from the table of steps.
+"""The two MLflow projects, made from the table of steps.
 
-python -m madminer_workflow.kubernetes.entry_points > mlflow/MLproject
+``MLproject`` runs here. ``mlflow/MLproject`` names an image, with which MLflow runs projects in
+containers only, and has the paths of a Job: it is that of Kubernetes.
+
+python -m madminer_workflow.kubernetes.entry_points > MLproject
+python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 
 from madminer_workflow.engines.order import NJOBS, NTRAINSAMPLES
 from madminer_workflow.graph import ALL, SELECTORS, STEPS, Step
+from madminer_workflow.kubernetes.project import environment
 
-HEAD = """\
-# The project for `mlflow run mlflow -e STEP -P NAME=VALUE --env-manager local`
-# (docs/kubernetes.md), made by `make docs`: an entry point for each step; main, the whole workflow;
-# sweep, a search over settings. Paths are relative to the repository. nan leaves a setting as the
-# analysis file has it. Steps that are done once for every job, method or member of an ensemble do
-# all of them, or the one that is named.
+HERE = """\
+# The project for `mlflow run . -e STEP -P NAME=VALUE --env-manager local` (docs/kubernetes.md),
+# made by `make docs`: an entry point for each step; main, the whole workflow; sweep, a search over
+# settings. Paths are relative to the repository. nan leaves a setting as the analysis file has it.
+# Steps that are done once for every job, method or member of an ensemble do all of them, or the
+# one that is named.
 name: madminer-workflow
 
 entry_points:
 """
+ON_KUBERNETES = """\
+# The project for `mlflow run mlflow -e STEP -P NAME=VALUE --backend kubernetes --backend-config
+# mlflow/kubernetes_config.json` (docs/kubernetes.md), made by `make docs`: an entry point for each
+# step; main, the whole workflow in one Job. Put your registry in place of localhost:5000, here and
+# in that file. Paths are those of the Job: the analysis of the ConfigMap, and the volume. Otherwise
+# it is the project in ../MLproject.
+name: madminer-workflow
+
+docker_env:
+  image: {image}
+
+entry_points:
+"""
+REGISTRY = "localhost:5000"
+IN_A_JOB = {"inputs/wbf": "/analysis", "runs/wbf": "/data/wbf"}
+"""Where a Job has what is in the repository here."""
 Parameters = Mapping[str, tuple[str, object, str]]
 
 PARAMETERS: Parameters = {
@@ -40,7 +62,7 @@ HYPERPARAMETERS: Parameters = {
     # Units in each hidden layer: 100,100.
     "n_hidden": ("string", "nan", "--set 'network.n_hidden=['{n_hidden}']'"),
 }
-"""The same for those that a training has besides."""
+"""The same for those that a training has besides, and the whole for all trainings."""
 SWEEP = {
     "sweep": ("string", "inputs/wbf/sweep.yml", "-- {sweep}"),
     "data": ("string", "runs/wbf/physics/combine/combined_delphes.h5", "--data {data}"),
@@ -49,16 +71,29 @@ SWEEP = {
 
 
 def project() -> str:
-    """The text of the project."""
+    """The text of the project that runs here."""
+    return HERE + "\n".join([*_steps(), _entry_point("sweep", "sweep", SWEEP)])
+
+
+def kubernetes_project() -> str:
+    """The text of the project that runs on Kubernetes."""
+    # The image of the learning steps does all of them, with the built-in generator.
+    head = ON_KUBERNETES.format(image=f"{REGISTRY}/{environment('training').image}")
+    text = "\n".join(_steps())
+    for here, there in IN_A_JOB.items():
+        text = text.replace(f"default: {here}}}", f"default: {there}}}")
+    return head + text
+
+
+def _steps() -> Iterator[str]:
+    """The entry points of the whole and of every step."""
     main = {name: p for name, p in PARAMETERS.items() if name not in SELECTORS.values()}
-    parts = [_entry_point("main", "run", main)]
+    yield _entry_point("main", "run", {**main, **HYPERPARAMETERS})
     for step in STEPS.values():
         own = dict(_parameters(step))
         if "analysis" in own:
             own["analysis"] = ("string", "inputs/wbf", "--analysis {analysis}")
-        parts.append(_entry_point(step.name, f"step {step.name}", own))
-    parts.append(_entry_point("sweep", "sweep", SWEEP))
-    return HEAD + "\n".join(parts)
+        yield _entry_point(step.name, f"step {step.name}", own)
 
 
 def _parameters(step: Step) -> Iterator[tuple[str, tuple[str, object, str]]]:
@@ -78,7 +113,7 @@ def _entry_point(name: str, command: str, parameters: Parameters) -> str:
     last = sorted(
         (word for *_, word in parameters.values()), key=lambda word: word.startswith("-- ")
     )
-    words = [f"madminer-workflow -C .. {command}", *last]
+    words = [f"madminer-workflow {command}", *last]
     lines += ["    command: >-", *_folded(words)]
     return "\n".join([*lines, ""])
 
@@ -95,4 +130,4 @@ def _folded(words: list[str], width: int = 90) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(project(), end="")
+    print(kubernetes_project() if "kubernetes" in sys.argv else project(), end="")
