@@ -24,6 +24,7 @@ ALLOWED = {
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},
     "report": BELOW_STEPS,
+    "inspection": BELOW_STEPS | {"physics"},
 }
 
 

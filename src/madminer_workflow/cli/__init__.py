@@ -38,7 +38,7 @@ def main(directory: Path) -> None:
 
 for command in (
     *(run.new, run.validate, run.run, *steps.STEPS, run.step),
-    *(crate.crate, crate.rerun, events.export),
+    *(crate.crate, crate.rerun, events.export, events.inspect),
     *(tracking.track, tracking.sweep, kubernetes.kubernetes),
 ):
     main.add_command(command)

@@ -29,3 +29,25 @@ def export(workdir: Path, output: Path) -> None:
         )
     for file, n_events in export_events(archives, output).items():
         click.echo(f"{file}: {n_events} events")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Say what FILE holds: events, weights with their points, particles or branches.
+
+    FILE is LHE, HepMC, ROOT, HDF5 of MadMiner, or an archive that a step wrote. Of LHE files there
+    is a part of an analysis file to paste.
+    """
+    import msgspec
+
+    from madminer_workflow import inspection
+    from madminer_workflow.inspection.summary import as_text
+
+    summary = inspection.inspect(file)
+    if as_json:
+        text = msgspec.json.format(msgspec.json.encode(summary, order="deterministic")).decode()
+        click.echo(text)
+    else:
+        click.echo(as_text(summary), nl=False)

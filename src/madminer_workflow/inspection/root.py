@@ -1,0 +1,61 @@
+"""ROOT files: trees, branches, and where weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from madminer_workflow.errors import InputError
+from madminer_workflow.inspection.summary import Column, Summary
+
+DELPHES, NANOAOD, RUNS = "Delphes", "Events", "Runs"
+_WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
+MOST_BRANCHES = 200
+
+
+def inspect(path: Path) -> Summary:
+    """Look at the trees of a file, not at the events; InputError if it is damaged."""
+    import uproot
+
+    try:
+        with uproot.open(path) as file:
+            trees = {
+                name: file[name]
+                for name, kind in file.classnames(cycle=False).items()
+                if kind in ("TTree", "ROOT::RNTuple")
+            }
+            facts = {f"tree {name}": f"{tree.num_entries} entries" for name, tree in trees.items()}
+            main = max(trees, key=lambda name: trees[name].num_entries, default=None)
+            main = next((name for name in (DELPHES, NANOAOD) if name in trees), main)
+            if main is None:
+                return Summary(file=str(path), format="ROOT, without trees")
+            tree = trees[main]
+            branches = [(branch.name, str(branch.typename)) for branch in tree.branches]
+            if main == NANOAOD and RUNS in trees and "genEventSumw" in trees[RUNS]:
+                total = trees[RUNS]["genEventSumw"].array(library="np").sum()
+                facts["sum of weights before cuts"] = f"{total:.8g} (Runs/genEventSumw)"
+            for name in _WEIGHTS:
+                if f"n{name}" in tree.keys():  # noqa: SIM118
+                    number = int(tree[f"n{name}"].array(entry_stop=1, library="np")[0])
+                    facts[name] = f"{number} weights in the first event"
+    except InputError:
+        raise
+    except Exception as error:
+        # What uproot raises for a damaged file depends on where it is damaged.
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{path}: cannot be read as a ROOT file ({reason})") from None
+    kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(main, "ROOT")
+    notes = []
+    if len(branches) > MOST_BRANCHES:
+        notes.append(f"({len(branches) - MOST_BRANCHES} branches more)")
+    return Summary(
+        file=str(path),
+        format=kind,
+        events=int(tree.num_entries),
+        facts=facts,
+        columns=tuple(
+            Column(name=name, number=i, meaning=what)
+            for i, (name, what) in enumerate(branches[:MOST_BRANCHES])
+        ),
+        columns_are=f"branch of {main}",
+        notes=tuple(notes),
+    )

@@ -1,0 +1,131 @@
+"""What files hold, as text and as JSON; a suggested analysis is valid."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from madminer_workflow.analysis.file import problems, read_analysis
+from madminer_workflow.cli import main
+from madminer_workflow.errors import InputError
+from madminer_workflow.inspection import inspect
+from madminer_workflow.inspection.summary import as_text
+from tests.support.chain import Physics
+from tests.support.event_files import IDS, REFERENCE, text
+from tests.support.paths import DATA, REPOSITORY
+
+EXAMPLE = REPOSITORY / "inputs/files-example/events/wbf_haa.w.lhe.gz"
+
+
+def said(file: Path) -> dict[str, Any]:
+    result = CliRunner().invoke(main, ["inspect", str(file), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def test_events_of_madgraph() -> None:
+    summary = inspect(REFERENCE)
+    assert summary.events == 1000
+    assert [weight.name for weight in summary.weights] == ["XWGTUP", *IDS]
+    own, w, *_ = summary.weights
+    assert own.total == pytest.approx(1.0517e-3) and own.effective_events == pytest.approx(1000)
+    assert w.point == {"dim6 2": 165.2, "dim6 5": 0.0} and w.effective_events < 20
+    assert {column.name: column.number for column in summary.columns} == {
+        "gamma": 2,
+        "d": 1,
+        "u": 1,
+    }
+    shown = as_text(summary)
+    assert "0.0010517 ± 9.6e-06 pb" in shown and "generator: files" in shown
+
+
+@pytest.mark.parametrize("file", [REFERENCE, EXAMPLE], ids=lambda path: path.name)
+def test_a_suggestion_is_a_valid_analysis(file: Path, tmp_path: Path) -> None:
+    """With nothing but a name and a method besides."""
+    suggestion = inspect(file).suggestion
+    assert suggestion is not None
+    (tmp_path / file.name).symlink_to(file)
+    grid = {
+        entry["parameter_name"]: {"range": [-1.0, 1.0]}
+        for entry in yaml.safe_load(suggestion)["parameters"]
+    }
+    method = {"method": "histogram", "observables": ["pt_j1"]}
+    rest = {"version": 1, "name": "pasted", "ml": {"methods": [method], "limits": {"grid": grid}}}
+    pasted = tmp_path / "input.yml"
+    pasted.write_text(f"{yaml.safe_dump(rest)}\n{suggestion}")
+    assert [str(problem) for problem in problems(pasted)] == []
+    [process] = read_analysis(pasted).processes
+    assert process.n_events == inspect(file).events
+
+
+def test_too_few_weights_and_other_names(tmp_path: Path) -> None:
+    """Two weights with one name in an analysis, one at the point of another, and too few."""
+    file = tmp_path / "a.lhe"
+    changed = text().replace("morphing_basis_vector_3", "basis_2").replace("-122.228", "165.2")
+    file.write_text(changed.replace("set param_card dim6 5 40.52345 # orig: 0.0\n", ""))
+    suggestion = inspect(file).suggestion or ""
+    assert "# 1 more are needed: these weights are too few" in suggestion
+    assert "these follow from the others: morphing_basis_vector_2" in suggestion
+    assert "basis_2_2: {dim6_2: 96.25252" in suggestion
+    assert "basis_2_2: 'basis_2'" in suggestion
+
+
+def test_weights_of_scales_are_no_theory() -> None:
+    summary = inspect(DATA / "wbf_madgraph_scales_200.lhe.gz")
+    assert summary.suggestion is None and [w.point for w in summary.weights] == [None] * 3
+
+
+def test_negative_weights_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.lhe"
+    file.write_text(text().replace("+1.0517000e-06", "-1.0517000e-06", 250))
+    own = inspect(file).weights[0]
+    assert own.negative == 0.25 and own.effective_events == pytest.approx(250)
+    assert "25.0%" in as_text(inspect(file))
+
+
+def test_other_kinds_of_events(tiny: Physics) -> None:
+    root = said(DATA / "wbf_delphes_60.root")
+    assert root["format"] == "ROOT of Delphes" and root["events"] == 60
+    assert "Jet" in {column["name"] for column in root["columns"]}
+    hepmc = said(DATA / "pythia_interface_2.hepmc.gz")
+    assert (hepmc["format"], hepmc["events"]) == ("HepMC2 as text", 2)
+    assert hepmc["columns"][0]["name"] == "Weight_MERGING=0.000" and hepmc["notes"] == []
+    config = said(DATA / "madminer_config.h5")
+    assert config["format"] == "MadMiner, without events"
+    assert "w (CWL2 = 10, CPWL2 = 0)" in config["facts"]["benchmarks"]
+    assert said(DATA / "madminer_lhereader_oracle.h5")["format"].startswith(("MadMiner", "HDF5"))
+    combined = said(tiny.combined)
+    assert combined["events"] == 600 and len(combined["weights"]) == 6
+    assert combined["columns"][0] == {"meaning": "j[0].pt", "name": "pt_j1", "number": 0.0}
+
+
+def test_products_of_steps(tiny: Physics) -> None:
+    assert said(tiny.processes)["format"] == "processes"
+    events = [said(archive) for archive in tiny.events]
+    assert sum(one["events"] for one in events) == 600
+    assert "from w" in events[0]["facts"]["process signal"]
+
+
+def test_files_that_are_nothing_or_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("nothing")
+    (tmp_path / "a.lhe.gz").write_bytes(gzip.compress(text().encode())[:50_000])
+    (tmp_path / "a.root").write_bytes((DATA / "wbf_delphes_60.root").read_bytes()[:5000])
+    (tmp_path / "a.h5").write_bytes((DATA / "madminer_config.h5").read_bytes()[:500])
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"no archive"))
+    for name, message in {
+        "none": "No such file",
+        "a.txt": "is of no kind that is known",
+        "a.lhe.gz": "truncated or damaged gzip file",
+        "a.root": "cannot be read as a ROOT file",
+        "a.h5": "cannot be read as an HDF5 file",
+        "a.tar.gz": "cannot be read",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            inspect(tmp_path / name)
+        assert CliRunner().invoke(main, ["inspect", str(tmp_path / name)]).exit_code == 2
