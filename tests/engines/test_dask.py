@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from madminer_workflow.engines.executors import Conditions, Task, dask_worker
 from madminer_workflow.engines.executors import make as make_executor
@@ -131,9 +135,12 @@ def start(toy: Toy, delay: float, on: str) -> subprocess.Popen[str]:
 def test_a_run_that_ends_leaves_nothing_running(toy: Toy, cluster: DaskCluster, number: int):
     delay = 60.0 + os.getpid() / 1e6
     engine = start(toy, delay, cluster.place)
-    wait_for(lambda: len(sleeping(delay)) == 2)
-    engine.send_signal(number)
-    _, errors = engine.communicate(timeout=60)
+    try:
+        wait_for(lambda: len(sleeping(delay)) == 2, 120)
+        engine.send_signal(number)
+        _, errors = engine.communicate(timeout=60)
+    finally:
+        engine.kill()
     if number == signal.SIGKILL:
         wait_for(lambda: sleeping(delay) == [])
     else:
@@ -142,6 +149,21 @@ def test_a_run_that_ends_leaves_nothing_running(toy: Toy, cluster: DaskCluster, 
     assert sleeping(delay) == []
     assert run(toy, cluster.place)["split"] == "reused"
     assert leftovers(toy.workdir) == []
+
+
+@pytest.mark.slow
+def test_without_its_scheduler_a_run_ends_with_all_steps(toy: Toy, tmp_path: Path):
+    delay = 60.0 + os.getpid() / 1e6
+    with dask_cluster(tmp_path / "dask", 2) as cluster:
+        engine = start(toy, delay, cluster.place)
+        try:
+            wait_for(lambda: len(sleeping(delay)) == 2, 120)
+            cluster.scheduler.kill()
+            wait_for(lambda: sleeping(delay) == [], 20)
+            _, errors = engine.communicate(timeout=120)
+        finally:
+            engine.kill()
+    assert "step part/double_0 could not be run: the Dask scheduler is gone" in errors
 
 
 @pytest.mark.parametrize(
@@ -183,29 +205,29 @@ def test_without_dask_one_line_names_the_extra():
 
 @pytest.mark.slow
 def test_workers_that_are_killed_all_the_time_change_no_byte(tmp_path: Path):
-    """Every few seconds one of three dies, with the step that it was running."""
-    chance, kills, done = random.Random(5), 0, threading.Event()
-    order = Order(DATA / "tiny", tmp_path / "here", njobs=4, ntrainsamples=3)
-    run_workflow(order)
+    """One of three dies at random times, as often as the longest step takes, with its step."""
+    chance, kills, done, output = random.Random(5), 0, threading.Event(), io.StringIO()
+    order = Order(DATA / "tiny", tmp_path / "here", njobs=4, ntrainsamples=2, workers=2)
+    run_workflow(order, Console(file=output, width=120))
+    longest = max(map(float, re.findall(r"done in ([\d.]+) s", output.getvalue())))
     with dask_cluster(tmp_path / "dask", 3) as cluster:
 
         def kill() -> None:
             nonlocal kills
-            while not done.wait(chance.uniform(2.0, 4.0)):
+            while not done.wait(longest * chance.uniform(0.2, 1.8)):
                 kills += cluster.kill_a_worker(chance)
 
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            for attempt in range(10):
-                place = tmp_path / f"there_{attempt}"
-                there = Order(order.analysis, place, 4, 3, on=cluster.place, workers=3)
-                run_workflow(there)
+            while kills < KILLS:
+                place = tmp_path / f"there_{kills}"
+                run_workflow(replace(order, workdir=place, on=cluster.place, workers=3))
                 assert products(place) == products(order.workdir)
                 assert leftovers(place) == []
-                if kills >= KILLS:
-                    break
         finally:
             done.set()
             killer.join()
-    assert kills >= KILLS
+    logs = [log.read_text() for log in tmp_path.glob("there_*/**/*.run.log")]
+    print(f"{kills} kills, {sum(log.count('run again') for log in logs)} steps run again")
+    assert sum(log.count("was lost: run again") for log in logs) > 0

@@ -47,7 +47,7 @@ CLUSTERS = {
 """Clusters with a name, made as Dask's own configuration says."""
 CONNECT_SECONDS = 30.0
 STOP_SECONDS = 20.0
-IDLE_SECONDS = 60
+IDLE_SECONDS = 20
 """How long a worker that has nothing to do is kept."""
 POLL_SECONDS = 2.0
 MEMORY = "memory"
@@ -91,6 +91,9 @@ class Executor:
         _quiet()
         self._conditions = conditions
         self._id = uuid.uuid4().hex
+        logs = conditions.logs
+        # With the name of a scratch directory: what a killed run leaves is removed.
+        self._keys = logs and logs / f".keys.{self._id}"
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._pools: dict[str, Pool] = {}
@@ -154,6 +157,8 @@ class Executor:
             self._ended.set()
         for claim in self._dropped:
             _remove(claim)
+        if self._keys:
+            shutil.rmtree(self._keys, ignore_errors=True)
 
     def _errand(self, task: Task) -> Errand:
         # What decides about numbers, and where programs are; all else is the worker's own.
@@ -199,11 +204,15 @@ class Executor:
         pool, workers = Pool(), self._conditions.workers
         try:
             if _is_batch(self._kind):
-                settings = _batch_settings(self._kind, resources, self._conditions.logs)
+                settings = _batch_settings(self._kind, resources, self._conditions.logs, self._keys)
                 pool.cluster = self._kind(job_cls=_reporting(self._kind, pool), **settings)
             elif issubclass(self._kind, distributed.LocalCluster):
                 pool.cluster = self._kind(
-                    n_workers=0, threads_per_worker=1, dashboard_address=None, memory_limit=0
+                    n_workers=0,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    memory_limit=0,
+                    security=True,
                 )
             else:
                 pool.cluster = self._kind()
@@ -277,38 +286,45 @@ def _is_batch(kind: type) -> bool:
     return hasattr(kind, "job_cls")
 
 
-def _batch_settings(kind: Any, resources: Resources | None, logs: Path | None) -> dict[str, Any]:
-    """What a batch job asks for: a class' core, memory and time; all else is Dask's to configure.
-
-    Nobody but its workers can talk to the scheduler.
-    """
+def _batch_settings(
+    kind: Any, resources: Resources | None, logs: Path | None, keys: Path | None
+) -> dict[str, Any]:
+    """How the scheduler is made that batch jobs report to; only they can, with ``keys``."""
     name = kind.job_cls.default_config_name()
-    configured = dask.config.get(f"jobqueue.{name}", {})
+    configured = {
+        key: dask.config.get(f"jobqueue.{name}.{key}", None)
+        for key in ("scheduler-options", "log-directory", "shared-temp-directory")
+    }
     settings: dict[str, Any] = {
         "security": True,
         "scheduler_options": {
-            **(configured.get("scheduler-options") or {}),
+            **(configured["scheduler-options"] or {}),
             "dashboard_address": ":0",
         },
+        **(_job_settings(kind, resources) if resources else {}),
     }
-    if logs:
-        logs.mkdir(parents=True, exist_ok=True)
-        settings["log_directory"] = configured.get("log-directory") or str(logs / "dask")
-        settings["shared_temp_directory"] = configured.get("shared-temp-directory") or str(logs)
-    if resources is None:
-        return settings
-    settings |= {"cores": 1, "processes": 1, "memory": f"{resources.memory} B"}
-    if "walltime" in configured:
-        minutes = resources.kubernetes_job_timeout // 60
-        walltime = f"{minutes // 60:02}:{minutes % 60:02}"
-        settings["walltime"] = walltime if name == "lsf" else f"{walltime}:00"
-    if name == "htcondor":
-        flavour = {"+JobFlavour": f'"{resources.htcondor_max_runtime}"'}
-        settings["job_extra_directives"] = {
-            **flavour,
-            **dict(configured.get("job-extra-directives") or {}),
-        }
+    if logs and keys:
+        keys.mkdir(parents=True, exist_ok=True)
+        settings["log_directory"] = configured["log-directory"] or str(logs / "dask")
+        settings["shared_temp_directory"] = configured["shared-temp-directory"] or str(keys)
     return settings
+
+
+def _job_settings(kind: Any, resources: Resources) -> dict[str, Any]:
+    """What a batch job asks for: a core, the memory and the time of a class.
+
+    All else, such as queues and accounts, is for Dask's own configuration to say.
+    """
+    name = kind.job_cls.default_config_name()
+    settings = {"cores": 1, "processes": 1, "memory": f"{resources.memory} B"}
+    if kind.job_cls.submit_command == "condor_submit":
+        # As CERN's pool has it; elsewhere it means nothing.
+        flavour = {"MY.JobFlavour": f'"{resources.htcondor_max_runtime}"'}
+        extra = dask.config.get(f"jobqueue.{name}.job-extra-directives", None) or {}
+        return {**settings, "job_extra_directives": {**flavour, **extra}}
+    minutes = resources.kubernetes_job_timeout // 60
+    walltime = f"{minutes // 60:02}:{minutes % 60:02}"
+    return {**settings, "walltime": walltime if name == "lsf" else f"{walltime}:00"}
 
 
 def _reporting(kind: Any, pool: Pool) -> type:

@@ -113,6 +113,11 @@ def _watch(done: threading.Event, executor: local.Executor, wanted: Callable[[],
 
 
 def _wanted(worker: object, key: str) -> bool:
-    """Whether Dask still wants the result of the task ``key`` of ``worker``."""
+    """Whether Dask still wants the result of the task ``key`` of ``worker``.
+
+    A worker that has lost its scheduler closes, but waits half a minute for what it runs.
+    """
+    if worker.status.name in ("closing", "closed", "failed"):  # type: ignore[attr-defined]
+        return False
     task = worker.state.tasks.get(key)  # type: ignore[attr-defined]
     return task is not None and task.state in ("executing", "long-running")
