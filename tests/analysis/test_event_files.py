@@ -178,3 +178,12 @@ def test_a_large_sample_is_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert process.n_events == pytest.approx(1000, rel=0.2)
     [process] = counted(read_analysis(file), tmp_path, exactly=True).processes
     assert process.n_events == 1000
+
+
+def test_methods_that_cannot_use_negative_weights_are_told(tmp_path: Path) -> None:
+    (tmp_path / "nlo.lhe").write_text(text().replace("+1.0517000e-06", "-1.0517000e-06", 300))
+    file = analysis(tmp_path, {"sm": ["nlo.lhe"]}, cross_section={"sm": 4e-4})
+    assert told(file) == []
+    warnings = [str(problem) for problem in problems(file)]
+    assert ["methods[sally]" in w or "methods[ratio]" in w for w in warnings] == [True, True]
+    assert "30% of the first ones in nlo.lhe (sm) are negative" in warnings[0]

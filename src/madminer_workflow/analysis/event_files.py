@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from glob import escape, glob
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from madminer_workflow.analysis.lhe_files import count_events, estimate_events, read_start
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter
+from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter, TrainedMethod
 from madminer_workflow.analysis.weight_columns import columns
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import natural_order
 from madminer_workflow.regular import what_else
 
 SUFFIXES = (".lhe", ".lhe.gz")
+
+LARGEST_NEGATIVE_SHARE = 0.01
+"""Of weights that methods leave out that draw events; what rounding makes is far below."""
 
 EXACT = 5_000_000
 """Up to so many bytes of a sample are read to count its events; of more, the start only."""
@@ -80,6 +84,24 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
                     yield Finding(key, f"{file} is a file of {seen[file]} already")
                 seen.setdefault(file, sampled)
                 yield from _start(key, file, sampled, process, theory)
+    yield from _negative(process, sound, folder)
+
+
+def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
+    """Warn of methods that draw events by their weights if many of these are negative."""
+    drawing = {kind.__struct_config__.tag for kind in get_args(TrainedMethod)}
+    for sampled, patterns in process["files"].items():
+        with suppress(InputError):
+            file = found(folder, patterns)[0]
+            share = read_start(file).negative
+            for path, method in sound.entries("ml", "methods"):
+                if share > LARGEST_NEGATIVE_SHARE and method["method"] in drawing:
+                    message = (
+                        f"draws events in proportion to weights above 0, and {share:.0%} of the "
+                        f"first ones in {file.name} ({sampled}) are negative; polynomial and "
+                        "histogram take them as they are"
+                    )
+                    yield Finding((*path, "method"), message, warning=True)
 
 
 def _parameter(entry: Entry) -> Parameter:

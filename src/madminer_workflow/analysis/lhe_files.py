@@ -29,6 +29,7 @@ _LONGEST = 64_000_000
 """Of what comes before the first event, and of an event [B]."""
 
 _EVENT = re.compile(rb"^[ \t]*<event[\s>]", re.MULTILINE)
+_OWN = re.compile(rb"^[ \t]*<event(?:\s[^>]*)?>\s*\S+\s+\S+\s+(\S+)", re.MULTILINE)
 _USED = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
 _DECLARED = re.compile(r"<weight\s([^>]*)>(.*?)</weight>", re.DOTALL)
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
@@ -62,12 +63,16 @@ class Weight:
 
 @dataclass(frozen=True)
 class LHEStart:
-    """What a file has before its events, and the names of the weights in the first of these."""
+    """What a file has before its events, and the names of the weights in the first of these.
+
+    ``negative`` is the share of negative ones in the sum of its first events' own absolute weights.
+    """
 
     path: Path
     header: str
     weights: tuple[str, ...]
     declared: Mapping[str, Weight] = field(default_factory=dict)
+    negative: float = 0.0
 
     def card(self, tag: str) -> str | None:
         """The text of a card in the header."""
@@ -135,7 +140,10 @@ def read_start(path: Path) -> LHEStart:
     event = text[first.end() : text.find(EVENT_END, first.end())]
     header = text[: first.start()].decode(errors="replace")
     names = [(single or double).decode(errors="replace") for single, double in _USED.findall(event)]
-    return LHEStart(path, header, tuple(names), _declared(header))
+    own = [_number(weight.decode("ascii", "replace")) for weight in _OWN.findall(text)]
+    total = sum(map(abs, own))
+    negative = -sum(weight for weight in own if weight < 0.0) / total if total > 0.0 else 0.0
+    return LHEStart(path, header, tuple(names), _declared(header), negative)
 
 
 def count_events(path: Path) -> int:

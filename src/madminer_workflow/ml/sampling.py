@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from madminer_workflow.analysis.event_files import LARGEST_NEGATIVE_SHARE
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Method, Trained
 from madminer_workflow.errors import InputError
@@ -19,9 +20,6 @@ from madminer_workflow.products.toys import ToyJob, job_path
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.events import Events, negative_share
 from madminer_workflow.statistics.plain import plain
-
-LARGEST_NEGATIVE_SHARE = 0.01
-"""Of weights that are left out when events are drawn; what rounding makes is far below."""
 
 
 def sampling(
