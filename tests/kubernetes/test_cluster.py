@@ -24,7 +24,7 @@ from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster as api
 from madminer_workflow.kubernetes import done, jobs, submitting, watching
 from madminer_workflow.kubernetes.config_map import write
-from madminer_workflow.kubernetes.project import TEMPLATE, Site
+from madminer_workflow.kubernetes.project import TEMPLATE, Site, job_template
 from madminer_workflow.kubernetes.submission import Job, Submission, parameters
 from tests.support import chain
 from tests.support.kube_server.access import Access
@@ -347,6 +347,34 @@ def test_what_the_cluster_answers_instead_of_a_log_is_none(user: User):
     assert "0 logs kept" in finished.output and "no log: pods" in finished.output
     user.cluster.mute = False
     assert user.cli("logs").output == "1 logs kept\n"
+
+
+def test_a_pod_that_waits_has_no_log(user: User):
+    connected(user)
+    user.happen(waits("FailedScheduling", "no node"))
+    Client(user.cluster).post(f"/apis/batch/v1/namespaces/{SPACE}/jobs", json=waiting_job(user))
+    [log] = watching.logs(SPACE)
+    assert (log.text, log.problem) == ("", "it has not started")
+
+
+def waiting_job(user: User) -> dict:
+    job = job_template("training", Path("analysis"), "a", Site(SPACE))
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    container["env"] = [{"name": "MLFLOW_RUN_ID", "value": "1"}]
+    return job
+
+
+def test_every_try_to_create_a_pod_is_told_once(user: User):
+    connected(user)
+    Client(user.cluster).post(f"/apis/batch/v1/namespaces/{SPACE}/jobs", json=waiting_job(user))
+    [job] = user.cluster.jobs
+    for suffix in ("x7k2p", "b9c4z"):
+        message = f'pods "{job.name}-{suffix}" is forbidden: exceeded quota'
+        job.events.append(("Warning", "FailedCreate", message))
+    [found] = watching.jobs(SPACE)
+    assert set(watching.events(found)) == {
+        f'FailedCreate: pods "{job.name}" is forbidden: exceeded quota'
+    }
 
 
 def test_the_jobs_of_others_are_not_touched(user: User):

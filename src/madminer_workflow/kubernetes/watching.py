@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +49,9 @@ class Waiting:
 
     def _look(self) -> list[str]:
         found = jobs(self.namespace, self.selector)
-        if not found or any(_has_started(pod) for job in found for pod in pods(job)):
+        if not found or any(
+            _has_started(pod) and not _is_replaced(pod) for job in found for pod in pods(job)
+        ):
             self.since = None
             return []
         self.since = self.since or time.monotonic()
@@ -74,27 +77,36 @@ def pods(job: Any) -> list[Any]:
     return CoreV1Api().list_namespaced_pod(job.metadata.namespace, label_selector=selector).items
 
 
+def _is_replaced(pod: Any) -> bool:
+    """Whether the node of a pod was drained; the one in its place counts."""
+    return any(c.type == "DisruptionTarget" for c in pod.status.conditions or [])
+
+
 def _has_started(pod: Any) -> bool:
     if pod.status.phase != "Pending":
-        # A pod that was replaced does not count: the one in its place waits.
-        return not any(c.type == "DisruptionTarget" for c in pod.status.conditions or [])
+        return True
     states = [status.state for status in pod.status.container_statuses or []]
     return any(state.running or state.terminated for state in states)
 
 
 def events(job: Any, kind: str = "") -> list[str]:
-    """What has happened to a Job and its pods, of one ``kind`` or any: ``reason: message``."""
+    """What has happened to a Job, its pods and claims, of one ``kind`` or any: ``reason: message``.
+
+    Pods have the name of the Job there: every try to create one has another.
+    """
+    pod_name = re.compile(rf"{re.escape(job.metadata.name)}-\w+")
+    claims = [volume.persistent_volume_claim for volume in job.spec.template.spec.volumes or []]
     names = [job.metadata.name, *(pod.metadata.name for pod in pods(job))]
+    names += [claim.claim_name for claim in claims if claim]
     lines = []
     for name in names:
         found = CoreV1Api().list_namespaced_event(
             job.metadata.namespace, field_selector=f"involvedObject.name={name}"
         )
-        lines += [
-            f"{event.reason}: {' '.join((event.message or '').split())}"
-            for event in found.items
-            if kind in ("", event.type)
-        ]
+        for event in found.items:
+            if kind in ("", event.type):
+                words = " ".join((event.message or "").split())
+                lines.append(f"{event.reason}: {pod_name.sub(job.metadata.name, words)}")
     return lines
 
 
@@ -115,6 +127,9 @@ def logs(namespace: str, selector: str = APP) -> Iterator[Log]:
 
 def _log(run_id: str, pod: Any) -> Log:
     name = pod.metadata.name
+    if not _has_started(pod):
+        # The cluster may answer with an empty log.
+        return Log(run_id, name, "", "it has not started")
     try:
         answer = CoreV1Api().read_namespaced_pod_log(
             name,

@@ -159,9 +159,6 @@ class Cluster:
     def pod_log(self, request: Request, namespace: str, plural: str, name: str) -> str:
         for pod in self.pods:
             if pod.name == name and not self.mute:
-                if pod.waits:
-                    message = f'container in pod "{name}" is waiting to start: ContainerCreating'
-                    raise RefusedError(400, message)
                 return pod.log
         raise RefusedError(404, f'pods "{name}" not found')
 
