@@ -79,6 +79,10 @@ class Pool:
             with suppress(Exception):
                 if ours is not None:
                     ours.close(timeout=STOP_SECONDS)
+        # dask-jobqueue's copies of keys: each would say in the end that it is gone already.
+        for name, file in vars(self.cluster).items() if self.cluster is not None else ():
+            if name.startswith("_job_") and hasattr(file, "close"):
+                file.close()
 
 
 class Executor:
@@ -382,7 +386,8 @@ def _quiet() -> None:
             logger = logging.getLogger(name)
             logger.handlers.clear()
             logger.propagate = name != "distributed"
-    logging.getLogger("distributed").addHandler(logging.NullHandler())
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _one_line(error: BaseException) -> str:
