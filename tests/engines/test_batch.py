@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import dask
@@ -66,6 +68,18 @@ def test_what_jobs_ask_for(system: str, asked: list[str]):
         script = kind.job_cls("tcp://n1:1", name="worker", **settings).job_script()
     for words in asked:
         assert words in script, script
+
+
+def test_ctrl_c_stays_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Of itself dask-jobqueue makes it the end of the process, with exit code 0."""
+    for name in [name for name in sys.modules if name.startswith("dask_jobqueue")]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "sbatch").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    handler = signal.getsignal(signal.SIGINT)
+    make_executor("dask=slurm", Conditions())
+    assert "dask_jobqueue.runner" in sys.modules
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_without_a_batch_system_here(monkeypatch: pytest.MonkeyPatch):

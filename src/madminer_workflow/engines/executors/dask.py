@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from signal import SIGTERM
 from typing import Any
 
 import dask.config
@@ -115,7 +115,7 @@ class Executor:
         errand = self._errand(task)
         with self._lock:
             if self._stopped:
-                return -SIGTERM
+                return -signal.SIGTERM
             if self._held:
                 raise NotStarted
             future = pool.client.submit(
@@ -128,7 +128,7 @@ class Executor:
             if self._stopped:
                 # What it writes may be removed only now.
                 self._ended.wait(STOP_SECONDS)
-                return -SIGTERM
+                return -signal.SIGTERM
             if errand.claim in self._dropped:
                 raise NotStarted from None
             _await_scheduler(pool.client)
@@ -271,7 +271,8 @@ def _cluster_class(path: str) -> type:
     """The class of clusters that is called ``path``; InputError if there is none."""
     module, _, name = path.rpartition(".")
     try:
-        kind = getattr(import_module(module), name)
+        with _own_interrupts():
+            kind = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name == "dask_jobqueue":
             raise
@@ -284,6 +285,17 @@ def _cluster_class(path: str) -> type:
             f"--on dask: {command} is not found; start from a machine that submits jobs"
         )
     return kind
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Keep what Ctrl-C does: dask-jobqueue, when imported, has it end the process, with success."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _is_batch(kind: type) -> bool:
