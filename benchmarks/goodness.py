@@ -3,7 +3,8 @@
 Pseudo-data come from other simulated events of ``inputs/wbf`` than those that models are trained
 on and toys are drawn from: another seed from the generator on. If nothing is wrong with them,
 p-values are uniform: the test of Kolmogorov and Smirnov says how well, for every test and for the
-smallest p-value of all. Then something is wrong that no parameter describes:
+smallest p-value of all. All pseudo-data of one pair of simulations have the difference of these in
+common, so that several pairs share them. Then something is wrong that no parameter describes:
 
     resonance   1 % of the events have pT(j1) at 250 GeV, within 5 GeV
     tilt        by rank in pT(j1), from 5 % fewer events than simulated to 5 % more
@@ -12,8 +13,8 @@ smallest p-value of all. Then something is wrong that no parameter describes:
 
 The fit is that of the polynomial method.
 
-    python benchmarks/goodness.py [--trials 200] [--power-trials 60] [--toys 200] [--workers 2]
-        [--folder FOLDER] [--figure FILE]
+    python benchmarks/goodness.py [--trials 200] [--simulations 10] [--power-trials 60]
+        [--toys 200] [--workers 2] [--folder FOLDER] [--figure FILE]
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,24 +63,19 @@ Nature = tuple[np.ndarray, np.ndarray]
 """Observables of events, and their weights at the true point."""
 
 
-def simulated(folder: Path, name: str) -> Path:
-    """The data file of the reference analysis with the seed of ``name``."""
+def simulated(folder: Path, name: str, number: int) -> Path:
+    """The data file of the reference analysis with a seed of its own."""
     settings = yaml.safe_load(REFERENCE.read_text())
-    settings["seed"] = SEEDS[name]
+    settings["seed"] = SEEDS[name] + number
     settings["ml"]["test_split"] = TEST_SPLIT
     settings["ml"]["methods"] = [{"method": "polynomial", "name": "polynomial"}]
-    inputs = folder / name
+    inputs = folder / f"{name}_{number}"
     inputs.mkdir(parents=True, exist_ok=True)
     (inputs / "input.yml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    work = folder / f"{name}_run"
+    work = folder / f"{name}_{number}_run"
     command = [PROGRAM, "run", inputs, "--workdir", work, "--part", "physics"]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     return work / "physics/combine/combined_delphes.h5"
-
-
-def as_simulated(x: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Nature:
-    """Nothing is wrong."""
-    return x, weights
 
 
 def resonance(x: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Nature:
@@ -111,6 +107,14 @@ MISTAKES: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Natu
     "tilt": tilt,
     "resolution": resolution,
 }
+
+
+MISTAKEN = {
+    "resonance": "resonance in 1 % of the events",
+    "tilt": "tilt in pT(j1) by 5 %",
+    "resolution": "missing momentum: 15 GeV for 10",
+}
+"""What the figure calls them."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,7 @@ def draw_figure(
                 color="C0" if point == "sm" else "C1",
                 linewidth=2.2 if whole else 0.6,
                 alpha=1.0 if whole else 0.5,
-                label=f"smallest of all, truth at {POINTS[point]}" if whole else None,
+                label=f"all tests, truth at {POINTS[point]}" if whole else None,
             )
     left.plot([0.0, 1.0], [0.0, 1.0], color="0.5", linestyle=":")
     left.set_xlabel("p-value")
@@ -217,27 +221,54 @@ def draw_figure(
     left.legend(frameon=False, loc="upper left")
     for i, (mistake, rows) in enumerate(power.items()):
         events = [row["events"] for row in rows.values()]
+        n_trials = len(rows[LUMINOSITIES[0]]["p"]["global"])
         shares = np.array([np.mean(row["p"]["global"] < 0.05) for row in rows.values()])
-        errors = np.sqrt(
-            np.maximum(shares * (1.0 - shares), 0.01) / len(rows[LUMINOSITIES[0]]["p"]["global"])
+        errors = np.sqrt(np.maximum(shares * (1.0 - shares), 0.01) / n_trials)
+        right.errorbar(
+            events, shares, errors, marker="o", color=f"C{i + 2}", label=MISTAKEN[mistake]
         )
-        right.errorbar(events, shares, errors, marker="o", color=f"C{i + 2}", label=mistake)
     right.axhline(0.05, color="0.5", linestyle=":")
     right.set_xscale("log")
+    right.set_xticks(events, [f"{n:.0f}" for n in events])
+    right.set_xticks([], minor=True)
     right.set_ylim(0.0, 1.05)
     right.set_xlabel("expected events")
     right.set_ylabel("share with p < 0.05")
     right.set_title("Something wrong", loc="left")
     right.legend(frameon=False)
-    figure.savefig(file)
+    figure.savefig(file, dpi=130)
 
 
-def main(arguments: Iterable[str] | None = None) -> None:
+@dataclass(frozen=True)
+class Pair:
+    """A simulation, the ``member`` that learned from it, and another one that data come from."""
+
+    member: Member
+    problem: Problem
+    nature: Events
+
+    @classmethod
+    def made(cls, folder: Path, number: int) -> Pair:
+        """In ``folder``; pairs of other numbers have no events in common."""
+        files = {name: simulated(folder, name, number) for name in SEEDS}
+        model = folder / f"model_{number}"
+        model.mkdir(exist_ok=True)
+        analysis = folder / f"simulation_{number}/input.yml"
+        member, problem = train(files["simulation"], analysis, model)
+        return cls(member, problem, read_events(files["nature"]))
+
+    def weights(self, theta: np.ndarray) -> np.ndarray:
+        """Those of nature."""
+        return np.maximum(self.nature.weights_at(theta), 0.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables, and draw the figure if asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--simulations", type=int, default=10, help="pairs that share the trials")
     parser.add_argument("--power-trials", type=int, default=60)
     parser.add_argument("--toys", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
@@ -246,42 +277,45 @@ def main(arguments: Iterable[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)).absolute()
-        files = {name: simulated(folder, name) for name in SEEDS}
-        model = Path(scratch) / "model"
-        model.mkdir()
-        member, problem = train(files["simulation"], folder / "simulation/input.yml", model)
-        other = read_events(files["nature"])
-        uniform, power = measure(member, problem, other, given)
+        pairs = [Pair.made(folder, number) for number in range(given.simulations)]
+        uniform = without_mistakes(pairs, given) if given.trials else {}
+        power = with_mistakes(pairs[0], given) if given.power_trials else {}
     if given.figure:
         draw_figure(uniform, power, given.figure)
 
 
-def measure(
-    member: Member, problem: Problem, other: Events, given: argparse.Namespace
-) -> tuple[dict, dict]:
-    """All p-values: without mistakes by point, with them by mistake and luminosity."""
-    rng = np.random.default_rng(5)
-    uniform, power = {}, {}
-    for name, point in POINTS.items() if given.trials else ():
-        theta = np.array(point)
-        nature = as_simulated(other.x, np.maximum(other.weights_at(theta), 0.0), rng)
-        world = World.of(member, problem, theta, nature)
-        uniform[name] = trials(world, given.toys, given.trials, given.workers)
+def without_mistakes(pairs: Sequence[Pair], given: argparse.Namespace) -> dict[str, dict]:
+    """All p-values by point and test."""
+    uniform: dict[str, dict] = {}
+    for name, point in POINTS.items():
+        theta, found = np.array(point), []
+        for pair in pairs:
+            nature = pair.nature.x, pair.weights(theta)
+            world = World.of(pair.member, pair.problem, theta, nature)
+            found.append(trials(world, given.toys, given.trials // len(pairs), given.workers))
+        uniform[name] = {test: np.concatenate([one[test] for one in found]) for test in found[0]}
         show(f"nothing wrong, truth at {point}", uniform[name])
-    theta = problem.theta_true
-    weights = np.maximum(other.weights_at(theta), 0.0)
-    if given.power_trials:
-        world = World.of(member, problem, theta, (other.x, weights))
-        show("40 events", trials(world, 1000, 4, given.workers, n=40))
-    for mistake, change in MISTAKES.items() if given.power_trials else ():
+    return uniform
+
+
+def with_mistakes(pair: Pair, given: argparse.Namespace) -> dict[str, dict]:
+    """All p-values by mistake and luminosity."""
+    rng = np.random.default_rng(5)
+    power: dict[str, dict] = {}
+    problem, theta = pair.problem, pair.problem.theta_true
+    weights = pair.weights(theta)
+    world = World.of(pair.member, problem, theta, (pair.nature.x, weights))
+    show("40 events", trials(world, 1000, 4, given.workers, n=40))
+    for mistake, change in MISTAKES.items():
         power[mistake] = {}
         for factor in LUMINOSITIES:
             larger = replace(problem, luminosity=factor * problem.luminosity)
-            world = World.of(member, larger, theta, change(other.x, weights, rng))
+            changed = change(pair.nature.x, weights, rng)
+            world = World.of(pair.member, larger, theta, changed)
             found = trials(world, given.toys, given.power_trials, given.workers)
             power[mistake][factor] = {"events": world.expected, "p": found}
             show(f"{mistake}, {world.expected:.0f} events expected", found)
-    return uniform, power
+    return power
 
 
 if __name__ == "__main__":

@@ -636,11 +636,12 @@ def test_the_sentence_says_how_much_is_gained(size: float, error: float | None, 
 
 
 def test_lengths_are_compared_with_the_errors_of_what_is_compared() -> None:
-    """Replicas in common cancel, members of ensembles do not."""
+    """Replicas and directions in common cancel, members of ensembles do not."""
     best, other = method("best", 1.0), method("other", 1.1)
     common = 0.05 * np.random.default_rng(1).normal(size=(1, 1000))
     noise = 0.01 * np.random.default_rng(2).normal(size=(1, 1000))
-    replicas = {"best": common, "other": common + noise}
+    nothing = np.empty((1, 0))
+    replicas = {"best": (common, nothing), "other": (common + noise, nothing)}
     histogram = msgspec.convert(
         {"name": "h", "method": "histogram", "observables": ["x"], "bins": {"x": 5}, "theta": "sm"},
         Method,
@@ -648,6 +649,12 @@ def test_lengths_are_compared_with_the_errors_of_what_is_compared() -> None:
     untrained = [replace(one, settings=histogram) for one in (other, best)]
     by_events = comparison.compared(*untrained, replicas, "0.95").together
     assert (by_events.value, by_events.error) == pytest.approx((1.1, 0.011), rel=0.1)
+    along = np.array([[0.03, 0.04]])
+    same_groups = {"best": (common, along), "other": (common + noise, 1.2 * along)}
+    others = {"best": (common, along), "other": (common + noise, np.array([[0.06]]))}
+    for changes, simulated in ((same_groups, 0.01), (others, np.hypot(0.05, 0.06))):
+        found = comparison.compared(*untrained, changes, "0.95").together
+        assert found.error == pytest.approx(1.1 * np.hypot(0.01, simulated), rel=0.1)
     # A training alone does not tell by how much it fluctuates.
     assert comparison.compared(other, best, replicas, "0.95").together.error is None
     ensembles = [with_members(one, [0.9, 1.1]) for one in (other, best)]

@@ -17,7 +17,11 @@ from madminer_workflow.files import pack, read_json, unpack, write_json
 from madminer_workflow.madminer_file import read_setup, write_sample
 from madminer_workflow.products.evaluation import evaluation_of
 from madminer_workflow.products.problem import pose_problem
-from madminer_workflow.products.results import LENGTH_REPLICAS, PROVEN_REPLICAS
+from madminer_workflow.products.results import (
+    LENGTH_DIRECTIONS,
+    LENGTH_REPLICAS,
+    PROVEN_REPLICAS,
+)
 from madminer_workflow.statistics.efficiency import summarise_proven
 from madminer_workflow.statistics.information import profile
 from madminer_workflow.statistics.limits import (
@@ -350,6 +354,7 @@ def write_result(
         "thetas": thetas,
         PROVEN_REPLICAS: replicated.replicas,
         LENGTH_REPLICAS: lengths if trained else 2.0 * lengths,
+        LENGTH_DIRECTIONS: np.empty((n, 0)),
     }
     for kind in ("shape", "rate_and_shape"):
         arrays |= {f"q_{kind}": q, f"q_{kind}_members": q_members}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from madminer_workflow.ml.scan import closed_forms, densities, scan
 from madminer_workflow.products.evaluation import read_evaluation
 from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.products.results import (
+    LENGTH_DIRECTIONS,
     LENGTH_REPLICAS,
     PREFIXES,
     PROVEN_REPLICAS,
@@ -30,8 +32,13 @@ from madminer_workflow.statistics.checks import believed
 from madminer_workflow.statistics.checks.limits import limit_checks
 from madminer_workflow.statistics.checks.simulation import truth_check
 from madminer_workflow.statistics.efficiency import summarise_proven
+from madminer_workflow.statistics.fluctuations import SIMULATION, Fluctuations
 from madminer_workflow.statistics.information import summarise_information
-from madminer_workflow.statistics.interval_lengths import edges_of, log_length_replicas
+from madminer_workflow.statistics.interval_lengths import (
+    edges_of,
+    log_length_directions,
+    log_length_replicas,
+)
 from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
 from madminer_workflow.statistics.limits import (
     Grid,
@@ -40,9 +47,10 @@ from madminer_workflow.statistics.limits import (
     summarise,
     summarise_ensemble,
 )
+from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.pulls import joint_fit, joint_fit_on_grid
-from madminer_workflow.statistics.results import Check, Intervals, JointFit, Limits
+from madminer_workflow.statistics.results import Check, JointFit, Limits
 from madminer_workflow.statistics.simulation import q_total
 from madminer_workflow.versions import LEARNING, joined, versions
 
@@ -80,7 +88,8 @@ def evaluate(
     """
     settings = members[0].note.settings
     family = methods.family_of(settings)
-    limits, arrays, truth_checks, joint_fits = set_limits(members, problem, grid, levels)
+    known = Known(closed_forms(members, problem, each=True), family.fluctuations(members, problem))
+    limits, arrays, truth_checks, joint_fits = set_limits(members, problem, grid, levels, known)
     answers = of_ensemble_and_members(partial(family.diagnostics, problem=problem), members)
     checks, *diagnostics = [
         [*answer, check] for answer, check in zip(answers, truth_checks, strict=True)
@@ -129,27 +138,54 @@ def evaluate(
     arrays |= {
         "thetas": grid.thetas(),
         PROVEN_REPLICAS: of_proven.replicas,
-        LENGTH_REPLICAS: length_replicas(
-            members, problem, grid, expected.intervals, q, max(levels)
-        ),
+        **length_changes(members, problem, grid, known, (expected, q), max(levels)),
     }
     return Results(summary, {**arrays, **per_event})
 
 
-def length_replicas(
+@dataclass(frozen=True)
+class Known:
+    """What is known of an ensemble in closed form, nothing of most networks.
+
+    ``densities`` of the ensemble and each member, and how far that of the ensemble may be off by
+    ``fluctuations``, by their source.
+    """
+
+    densities: Sequence[PolynomialDensity]
+    fluctuations: Mapping[str, Fluctuations]
+
+
+def length_changes(
     members: Sequence[Member],
     problem: Problem,
     grid: Grid,
-    intervals: Intervals,
-    q: np.ndarray,
+    known: Known,
+    expected: tuple[Limits, np.ndarray],
     level: float,
-) -> np.ndarray:
-    """``interval_lengths.log_length_replicas`` of the ensemble's intervals."""
+) -> dict[str, np.ndarray]:
+    """How lengths of the ensemble's expected intervals fluctuate with test and training events.
+
+    ``expected`` are the limits from rate and shape, and q on the grid.
+    """
+    limits, q = expected
+    intervals = limits.intervals
+    # Expected data that a grid has seen have their maximum at the truth: see ``set_limits``.
+    best = np.array(limits.best_fit) if known.densities else problem.theta_true
     edges = edges_of(intervals, q, grid, level)
-    points = edges.points(problem.theta_true)
-    known = closed_forms(members, problem, each=False)
-    [density] = densities(members, problem, known, points)
-    return log_length_replicas(density, edges, problem, intervals, level)
+    points = edges.points(best)
+    [density] = densities(members, problem, known.densities[:1], points)
+    changes = {
+        LENGTH_REPLICAS: log_length_replicas(density, edges, problem, intervals, level),
+        LENGTH_DIRECTIONS: np.empty((len(intervals), 0)),
+    }
+    if SIMULATION in known.fluctuations:
+        only = {SIMULATION: known.fluctuations[SIMULATION]}
+        model = closed_form.Model(
+            known.densities[0], problem, "rate_and_shape", profiled=False, fluctuations=only
+        )
+        [simulated] = model.simulated(expected_data(problem))
+        changes[LENGTH_DIRECTIONS] = log_length_directions(simulated, best, edges, intervals, level)
+    return changes
 
 
 def of_ensemble_and_members(
@@ -161,7 +197,7 @@ def of_ensemble_and_members(
 
 
 def set_limits(
-    members: Sequence[Member], problem: Problem, grid: Grid, levels: Sequence[float]
+    members: Sequence[Member], problem: Problem, grid: Grid, levels: Sequence[float], known: Known
 ) -> tuple[dict[str, dict[str, Limits]], dict[str, np.ndarray], list[Check], dict[str, JointFit]]:
     """Limits by kind, test statistics behind them, for ensemble and members a check, and fits.
 
@@ -179,9 +215,7 @@ def set_limits(
     scanned = dict(zip(data, log_likelihoods, strict=True))
     if problem.setup.nuisance:
         [scanned["limits_fixed"]] = scan(members, problem, points, [data["limits"]], profiled=False)
-    known = closed_forms(members, problem, each=True)
-    family = methods.family_of(members[0].note.settings)
-    fluctuations = family.fluctuations(members, problem)
+    fluctuations = known.fluctuations
     summary: dict[str, dict[str, Limits]] = {}
     arrays: dict[str, np.ndarray] = {}
     best: dict[str, tuple[closed_form.Model, closed_form.Maximum]] = {}
@@ -193,7 +227,7 @@ def set_limits(
             profiled = name != "limits_fixed"
             models = [
                 closed_form.Model(density, problem, kind, profiled, fluctuations if i == 0 else {})
-                for i, density in enumerate(known)
+                for i, density in enumerate(known.densities)
             ]
             highest = [closed_form.maximum(model, sets, levels, grid) for model in models]
             if highest:

@@ -50,6 +50,10 @@ LENGTH_REPLICAS = "interval_length_replicas"
 """Changes of the logarithm of the length of each parameter's expected interval, from rate and shape
 at the highest confidence level, in the same replicas."""
 
+LENGTH_DIRECTIONS = "interval_length_directions"
+"""The same if the simulation is off by a standard deviation along each of the directions of its
+error, none if that is not known."""
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is found of an ensemble.
@@ -138,6 +142,7 @@ def checked(results: Results) -> Results:
     every = summary.limits[KINDS[0]]
     check.of(arrays, PROVEN_REPLICAS, "replicas", "parameters", "parameters")
     check.of(arrays, LENGTH_REPLICAS, "parameters", "replicas", finite=False)
+    check.of(arrays, LENGTH_DIRECTIONS, "parameters", "directions", finite=False)
     for what, prefix in PREFIXES.items():
         for kind in getattr(summary, what) or {}:
             shapes: dict[str, tuple[str, ...]] = {f"{prefix}_{kind}": ("points",)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from madminer_workflow.products.results import LENGTH_REPLICAS, Results
+from madminer_workflow.products.results import LENGTH_DIRECTIONS, LENGTH_REPLICAS, Results
 from madminer_workflow.report.results import IntervalComparison, MethodReport
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Estimate, Intervals, Limits
@@ -21,6 +21,9 @@ NOTABLE_GAIN = 1.05
 
 KIND = "rate_and_shape"
 """The likelihood that methods are compared by, which the headline is about."""
+
+Changes = tuple[np.ndarray, np.ndarray]
+"""Those of logarithms of lengths, (n_parameters, n): with test events, and with the simulation."""
 
 
 def log_lengths(intervals: Intervals, level: str) -> np.ndarray:
@@ -56,26 +59,37 @@ def with_comparison(
 
     ``level`` is the highest confidence level, that of the replicas among the ``results``.
     """
-    replicas = {result.summary.name: result.arrays[LENGTH_REPLICAS] for result in results}
+    changes = {
+        result.summary.name: (result.arrays[LENGTH_REPLICAS], result.arrays[LENGTH_DIRECTIONS])
+        for result in results
+    }
     best = next((method for method in rank(methods, KIND, level) if method.believed), None)
     if best is None:
         return list(methods)
     return [
-        replace(method, comparison=compared(method, best, replicas, level)) for method in methods
+        replace(method, comparison=compared(method, best, changes, level)) for method in methods
     ]
 
 
 def compared(
-    method: MethodReport, best: MethodReport, replicas: Mapping[str, np.ndarray], level: str
+    method: MethodReport, best: MethodReport, changes: Mapping[str, Changes], level: str
 ) -> IntervalComparison:
     """Lengths of intervals over those of ``best``, with errors from common events and trainings."""
     ours, theirs = method.limits[KIND].intervals, best.limits[KIND].intervals
     with np.errstate(invalid="ignore"):
         logs = log_lengths(ours, level) - log_lengths(theirs, level)
-    changes = replicas[method.name] - replicas[best.name]
+    (replicas, directions), (of_best, directions_of_best) = changes[method.name], changes[best.name]
     # The last is that of the geometric mean over parameters.
-    logs, changes = np.append(logs, logs.mean()), np.vstack([changes, changes.mean(axis=0)])
-    variances = changes.var(axis=1, ddof=1)
+    logs, variances = (
+        np.append(logs, logs.mean()),
+        with_mean(replicas - of_best).var(axis=1, ddof=1),
+    )
+    if directions.shape == directions_of_best.shape:
+        simulated = [directions - directions_of_best]
+    else:
+        # Events are not in the same groups.
+        simulated = [directions, directions_of_best]
+    variances += sum(np.square(with_mean(one)).sum(axis=1) for one in simulated)
     if method.name != best.name:
         variances += of_training(method, level) + of_training(best, level)
     *single, together = [
@@ -86,6 +100,11 @@ def compared(
     ]
     parameters = dict(zip(ours, single, strict=True))
     return IntervalComparison(best=best.name, parameters=parameters, together=together)
+
+
+def with_mean(changes: np.ndarray) -> np.ndarray:
+    """Those of parameters (n_parameters, n), and their mean behind."""
+    return np.vstack([changes, changes.mean(axis=0)])
 
 
 def of_training(method: MethodReport, level: str) -> np.ndarray:
