@@ -21,6 +21,9 @@ KINDS = ("shape", "rate_and_shape")
 JOINTLY = "jointly"
 RATE = "rate"
 TOLERANCE = 0.15
+HIGHEST_PULL = 1.6
+"""In the figure; above, an arrow and the number."""
+
 N_BOOTSTRAP = 500
 ONE_SIGMA = (0.15865, 0.84135)
 
@@ -129,8 +132,9 @@ def scatters(kept: Kept, parameters: Sequence[str]) -> Iterator[Scatter]:
                     int(point),
                     parameter,
                     observed=float(expected[:, i].std(ddof=1)),
-                    stated=float(np.sqrt(sim[:, i].mean())),
-                    statistical=float(np.sqrt(stat[:, i].mean())),
+                    # A parameter that is seen by its square only has no such error in some.
+                    stated=float(np.sqrt(np.median(sim[:, i]))),
+                    statistical=float(np.sqrt(np.median(stat[:, i]))),
                     pulls=width(np.arange(n)),
                     pulls_error=bootstrapped(n, width),
                 )
@@ -362,9 +366,17 @@ def draw_pulls(
         for i, size in enumerate(sizes):
             mine = [one for one in found if (one.method, one.size) == (method, size)]
             places = i + middle + np.array(style.offsets(len(mine), 0.1))
+            for place, one in zip(places, mine, strict=True):
+                if one.pulls > HIGHEST_PULL:
+                    arrow = {"arrowstyle": "->", "color": looks[method]["color"]}
+                    top = (place, HIGHEST_PULL)
+                    text = (place, HIGHEST_PULL - 0.15)
+                    axes.annotate(
+                        f"{one.pulls:.1f}", top, text, arrowprops=arrow, ha="center", fontsize=9
+                    )
             axes.errorbar(
                 places,
-                [one.pulls for one in mine],
+                [one.pulls if one.pulls <= HIGHEST_PULL else np.nan for one in mine],
                 yerr=[one.pulls_error for one in mine],
                 linestyle="none",
                 markersize=3.5,
@@ -372,6 +384,7 @@ def draw_pulls(
                 **looks[method],
             )
     size_axis(axes, sizes)
+    axes.set_ylim(0.5, HIGHEST_PULL)
     axes.set_ylabel("observed over stated error")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -89,10 +90,10 @@ def _lowest(q: np.ndarray, thetas: np.ndarray) -> np.ndarray:
         return float(q[tuple(place + step)])
 
     gradient = np.array([0.5 * (at(one) - at(-one)) for one in steps])
-    hessian = np.array(
-        [[0.25 * (at(a + b) - at(a - b) - at(b - a) + at(-a - b)) for a in steps] for b in steps]
-    )
-    np.fill_diagonal(hessian, [at(one) - 2.0 * at(0 * one) + at(-one) for one in steps])
+    hessian = np.diag([at(one) - 2.0 * at(0 * one) + at(-one) for one in steps])
+    for i, j in combinations(range(q.ndim), 2):
+        a, b = steps[i], steps[j]
+        hessian[i, j] = hessian[j, i] = 0.25 * (at(a + b) - at(a - b) - at(b - a) + at(-a - b))
     if not np.all(np.isfinite(hessian)) or np.linalg.eigvalsh(hessian)[0] <= 0.0:
         return theta
     moved = np.clip(-np.linalg.solve(hessian, gradient), -1.0, 1.0)
