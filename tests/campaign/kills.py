@@ -52,12 +52,15 @@ def run(
     ended = process.poll() is not None
     kill(process.pid, case.number, case.tree)
     outcome = engine.end(process, started)
+    # Steps of an engine that was killed end a little later.
+    remaining = left(engine.place)
+    strays = engine.place.strays()
     if case.number is signal.SIGKILL and case.tree:
         # Nothing can remove temporary files when everything is killed.
-        strays = [stray for stray in outcome.strays if not stray.endswith(TEMPORARY)]
-        outcome = replace(outcome, strays=strays)
+        strays = [stray for stray in strays if not stray.endswith(TEMPORARY)]
+    outcome = replace(outcome, strays=strays)
     faults = disturbed(outcome, killed=True)
-    if remaining := left(engine.place):
+    if remaining:
         faults.other.append(f"still at work: {remaining}")
     if not ended and case.number in INTERRUPTED and outcome.exit_code not in (0, 1, 2, *CODES):
         faults.other.append(f"exit code {outcome.exit_code}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import dask
-import dask_jobqueue
 import pytest
 
 from madminer_workflow.engines.executors import Conditions
@@ -62,7 +62,8 @@ def test_a_job_that_is_refused_is_told(tmp_path: Path):
     ],
 )
 def test_what_jobs_ask_for(system: str, asked: list[str]):
-    kind = getattr(dask_jobqueue, f"{system}Cluster")
+    with dask_executor._own_interrupts():
+        kind = getattr(import_module("dask_jobqueue"), f"{system}Cluster")
     settings = dask_executor._job_settings(kind, resources("medium"))
     with dask.config.set({"jobqueue.htcondor.disk": "1 GB"}):
         script = kind.job_cls("tcp://n1:1", name="worker", **settings).job_script()

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,7 +43,7 @@ MODULES = (
 """What steps import, at once or when they need it."""
 
 PROGRAM = f"""#!{sys.executable} -IS
-import array, json, os, socket, sys
+import array, json, os, signal, socket, sys
 from pathlib import Path
 
 with socket.socket(socket.AF_UNIX) as server:
@@ -51,6 +52,8 @@ with socket.socket(socket.AF_UNIX) as server:
     streams = array.array("i", [1, 2])
     server.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
     server.sendall(request + b"\\n")
+    # The copy ends in its own way, and this with it.
+    signal.signal(signal.SIGTERM, lambda *_: server.shutdown(socket.SHUT_WR))
     sys.exit(int(server.recv(10) or 1))
 """
 
@@ -133,7 +136,8 @@ def _answer(client: socket.socket, prepare: Callable[[], None]) -> None:
     exit_code = _exit_code(arguments)
     sys.stdout.flush()
     sys.stderr.flush()
-    client.sendall(str(exit_code).encode())
+    with suppress(OSError):
+        client.sendall(str(exit_code).encode())
     os._exit(exit_code)
 
 
@@ -162,8 +166,10 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _end_with(client: socket.socket) -> None:
-    """End this process, and what it has started, when whoever wanted its command is gone."""
+    """End this process, in its own way at first, when nobody wants its command any more."""
     client.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(processes.GRACE_SECONDS)
     os._exit(1)
 
 

@@ -218,12 +218,13 @@ def test_plain_yadage_from_its_command_line(tmp_path: Path):
     assert shlex.quote(given["observed"]).replace('"\'"', "\\'") in plotting
 
 
+HERE, KUBERNETES = REPOSITORY, REPOSITORY / "mlflow"
+"""Where the projects are."""
+
+
 @cache
-def project():
-    return load_project(str(REPOSITORY / "mlflow"))
-
-
-ENTRY_POINTS = ["main", *STEPS, "sweep"]
+def entry_point(project: Path, name: str):
+    return load_project(str(project)).get_entry_point(name)
 
 
 def reached(words: Sequence[str], value: str) -> bool:
@@ -235,32 +236,32 @@ def reached(words: Sequence[str], value: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("entry", ENTRY_POINTS)
+@pytest.mark.parametrize("entry", ["main", *STEPS, "sweep"])
 def test_entry_points_of_mlflow(entry: str, tmp_path: Path):
-    point = project().get_entry_point(entry)
+    point = entry_point(HERE, entry)
     commands, given = [], []
     for values in combinations(point.parameters, PAYLOADS + BRACES):
         commands.append(point.compute_command(values, None))
         given.append(values)
     for values, words in zip(given, run_all("bash", commands, tmp_path), strict=True):
         assert all(reached(words, value) for value in values.values())
-        assert len(words) == len(run_words(entry))
+        assert len(words) == len(run_words(HERE, entry))
 
 
-def run_words(entry: str) -> list[str]:
+def run_words(project: Path, entry: str) -> list[str]:
     """The words of an entry point with plain values."""
-    point = project().get_entry_point(entry)
+    point = entry_point(project, entry)
     line = point.compute_command(dict.fromkeys(point.parameters, "1"), None)
     return shlex.split(line)[1:]
 
 
-@pytest.mark.parametrize("entry", STEPS)
+@pytest.mark.parametrize("entry", ["main", *STEPS])
 def test_jobs_on_kubernetes(entry: str):
     """No shell there: the words are the container's, each in quotes, which the command removes."""
-    point = project().get_entry_point(entry)
+    point = entry_point(KUBERNETES, entry)
     for values in combinations(point.parameters, PAYLOADS + BRACES):
         words = _get_run_command([point.compute_command(values, None)])
-        assert len(words) == len(run_words(entry)) + 1
+        assert len(words) == len(run_words(KUBERNETES, entry)) + 1
         assert all(reached([unquote(word) for word in words], value) for value in values.values())
 
 
