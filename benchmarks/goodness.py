@@ -231,11 +231,12 @@ def draw_figure(
     right.set_xscale("log")
     right.set_xticks(events, [f"{n:.0f}" for n in events])
     right.set_xticks([], minor=True)
-    right.set_ylim(0.0, 1.05)
+    right.set_ylim(0.0, 1.45)
+    right.set_yticks(np.linspace(0.0, 1.0, 6))
     right.set_xlabel("expected events")
     right.set_ylabel("share with p < 0.05")
     right.set_title("Something wrong", loc="left")
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="upper left")
     figure.savefig(file, dpi=130)
 
 
