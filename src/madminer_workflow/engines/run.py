@@ -218,6 +218,8 @@ def _interpret(
         finally:
             stopping.heard = True
             queue.stop()
+            # A step whose worker was lost may have written to its folder after that was removed.
+            remove_scratch(workdir)
         for problem in dict.fromkeys(queue.unkept):
             console.print(
                 f"warning: kept for no later run: {problem}", highlight=False, soft_wrap=True
