@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -154,31 +152,3 @@ def test_limits_cover_if_shapes_are_known_and_not_otherwise(tmp_path: Path) -> N
     print(f"\ncoverage of 68.3 %: {covered}")
     assert covered["learned"] == pytest.approx(0.683, abs=3.0 * np.sqrt(0.683 * 0.317 / n) + 0.01)
     assert covered["rate"] < 0.5
-
-
-def test_five_nuisance_parameters_cost_little(tmp_path: Path) -> None:
-    """Measured on a quiet machine: 1.2 and 1.9 times as much; where others use the caches, more."""
-    tilts = np.array([[0.15, 0.05], [0.0, 0.12], [0.1, -0.1], [-0.05, 0.08], [0.03, 0.03]])
-    uncertain = UncertainProcess.of(KnownProcess.of(2), tilts).events(80_000, seed=1)
-    problems = [
-        problem_of(events, 300.0) for events in (KnownProcess.of(2).events(80_000, 1), uncertain)
-    ]
-    learning, fits = np.empty((3, 2)), np.empty((3, 2))
-    for i, j in np.ndindex(3, 2):
-        folder = tmp_path / f"{i}_{j}"
-        member, learning[i, j] = timed(
-            trained, problems[j].train, folder, training={"n_steps": 400}
-        )
-        known = polynomial.closed_form([member], problems[j])
-        fits[i, j] = min(timed(widths, known, problems[j])[1] for _ in range(2))
-    for name, seconds in {"learning": learning, "a fit": fits}.items():
-        least = seconds.min(axis=0)
-        print(f"\nCPU s of {name}: {least}")
-        assert least[1] < 3.0 * least[0]
-
-
-def timed(task: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, float]:
-    """What a task returns, and its CPU seconds."""
-    start = time.process_time()
-    result = task(*arguments, **options)
-    return result, time.process_time() - start
