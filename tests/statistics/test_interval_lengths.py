@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -136,3 +137,16 @@ def test_edges_of_the_grid_and_missing_intervals() -> None:
     assert edges.nodes[0, :, 0] + 0.1 * edges.fractions == pytest.approx([0.5, 0.6])
     assert edges.slopes == pytest.approx(2.0 * 3.84 / 0.7, rel=1e-3)
     assert len(edges_of({"a": {"0.95": []}}, axis**2, grid, LEVEL).nodes) == 0
+
+
+@pytest.mark.parametrize("n_parameters", [1, 2])
+def test_intervals_that_the_grid_ends_do_not_move(n_parameters: int) -> None:
+    axis = np.linspace(-1.0, 1.0, 5)
+    names = ["a", "b"][:n_parameters]
+    grid = Grid(names, [axis] * n_parameters)
+    intervals: Intervals = {name: {"0.95": [(-1.0, 1.0)]} for name in names}
+    edges = edges_of(intervals, np.zeros(5**n_parameters), grid, LEVEL)
+    simulated = Mock(changes=lambda points, _: np.ones((len(points), 3)))
+    best = np.zeros(n_parameters)
+    changes = log_length_directions(simulated, best, edges, intervals, LEVEL)
+    assert changes.tolist() == [[0.0] * 3] * n_parameters

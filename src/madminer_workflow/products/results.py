@@ -31,6 +31,8 @@ SUMMARY = "results.json"
 ARRAYS = "arrays.npz"
 NAMES = "arrays"
 """The key of the names of all arrays, so that none is missed."""
+FITTED = "fitted"
+"""The key of the data that joint fits are to, for the same reason."""
 PREFIXES = {
     "limits": "q",
     "limits_statistical": "q_statistical",
@@ -103,8 +105,7 @@ def write_results(output: Path, results: Results) -> None:
     """Write the product into the directory ``output``."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        names = {NAMES: sorted(results.arrays)}
-        write_json(directory / SUMMARY, plain(results.summary) | names)
+        write_json(directory / SUMMARY, plain(results.summary) | _names(results))
         np.savez(directory / ARRAYS, allow_pickle=False, **results.arrays)
         pack(directory, output / ARCHIVE)
 
@@ -121,9 +122,15 @@ def read_results(path: Path) -> Results:
                 noted = read_json(directory / SUMMARY)
                 summary = msgspec.convert(noted, Summary)
             results = Results(summary, read_npz(directory / ARRAYS))
-            if noted.get(NAMES) != sorted(results.arrays):
-                raise ValueError(f"{ARRAYS} has other arrays than it says")
+            for key, names in _names(results).items():
+                if noted.get(key) != names:
+                    raise ValueError(f"it does not have the {key} that it says")
             return checked(results)
+
+
+def _names(results: Results) -> dict[str, list[str]]:
+    """What a product says to have, so that none of it is missed."""
+    return {NAMES: sorted(results.arrays), FITTED: sorted(results.summary.joint_fits or {})}
 
 
 def checked(results: Results) -> Results:
@@ -150,7 +157,10 @@ def checked(results: Results) -> Results:
                 shapes[f"{prefix}_{kind}_members"] = ("members", "points")
             for name, shape in shapes.items():
                 check.of(arrays, name, *shape, finite=False)
-            _check_limits(getattr(summary, what)[kind], every, n)
+            limits = getattr(summary, what)[kind]
+            _check_limits(limits, every, n)
+            if what in WITH_MEMBERS:
+                _check_members(limits, arrays, f"{prefix}_{kind}")
     per_event = {"weights_test": (), "x_test": ("observables",), "score": ("scores",)}
     for name in per_event.keys() & arrays.keys():
         check.of(arrays, name, "events", *per_event[name], finite=name != "x_test")
@@ -179,6 +189,15 @@ def _check_limits(limits: Limits, others: Limits, size: int) -> None:
         raise ValueError(
             "it does not have the best fit of all parameters and volumes of all levels"
         )
+
+
+def _check_members(limits: Limits, arrays: Mapping[str, np.ndarray], name: str) -> None:
+    """ValueError unless there are intervals of members, and a lone one is its ensemble."""
+    if limits.member_intervals is None:
+        raise ValueError("it does not have the intervals of members")
+    q, members = arrays[name], arrays[f"{name}_members"]
+    if len(members) == 1 and np.any(np.isfinite(q) != np.isfinite(members[0])):
+        raise ValueError(f"{name} of the only member is not that of the ensemble")
 
 
 def _check_goodness(found: Goodness, size: int) -> None:

@@ -131,7 +131,7 @@ def log_length_directions(
     if the simulation is off by a standard deviation along each of the directions of its error. Not
     a number where there is no interval.
     """
-    nodes = edges.nodes.reshape(len(edges.nodes) * 2, -1)
+    nodes = edges.nodes.reshape(-1, edges.nodes.shape[-1])
     nu = np.tile(best[nodes.shape[1] :], (len(nodes), 1))
     points = np.concatenate([np.hstack([nodes, nu]), best[None, :]])
     changes = simulated.changes(points, np.zeros(len(points), dtype=int))
