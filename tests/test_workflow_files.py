@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from madminer_workflow import workflow_files as module
-from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.errors import InputError
-from madminer_workflow.workflow_files import new_analysis, workflow_files
+from madminer_workflow.workflow_files import workflow_files
 from tests.support.paths import REPOSITORY
 
 
@@ -31,17 +30,3 @@ def test_without_them_the_message_says_what_to_do(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "PLACES", (tmp_path / "package", tmp_path / "clone"))
     with pytest.raises(InputError, match="no such folder"):
         workflow_files()
-
-
-def test_a_new_analysis_is_the_reference_analysis(tmp_path: Path):
-    new_analysis(tmp_path / "a/b")
-    assert sorted(path.name for path in (tmp_path / "a/b").iterdir()) == ["input.yml", "sweep.yml"]
-    here = read_analysis(tmp_path / "a/b/input.yml")
-    assert here == read_analysis(REPOSITORY / "inputs/wbf/input.yml")
-
-
-def test_nothing_is_overwritten(tmp_path: Path):
-    (tmp_path / "input.yml").write_text("mine")
-    with pytest.raises(InputError, match="is not empty"):
-        new_analysis(tmp_path)
-    assert (tmp_path / "input.yml").read_text() == "mine"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from madminer_workflow.errors import InputError
@@ -13,7 +12,7 @@ PLACES = (_PACKAGE / "data", _PACKAGE.parents[1])
 
 
 def workflow_files() -> Path:
-    """The folder of ``workflow.yml``, ``workflows/``, ``steps/`` and the analysis ``inputs/wbf``.
+    """The folder of ``workflow.yml``, ``workflows/``, ``steps/`` and some of ``inputs/``.
 
     Raises InputError if there is none.
     """
@@ -24,15 +23,3 @@ def workflow_files() -> Path:
         f"{PLACES[0]}: no such folder; it comes with this package, so install that again, or use "
         "a clone of its repository"
     )
-
-
-def new_analysis(folder: Path) -> None:
-    """Make ``folder`` with the files of the reference analysis, to start one's own from.
-
-    Raises InputError if there is something in it.
-    """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; expected a folder to be made")
-    for file in (workflow_files() / "inputs/wbf").glob("*.yml"):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, folder / file.name)

@@ -335,7 +335,8 @@ def test_no_model_there(folder):
     ]
     told = change(folder, ("ufo_model: empty", "ufo_model: nowhere"))
     assert told == [
-        "processes[signal].ufo_model: there is no folder nowhere; expected that of a UFO model"
+        "processes[signal].ufo_model: there is no folder nowhere; expected that of a UFO model: "
+        "docs/ufo-model.md says how to get one"
     ]
 
 

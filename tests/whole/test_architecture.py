@@ -20,6 +20,7 @@ ALLOWED = {
     "statistics": {"analysis", "expressions"},
     "madminer_file": {"analysis", "statistics"},
     "products": {"analysis", "madminer_file", "statistics"},
+    "scaffold": {"analysis", "workflow_files"},
     "provenance": {"archives", "graph"},
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},

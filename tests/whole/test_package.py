@@ -78,7 +78,7 @@ def test_the_wheel_holds_the_workflow_files(wheel: Path):
     shipped = {
         name
         for name in tracked()
-        if name.startswith(("workflows/", "steps/", "inputs/wbf/"))
+        if name.startswith(("workflows/", "steps/", "inputs/wbf/", "inputs/files-example/"))
         or name in ("workflow.yml", "inputs/parameters.yml")
     }
     assert {name.partition("/data/")[2] for name in data} == shipped
@@ -101,6 +101,9 @@ def test_the_package_alone_validates_and_runs_the_analysis(installed: Path, tmp_
     program = installed / "madminer-workflow"
     environment = WITHOUT_CHECKOUT | {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}
     here = {"cwd": tmp_path, "env": environment}
+    for start in ("madgraph", "files"):
+        run(program, "new", start, "--from", start, **here)
+        assert f"{start}/input.yml: valid" in run(program, "validate", start, **here)
     run(program, "new", "mine", **here)
     assert "mine/input.yml: valid" in run(program, "validate", "mine/input.yml", **here)
     (tmp_path / "mine/input.yml").write_bytes((DATA / "tiny/input.yml").read_bytes())

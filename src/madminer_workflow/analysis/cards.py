@@ -34,6 +34,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "param_card": read_param_card,
 }
 """What reads the text of a card; what is wrong with others only their programs know."""
+MODELS_PAGE = "docs/ufo-model.md says how to get one"
 IGNORED = ("__pycache__", "*.pyc", "py3_model.pkl", "model.pkl")
 """Files in the folder of a model that differ from run to run: what Python compiled."""
 #: A card without a folder and of this kind may be one that Delphes ships.
@@ -74,7 +75,8 @@ def _card(key: KeyPath, card: Path) -> Iterator[Finding]:
 def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:
     missing = [name for name in ("__init__.py", "particles.py") if not (folder / name).is_file()]
     if not folder.is_dir():
-        yield Finding(key, f"there is no folder {folder}; expected that of a UFO model")
+        message = f"there is no folder {folder}; expected that of a UFO model: {MODELS_PAGE}"
+        yield Finding(key, message)
     elif missing:
         yield Finding(key, f"{folder} is no UFO model: it has no {' and no '.join(missing)}")
     else:

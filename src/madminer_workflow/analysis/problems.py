@@ -43,8 +43,16 @@ class Problem:
 
     def __str__(self) -> str:
         """One line: ``file:line: key: message``, with control characters escaped."""
+        return self._line("warning" if self.warning else "")
+
+    @property
+    def words(self) -> str:
+        """The same without the word warning, for those who have said it."""
+        return self._line("")
+
+    def _line(self, kind: str) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        parts = [place, self.key, "warning" if self.warning else "", self.message]
+        parts = [place, self.key, kind, self.message]
         line = ": ".join(part for part in parts if part)
         escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         return "".join(escaped)

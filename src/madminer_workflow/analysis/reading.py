@@ -37,6 +37,10 @@ _MAX_VALUES = 100_000
 _MAX_BYTES = 1_000_000
 
 
+_EXPRESSION = re.compile(r"\b(definition|param_card_transform): *[^'\"\s]")
+"""A key whose value is an expression that is not in quotes."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
@@ -129,7 +133,14 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[int | None, str]:
     if r"'\t'" in problem:
         return mark.line + 1, "not valid YAML: a tab; indent with spaces"
     context = f"{error.context}, " if error.context else ""
-    return mark.line + 1, f"not valid YAML: {context}{problem} (column {mark.column + 1})"
+    hint = "; put expressions in quotes" if _unquoted(text, mark.line) else ""
+    return mark.line + 1, f"not valid YAML: {context}{problem} (column {mark.column + 1}){hint}"
+
+
+def _unquoted(text: str, line: int) -> bool:
+    """Whether a line has an expression whose brackets or colons YAML takes for its own."""
+    lines = text.splitlines()
+    return line < len(lines) and _EXPRESSION.search(lines[line]) is not None
 
 
 def _joined(text: str) -> str:

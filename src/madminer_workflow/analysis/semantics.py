@@ -38,6 +38,11 @@ MOST_TERMS = 2000
 LEAST_LEVEL = 1e-6
 """Of confidence, and of the lack of it: quantiles beyond are no numbers for toys."""
 
+PER_FB = 1000.0
+"""So many /pb are one /fb."""
+LEAST_LUMINOSITY, LARGEST_LUMINOSITY = 5000.0, 1e8
+"""[1/pb] As they are given for analyses: 5 fb^-1 of the first years, 100 ab^-1 beyond all plans."""
+
 _SPREAD = np.linspace(-1.0, 1.0, 1000)
 """Points of an interval, without its centre, where a transform may have a pole that nobody hits."""
 
@@ -50,7 +55,7 @@ def check(data: Any, structure: Iterable[Finding]) -> list[Finding]:
     sound = Sound(data, structure)
     theory = (_parameters, _benchmarks, _morphing, _basis, _transforms)
     events = (*physics.CHECKS, _expressions, _labels)
-    inference = (*methods.CHECKS, _limits, _fisher)
+    inference = (*methods.CHECKS, _luminosity, _limits, _fisher)
     return [f for section in (*theory, *events, *inference) for f in section(sound)]
 
 
@@ -207,6 +212,21 @@ def _probability(path: KeyPath, text: str, names: list[str]) -> Iterator[Finding
     compiled = compile_expression(text, names)
     if not compiled.names and not 0.0 <= (value := compiled({})) <= 1.0:
         yield Finding(path, f"expected a probability, between 0 and 1, got {value:g}")
+
+
+def _luminosity(sound: Sound) -> Iterator[Finding]:
+    """Warn of a number that looks like one in other units than 1/pb."""
+    path = ("ml", "luminosity")
+    value = sound.get(*path)
+    if value is not None and 0.0 < value < LEAST_LUMINOSITY:
+        message = (
+            f"{value:g} /pb is {value / PER_FB:g} fb^-1; if {value:g} fb^-1 is meant, write "
+            f"{value * PER_FB:.15g}"
+        )
+        yield Finding(path, message, warning=True)
+    elif value is not None and value > LARGEST_LUMINOSITY:
+        message = f"{value:g} /pb is {value / PER_FB:g} fb^-1, more than any collider is to reach"
+        yield Finding(path, message, warning=True)
 
 
 def _limits(sound: Sound) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from madminer_workflow import __version__
-from madminer_workflow.cli import crate, events, kubernetes, run, steps, tracking
+from madminer_workflow.cli import crate, events, kubernetes, new, run, steps, tracking
 from madminer_workflow.cli.commands import Commands
 
 
@@ -37,7 +37,7 @@ def main(directory: Path) -> None:
 
 
 for command in (
-    *(run.new, run.validate, run.run, *steps.STEPS, run.step),
+    *(new.new, run.validate, run.run, *steps.STEPS, run.step),
     *(crate.crate, crate.rerun, events.export, events.inspect),
     *(tracking.track, tracking.sweep, kubernetes.kubernetes),
 ):

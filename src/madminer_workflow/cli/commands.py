@@ -106,6 +106,12 @@ class Commands(click.Group):
         """The commands in the order in which they were added."""
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with whole sentences, where click cuts them off."""
+        rows = [(name, _first_sentence(self.commands[name])) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; exit with 2 for bad input and 1 for a failed step."""
         output.prepare()
@@ -139,6 +145,10 @@ class Commands(click.Group):
                 raise
             # A name that no file can have is a wrong input.
             fail(message, 2 if getattr(error, "errno", None) in IMPOSSIBLE_NAMES else 1)
+
+
+def _first_sentence(command: click.Command) -> str:
+    return command.get_short_help_str(limit=1000)
 
 
 def warn(message: str) -> None:

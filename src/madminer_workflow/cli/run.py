@@ -1,4 +1,4 @@
-"""``new`` and ``validate``; ``run``, the whole workflow here; ``step``, one step of it."""
+"""``validate``; ``run``, the whole workflow here; ``step``, one step of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from madminer_workflow.analysis import place
 from madminer_workflow.cli.commands import (
     DIRECTORY,
     FILE,
@@ -34,16 +35,6 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=Place(path_type=Path))
-def new(folder: Path) -> None:
-    """Make FOLDER with the reference analysis, to start one's own from."""
-    from madminer_workflow.workflow_files import new_analysis
-
-    new_analysis(folder)
-    click.echo(f"Edit {folder / 'input.yml'}, then: madminer-workflow run {folder}")
-
-
-@click.command()
 @click.argument("file", type=Place(path_type=Path))
 @allow_large_option
 @click.option(
@@ -52,21 +43,23 @@ def new(folder: Path) -> None:
     help="It is to run on another machine, however large and whatever is installed: not here.",
 )
 def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
-    """Check the analysis FILE and list all its problems, and what it will cost.
+    """Check an analysis: all problems, and what it will cost.
 
-    Nothing is run or written. An analysis that needs more than this machine has is refused.
+    FILE is an analysis file, or a folder with an input.yml or one other analysis file. Nothing is
+    run or written. An analysis that needs more than this machine has is refused.
     """
     from madminer_workflow.analysis.cost import Plan, grid_words
     from madminer_workflow.analysis.file import problems, read_analysis
     from madminer_workflow.analysis.machine import ANY, affordable, this_machine
     from madminer_workflow.cores import available_cores
 
+    file = place.analysis_file(file)
     analysis = read_analysis(file)
     machine = ANY if elsewhere else this_machine(Path())
     plan = Plan(workers=available_cores())
     whole = affordable(file, analysis, plan, None if allow_large else machine)
     for warning in problems(file):
-        warn(str(warning))
+        warn(warning.words)
     if not elsewhere:
         warn_of_missing_programs(file)
     processes = [f"{p.name} ({p.generator}, {p.n_events} events)" for p in analysis.processes]
@@ -108,7 +101,8 @@ def unquote(text: str) -> str:
     "--workdir",
     type=DIRECTORY,
     callback=unquoted,
-    help="Directory for results and cache.  [default: runs/<name of the analysis folder>]",
+    help="Directory for results and cache.  [default: runs/<name of the analysis folder>, and "
+    "-<name of the file> behind it for other files than input.yml]",
 )
 @njobs_option
 @ntrainsamples_option
@@ -146,15 +140,15 @@ def run(
 ) -> None:
     """Run the whole workflow, on this machine or wherever --on says.
 
-    ANALYSIS is an analysis file or a folder with an input.yml. What did not change since the
-    last run in the same work directory is not computed again.
+    ANALYSIS is an analysis file, or a folder with an input.yml or one other analysis file. What did
+    not change since the last run in the same work directory is not computed again.
     """
     from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.engines.folder import UNCHANGED
     from madminer_workflow.engines.run import run_workflow
 
-    place = analysis.resolve()
-    workdir = workdir or Path("runs") / (place if place.is_dir() else place.parent).name
+    analysis = place.analysis_file(analysis)
+    workdir = workdir or Path("runs") / place.results_name(analysis)
     wanted = [change for change in split_changes(changes) if not change.endswith(UNCHANGED)]
     order = Order(analysis, workdir, changes=wanted, **options)
     whole = whole_cost(order, allow_large)
@@ -162,7 +156,7 @@ def run(
         click.echo(cost_table(whole, workdir))
         return
     if order.part != "ml":
-        warn_of_missing_programs(place / "input.yml" if place.is_dir() else place)
+        warn_of_missing_programs(analysis)
     try:
         run_workflow(order)
     except KeyboardInterrupt as error:

@@ -14,17 +14,18 @@ from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, warn
 
 
 class AnalysisFile(click.Path):
-    """An analysis file, or one that comes with this package if there is none of that name here."""
+    """An analysis file or its folder, or one that comes with this package if there is none here."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The file of that name."""
+        from madminer_workflow.analysis.place import analysis_file
         from madminer_workflow.workflow_files import workflow_files
 
         path = Path(value)
         if not path.is_absolute() and not path.exists():
             shipped = workflow_files() / path
-            path = shipped if shipped.is_file() else path
-        return FILE.convert(path, param, ctx)
+            path = shipped if shipped.exists() else path
+        return FILE.convert(analysis_file(path), param, ctx)
 
 
 TYPES = {

@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from madminer_workflow import graph
+from madminer_workflow.analysis.place import analysis_file
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import natural_order
@@ -74,9 +75,8 @@ class _Folder:
 
     def parameter(self, option: Option) -> str:
         """A parameter of the workflow, without blanks around it."""
-        analysis = self.order.analysis
         if option.source == "inputfile":
-            return str(analysis / "input.yml" if analysis.is_dir() else analysis)
+            return str(analysis_file(self.order.analysis))
         return str(getattr(self.order, option.source)).strip()
 
     def products(self, option: Option, key: Key) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from madminer_workflow.analysis import place
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.cores import CORES, available_cores
@@ -148,12 +149,12 @@ def run_yadage(
 
 def _cache(workdir: Path, fresh: bool) -> Cache:
     """What earlier runs have left in a work directory, or nothing for a ``fresh`` start."""
-    place = workdir / "_cache"
+    store = workdir / "_cache"
     if fresh:
-        remove_directory(place)
-    if place.exists() and not place.is_dir():
-        raise InputError(f"{place}: is a file; expected a directory: remove it")
-    return Cache(place)
+        remove_directory(store)
+    if store.exists() and not store.is_dir():
+        raise InputError(f"{store}: is a file; expected a directory: remove it")
+    return Cache(store)
 
 
 def _queue(
@@ -247,7 +248,7 @@ def _failure(failures: list[Any]) -> InputError | StepError:
 
 def analysis_file(analysis: Path, part: str, changes: Sequence[str]) -> tuple[Path, Analysis]:
     """The analysis file and what it says, checked: mistakes are told before anything is written."""
-    file = (analysis / "input.yml" if analysis.is_dir() else analysis).absolute()
+    file = place.analysis_file(analysis).absolute()
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected an analysis file or its directory")
     checked = read_analysis(file, cards=part != "ml", changes=changes)
@@ -289,9 +290,9 @@ def _data_file(data: Path | None, part: str, workdir: Path) -> Path | None:
 def _work_directory(workdir: Path) -> Path:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"{workdir}: is a file; expected a directory for the results")
-    place = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
-    if not os.access(place, os.W_OK):
-        raise InputError(f"{place}: cannot be written to; choose another place with --workdir")
+    above = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{above}: cannot be written to; choose another place with --workdir")
     return _safe(Path(os.path.realpath(workdir)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable
@@ -24,6 +25,9 @@ _WORDS = {
     **{"BitAnd": "'&'", "BitOr": "'|'", "BitXor": "'^'", "LShift": "'<<'", "RShift": "'>>'"},
     **{"MatMult": "'@'", "Is": "'is'", "IsNot": "'is not'", "In": "'in'", "NotIn": "'not in'"},
 }
+
+
+_OPERATORS = (("&&", "and"), ("||", "or"))
 
 
 class Source:
@@ -54,10 +58,20 @@ class Source:
                 return ast.parse(line[indent:], mode="eval").body
         except SyntaxError as error:
             column = min(indent + error.offset, len(line)) if error.offset else len(line)
-            raise ExpressionError(self.text, column, f"not an expression: {error.msg}") from None
+            problem = f"not an expression: {error.msg}"
+            raise ExpressionError(self.text, column, problem, self._other_language()) from None
         except (ValueError, MemoryError, RecursionError):
             problem = "not an expression: unreadable or too deeply nested"
             raise ExpressionError(self.text, 1, problem) from None
+
+    def _other_language(self) -> str:
+        """What to write instead of the operators of C and ROOT, if there are any."""
+        there = [f"'{right}' for '{wrong}'" for wrong, right in _OPERATORS if wrong in self.text]
+        if re.search(r"!(?!=)", self.text):
+            there.append("'not' for '!'")
+        words = dict.fromkeys(re.findall(r"\b(?:AND|OR|NOT|And|Or|Not)\b", self.text))
+        there += [f"'{word.lower()}' for '{word}'" for word in words]
+        return f"write {', '.join(there)}" if there else ""
 
     def need_plain_text(self) -> None:
         """Raise ExpressionError for a character that MadMiner's files, or people, cannot read.
@@ -86,6 +100,8 @@ def describe(node: ast.AST) -> str:
     return _WORDS.get(name, f"Python's '{name}'")
 
 
+_ABBREVIATION = 3
+"""Letters with which a name begins, and no other one that is known, are that name."""
 #: What people write for what the language calls otherwise; edit distance cannot find these.
 _SYNONYMS = {
     synonym: name
@@ -133,6 +149,9 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     synonym = _SYNONYMS.get(name.lower())
     if synonym in candidates:
         return synonym
+    beginning = [c for c in candidates if len(name) >= _ABBREVIATION and c.startswith(name.lower())]
+    if len(beginning) == 1:
+        return beginning[0]
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)), None)
 
 
