@@ -16,6 +16,7 @@ EXTRAS = {
     "kubernetes": "kubernetes",
     "mlflow": "mlflow",
     "optuna": "sweep",
+    "pyarrow": "parquet",
 }
 """Packages that an analysis can do without, and the extra of this package that brings each."""
 

@@ -47,6 +47,24 @@ class Contents:
             raise ValueError(f"{name}: is of the type {data.dtype}, expected numbers")
         return np.asarray(data[()])
 
+    def datasets(self) -> list[str]:
+        """The names of all data sets in the file itself, in their order."""
+        names: list[str] = []
+        self._file.visititems(lambda name, place: names.append(name) if _counts(place) else None)
+        return names
+
+    def layout(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """The shape and the type of a data set."""
+        data = self._dataset(name)
+        return tuple(data.shape or ()), data.dtype
+
+    def rows(self, name: str, chosen: slice) -> np.ndarray:
+        """Some rows of a data set of numbers, or of records of them."""
+        data = self._dataset(name)
+        if data.dtype.hasobject:
+            raise ValueError(f"{name}: is of the type {data.dtype}, expected numbers")
+        return np.asarray(data[chosen])
+
     def text(self, name: str) -> str:
         """A data set that is one text."""
         data = self._dataset(name)
@@ -70,10 +88,8 @@ class Contents:
 
     def digest(self) -> str:
         """The SHA-256 of the names, types and values of all data sets but the one that has it."""
-        names: list[str] = []
-        self._file.visititems(lambda name, place: names.append(name) if _counts(place) else None)
         total = hashlib.sha256()
-        for name in sorted(set(names) - {SEAL}):
+        for name in sorted(set(self.datasets()) - {SEAL}):
             data = self._dataset(name)
             value = data[()]
             total.update(f"{name}\0{data.dtype.kind}{data.dtype.itemsize}{data.shape}\0".encode())

@@ -21,7 +21,15 @@ from madminer_workflow.analysis.madgraph_cards import (
 from madminer_workflow.analysis.problems import AnalysisError, Finding, KeyPath
 from madminer_workflow.analysis.reading import read
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.types import Analysis, Generation, ObjectVariation, Reconstruction
+from madminer_workflow.analysis.tables.definitions import columns_used
+from madminer_workflow.analysis.types import (
+    Analysis,
+    Columns,
+    FilesProcess,
+    Generation,
+    ObjectVariation,
+    Reconstruction,
+)
 from madminer_workflow.errors import InputError
 from madminer_workflow.regular import MB, read_text, what_else
 
@@ -169,7 +177,8 @@ def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]
     Labels are in neither, so that a change of plots or methods leaves the physics untouched. Cards,
     which lie in ``folder``, are there with their text, a UFO model with the name of its folder.
     Uncertainties of objects are in the second part alone: the same events serve all of them. Events
-    that exist are there with their places in ``Models.tar.gz``, and with their numbers as counted.
+    that exist are there with their places in ``Models.tar.gz``, and with their numbers as counted;
+    of tables the first part has the columns that expressions use.
     """
     plain = msgspec.to_builtins(analysis)
     of_objects = {
@@ -203,4 +212,18 @@ def parts(analysis: Analysis, folder: Path) -> tuple[Generation, Reconstruction]
         file = folder / analysis.detector.delphes_card
         text = file.read_text("utf-8") if file.is_file() else None
         plain["detector"]["delphes_card"] = {"name": file.name, "text": text}
+    if any(isinstance(one, FilesProcess) and one.has_tables for one in analysis.processes):
+        plain["columns"], plain["tables"] = msgspec.to_builtins(_columns(analysis)), True
     return msgspec.convert(plain, Generation), msgspec.convert(plain, Reconstruction)
+
+
+def _columns(analysis: Analysis) -> Columns:
+    """What the expressions of an analysis use of tables."""
+    return columns_used(
+        [entry.definition for entry in analysis.observables],
+        [
+            *(cut.definition for cut in analysis.cuts),
+            *(e.definition for e in analysis.efficiencies),
+        ],
+        analysis.observable_names,
+    )

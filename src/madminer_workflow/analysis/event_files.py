@@ -13,6 +13,7 @@ import msgspec
 from madminer_workflow.analysis.lhe_files import count_events, estimate_events, read_start
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
+from madminer_workflow.analysis.tables import checks, is_table, open_table
 from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter, TrainedMethod
 from madminer_workflow.analysis.weight_columns import columns
 from madminer_workflow.errors import InputError
@@ -39,7 +40,10 @@ def found(folder: Path, patterns: Sequence[str]) -> list[Path]:
         inside = [path for place in places for path in _inside(place)]
         if not inside:
             what = "holds no event files" if places else "there is no such file"
-            raise InputError(f"{folder / pattern}: {what}; expected names in {', '.join(SUFFIXES)}")
+            raise InputError(
+                f"{folder / pattern}: {what}; expected names in {', '.join(SUFFIXES)}, or tables "
+                "by a pattern such as ntuples/*.root"
+            )
         files.update(dict.fromkeys(inside))
     return list(files)
 
@@ -83,7 +87,10 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
                 if file in seen and seen[file] != sampled:
                     yield Finding(key, f"{file} is a file of {seen[file]} already")
                 seen.setdefault(file, sampled)
-                yield from _start(key, file, sampled, process, theory)
+                if is_table(pattern):
+                    yield from checks.of_file(path, key, file, sampled, process, sound)
+                else:
+                    yield from _start(key, file, sampled, process, theory)
     yield from _negative(process, sound, folder)
 
 
@@ -93,7 +100,11 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
     for sampled, patterns in process["files"].items():
         with suppress(InputError):
             file = found(folder, patterns)[0]
-            share = read_start(file).negative
+            share = (
+                checks.negative(file, sampled, process)
+                if is_table(file.name)
+                else read_start(file).negative
+            )
             for path, method in sound.entries("ml", "methods"):
                 if share > LARGEST_NEGATIVE_SHARE and method["method"] in drawing:
                     message = (
@@ -151,7 +162,8 @@ def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis
             for sampled, patterns in process.files.items():
                 files = found(folder, patterns)
                 whole = exactly or sum(file.stat().st_size for file in files) <= EXACT
-                numbers[sampled] = sum(map(_counting(whole), files))
+                counting = _counting_rows(process.table) if process.has_tables else _counting(whole)
+                numbers[sampled] = sum(map(counting, files))
             process = msgspec.structs.replace(process, events=numbers)
         processes.append(process)
     return msgspec.structs.replace(analysis, processes=tuple(processes))
@@ -159,6 +171,10 @@ def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis
 
 def _counting(exactly: bool) -> Callable[[Path], int]:
     return count_events if exactly else estimate_events
+
+
+def _counting_rows(table: str | None) -> Callable[[Path], int]:
+    return lambda file: open_table(file, table).n_events
 
 
 def packed_places(

@@ -10,6 +10,7 @@ from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
+from madminer_workflow.analysis.tables import rules as tables
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 #: Names of particles in ``detector.smearing``.
@@ -33,6 +34,7 @@ def _processes(sound: Sound) -> Iterator[Finding]:
             yield Finding((*path, key), message)
         if process["generator"] == "files":
             yield from _existing(path, process, sound)
+            yield from tables.of_process(path, process, sound)
         if process["generator"] == "builtin":
             yield from _phase_space((*path, "run"), process["run"])
         if process["generator"] == "builtin" and not process["is_background"]:
@@ -229,6 +231,9 @@ def _detector(sound: Sound) -> Iterator[Finding]:
     """Check that Delphes sees showered events, and smearing sees partons."""
     detector = sound.get("detector")
     if detector is None:
+        return
+    if sound.tables:
+        yield from tables.of_detector(detector)
         return
     delphes = detector["delphes_card"] is not None
     for path, process in sound.entries("processes"):

@@ -196,20 +196,24 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
         if keyword.iskeyword(name) or name in PARTICLE_LISTS or name in EVENT_VARIABLES:
             message = f"'{name}' has a meaning in expressions; choose another name"
             yield Finding((*path, "name"), message)
-        yield from expression((*path, "definition"), observable["definition"])
+        yield from expression((*path, "definition"), observable["definition"], columns=sound.tables)
         yield from interval((*path, "range"), observable["range"])
     for section in ("cuts", "efficiencies"):
         for path, entry in sound.entries(section) if sound.observables else ():
             text = entry["definition"]
-            wrong = [*expression((*path, "definition"), text, names=sound.observables)]
+            wrong = [
+                *expression(
+                    (*path, "definition"), text, names=sound.observables, columns=sound.tables
+                )
+            ]
             yield from wrong
             if section == "efficiencies" and not wrong:
-                yield from _probability((*path, "definition"), text, sound.observables)
+                yield from _probability((*path, "definition"), text, sound)
 
 
-def _probability(path: KeyPath, text: str, names: list[str]) -> Iterator[Finding]:
+def _probability(path: KeyPath, text: str, sound: Sound) -> Iterator[Finding]:
     """Check that an efficiency that depends on nothing is a probability."""
-    compiled = compile_expression(text, names)
+    compiled = compile_expression(text, sound.observables, columns=sound.tables)
     if not compiled.names and not 0.0 <= (value := compiled({})) <= 1.0:
         yield Finding(path, f"expected a probability, between 0 and 1, got {value:g}")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
+from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
+from madminer_workflow.analysis.tables import is_table
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 
@@ -22,6 +23,16 @@ class Sound:
         self.observables = self._names("observables", "name")
         benchmarks = self._at("benchmarks")
         self.benchmarks = list(benchmarks) if isinstance(benchmarks, dict) else []
+
+    @property
+    def tables(self) -> bool:
+        """Whether expressions name the columns of tables: some process has such files."""
+        return any(
+            kind
+            for _, process in self.entries("processes")
+            if process["generator"] == "files"
+            for kind in table_patterns(process)
+        )
 
     def get(self, *path: str) -> Any:
         """The value at ``path``, or None if it is absent or unsound."""
@@ -54,6 +65,11 @@ class Sound:
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return value
+
+
+def table_patterns(process: Entry) -> list[bool]:
+    """Whether the files are tables that each pattern of a process of files names."""
+    return [is_table(name) for names in process["files"].values() for name in names]
 
 
 def duplicates(sound: Sound, section: tuple[str, ...], key: str) -> Iterator[Finding]:

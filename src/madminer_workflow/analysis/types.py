@@ -25,6 +25,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from madminer_workflow.analysis.tables import is_table
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 
@@ -248,6 +249,12 @@ class FilesProcess(_Process, frozen=True, kw_only=True, tag="files"):
     weights: dict[str, str | int]
     cross_section: dict[str, float]
     sum_of_weights: dict[str, float]
+    table: str | None
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether its files are tables, and not LHE files."""
+        return any(is_table(name) for names in self.files.values() for name in names)
 
 
 Process = BuiltinProcess | MadGraphProcess | FilesProcess
@@ -810,8 +817,19 @@ class Analysis(Part, frozen=True, kw_only=True):
         return [observable.name for observable in self.observables]
 
 
+class Columns(Part, frozen=True, kw_only=True):
+    """What expressions use of tables: columns, and particles with attributes of theirs."""
+
+    names: tuple[str, ...]
+    particles: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+
 class Generation(Part, frozen=True, kw_only=True):
-    """What the generation of events depends on; of uncertainties, all but those of objects."""
+    """What the generation of events depends on; of uncertainties, all but those of objects.
+
+    ``columns`` are those that the analysis uses of tables, None if it has no tables.
+    """
 
     version: int
     seed: int
@@ -820,6 +838,7 @@ class Generation(Part, frozen=True, kw_only=True):
     morphing: Morphing
     systematics: tuple[Systematic, ...]
     processes: tuple[Process, ...]
+    columns: Columns | None = None
 
 
 class ObjectSystematic(Part, frozen=True, kw_only=True):
@@ -830,7 +849,10 @@ class ObjectSystematic(Part, frozen=True, kw_only=True):
 
 
 class Reconstruction(Part, frozen=True, kw_only=True):
-    """What the reconstruction of events depends on."""
+    """What the reconstruction of events depends on.
+
+    With ``tables``, expressions name the columns of these.
+    """
 
     seed: int
     detector: DetectorWithCard
@@ -838,6 +860,7 @@ class Reconstruction(Part, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...]
     efficiencies: tuple[Efficiency, ...]
     object_systematics: tuple[ObjectSystematic, ...] = ()
+    tables: bool = False
 
 
 def _tag(part: Struct) -> str:

@@ -52,7 +52,8 @@ class Expression:
 
     `names` are the particles, momenta and scalars that it uses, `attributes` what it asks particles
     for beyond their momentum (charge, b_tag, ...). `senseless` says of the first piece that is
-    undefined whatever the event, such as ``1 % 0``, that it is, if there is one.
+    undefined whatever the event, such as ``1 % 0``, that it is, if there is one. `scalars` and
+    `lists` are the names of columns of tables, which are numbers or lists of them.
     """
 
     text: str
@@ -60,6 +61,8 @@ class Expression:
     attributes: frozenset[str]
     senseless: ExpressionError | None = field(compare=False)
     _run: Run = field(repr=False, compare=False)
+    scalars: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
 
     def evaluate(self, variables: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return the values (float64) and whether each is undefined (bool), of one shape.
@@ -86,23 +89,35 @@ class Expression:
         return result if result.ndim else float(result)
 
 
-def compile_expression(text: str, names: Iterable[str] = (), particles: bool = True) -> Expression:
+def compile_expression(
+    text: str, names: Iterable[str] = (), particles: bool = True, columns: bool = False
+) -> Expression:
     """Check `text` against the language and compile it.
 
     `names` are further scalar names (observables, for cuts and efficiencies; `theta` for a
     parameter transform) and take precedence over particles of the same name, as in MadMiner. With
-    `particles=False` only these, numbers and functions of numbers are known.
+    `particles=False` only these, numbers and functions of numbers are known. With `columns`, any
+    other name is a column of a table: a number for each event, or used as in ``Jet_pt[0]`` and
+    ``len(Jet_pt)`` a list of numbers.
 
     Raises ExpressionError.
     """
     if not isinstance(text, str):
         raise ExpressionError(str(text), 1, "an expression must be text", "put it in quotes")
     source = Source(text)
-    compiler = Compiler(source, frozenset(names), particles)
-    code = compiler.compile(source.parse())
-    compiler.need_number(code, None, "the expression")
+    compiler = Compiler(source, frozenset(names), particles, columns)
+    code = compiler.need_number(compiler.compile(source.parse()), None, "the expression")
     source.need_plain_text()
+    if both := sorted(compiler.scalars & compiler.lists):
+        problem = f"'{both[0]}' is used as a number and as a list"
+        raise source.error(None, problem, f"a column is one of them: {both[0]} or {both[0]}[0]")
     senseless = next(iter(compiler.senseless), None)
     return Expression(
-        text, frozenset(compiler.used), frozenset(compiler.attributes), senseless, code.run
+        text,
+        frozenset(compiler.used),
+        frozenset(compiler.attributes),
+        senseless,
+        code.run,
+        frozenset(compiler.scalars),
+        frozenset(compiler.lists),
     )

@@ -47,19 +47,24 @@ class Compiler:
     `names` are the scalar names that the caller knows, `numbers` these and the event's,
     `particles` the kinds ("list", "particle") of the event's objects; `used` collects those that
     the expression mentions, `attributes` what it asks particles for beyond their momentum,
-    `senseless` what is wrong with pieces that are undefined whatever the event.
+    `senseless` what is wrong with pieces that are undefined whatever the event. With `columns`, all
+    other names are columns of a table; `scalars` and `lists` collect what these must be.
     """
 
-    def __init__(self, source: Source, names: frozenset[str], particles: bool):
+    def __init__(
+        self, source: Source, names: frozenset[str], particles: bool, columns: bool = False
+    ):
         """Compile `source`; without `particles`, an event is not known."""
-        self.error, self.names = source.error, names
-        self.numbers = names.union(EVENT_VARIABLES if particles else ())
+        self.error, self.names, self.columns = source.error, names, columns
+        self.numbers = names.union(EVENT_VARIABLES if particles and not columns else ())
         self.particles: dict[str, str] = {}
         if particles:
             self.particles |= dict.fromkeys(PARTICLE_LISTS, "list")
             self.particles |= dict.fromkeys(MOMENTA, "particle")
         self.used: set[str] = set()
         self.attributes: set[str] = set()
+        self.scalars: set[str] = set()
+        self.lists: set[str] = set()
         self.senseless: list[ExpressionError] = []
         self._depth = 0
 
@@ -100,6 +105,9 @@ class Compiler:
         if code.kind == "particle":
             hint = "choose a property, for example .pt"
             raise self.error(node, f"{what} is a particle, not a number", hint)
+        if code.kind == "column":
+            self.scalars.add(code.column)
+            return evaluation.column(code)
         return code
 
 
@@ -131,11 +139,14 @@ def name(compiler: Compiler, node: ast.Name) -> Code:
         kind = compiler.particles[name]
     elif name in FUNCTIONS:
         raise compiler.error(node, f"'{name}' is a function", f"call it: {name}(...)")
+    elif compiler.columns:
+        kind = "column"
     else:
         known = {*compiler.numbers, *compiler.particles, "pi"}
         raise compiler.error(node, f"unknown name '{name}'", did_you_mean(name, known))
     compiler.used.add(name)
-    return Code(kind, lambda variables: (variables[name], np.False_))
+    column = name if kind == "column" else ""
+    return Code(kind, lambda variables: (variables[name], np.False_), column=column)
 
 
 def arithmetic(compiler: Compiler, node: ast.BinOp) -> Code:
@@ -147,9 +158,12 @@ def arithmetic(compiler: Compiler, node: ast.BinOp) -> Code:
     symbol, operator = OPERATORS[type(node.op)]
     if left.kind == right.kind == "particle" and symbol in {"+", "-"}:
         return evaluation.combine(left, right, subtract=symbol == "-")
-    for code, operand in ((left, node.left), (right, node.right)):
-        if code.kind != "number":
-            compiler.need_number(code, operand, f"{_quoted(operand)} (beside {symbol})")
+    left, right = (
+        code
+        if code.kind == "number"
+        else compiler.need_number(code, operand, f"{_quoted(operand)} (beside {symbol})")
+        for code, operand in ((left, node.left), (right, node.right))
+    )
     if symbol in {"+", "-", "*"}:
         return evaluation.apply_anywhere(operator, left, right)
     return evaluation.apply(operator, [left, right])
@@ -202,9 +216,12 @@ def call(compiler: Compiler, node: ast.Call) -> Code:
 
 
 def _length(compiler: Compiler, node: ast.Call) -> Code:
-    if len(node.args) != 1 or (particles := compiler.compile(node.args[0])).kind != "list":
+    listed = compiler.compile(node.args[0]) if len(node.args) == 1 else None
+    if listed is None or listed.kind not in ("list", "column"):
         raise compiler.error(node, "'len' takes one list of particles", "for example len(j)")
-    return evaluation.length(particles)
+    if listed.kind == "column":
+        compiler.lists.add(listed.column)
+    return evaluation.length(listed)
 
 
 def _function(compiler: Compiler, node: ast.Call, name: str) -> Code:
@@ -231,6 +248,9 @@ def _check_count(compiler: Compiler, node: ast.Call, name: str) -> None:
 def element(compiler: Compiler, node: ast.Subscript) -> Code:
     """``j[0]``, ``j[-1]``."""
     particles = compiler.compile(node.value)
+    if particles.kind == "column":
+        compiler.lists.add(particles.column)
+        return evaluation.entry(particles, _index(compiler, node.slice))
     if particles.kind != "list":
         what = ast.unparse(node.value)
         raise compiler.error(node.value, f"'{what}' is not a list of particles")
@@ -295,6 +315,9 @@ def _need_particle(compiler: Compiler, owner: Code, node: ast.Attribute, name: s
     if owner.kind == "list":
         hint = f"choose one: {text}[0].{name}"
         raise compiler.error(node, f"'{text}' is a list of particles", hint)
+    if owner.kind == "column":
+        hint = f"a dot in the name of a branch is written '_': {text}_{name}"
+        raise compiler.error(node, f"'{text}' is a column and has no '{name}'", hint)
     if owner.kind == "number":
         shadows = text in compiler.names and text in compiler.particles
         hint = "here it is the observable of that name: use it as it is" if shadows else ""

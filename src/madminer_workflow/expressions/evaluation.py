@@ -25,13 +25,15 @@ Run = Callable[[Mapping[str, Any]], Result]
 class Code:
     """What an accepted piece of an expression gives, and how to compute it.
 
-    `kind` is "number", "particle" (any four-momentum) or "list". `attributes` computes what a
-    particle has beyond its momentum: only what is used is ever computed.
+    `kind` is "number", "particle" (any four-momentum), "list", or "column", the `column` of a table
+    that may be a number or a list of them. `attributes` computes what a particle has beyond its
+    momentum: only what is used is ever computed.
     """
 
     kind: str
     run: Run
     attributes: Mapping[str, Run] = field(default_factory=dict)
+    column: str = ""
 
 
 def real(value: Any) -> Any:
@@ -143,6 +145,32 @@ def conditional(test: Code, yes: Code, no: Code) -> Code:
     return Code("number", run)
 
 
+def column(numbers: Code) -> Code:
+    """The number of each event in a column of a table, undefined where it is NaN."""
+
+    def run(variables: Mapping[str, Any]) -> Result:
+        value = real(numbers.run(variables)[0])
+        return value, np.isnan(value)
+
+    return Code("number", run)
+
+
+def entry(numbers: Code, index: int) -> Code:
+    """The number at `index` of a column of lists; undefined if it is absent or NaN."""
+
+    def run(variables: Mapping[str, Any]) -> Result:
+        import awkward as ak
+
+        lists = numbers.run(variables)[0]
+        counts = np.asarray(ak.num(lists, axis=1))
+        flat = real(ak.flatten(lists, axis=1))
+        present, position = _places(counts, index)
+        value = flat[np.where(present, position, 0)] if len(flat) else np.zeros(len(counts))
+        return value, ~present | np.isnan(value)
+
+    return Code("number", run)
+
+
 def length(particles: Code) -> Code:
     """How many particles a list has."""
 
@@ -233,11 +261,16 @@ def _select(momenta: Any, index: int) -> Result:
     import awkward as ak
 
     counts = np.asarray(ak.num(momenta, axis=1))
-    present = counts > index if index >= 0 else counts >= -index
+    present, position = _places(counts, index)
     flat = ak.flatten(momenta, axis=1)
     if len(flat) == 0:
         zeros = {name: np.zeros(len(counts)) for name in momenta.fields}
         return ak.zip(zeros, with_name="Momentum4D", behavior=momenta.behavior), ~present
-    ends = np.cumsum(counts)
-    position = (ends - counts if index >= 0 else ends) + index
     return flat[np.where(present, position, 0)], ~present
+
+
+def _places(counts: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which lists of these lengths have an entry at `index`, and its place among all of them."""
+    ends = np.cumsum(counts)
+    present = counts > index if index >= 0 else counts >= -index
+    return present, (ends - counts if index >= 0 else ends) + index

@@ -27,10 +27,12 @@ from madminer_workflow.physics.reconstruction import (
     Measurement,
     Reconstructed,
     reconstruct,
+    reconstruct_columns,
     reconstruct_delphes,
 )
 from madminer_workflow.physics.smearing import BlockRandom
 from madminer_workflow.physics.weights import event_weights, weight_names
+from madminer_workflow.products.columns import SUFFIX, ColumnEvents, read_columns
 from madminer_workflow.products.events import Events, GeneratedTask, SampledProcess, read_events
 from madminer_workflow.products.measured import MeasuredTask, Report, Stage, write_measured
 from madminer_workflow.products.parts import read_reconstruction
@@ -110,16 +112,26 @@ def unknown_benchmarks(process: SampledProcess, setup: Setup) -> list[str]:
 
 @dataclass(frozen=True)
 class Block:
-    """The events of one task, as they were generated.
+    """The events of one task, as they were generated, or as the ``columns`` of a table.
 
     ``weights`` has one column for each benchmark, then one for each nuisance benchmark, in pb;
     ``shares`` (n_events,) make one sample of all.
     """
 
     task: GeneratedTask
-    lhe: LHEEvents
+    lhe: LHEEvents | ColumnEvents
     weights: np.ndarray
     shares: np.ndarray
+
+    @property
+    def particles(self) -> LHEEvents:
+        """The events as they were generated; InputError if they are those of a table."""
+        if isinstance(self.lhe, ColumnEvents):
+            raise InputError(
+                f"{self.task.file}: has the columns of tables where the expressions of the "
+                "analysis name particles; run the steps that made it again"
+            )
+        return self.lhe
 
 
 Varied = TypeVar("Varied")
@@ -140,7 +152,10 @@ def measure(
         blocks = [
             read_block(task, events.processes[task.process], directory, setup) for task in tasks
         ]
-        if card is None:
+        if settings.tables:
+            for block in blocks:
+                yield measure_columns(block, settings, setup)
+        elif card is None:
             parts = reconstruct_partons(blocks, settings)
             for block, part in zip(blocks, parts, strict=True):
                 yield summarise(block, part, np.arange(len(block.lhe)), settings, setup)
@@ -166,7 +181,14 @@ def read_block(
 ) -> Block:
     """Read the events of a task; InputError unless there are as many as it says."""
     file = directory / task.file
-    lhe = read_lhe(file, weight_names(task, process, setup), task.sampling_benchmark)
+    names = weight_names(task, process, setup)
+    lhe: LHEEvents | ColumnEvents
+    if task.file.endswith(SUFFIX):
+        lhe = read_columns(file)
+        if list(lhe.weight_names) != names:
+            raise InputError(f"{file}: its weights are {', '.join(lhe.weight_names)}")
+    else:
+        lhe = read_lhe(file, names, task.sampling_benchmark)
     if len(lhe) != task.n_events:
         raise InputError(
             f"{file}: damaged: it holds {len(lhe)} events where {task.n_events} are expected; run "
@@ -183,7 +205,7 @@ def read_block(
     return Block(task, lhe, weights, shares)
 
 
-def check_weights(file: Path, lhe: LHEEvents, sampled: str) -> None:
+def check_weights(file: Path, lhe: LHEEvents | ColumnEvents, sampled: str) -> None:
     """Raise InputError for weights that no event has.
 
     Those of either sign may be, but not none at all at the benchmark that events were drawn from,
@@ -211,6 +233,17 @@ def random_of(block: Block, *names: str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(block.task.seed, "detector", *names))
 
 
+def measure_columns(block: Block, settings: Reconstruction, setup: Setup) -> Measured:
+    """Measure events whose columns are what was measured."""
+    if not isinstance(block.lhe, ColumnEvents):
+        raise InputError(
+            f"{block.task.file}: has particles where the expressions of the analysis name the "
+            "columns of tables; run the steps that made it again"
+        )
+    reconstructed = reconstruct_columns(block.lhe, settings)
+    return summarise(block, reconstructed, np.arange(len(block.lhe)), settings, setup)
+
+
 def reconstruct_partons(
     blocks: Sequence[Block], settings: Reconstruction
 ) -> Iterator[Reconstructed]:
@@ -218,12 +251,12 @@ def reconstruct_partons(
     sizes = [len(block.lhe) for block in blocks]
     random = BlockRandom([random_of(block) for block in blocks], sizes)
     reconstructed = reconstruct(
-        ak.concatenate([block.lhe.particles for block in blocks]),
+        ak.concatenate([block.particles.particles for block in blocks]),
         settings,
         random,
         {
-            name: np.concatenate([block.lhe.variables[name] for block in blocks])
-            for name in blocks[0].lhe.variables
+            name: np.concatenate([block.particles.variables[name] for block in blocks])
+            for name in blocks[0].particles.variables
         },
         lambda *names: BlockRandom([random_of(block, *names) for block in blocks], sizes),
     )
@@ -252,7 +285,7 @@ def reconstruct_showered(
             root,
             settings,
             len(block.lhe),
-            block.lhe.variables,
+            block.particles.variables,
             lambda *names: random_of(block, *names),
         )
         if len(numbers) != task.counts.showered:

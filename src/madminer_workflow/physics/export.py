@@ -15,6 +15,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
 from madminer_workflow.physics.generators.lhe_writer import written
 from madminer_workflow.physics.readers.lhe_chunks import read_chunks
+from madminer_workflow.products.columns import SUFFIX
 from madminer_workflow.products.events import GeneratedTask, read_events
 
 _WEIGHT = re.compile(r"(<wgt id='[^']*'> )(\S+)( </wgt>)")
@@ -36,6 +37,11 @@ def export_events(archives: Sequence[Path], output: Path) -> dict[Path, int]:
             for name, sampled_process in events.processes.items():
                 expected |= {(name, drawn): n for drawn, n in sampled_process.events.items()}
             for task in events.tasks:
+                if task.file.endswith(SUFFIX):
+                    raise InputError(
+                        f"{archive}: the events of {task.process} are those of tables, which they "
+                        "were read from; only particles are exported"
+                    )
                 sample = blocks.setdefault((task.process, task.sampling_benchmark), {})
                 sample[task.block] = task, directory / task.file
         exported = {}

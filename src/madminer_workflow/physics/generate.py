@@ -84,5 +84,6 @@ def request(
             if systematic.systematic_name in process.systematics
         ],
         models=models,
+        columns=generation.columns,
         seed=derive_seed(generation.seed, "integrate", process.name),
     )

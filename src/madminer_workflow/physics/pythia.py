@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from madminer_workflow.analysis.types import FilesProcess, Process
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.shower import check_space, shower
 from madminer_workflow.physics.shower.card import Card, read_card
+from madminer_workflow.products.columns import SUFFIX
 from madminer_workflow.products.events import (
     Counts,
     Events,
@@ -53,9 +55,9 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
         )
         tasks = []
         for task in job.tasks:
-            generator = integrated[task.process].process.generator
+            process = integrated[task.process].process
             with of_job(job_file, processes), library.named():
-                drawn = draw(task, generator, library.folder(task.process), directory)
+                drawn = draw(task, process, library.folder(task.process), directory)
             card = cards.get(task.process)
             tasks.append(drawn if card is None else add_shower(drawn, card, directory))
         events = Events(
@@ -102,13 +104,15 @@ def read_cards(integrated: dict[str, IntegratedProcess]) -> dict[str, Card]:
     }
 
 
-def draw(task: Task, generator: str, integrated: Path, directory: Path) -> GeneratedTask:
-    """Draw the events of a task from the folder of its process into an LHE file in ``directory``.
+def draw(task: Task, process: Process, integrated: Path, directory: Path) -> GeneratedTask:
+    """Draw the events of a task from the folder of its process into a file in ``directory``.
 
-    Raises StepError if the generator delivers another number of events.
+    That is an LHE file, or one of columns. Raises StepError if the generator delivers another
+    number of events.
     """
-    file = directory / f"{task.name}.lhe"
-    report = generators.get(generator).generate_events(
+    is_table = isinstance(process, FilesProcess) and process.has_tables
+    file = directory / f"{task.name}{SUFFIX if is_table else '.lhe'}"
+    report = generators.get(process.generator).generate_events(
         integrated, task.sampling_benchmark, task.n_events, task.seed, file, task.block
     )
     if report.n_events != task.n_events:

@@ -27,7 +27,12 @@ from madminer_workflow.analysis.types import (
     Reconstruction,
 )
 from madminer_workflow.errors import InputError, StepError
-from madminer_workflow.expressions import Expression, compile_expression
+from madminer_workflow.expressions import (
+    MOMENTA,
+    PARTICLE_LISTS,
+    Expression,
+    compile_expression,
+)
 from madminer_workflow.physics.momenta import register_momenta
 from madminer_workflow.physics.objects import (
     Streams,
@@ -38,7 +43,9 @@ from madminer_workflow.physics.objects import (
 )
 from madminer_workflow.physics.parton_level import build_objects, draw_met, identified
 from madminer_workflow.physics.readers.delphes_root import Detected, read_delphes
+from madminer_workflow.physics.readers.table_objects import found_objects
 from madminer_workflow.physics.smearing import BlockRandom, smear
+from madminer_workflow.products.columns import ColumnEvents
 from madminer_workflow.products.measured import Stage
 
 ROUNDING = 1e-9
@@ -178,6 +185,19 @@ def reconstruct_delphes(
     return measured, numbers
 
 
+def reconstruct_columns(events: ColumnEvents, settings: Reconstruction) -> Reconstructed:
+    """Measure events whose columns are what was measured.
+
+    Raises InputError for expressions that they have nothing for.
+    """
+    measurement = Measurement.compile(settings)
+    particles = {*PARTICLE_LISTS, *MOMENTA} & measurement.objects
+    objects = found_objects(
+        events, particles, measurement.attributes, msgspec.to_builtins(settings.detector.acceptance)
+    )
+    return measurement.measure({**events.columns, **objects}, len(events))
+
+
 def warn_of_thresholds(detected: Detected, systematics: Sequence[ObjectSystematic]) -> None:
     """Warn if Delphes wrote no objects below the acceptance that energies might move into it.
 
@@ -217,19 +237,26 @@ class Measurement:
     def compile(cls, settings: Reconstruction) -> Measurement:
         """Compile the expressions; cuts and efficiencies know the observables by name."""
         names = [observable.name for observable in settings.observables]
+        compiled = functools.partial(compile_expression, columns=settings.tables)
         return cls(
-            [(entry, compile_expression(entry.definition)) for entry in settings.observables],
-            [(entry, compile_expression(entry.definition, names)) for entry in settings.cuts],
-            [
-                (entry, compile_expression(entry.definition, names))
-                for entry in settings.efficiencies
-            ],
+            [(entry, compiled(entry.definition)) for entry in settings.observables],
+            [(entry, compiled(entry.definition, names)) for entry in settings.cuts],
+            [(entry, compiled(entry.definition, names)) for entry in settings.efficiencies],
         )
 
     @property
     def names(self) -> frozenset[str]:
         """Everything that the expressions use."""
         return frozenset().union(*(expression.names for _, expression in self._pairs))
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The same without the observables that cuts and efficiencies use."""
+        observables = frozenset(entry.name for entry, _ in self.observables)
+        return frozenset().union(
+            *(expression.names for _, expression in self.observables),
+            *(one.names - observables for _, one in (*self.cuts, *self.efficiencies)),
+        )
 
     @property
     def attributes(self) -> frozenset[str]:

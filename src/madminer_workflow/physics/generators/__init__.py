@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from madminer_workflow.analysis.types import Parameter, Process, Systematic
+from madminer_workflow.analysis.types import Columns, Parameter, Process, Systematic
 from madminer_workflow.errors import InputError
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration, Points
@@ -26,7 +26,7 @@ class Request:
     the analysis file, cards as text. ``benchmarks`` maps names to parameter values: the points
     that events are drawn from and weighted for; ``check_points`` are integrated only.
     ``reference`` is the benchmark at which uncertainties are evaluated. ``models`` is the folder
-    of the analysis' own UFO models.
+    of the analysis' own UFO models. ``columns`` are those of tables that the analysis uses.
     """
 
     process: Process
@@ -37,6 +37,7 @@ class Request:
     systematics: Sequence[Systematic]
     models: Path
     seed: int
+    columns: Columns | None = None
 
 
 class Generator(Protocol):
@@ -58,7 +59,9 @@ class Generator(Protocol):
         output: Path,
         block: int = 0,
     ) -> Draw:
-        """Write exactly ``n_events`` events drawn from one benchmark into the LHE file ``output``.
+        """Write exactly ``n_events`` events drawn from one benchmark into the file ``output``.
+
+        That is an LHE file, or of events in tables one of ``products.columns``.
 
         Events at random follow from ``seed``, events that exist are those of a ``block`` of them.
 

@@ -69,6 +69,22 @@ def read_delphes(
         )
 
 
+def detected_in(
+    path: Path,
+    columns: Mapping[str, ak.Array],
+    names: Collection[str],
+    attributes: Collection[str],
+    acceptance: Mapping[str, float | None],
+) -> Detected:
+    """The same from branches that were read already, in which ``Jet.PT`` is ``Jet_PT``."""
+    register_momenta()
+    events = _Events(path, _Held(columns), False)
+    lists = events.lists(names, attributes)
+    missing = events.missing() if {"met", "all"} & set(names) else None
+    n_events = len(next(iter(columns.values()))) if columns else 0
+    return Detected(frozenset(names), np.arange(n_events), lists, missing, dict(acceptance))
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
@@ -223,6 +239,27 @@ class _Events:
         with _reading(self.path):
             values = self.tree[name].array()
         return ak.values_astype(values, np.int64 if column in _WHOLE_NUMBERS else np.float64)
+
+
+@dataclass(frozen=True)
+class _Branch:
+    values: ak.Array
+
+    def array(self) -> ak.Array:
+        return self.values
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Branches in memory, as a tree has them."""
+
+    columns: Mapping[str, ak.Array]
+
+    def __contains__(self, name: str) -> bool:
+        return name.replace(".", "_") in self.columns
+
+    def __getitem__(self, name: str) -> _Branch:
+        return _Branch(self.columns[name.replace(".", "_")])
 
 
 def _particles(

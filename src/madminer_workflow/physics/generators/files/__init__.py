@@ -1,4 +1,4 @@
-"""The generator of events that exist already, in LHE files.
+"""The generator of events that exist already, in LHE files or in tables (see ``tables``).
 
 ``integrate`` reads the files once for their weights and once more to cut them into blocks, with the
 weights of the benchmarks under their names; ``generate_events`` hands out a block. From there on
@@ -21,6 +21,7 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, named
 from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.files.normalisation import Sums, normalise
+from madminer_workflow.physics.generators.files.tables import TableSample
 from madminer_workflow.physics.generators.lhe_writer import (
     Header,
     assignments,
@@ -31,6 +32,7 @@ from madminer_workflow.physics.readers.lhe import LHEEvents, read_events
 from madminer_workflow.physics.readers.lhe_chunks import Chunk, read_chunks
 from madminer_workflow.physics.readers.lhe_text import without_comments
 from madminer_workflow.physics.tasks import BLOCK
+from madminer_workflow.products.columns import SUFFIX, read_columns, write_columns
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration
 
@@ -46,7 +48,8 @@ def integrate(request: Request, output: Path) -> Integration:
     cross_sections = {}
     with named(request.models, f"processes.{process.name}.files: Models.tar.gz"):
         for sampled, names in process.files.items():
-            sample = _Sample(request, process, sampled, [request.models / name for name in names])
+            kind = TableSample if process.has_tables else _Sample
+            sample = kind(request, process, sampled, [request.models / name for name in names])
             cross_sections[sampled] = sample.write(output / sampled)
     return Integration(cross_sections=cross_sections)
 
@@ -65,6 +68,11 @@ def generate_events(
     """
     known = sorted(path.name for path in directory.iterdir() if path.is_dir())
     check_draw(n_events, sampling_benchmark, known)
+    table = directory / sampling_benchmark / f"{block:06d}{SUFFIX}"
+    if table.is_file():
+        events = read_columns(table)
+        write_columns(output, events)
+        return Draw(n_events=len(events), fraction_above_maximum=0.0)
     source = _block(directory / sampling_benchmark, block)
     if not source.is_file():
         raise InputError(f"{source}: does not exist; run generate again")
