@@ -21,6 +21,8 @@ The expressions in observables, cuts and efficiencies are MadMiner's: particles 
 `l`, `v`, `a`, `j` (each ordered by falling pT) and `p` (all, in the order of the file), `met`,
 `visible`, `all`; properties and methods as in `j[0].pt`, `(a[0] + a[1]).m`, `j[0].deltaphi(j[1])`;
 numbers, comparisons, `and`, `or`, `not`, and functions such as `abs`, `sqrt`, `len`.
+Of events in tables they also take the columns, as in `MET_pt`, `Jet_pt[0]`, `len(Jet_pt)` (see
+[events.md](events.md)).
 
 This page is generated from the schema, `src/madminer_workflow/analysis/schema.json`.
 """

@@ -18,6 +18,7 @@ from madminer_workflow.analysis.tables import (
     named,
     reading,
 )
+from madminer_workflow.errors import InputError
 
 _KINDS = {"Delphes": DELPHES, "Events": NANOAOD}
 _RUNS, _SUM = "Runs", "genEventSumw"
@@ -31,6 +32,8 @@ def opened(path: Path, table: str | None) -> Table:
     import uproot
 
     with reading(path, _WHAT), uproot.open(path) as file:
+        if (size := path.stat().st_size) < file.file.fEND:
+            raise InputError(f"{path}: truncated: it has {size} of {file.file.fEND} bytes")
         classes = file.classnames(cycle=False)
         trees = [name for name, kind in classes.items() if kind in ("TTree", "ROOT::RNTuple")]
         known = [name for name in _KINDS if name in trees]
