@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -16,9 +17,10 @@ from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection import inspect
 from madminer_workflow.inspection.summary import as_text
-from tests.support.chain import Physics
+from tests.support.chain import TINY1, Physics
 from tests.support.event_files import IDS, REFERENCE, text
 from tests.support.paths import DATA, REPOSITORY
+from tests.support.tables import write_nanoaod, write_table
 
 EXAMPLE = REPOSITORY / "inputs/files-example/events/wbf_haa.w.lhe.gz"
 
@@ -129,3 +131,24 @@ def test_files_that_are_nothing_or_damaged(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             inspect(tmp_path / name)
         assert CliRunner().invoke(main, ["inspect", str(tmp_path / name)]).exit_code == 2
+
+
+@pytest.mark.parametrize("kind", ["nano.root", "t.root", "t.h5", "t.parquet"])
+def test_what_is_suggested_for_tables_is_valid(kind: str, tmp_path: Path) -> None:
+    """With the points that its weights are for, which no table says."""
+    file = tmp_path / kind
+    if kind == "nano.root":
+        write_nanoaod(file)
+    else:
+        write_table(file, {"m_jj": np.arange(4.0), "j": np.arange(4), "weight": np.ones(4)})
+    summary = inspect(file)
+    assert summary.events in (4, 200, None) and summary.suggestion
+    content = yaml.safe_load(summary.suggestion)
+    own = content["processes"][0]["weights"]["sm"]
+    content["processes"][0]["weights"] |= {"w": own, "neg_w": f"2*{own}"}
+    assert content["observables"][0]["name"] in ("pt_j1", "m_jj")
+    rest = yaml.safe_load(TINY1.read_text()) | content
+    rest["ml"]["methods"] = [{"method": "polynomial"}]
+    pasted = tmp_path / "input.yml"
+    pasted.write_text(yaml.safe_dump(rest))
+    assert [str(one) for one in problems(pasted) if not one.warning] == []

@@ -16,6 +16,7 @@ _STARTS = {
     b"root": "root",
     b"\x89HDF\r\n\x1a\n": "hdf5",
     b"HepMC::": "hepmc",
+    b"PAR1": "tables",
 }
 _START = 4096
 
@@ -33,8 +34,8 @@ def inspect(path: Path) -> Summary:
     if path.name.endswith((".tar.gz", ".tar", ".tgz")):
         return _reader("products")(path)
     raise InputError(
-        f"{path}: is of no kind that is known; expected events (LHE, HepMC, ROOT, or HDF5 of "
-        "MadMiner), or an archive that a step writes"
+        f"{path}: is of no kind that is known; expected events (LHE, HepMC, ROOT, HDF5 or "
+        "Parquet), or an archive that a step writes"
     )
 
 

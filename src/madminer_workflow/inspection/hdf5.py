@@ -8,6 +8,7 @@ import h5py
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary, Sums, point_words
+from madminer_workflow.inspection.tables import suggest
 from madminer_workflow.madminer_file import read_definitions, read_report, read_sample, read_setup
 
 
@@ -33,6 +34,7 @@ def inspect(path: Path) -> Summary:
                 for name, (size, what) in arrays.items()
             ),
             columns_are="array",
+            suggestion=suggest(path),
         )
     return _madminer(path, "samples/observations" in arrays)
 

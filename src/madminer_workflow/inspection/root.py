@@ -6,6 +6,7 @@ from pathlib import Path
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary
+from madminer_workflow.inspection.tables import suggest
 
 DELPHES, NANOAOD, RUNS = "Delphes", "Events", "Runs"
 _WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
@@ -57,5 +58,6 @@ def inspect(path: Path) -> Summary:
             for i, (name, what) in enumerate(branches[:MOST_BRANCHES])
         ),
         columns_are=f"branch of {main}",
+        suggestion=suggest(path),
         notes=tuple(notes),
     )

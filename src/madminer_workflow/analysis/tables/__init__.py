@@ -85,6 +85,8 @@ def open_table(path: Path, table: str | None = None) -> Table:
 
     Raises InputError if it cannot be read, is another file, or has no events.
     """
+    if path.suffix not in _READERS:
+        raise InputError(f"{path}: expected a table, {', '.join(SUFFIXES)}")
     module = import_module(f"{__name__}.{_READERS[path.suffix]}")
     try:
         opened = cast(Table, module.opened(path, table))
