@@ -12,11 +12,15 @@ import h5py
 import numpy as np
 import pytest
 
+from madminer_workflow.analysis.cards import parts
 from madminer_workflow.analysis.file import problems, read_analysis
 from madminer_workflow.analysis.tables import Table, open_table
 from madminer_workflow.analysis.tables import __name__ as package
+from madminer_workflow.analysis.types import Columns
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import ExpressionError, compile_expression
+from madminer_workflow.physics.generators import files as generator
+from madminer_workflow.products.columns import read_columns
 from tests.support.chain import TINY1, analysis_file
 from tests.support.parts import process, request
 from tests.support.tables import FORMATS, write_nanoaod, write_table
@@ -259,9 +263,6 @@ def test_sums_of_another_weight_are_not_taken(tmp_path: Path) -> None:
     ],
 )
 def test_weights_that_no_event_has(value: float, message: str, tmp_path: Path) -> None:
-    from madminer_workflow.analysis.types import Columns
-    from madminer_workflow.physics.generators import files as generator
-
     table = columns()
     table["sm"][71] = value
     write_table(tmp_path / "t.root", table)
@@ -270,3 +271,28 @@ def test_weights_that_no_event_has(value: float, message: str, tmp_path: Path) -
     asked = request(process("files", **keys), [], POINTS, models=tmp_path, columns=used)
     with pytest.raises(InputError, match=message):
         generator.integrate(asked, tmp_path / "out")
+
+
+def test_generation_depends_on_the_columns_that_are_used(tmp_path: Path) -> None:
+    """Not on what expressions make of them, or on the names of observables."""
+    found = {}
+    for definition in ("m_jj", "2*m_jj + n", "m_jj + ok"):
+        file = analysis(tmp_path, definition)
+        found[definition], reconstruction = parts(read_analysis(file), tmp_path)
+        assert reconstruction.tables
+    first, second, third = found.values()
+    assert first == second != third
+    assert third.columns is not None and third.columns.names == ("m_jj", "n", "ok")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_weights_that_are_the_same_for_all(suffix: str, tmp_path: Path) -> None:
+    write_table(tmp_path / f"t.{suffix}", columns(lists=suffix != "h5"))
+    keys = {"files": {"sm": [f"t.{suffix}"]}, "events": {"sm": N}, "cross_section": {"sm": 3.0}}
+    weights = {"sm": "1.0", "w": "2", "neg_w": "0.5"}
+    used = Columns(names=(), particles=(), attributes=())
+    one = process("files", weights=weights, **keys)
+    asked = request(one, [], POINTS, models=tmp_path, columns=used)
+    generator.integrate(asked, tmp_path / "out")
+    events = read_columns(tmp_path / "out/sm/000000.npz")
+    np.testing.assert_allclose(events.weights, [[3.0 / N, 6.0 / N, 1.5 / N]] * N, rtol=1e-12)

@@ -56,8 +56,8 @@ class Table:
     pieces: Callable[[Sequence[str], int], Iterator[Mapping[str, Values]]]
     sum_of_weights: float | None = None
 
-    def chunks(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Values]]]:
-        """The columns ``names`` in chunks, each with the number of events before it.
+    def chunks(self, names: Sequence[str]) -> Iterator[tuple[range, dict[str, Values]]]:
+        """The columns ``names`` in chunks, each with its entries in the table.
 
         Raises InputError, with the entries, for what cannot be read.
         """
@@ -65,8 +65,9 @@ class Table:
         first = 0
         for piece in self.pieces(places, AT_ONCE):
             chunk = {name: piece[place] for name, place in zip(names, places, strict=True)}
-            yield first, chunk
-            first += min(AT_ONCE, self.n_events - first)
+            entries = range(first, min(first + AT_ONCE, self.n_events))
+            yield entries, chunk
+            first = entries.stop
 
     def unknown(self, name: str) -> InputError:
         """What to raise for a column that is not there."""

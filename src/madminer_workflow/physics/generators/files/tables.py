@@ -109,12 +109,12 @@ class TableSample:
         n_events, total, squares = 0, 0.0, 0.0
         place = self._benchmarks.index(self._sampled)
         for table, weights in zip(self._tables, self._weights, strict=True):
-            for first, columns in table.chunks(_names_in(weights.values())):
-                values = _values(table, first, columns, weights)
+            for entries, columns in table.chunks(_names_in(weights.values())):
+                values = _values(table, entries, columns, weights)
                 drawn = values[:, place]
                 if len(zero := np.flatnonzero(drawn == 0.0)):
                     raise InputError(
-                        f"{table.path}: entry {first + zero[0]}: its weight at {self._sampled}, "
+                        f"{table.path}: entry {entries[zero[0]]}: its weight at {self._sampled}, "
                         "which it was drawn from, is 0"
                     )
                 n_events += len(values)
@@ -124,8 +124,8 @@ class TableSample:
     def _pieces(self) -> Iterator[Piece]:
         parts = zip(self._tables, self._weights, self._columns, strict=True)
         for table, weights, used in parts:
-            for first, columns in table.chunks(sorted({*used, *_names_in(weights.values())})):
-                values = _values(table, first, columns, weights)
+            for entries, columns in table.chunks(sorted({*used, *_names_in(weights.values())})):
+                values = _values(table, entries, columns, weights)
                 yield values, {name: columns[name] for name in used}
 
 
@@ -134,7 +134,7 @@ def _names_in(weights: Any) -> list[str]:
 
 
 def _values(
-    table: Table, first: int, columns: Mapping[str, Any], weights: Mapping[str, Expression]
+    table: Table, entries: range, columns: Mapping[str, Any], weights: Mapping[str, Expression]
 ) -> np.ndarray:
     """The weights of some events, (n, n_benchmarks); InputError for one that is no number."""
     values = []
@@ -142,14 +142,13 @@ def _values(
         value, undefined = weight.evaluate(columns)
         wrong = undefined | ~(np.abs(value) <= LARGEST_WEIGHT)
         if np.any(wrong):
-            entry = first + int(np.flatnonzero(wrong)[0])
+            entry = entries[int(np.flatnonzero(np.broadcast_to(wrong, len(entries)))[0])]
             raise InputError(
                 f"{table.path}: entry {entry}: its weight at {benchmark}, {weight.text}, is not "
                 "there, or no finite number"
             )
         values.append(value)
-    n_events = max((len(column) for column in columns.values()), default=0)
-    return np.stack([np.broadcast_to(value, (n_events,)) for value in values], axis=1)
+    return np.stack([np.broadcast_to(value, len(entries)) for value in values], axis=1)
 
 
 def _blocks(pieces: Iterator[Piece]) -> Iterator[Piece]:
