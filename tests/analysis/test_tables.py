@@ -11,6 +11,7 @@ import awkward as ak
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from madminer_workflow.analysis.cards import parts
 from madminer_workflow.analysis.file import problems, read_analysis
@@ -241,8 +242,12 @@ def test_methods_that_draw_are_warned_of_negative_weights(tmp_path: Path) -> Non
     table = columns()
     table["sm"] = np.where(np.arange(N) % 4 == 0, -table["sm"], table["sm"])
     write_table(tmp_path / "t.root", table)
-    warned = [str(one) for one in problems(analysis(tmp_path)) if one.warning]
-    assert any("of the first ones in t.root (sm) are negative" in one for one in warned)
+    ml = yaml.safe_load(TINY1.read_text())["ml"]
+    ml["limits"]["toys"] = {"n_toys": 10}
+    file = analysis(tmp_path, section={"ml": ml})
+    warned = [str(one) for one in problems(file) if one.warning]
+    assert sum("of the first ones in t.root (sm) are negative" in one for one in warned) > 1
+    assert any("limits.toys.n_toys: warning: toys are drawn" in one for one in warned)
 
 
 def test_sums_of_another_weight_are_not_taken(tmp_path: Path) -> None:

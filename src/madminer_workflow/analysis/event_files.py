@@ -95,7 +95,7 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
 
 
 def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
-    """Warn of methods that draw events by their weights if many of these are negative."""
+    """Warn of what draws events by their weights if many of these are negative."""
     drawing = {kind.__struct_config__.tag for kind in get_args(TrainedMethod)}
     for sampled, patterns in process["files"].items():
         with suppress(InputError):
@@ -105,8 +105,17 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
                 if is_table(file.name)
                 else read_start(file).negative
             )
+            if share <= LARGEST_NEGATIVE_SHARE:
+                continue
+            if sound.get("ml", "limits", "toys", "n_toys"):
+                message = (
+                    f"toys are drawn in proportion to weights above 0, and {share:.0%} of the "
+                    f"first ones in {file.name} ({sampled}) are negative: the coverage that they "
+                    "find is that of another density; leave them out"
+                )
+                yield Finding(("ml", "limits", "toys", "n_toys"), message, warning=True)
             for path, method in sound.entries("ml", "methods"):
-                if share > LARGEST_NEGATIVE_SHARE and method["method"] in drawing:
+                if method["method"] in drawing:
                     message = (
                         f"draws events in proportion to weights above 0, and {share:.0%} of the "
                         f"first ones in {file.name} ({sampled}) are negative; polynomial and "
