@@ -152,3 +152,12 @@ def test_what_is_suggested_for_tables_is_valid(kind: str, tmp_path: Path) -> Non
     pasted = tmp_path / "input.yml"
     pasted.write_text(yaml.safe_dump(rest))
     assert [str(one) for one in problems(pasted) if not one.warning] == []
+    sums = {weight.name: weight.effective_events for weight in summary.weights}
+    if kind == "nano.root":
+        assert list(sums) == [
+            "genWeight",
+            *(f"genWeight*LHEReweightingWeight[{i}]" for i in range(3)),
+        ]
+        assert sums["genWeight"] == pytest.approx(sums["genWeight*LHEReweightingWeight[0]"])
+    else:
+        assert sums == {"weight": 4.0}

@@ -8,7 +8,7 @@ import h5py
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary, Sums, point_words
-from madminer_workflow.inspection.tables import suggest
+from madminer_workflow.inspection.tables import suggest, weights
 from madminer_workflow.madminer_file import read_definitions, read_report, read_sample, read_setup
 
 
@@ -29,6 +29,7 @@ def inspect(path: Path) -> Summary:
         return Summary(
             file=str(path),
             format="HDF5",
+            weights=weights(path),
             columns=tuple(
                 Column(name=name, number=size, meaning=what)
                 for name, (size, what) in arrays.items()

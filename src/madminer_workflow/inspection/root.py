@@ -6,7 +6,7 @@ from pathlib import Path
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary
-from madminer_workflow.inspection.tables import suggest
+from madminer_workflow.inspection.tables import suggest, weights
 
 DELPHES, NANOAOD, RUNS = "Delphes", "Events", "Runs"
 _WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
@@ -53,6 +53,7 @@ def inspect(path: Path) -> Summary:
         format=kind,
         events=int(tree.num_entries),
         facts=facts,
+        weights=weights(path),
         columns=tuple(
             Column(name=name, number=i, meaning=what)
             for i, (name, what) in enumerate(branches[:MOST_BRANCHES])

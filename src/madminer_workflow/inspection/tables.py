@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import awkward as ak
+import numpy as np
+
 from madminer_workflow.analysis.tables import DELPHES, NANOAOD, Table, open_table
 from madminer_workflow.errors import InputError
-from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS
-from madminer_workflow.inspection.summary import Column, Summary
+from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compile_expression
+from madminer_workflow.inspection.summary import Column, Summary, Sums, Weight
 
 MOST_OBSERVABLES = 20
+MOST_WEIGHTS = 200
 _WEIGHT = re.compile(r"weight|wgt|xwgtup", re.IGNORECASE)
 _NONE = re.compile(r"_size|_fBits|_fUniqueID|TauWeight|^n[A-Z]")
 """What only sounds like weights."""
@@ -37,9 +42,53 @@ def inspect(path: Path) -> Summary:
         file=str(path),
         format="Parquet",
         events=table.n_events,
+        weights=weights(path),
         columns=columns,
         suggestion=suggest(path),
     )
+
+
+def weights(path: Path) -> tuple[Weight, ...]:
+    """Sums of what may be weights, by name or place; none if the file is not one table.
+
+    Those of lists are with the factor that NanoAOD's have.
+    """
+    try:
+        table = open_table(path)
+        texts = _candidates(table)
+        if not texts:
+            return ()
+        expressions = [compile_expression(text, particles=False, columns=True) for text in texts]
+        sums = Sums(len(texts))
+        names = sorted(frozenset[str]().union(*(one.names for one in expressions)))
+        for entries, columns in table.chunks(names):
+            values = [np.broadcast_to(one(columns), len(entries)) for one in expressions]
+            sums.add(np.stack(values, axis=1))
+    except InputError:
+        return ()
+    found = (sums.weight(i, text, None) for i, text in enumerate(texts))
+    # A place that some events do not have is none of a weight.
+    return tuple(weight for weight in found if math.isfinite(weight.total))
+
+
+def _candidates(table: Table) -> list[str]:
+    """The expressions that may be weights, at most ``MOST_WEIGHTS``."""
+    names = [name for name in _named_as_weights(table) if name not in ("Event_Weight", "genWeight")]
+    own = _OWN.get(table.kind)
+    texts = [own] if own and own.partition("[")[0] in table.columns else []
+    for name in names:
+        if not table.columns[name].is_list:
+            texts.append(name)
+            continue
+        _, first = next(table.chunks([name]))
+        factor = f"{own}*" if name == _REWEIGHTED and texts else ""
+        least = int(ak.min(ak.num(first[name], axis=1)))
+        texts += [f"{factor}{name}[{i}]" for i in range(min(least, MOST_WEIGHTS))]
+    return texts[:MOST_WEIGHTS]
+
+
+def _named_as_weights(table: Table) -> list[str]:
+    return [one for one in table.columns if _WEIGHT.search(one) and not _NONE.search(one)]
 
 
 def suggest(path: Path) -> str | None:
@@ -69,13 +118,13 @@ def suggest(path: Path) -> str | None:
 
 
 def _weights(table: Table) -> Iterator[str]:
-    there = [one for one in table.columns if _WEIGHT.search(one) and not _NONE.search(one)]
+    there = _named_as_weights(table)
     own = _OWN.get(table.kind)
     if own is None and there and "sm" not in table.columns:
         flat = [name for name in there if not table.columns[name].is_list]
         own = flat[0] if flat else f"{there[0]}[0]"
     yield f"    weights: {{{'' if own is None else f'sm: {own}'}}}"
-    examples = {DELPHES: "w: Weight_Weight[1]", NANOAOD: f"w: {own}*{_REWEIGHTED}[0]"}
+    examples = {DELPHES: "w: Weight_Weight[2]", NANOAOD: f"w: {own}*{_REWEIGHTED}[0]"}
     example = examples.get(table.kind, "a column, or an expression in columns")
     yield f"    # one for each other benchmark: {example}"
     if there:

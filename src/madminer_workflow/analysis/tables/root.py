@@ -64,9 +64,11 @@ def opened(path: Path, table: str | None) -> Table:
 def _numbers(tree: Any) -> Iterator[tuple[str, bool]]:
     """The branches that hold numbers, and whether an event has a list of these."""
     # The branches of a TTree may have some of their own; the fields of an RNTuple are these.
-    for branch in tree.itervalues(recursive=tree.classname == "TTree"):
+    recursive = tree.classname == "TTree"
+    for branch in tree.itervalues(recursive=recursive):
         kind = str(branch.typename)
-        if _TYPE.fullmatch(kind):
+        # Of one that has branches, the number is that of its objects.
+        if _TYPE.fullmatch(kind) and not (recursive and len(branch.branches)):
             yield branch.name, not re.fullmatch(_NUMBER, kind)
 
 
