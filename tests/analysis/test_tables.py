@@ -169,6 +169,7 @@ def test_expressions_need_columns(definition: str, message: str, tmp_path: Path)
         ({"weights": {"w": "2*"}}, r"weights.w: not an expression"),
         ({"table": "other"}, r"t.root: has no tree 'other' \(it has ntuple\)"),
         ({"files": {"sm": ["t.root", "e.lhe"]}}, r"has tables, and 'signal' other events"),
+        ({"files": {"sm": ["t.*"]}}, r"t.root is a table: end the pattern in \*.root"),
         ({"files": {"sm": ["u*.root"]}}, r"u\*.root: there is no such file"),
         ({"pythia8_card": "c.dat"}, r"the events of tables are measured already; leave this out"),
     ],

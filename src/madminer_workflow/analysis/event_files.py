@@ -139,6 +139,9 @@ def _start(
     if other := what_else(file):
         yield Finding(key, f"{file} is {other}; expected an event file")
         return
+    if is_table(file.name):
+        yield Finding(key, f"{file} is a table: end the pattern in *{file.suffix}")
+        return
     if not file.name.endswith(SUFFIXES):
         yield Finding(key, f"{file}: expected an event file, {' or '.join(SUFFIXES)}")
         return
