@@ -114,14 +114,16 @@ PARAMETER = {"CWL2": 0.0}, {"CWL2": 1.0}, {"CWL2": -1.0}
 POINTS = dict(zip(("sm", "w", "neg_w"), PARAMETER, strict=True))
 
 
-def one_parameter(path: Path, observables: dict[str, str], cuts: list[str], **keys: Any) -> Path:
+def one_parameter(
+    path: Path, observables: dict[str, str], cuts: list[str], acceptance: Any = None, **keys: Any
+) -> Path:
     """An analysis of one parameter with tables at three points of it."""
     return analysis_file(
         path,
         TINY1,
         benchmarks=POINTS,
         processes=[{"name": "signal", "generator": "files", **keys}],
-        detector={},
+        detector={"acceptance": acceptance or {}},
         observables=[{"name": n, "definition": d, "default": -1.0} for n, d in observables.items()],
         cuts=[{"definition": definition} for definition in cuts],
     )
@@ -205,13 +207,15 @@ def test_what_delphes_has_written(tmp_path: Path) -> None:
         tmp_path / "a/input.yml",
         {"pt_j1": "j[0].pt", "met": "met.pt", "same": "Jet_PT[0]", "tags": "j[0].b_tag"},
         ["len(a) >= 1"],
+        {"pt_min_a": 60.0},
         files={"sm": ["delphes.root"]},
         cross_section={"sm": 2.0},
         weights={"w": "1.3*Event_Weight[0]", "neg_w": "1.1*Event_Weight[0]"},
     )
     sample = read_sample(run_physics(file, tmp_path).combined)
     found = read_delphes(DATA / "wbf_delphes_60.root", {"j", "a", "met"}).objects
-    passes = ak.num(found["a"]) >= 1
+    passes = ak.any(found["a"].pt >= 60.0, axis=1)
+    assert 0 < ak.sum(passes) < ak.sum(ak.num(found["a"]) >= 1)
     pt = ak.to_numpy(ak.fill_none(ak.pad_none(found["j"].pt, 1)[:, 0], -1.0))
     expected = np.column_stack([pt, found["met"].pt])[passes]
     chosen = sample.observations[:, :2]
