@@ -191,7 +191,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     result = invoke("run", TINY, "--workdir", workdir, "-n", "--njobs", "3")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines[0] == ["step", "jobs", "done", "before", "CPU", "time", "memory", "disk"]
+    assert lines[0] == ["step", "jobs", "to", "run", "CPU", "time", "memory", "disk", "why"]
     assert [line[0] for line in lines[1:-1]] == [step for step in STEPS if step != "toys"]
     assert [line[1] for line in lines[1:-1]] == ["1", "1", "3", "3", "1", "1", "3", "3", "1"]
     assert lines[-1][0] == "Estimated:"
@@ -200,7 +200,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     (workdir / "physics" / "pythia_1" / "_packtivity" / "key").touch()
     result = invoke("run", TINY, "--workdir", workdir, "-n", "--part", "physics")
     (line,) = [line.split() for line in result.stdout.splitlines() if line.startswith("pythia")]
-    assert line[:3] == ["pythia", "6", "1"]
+    assert line[:3] == ["pythia", "6", "6"]
+    assert [path.name for path in (workdir / "physics/pythia_1").iterdir()] == ["_packtivity"]
 
 
 @pytest.mark.parametrize("option", ["--njobs", "--ntrainsamples", "--workers"])

@@ -124,7 +124,10 @@ def unquote(text: str) -> str:
 )
 @click.option("--fresh", is_flag=True, help="Compute everything anew.")
 @click.option(
-    "--dry-run", "-n", is_flag=True, help="Tell the steps and what they cost; write nothing."
+    "--dry-run",
+    "-n",
+    is_flag=True,
+    help="Tell which steps would run, why, and what they cost; write nothing.",
 )
 @allow_large_option
 @click.option("--set", "changes", multiple=True, callback=unquoted, help=SETTINGS_HELP)
@@ -145,7 +148,7 @@ def run(
     """
     from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.engines.folder import UNCHANGED
-    from madminer_workflow.engines.run import run_workflow
+    from madminer_workflow.engines.run import foresee_run, run_workflow
 
     analysis = place.analysis_file(analysis)
     workdir = workdir or Path("runs") / place.results_name(analysis)
@@ -153,7 +156,9 @@ def run(
     order = Order(analysis, workdir, changes=wanted, **options)
     whole = whole_cost(order, allow_large)
     if dry_run:
-        click.echo(cost_table(whole, workdir))
+        from madminer_workflow.cli.dry_run import table
+
+        click.echo(table(whole, foresee_run(order), order.fresh))
         return
     if order.part != "ml":
         warn_of_missing_programs(analysis)
@@ -184,24 +189,6 @@ def whole_cost(order: Order, allow_large: bool) -> Whole:
     # Other executors have other machines.
     machine = this_machine(order.workdir) if order.on == "local" else ANY
     return affordable(file, analysis, plan, None if allow_large else machine)
-
-
-def cost_table(whole: Whole, workdir: Path) -> str:
-    """The steps that would run: a line for each, and all together.
-
-    Those that were done before run again only where something that they depend on has changed.
-    """
-    rows = [("step", "jobs", "done before", "CPU time", "memory", "disk")]
-    for step in whole.steps:
-        keys = [f"*/{name}/_packtivity/key" for name in (step.step, f"{step.step}_*")]
-        places = [place for key in keys for place in (key, f"ml/{key}")]
-        done = len({file for place in places for file in workdir.glob(place)})
-        rows.append((step.step, str(step.jobs), str(done or "-"), *step.words))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
-    return "\n".join([*lines, f"Estimated: {whole.words}"])
 
 
 def warn_of_missing_programs(file: Path) -> None:

@@ -152,6 +152,8 @@ class Queue:
             self.unkept.append(outcome.unkept)
         (job.target / NOTES).mkdir(exist_ok=True)
         (job.target / NOTES / "key").write_text(f"{outcome.key}\n")
+        if outcome.key in self._cache.made_from:
+            self._cache.made_from[outcome.key].write(job.target / NOTES)
         job.status = "reused" if outcome.reused else "done"
 
 

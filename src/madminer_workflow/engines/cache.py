@@ -28,6 +28,7 @@ from madminer_workflow import graph
 from madminer_workflow.analysis.cards import mentioned_files, walk
 from madminer_workflow.engines.code import code_of, imported_packages, joint_checksum
 from madminer_workflow.engines.executors.local import THREADS
+from madminer_workflow.engines.made_from import MadeFrom
 from madminer_workflow.engines.surroundings import program_files, surroundings
 from madminer_workflow.files import checksum, link, remove_directory
 
@@ -49,6 +50,7 @@ class Cache:
         self._code: dict[str | None, list[Path]] = {}
         self._packages: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+        self.made_from: dict[str, MadeFrom] = {}
         self._known: dict[tuple[int, int, int, int], str] = {}
 
     def key(self, command: str, target: Path) -> str:
@@ -58,14 +60,16 @@ class Cache:
         analyses = _analysis_files(step, words)
         resolved = [self._content(word, word in analyses) for word in words]
         files = [Path(path) for word in words for path in (word, *_PATH.findall(word))]
-        parts = [
-            joint_checksum(self._package, self._code_of(step), self.file_checksum),
-            json.dumps(self._surroundings(step), sort_keys=True),
-            *(self._checksum(file) for file in _program_files(step, files)),
-            # Also how the shell is told to read the words.
-            *("".join(_QUOTES.findall(template)), json.dumps(resolved)),
-        ]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        made_from = MadeFrom(
+            code=joint_checksum(self._package, self._code_of(step), self.file_checksum),
+            surroundings=self._surroundings(step),
+            programs=[self._checksum(file) for file in _program_files(step, files)],
+            quotes="".join(_QUOTES.findall(template)),
+            words=words,
+            content=resolved,
+        )
+        self.made_from[made_from.key] = made_from
+        return made_from.key
 
     def restore(self, key: str, target: Path) -> bool:
         """Make ``target`` hold the product of ``key``; False if the store has no intact one."""
@@ -82,6 +86,23 @@ class Cache:
             with scratch_directory(target) as scratch:
                 _link_files(entry / "files", manifest, scratch)
                 replace_product(target, scratch)
+        return True
+
+    def link_into(self, key: str, target: Path) -> bool:
+        """Let ``target`` have links to the product of ``key``; False if there is no intact one.
+
+        Nothing is changed in the store.
+        """
+        files = self.directory / key / "files"
+        try:
+            manifest = self.manifest(key)
+            if self._files(files) != manifest:
+                return False
+        except (OSError, ValueError):
+            return False
+        for name in manifest:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).symlink_to(files / name)
         return True
 
     def manifest(self, key: str) -> dict[str, str]:

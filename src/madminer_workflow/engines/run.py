@@ -89,6 +89,30 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     return ran
 
 
+def foresee_run(order: Order) -> dict[str, Any]:
+    """What ``run_workflow`` would do of each step (``dry_run.Foreseen``); nothing is written.
+
+    A step that nothing is known of is not there: it comes after one that would run.
+    """
+    parameters, workdir = _parameters(order), _work_directory(order.workdir)
+    events = _data_file(order.data, order.part, workdir)
+    if order.fresh or not (workdir / "_cache").is_dir():
+        return {}
+    if events:
+        parameters["data"] = str(events)
+    file, toplevel = PARTS[order.part]
+    _, analysis = analysis_file(order.analysis, order.part, order.changes)
+    logging.disable(logging.CRITICAL)
+    _ignore_warnings()
+    try:
+        # Only here: these imports take most of a second.
+        from madminer_workflow.engines.dry_run import foresee
+
+        return foresee(file, workflow_files() / toplevel, parameters, workdir, analysis)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def check_numbers(order: Order) -> int:
     """The number of workers; InputError if one of the numbers makes no sense."""
     workers = order.workers
@@ -161,13 +185,17 @@ def _queue(
     workdir: Path, workers: int, cache: Cache, executor: Executor, limit: float | None = None
 ) -> Any:
     """A queue of steps (``backend.Queue``)."""
-    # What newer Pythons and packages have to say about yadage's own code.
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    warnings.filterwarnings("ignore", category=SyntaxWarning)
+    _ignore_warnings()
     # Only here: these imports take most of a second.
     from madminer_workflow.engines.backend import Queue
 
     return Queue(workdir, workers, cache, executor, limit)
+
+
+def _ignore_warnings() -> None:
+    """Say nothing of what newer Pythons and packages find in yadage's own code."""
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", category=SyntaxWarning)
 
 
 def _interpret(
