@@ -9,6 +9,8 @@ READY := $(VENV)/.ready-
 PARALLEL ?= 1
 STEP ?= all
 QUICK := $(addprefix tests/,analysis expressions statistics whole/test_repository.py)
+# REANA's clients of two generations, each for servers of its own.
+CLIENT = reana$(if $(filter 0.95,$(value RELEASE)),95)
 KUBERNETES = $(BIN)/madminer-workflow kubernetes
 define newline
 
@@ -17,15 +19,15 @@ endef
 # A variable as one word of the shell, whatever is in it, for make as well: it is not in the environment
 # of commands, where make would expand it, and a new line would begin another command.
 quoted = '$(subst $(newline), ,$(subst ','\'',$(value $1)))'
-REANA = $(foreach name,ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
-unexport ADVISORIES ANALYSIS DATA NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
+REANA = $(foreach name,ANALYSIS DATA METHOD NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
+unexport ADVISORIES ANALYSIS DATA MACHINE METHOD NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY RELEASE SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit sbom docs graphs \
-	benchmark benchmark-tutorial benchmark-coverage images images-push \
-	reana-run reana-follow reana-download \
+.PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit wheels sbom docs graphs \
+	benchmark benchmark-tutorial benchmark-coverage images images-pin images-push \
+	reana-run reana-follow reana-logs reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
 
 help:  ## Show this list
@@ -39,6 +41,7 @@ $(READY)core: pyproject.toml constraints.txt
 
 $(READY)audit: constraints-audit.txt
 $(READY)reana: constraints-reana.txt
+$(READY)reana95: constraints-reana95.txt
 $(READY)%: $(READY)core
 	@scripts/setup $* "$(VENV)" $(PYTHON)
 
@@ -62,7 +65,7 @@ check: lint $(READY)test  ## Before a commit, in under a minute: style, types an
 test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
 
-test-reana: $(READY)test $(READY)reana  ## Run the tests with REANA's client, which needs gcc and python3-dev
+test-reana: $(READY)test $(READY)reana $(READY)reana95  ## Run the tests with REANA's clients, which need gcc and python3-dev
 	@PATH="$(abspath $(BIN)):$$PATH" $(VENV)-reana/bin/python -m pytest -q tests/whole/test_reana.py \
 		tests/whole/test_reana_server.py
 
@@ -81,6 +84,9 @@ format: $(READY)lint  ## Format the code
 audit: $(READY)audit  ## Compare what is installed and pinned with known ADVISORIES (a file, a folder, or a service)
 	@$(VENV)-audit/bin/python scripts/audit --environment $(VENV) \
 		$(addprefix --pins ,$(wildcard constraints*.txt)) $(if $(value ADVISORIES),--advisories $(call quoted,ADVISORIES))
+
+wheels: $(READY)core  ## Say which compiled packages have no wheel for MACHINE (aarch64)
+	@$(BIN)/python scripts/wheels $(VENV) $(if $(value MACHINE),$(call quoted,MACHINE),aarch64) 3.11
 
 sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
@@ -102,20 +108,27 @@ benchmark-tutorial: $(READY)core  ## Reproduce the tutorial's Fisher information
 benchmark-coverage: $(READY)test  ## Prove errors and coverage over 100 replicas of three sizes: under an hour
 	@$(BIN)/python benchmarks/coverage.py
 
-images:  ## Build the container images with docker or podman, and check them
+images: $(READY)audit  ## Build the container images with docker or podman, check them, write their bills and provenance
 	@scripts/images build
+	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
+
+images-pin:  ## Write the registry's digest of the base image into the Dockerfiles
+	@scripts/images pin
 
 images-push:  ## Push the images to REGISTRY
 	@scripts/images push $(call quoted,REGISTRY)
 
-reana-run: $(READY)reana  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) run
+reana-run: $(READY)$(CLIENT)  ## Run ANALYSIS on REANA (PART=all, physics or ml, with DATA) and follow it
+	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" $(REANA) run
 
-reana-follow: $(READY)reana  ## Follow WORKFLOW on REANA
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) follow
+reana-follow: $(READY)$(CLIENT)  ## Follow WORKFLOW on REANA
+	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" $(REANA) follow
 
-reana-download: $(READY)reana  ## Fetch the results of WORKFLOW from REANA into runs/reana
-	@PATH="$(abspath $(VENV)-reana/bin):$(abspath $(BIN)):$$PATH" $(REANA) download
+reana-logs: $(READY)$(CLIENT)  ## Show the logs of WORKFLOW on REANA, or of its STEP and METHOD alone
+	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" STEP=$(if $(filter-out file,$(origin STEP)),$(call quoted,STEP)) $(REANA) logs
+
+reana-download: $(READY)$(CLIENT)  ## Fetch the results of WORKFLOW from REANA into runs/reana
+	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" $(REANA) download
 
 kube-input: $(READY)core  ## Write kube/input_configmap.yml from the folder ANALYSIS
 	@$(KUBERNETES) input --analysis $(call quoted,ANALYSIS)
@@ -135,4 +148,4 @@ mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kuber
 		--node-selector $(call quoted,NODE_SELECTOR) -- $(call quoted,STEP)
 
 clean:  ## Remove the environments and caches; results in runs/ stay
-	@rm -rf $(VENV) $(VENV)-audit $(VENV)-reana .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@rm -rf $(VENV) $(VENV)-audit $(VENV)-reana $(VENV)-reana95 .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -238,7 +238,7 @@ def test_reana_client_accepts_the_environments(physics: str, docker: dict[str, s
     nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     # The client wants a terminal for the containers that it starts.
     _, terminal = os.openpty()
-    command = [REANA_CLIENT, "validate", "-f", "reana/reana.yaml", "--environments"]
+    command = [REANA_CLIENT, "validate", "-f", "reana.yaml", "--environments"]
     finished = run(*command, cwd=REPOSITORY, env=docker | nowhere, stdin=terminal)
     os.close(terminal)
     assert finished.returncode == 0, finished.stdout + finished.stderr

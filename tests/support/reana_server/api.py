@@ -8,11 +8,12 @@ import json
 import pprint
 import re
 import shutil
+import subprocess
+import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,11 +26,16 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from tests.support.reana_server.job import now
+from tests.support.reana_server.releases import OLDEST, Release
 from tests.support.reana_server.runs import Run
 
 USER = "00000000-0000-0000-0000-000000000000"
 BACKENDS = ["kubernetes", "htcondorcern", "slurmcern"]
-DESCRIPTION = "openapi_specifications/reana_server.json"
+# Of this site; REANA takes fewer days than this only.
+MAXIMUM_RETENTION = 30
+MAXIMUM_BUNDLE = 100 << 20
+LOADING = Path(__file__).with_name("loading.py")
+CAPABILITY = "workflow-specification-bundles-v1"
 
 
 class RefusedError(Exception):
@@ -46,8 +52,11 @@ class Incoming(IncomingRequest):
     def __init__(self, request: Request, path: dict[str, str]) -> None:
         self.request, self.path = request, path
         self.query, self.headers = request.args.to_dict(), request.headers
-        self.form: dict[str, str] = {}
-        self.files: dict[str, bytes] = {}
+        # Of other requests the content is read as a stream.
+        parts = request.mimetype == "multipart/form-data"
+        self.form: dict[str, str] = request.form.to_dict() if parts else {}
+        uploaded = request.files if parts else {}
+        self.files: dict[str, bytes] = {name: part.read() for name, part in uploaded.items()}
 
     def json(self, **_: Any) -> Any:
         if self.request.mimetype == "application/octet-stream":
@@ -70,12 +79,15 @@ class Outgoing(OutgoingResponse):
 class ReanaServer:
     """The application. ``problems`` collects everything that breaks the official description."""
 
-    def __init__(self, directory: Path, token: str, python_path: str = "") -> None:
+    def __init__(
+        self, directory: Path, token: str, python_path: str = "", release: Release = OLDEST
+    ) -> None:
         """Keep workspaces in ``directory``; engines find packages in ``python_path`` first."""
         self.directory, self.token, self.python_path = directory, token, python_path
+        self.release = release
         self.runs: list[Run] = []
         self.problems: list[str] = []
-        description = json.loads((files("reana_commons") / DESCRIPTION).read_text())
+        description = json.loads(release.description("reana_server").read_text())
         self.description = Spec.from_dict(description, config={"use_models": False})
         self.routes = Map(
             [
@@ -100,7 +112,11 @@ class ReanaServer:
         """Check the request, do what it asks, check the answer."""
         try:
             arguments = unmarshal_request(Incoming(request, values), operation)
-            if arguments.pop("access_token", None) != self.token:
+            token = arguments.pop("access_token", None)
+            if self.release.bundles:
+                arguments.pop("Authorization", None)
+                token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if token != self.token and operation.operation_id != "ping":
                 raise RefusedError(403, "Token not valid.")
             if operation.operation_id == "upload_file":
                 arguments["file"] = request.stream
@@ -132,26 +148,84 @@ class ReanaServer:
 
     # The operations, by their names in the official description.
 
+    def ping(self) -> dict[str, Any]:
+        known = {"api_capabilities": [CAPABILITY]} if self.release.bundles else {}
+        return {"message": "OK", "status": "200"} | known
+
     def get_you(self) -> dict[str, Any]:
-        return {"email": "user@example.org", "full_name": "A User", "reana_server_version": "0.9"}
+        version = "0.95" if self.release.bundles else "0.9"
+        return {"email": "user@example.org", "full_name": "A User", "reana_server_version": version}
 
     def info(self) -> dict[str, Any]:
         return {
             "compute_backends": {"title": "Compute backends", "value": BACKENDS},
             "workspaces_available": {"title": "Workspaces", "value": [str(self.directory)]},
+            "maximum_workspace_retention_period": {
+                "title": "Maximum retention period in days for workspace files",
+                "value": str(MAXIMUM_RETENTION),
+            },
         }
 
     def create_workflow(
-        self, workflow_name: str, reana_specification: dict[str, Any], spec: str | None
+        self,
+        workflow_name: str,
+        reana_specification: dict[str, Any] | None = None,
+        spec: str | None = None,
+        bundle: bytes | None = None,
     ) -> dict[str, Any]:
         number = str(1 + sum(run.name == workflow_name for run in self.runs))
         name = f"{workflow_name}.{number}"
         workspace, notes = self.directory / name, self.directory / "notes" / name
-        workspace.mkdir()
+        if bundle is not None:
+            reana_specification = self._loaded(bundle, workspace)
+        assert reana_specification
+        for days in reana_specification.get("workspace", {}).get("retention_days", {}).values():
+            if days >= MAXIMUM_RETENTION:
+                shutil.rmtree(workspace, ignore_errors=True)
+                raise RefusedError(
+                    400,
+                    "Maximum workflow retention period was reached. "
+                    f"Please use less than {MAXIMUM_RETENTION} days.",
+                )
+        workspace.mkdir(exist_ok=True)
         # Group 0 owns and may write everything, as on REANA.
         workspace.chmod(0o775)
         self.runs.append(Run(workflow_name, number, reana_specification, workspace, notes))
+        self.runs[-1].release = self.release.name
         return self._about(self.runs[-1]) | {"message": "Created."}
+
+    def get_workflows(self, workflow_id_or_name: str | None = None, **_: Any) -> dict[str, Any]:
+        items = [
+            self.get_workflow_status(run.full_name) | {"progress": run.progress()}
+            for run in self.runs
+            if workflow_id_or_name in (None, run.identifier, run.full_name, run.name)
+        ]
+        return {"items": items, "total": len(items)}
+
+    def validate_workflow_specification(
+        self, bundle: bytes, environments: Any = None
+    ) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self._loaded(bundle, Path(folder) / "bundle")
+            except RefusedError as refused:
+                error = {"code": "invalid", "message": refused.message, "path": "reana.yaml"}
+                return {"valid": False, "errors": [error], "warnings": []}
+        return {"valid": True, "errors": [], "warnings": []}
+
+    def _loaded(self, bundle: bytes, workspace: Path) -> dict[str, Any]:
+        """The specification of a bundle, whose files become those of the workspace."""
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAXIMUM_BUNDLE:
+                raise RefusedError(413, "Specification bundle is too large.")
+            workspace.mkdir()
+            archive.extractall(workspace)
+        command = [self.release.python, "-W", "ignore", str(LOADING), str(workspace)]
+        loaded = subprocess.run(command, cwd=workspace, capture_output=True, text=True)
+        if loaded.returncode:
+            shutil.rmtree(workspace)
+            raise RefusedError(400, loaded.stderr.strip().rpartition("\n")[2])
+        return json.loads(loaded.stdout)
 
     def upload_file(
         self, workflow_id_or_name: str, file: Any, file_name: str, preview: Any

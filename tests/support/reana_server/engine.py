@@ -15,7 +15,6 @@ import threading
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +28,22 @@ from yadage.steering_api import steering_ctx
 from yadage.utils import WithJsonRefEncoder
 
 from tests.support.reana_server.job import end_all, now, run
+from tests.support.reana_server.releases import RELEASES, Release
 
-# What REANA 0.9 hands on from a step's resources to its job controller.
-RESOURCES = (
-    *("compute_backend", "kubernetes_memory_limit", "kubernetes_cpu_request"),
-    *("kubernetes_cpu_limit", "kubernetes_job_timeout", "htcondor_max_runtime"),
-    *("slurm_partition", "slurm_time"),
-)
-DESCRIPTION = "openapi_specifications/reana_job_controller.json"
 POLL_SECONDS = 0.1
 
 
 class JobController:
     """Takes jobs, checks them against the official description, and runs them as REANA would."""
 
-    def __init__(self, workspace: Path, notes: Path) -> None:
+    def __init__(self, workspace: Path, notes: Path, release: Release) -> None:
         """Run in ``workspace`` as many jobs at a time as there are cores."""
-        self.workspace, self.notes = workspace, notes
+        self.workspace, self.notes, self.release = workspace, notes, release
         self.jobs: dict[str, dict[str, Any]] = {}
         self.futures: dict[str, Future[None]] = {}
         self.lock = threading.Lock()
         self.pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        text = files("reana_commons") / "openapi_specifications/reana_job_controller.json"
+        text = release.description("reana_job_controller")
         self.description = Spec(
             json.loads(text.read_text()), config={"validate_swagger_spec": False}
         )
@@ -66,7 +59,7 @@ class JobController:
             "workflow_workspace": str(self.workspace),
         }
         for resource in environment["resources"]:
-            request |= {key: resource[key] for key in RESOURCES if key in resource}
+            request |= {key: resource[key] for key in self.release.resources if key in resource}
         schema = self.description.spec_dict["definitions"]["JobRequest"]
         validate_schema_object(self.description, schema, request)
         job["state"].ensure()
@@ -103,12 +96,14 @@ def main(request_file: str) -> None:
     request = json.loads(Path(request_file).read_text())
     workspace, options = Path(request["workspace"]), request["options"]
     logging.basicConfig(level=REANA_LOG_LEVEL, format=REANA_LOG_FORMAT)
-    logging.info("yadage %s, packtivity %s", version("yadage"), version("packtivity"))
+    packages = ("yadage", "packtivity", "yadage-schemas", "adage", "jq")
+    logging.info(", ".join(f"{package} {version(package)}" for package in packages))
     os.umask(REANA_WORKFLOW_UMASK)
     specification = yadage_load_from_workspace(
         str(workspace), request["specification"], options.get("toplevel", "")
     )["workflow"]["specification"]
-    controller = JobController(workspace, Path(request["notes"]))
+    release = next(each for each in RELEASES if each.name == request["release"])
+    controller = JobController(workspace, Path(request["notes"]), release)
     backend = PacktivityBackend(
         packtivity_backend=ExternalAsyncBackend(job_backend=controller), backendopts={}
     )

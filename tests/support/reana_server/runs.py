@@ -30,6 +30,7 @@ class Run:
     started: str | None = None
     finished: str | None = None
     deleted: bool = False
+    release: str = "0.9"
     engine: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +59,7 @@ class Run:
             "parameters": self.parameters,
             "options": inputs.get("options", {}) | options,
             "notes": str(self.notes),
+            "release": self.release,
         }
         self.notes.mkdir(parents=True)
         (self.notes / "request.json").write_text(json.dumps(request))

@@ -11,46 +11,55 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import REANA_CLIENT
 from tests.support.reana_server import releases
 from tests.support.reana_server.api import ReanaServer, serving
+from tests.support.reana_server.releases import OLDEST, Release
 
 BIN = Path(sys.executable).parent
-TOKEN = "a-token-for-tests"
+# As REANA 0.95 wants it, a JSON web token with three parts.
+TOKEN = "a.token.for-tests"
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """Runs reana-client in ``folder``; ``packtivity`` is the release that the engine runs."""
+    """Runs reana-client in ``folder``; ``problem``: why the engine runs other packages."""
 
     server: ReanaServer
     url: str
-    packtivity: str
+    problem: str
     folder: Path
+
+    @property
+    def release(self) -> Release:
+        return self.server.release
 
     def in_folder(self, folder: Path) -> Session:
         return dataclasses.replace(self, folder=folder)
 
     def environment(self, **changes: str) -> dict[str, str]:
-        path = os.pathsep.join([str(BIN), os.environ["PATH"]])
-        own = {"REANA_SERVER_URL": self.url, "REANA_ACCESS_TOKEN": TOKEN, "PATH": path}
-        return os.environ | own | {"PYTHONWARNINGS": "ignore"} | changes
+        client = str(Path(self.release.python).parent)
+        path = os.pathsep.join([client, str(BIN), os.environ["PATH"]])
+        server = {"REANA_SERVER_URL": self.url}
+        if self.release.bundles:
+            server = {"REANA_CLIENT_CONFIG": str(self.server.directory / "client.json")}
+        given = {k: v for k, v in os.environ.items() if not k.startswith("REANA_")}
+        own = {"REANA_ACCESS_TOKEN": TOKEN, "PATH": path, "PYTHONWARNINGS": "ignore"}
+        return given | server | own | changes
 
     def client(self, *arguments: str, expected: int = 0, **environment: str) -> str:
-        """What reana-client prints; its exit code must be the expected one."""
+        """What reana-client prints, errors too if one is expected, as its exit code."""
         finished = subprocess.run(
-            [REANA_CLIENT, *arguments],
+            [str(self.release.client), *arguments],
             cwd=self.folder,
             env=self.environment(**environment),
             capture_output=True,
             text=True,
         )
         assert finished.returncode == expected, finished.stdout + finished.stderr
-        return finished.stdout
+        return finished.stdout + (finished.stderr if expected else "")
 
     def wait(self, name: str, seconds: float = 300) -> str:
         """Wait until the run has ended; the value is its status."""
@@ -68,17 +77,20 @@ class Session:
 
 
 @contextmanager
-def session() -> Iterator[Session]:
-    """A session with a server of its own, and the packtivity of REANA where it can be had."""
+def session(release: Release = OLDEST) -> Iterator[Session]:
+    """A session with a server of its own, and the engine of the release where it can be had."""
     # Not pytest's folders: nobody but their owner can enter those.
     directory = Path(tempfile.mkdtemp(prefix="reana"))
     directory.chmod(0o755)
-    target = directory / "packtivity"
-    problem = releases.install(target, f"packtivity=={releases.PACKTIVITY}")
-    used = version("packtivity") if problem else releases.PACKTIVITY
-    server = ReanaServer(directory, TOKEN, "" if problem else str(target))
+    target = directory / "engine"
+    problem = releases.install(target, *release.engine)
+    server = ReanaServer(directory, TOKEN, "" if problem else str(target), release)
     try:
         with serving(server) as url:
-            yield Session(server, url, used, directory)
+            opened = Session(server, url, problem, directory)
+            if release.bundles:
+                opened.client("server-add", url)
+                opened.client("server-use", url)
+            yield opened
     finally:
         shutil.rmtree(directory)
