@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,6 @@ from tests.support.paths import REPOSITORY
 IMAGES = ["madminer", "madminer-physics", "madminer-ml"]
 FOLDERS = {image: REPOSITORY / "docker-images" / f"docker-{image}" for image in IMAGES}
 FETCH = FOLDERS["madminer-physics"] / "downloads/fetch"
-SCRIPT = REPOSITORY / "scripts/images"
 
 
 def instructions(image: str) -> list[tuple[str, str]]:
@@ -64,6 +64,8 @@ def test_versions_and_labels(image: str):
         "version": "${VERSION}",
         "revision": "${REVISION}",
         "licenses": "MIT",
+        "authors": "The madminer-workflow authors",
+        "base.name": "${PYTHON_IMAGE}" if image == "madminer" else "${MADMINER_IMAGE}",
     }
     for name, value in expected.items():
         assert f'org.opencontainers.image.{name}="{value}"' in labels
@@ -152,18 +154,33 @@ ENGINE = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
 images) echo REPOSITORY ;;
+image)
+    checksum=$(echo "$3" | sha256sum | cut -c -64)
+    printf '[{"Id": "sha256:%s", "RepoDigests": [%s]}]' "$checksum" "$DIGESTS" ;;
 build) [ -n "$INTERRUPTED" ] || echo sha256:0 > "$3" ;;
 esac
 """
+
+
+def copied(tmp_path: Path) -> Path:
+    """What scripts/images reads and writes, in a place of its own."""
+    repository = tmp_path / "repository"
+    for name in ("scripts", "docker-images"):
+        shutil.copytree(REPOSITORY / name, repository / name)
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(REPOSITORY / name, repository)
+    return repository
 
 
 def images(
     tmp_path: Path, *arguments: str, engines: tuple[str, ...] = ("podman",), **environment: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """Run scripts/images with stand-ins for ``engines``; what they were asked to do."""
+    repository = copied(tmp_path)
     programs = tmp_path / "bin"
     programs.mkdir()
-    for program in ("bash", "dirname", "git", "grep", "mktemp", "rm", "sed", "sort"):
+    needed = ("bash", "dirname", "git", "grep", "mktemp", "rm", "sed", "sort")
+    for program in (*needed, "cut", "env", "python3", "sha256sum"):
         (programs / program).symlink_to(shutil.which(program) or "")
     for engine in engines:
         (programs / engine).write_text(ENGINE)
@@ -171,7 +188,10 @@ def images(
     calls = tmp_path / "calls"
     variables = {"PATH": str(programs), "CALLS": str(calls), "HOME": os.environ["HOME"]}
     finished = subprocess.run(
-        [SCRIPT, *arguments], env=variables | environment, capture_output=True, text=True
+        [repository / "scripts/images", *arguments],
+        env=variables | environment,
+        capture_output=True,
+        text=True,
     )
     return finished, calls.read_text().splitlines() if calls.exists() else []
 
@@ -192,6 +212,50 @@ def test_build_makes_the_base_first_and_checks_every_image(tmp_path: Path):
     assert [call.split()[-1] for call in builds] == contexts
 
 
+def test_what_an_image_was_built_from_is_recorded(tmp_path: Path):
+    secret = {"PIP_EXTRA_INDEX_URL": "https://user:pa55word@packages.example"}
+    finished, _ = images(tmp_path, "build", DIGESTS='"base@sha256:1"', **secret)
+    assert finished.returncode == 0, finished.stderr
+    folder = tmp_path / "repository/build/provenance"
+    assert {file.name for file in folder.iterdir()} == {f"{i}.provenance.json" for i in IMAGES}
+    text = (folder / "madminer.provenance.json").read_text()
+    statement = json.loads(text)
+    name = f"madminer-workflow/madminer:{madminer_workflow.__version__}"
+    [subject] = statement["subject"]
+    assert subject["name"] == name
+    assert subject["digest"]["sha256"] == hashlib.sha256(f"{name}\n".encode()).hexdigest()
+    built = statement["predicate"]["buildDefinition"]
+    from_ = {each["name"]: each for each in built["resolvedDependencies"]}
+    pins = hashlib.sha256((REPOSITORY / "constraints.txt").read_bytes()).hexdigest()
+    assert from_["constraints.txt"]["digest"] == {"sha256": pins}
+    assert from_[defaults("madminer")["PYTHON_IMAGE"]]["annotations"] == {
+        "repoDigests": ["sha256:1"]
+    }
+    assert built["externalParameters"]["arguments"]["PIP_EXTRA_INDEX_URL"] == "given"
+    assert "pa55word" not in text
+    learning = json.loads((folder / "madminer-ml.provenance.json").read_text())
+    assert name in str(learning["predicate"]["buildDefinition"]["resolvedDependencies"])
+
+
+def test_the_base_is_pinned_to_what_a_registry_says(tmp_path: Path):
+    digest = f"sha256:{'0123456789abcdef' * 4}"
+    finished, calls = images(tmp_path, "pin", DIGESTS=f'"python@{digest}"')
+    assert finished.returncode == 0, finished.stderr
+    base = defaults("madminer")["PYTHON_IMAGE"].partition("@")[0]
+    assert f"pull --quiet {base}" in calls
+    for image in ("madminer", "madminer-physics"):
+        text = (tmp_path / f"repository/docker-images/docker-{image}/Dockerfile").read_text()
+        assert f"ARG PYTHON_IMAGE={base}@{digest}\n" in text
+
+
+def test_a_base_without_a_digest_is_not_pinned(tmp_path: Path):
+    finished, _ = images(tmp_path, "pin", DIGESTS="")
+    assert finished.returncode == 1
+    assert "it has no digest of a registry here" in finished.stderr
+    file = tmp_path / "repository/docker-images/docker-madminer/Dockerfile"
+    assert file.read_text() == (FOLDERS["madminer"] / "Dockerfile").read_text()
+
+
 def test_a_build_that_was_interrupted_is_none(tmp_path: Path):
     finished, calls = images(tmp_path, "build", INTERRUPTED="yes")
     assert finished.returncode == 1
@@ -209,7 +273,7 @@ def test_docker_is_taken_where_it_runs(tmp_path: Path):
     path = f"{broken}:{tmp_path / 'bin'}"
     (tmp_path / "bin/docker").unlink()
     found = subprocess.run(
-        [SCRIPT, "build"],
+        [tmp_path / "repository/scripts/images", "build"],
         env={"PATH": path, "CALLS": str(tmp_path / "podman"), "IMAGES": "madminer"},
         capture_output=True,
         text=True,

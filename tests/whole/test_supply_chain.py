@@ -283,3 +283,36 @@ def test_a_service_out_of_reach_really(tmp_path: Path):
     assert finished.returncode == 2
     assert "not audited: some-library 1" in finished.stderr
     assert "0 of 1 packages audited" in finished.stdout
+
+
+def test_what_has_no_wheel_for_another_machine_is_told(tmp_path: Path):
+    site = tmp_path / "venv/lib/python3.11/site-packages"
+    for name, pure in (("compiled", "false"), ("pure", "true"), ("missing", "false")):
+        folder = site / f"{name}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0+cpu\n")
+        (folder / "WHEEL").write_text(f"Wheel-Version: 1.0\nRoot-Is-Purelib: {pure}\n")
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    file = wheels / "compiled-1.0-cp311-cp311-manylinux_2_28_aarch64.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(
+            "compiled-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: compiled\nVersion: 1.0\n",
+        )
+        archive.writestr(
+            "compiled-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-manylinux_2_28_aarch64\n",
+        )
+        archive.writestr("compiled-1.0.dist-info/RECORD", "")
+    finished = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts/wheels", tmp_path / "venv", "aarch64", "3.11"],
+        env=os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 1, finished.stderr
+    assert finished.stdout.splitlines() == [
+        "missing==1.0: no wheel for aarch64 and Python 3.11",
+        "1 of 2 compiled packages have a wheel",
+    ]
