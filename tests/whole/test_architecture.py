@@ -21,6 +21,7 @@ ALLOWED = {
     "madminer_file": {"analysis", "statistics"},
     "products": {"analysis", "madminer_file", "statistics"},
     "scaffold": {"analysis", "workflow_files"},
+    "compare": {"analysis", "provenance", "report"},
     "provenance": {"archives", "graph"},
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},

@@ -11,7 +11,17 @@ from pathlib import Path
 import click
 
 from madminer_workflow import __version__
-from madminer_workflow.cli import crate, events, kubernetes, new, run, steps, tracking
+from madminer_workflow.cli import (
+    completion,
+    crate,
+    events,
+    kubernetes,
+    looking,
+    new,
+    run,
+    steps,
+    tracking,
+)
 from madminer_workflow.cli.commands import Commands
 
 
@@ -38,7 +48,7 @@ def main(directory: Path) -> None:
 
 for command in (
     *(new.new, run.validate, run.run, *steps.STEPS, run.step),
-    *(crate.crate, crate.rerun, events.export, events.inspect),
-    *(tracking.track, tracking.sweep, kubernetes.kubernetes),
+    *(looking.plot, looking.compare, crate.crate, crate.rerun, events.export, events.inspect),
+    *(tracking.track, tracking.sweep, kubernetes.kubernetes, completion.completion),
 ):
     main.add_command(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any, Literal
@@ -202,11 +202,14 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Our style while the block draws, and nothing of the settings that matplotlib finds here."""
+def drawing(own: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Our style while the block draws, and nothing of the settings that matplotlib finds here.
+
+    ``own`` are settings on top of it.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update({**RC, **(own or {})})
         yield
 
 

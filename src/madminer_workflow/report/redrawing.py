@@ -1,0 +1,106 @@
+"""Figures of a finished run drawn once more, of some methods or in another style."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import msgspec
+
+from madminer_workflow.analysis.problems import unknown
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import atomic_path
+from madminer_workflow.report.figures import plots, style
+from madminer_workflow.report.results import Report
+
+
+def redraw(
+    report: Report, output: Path, figures: Sequence[str] = (), look: str | None = None
+) -> list[str]:
+    """Write figures as PNG and PDF into ``output``, which is replaced; return their names.
+
+    ``figures`` are their names, by default all. ``look`` is a matplotlib style, a file or one of
+    its own by name, on top of ours. Raises InputError for a name that there is not.
+    """
+    every = {plot.name: plot for plot in plots(report)}
+    for name in figures:
+        if name not in every:
+            raise InputError(f"--figures: {unknown('figure', name, every)}")
+    own = settings(look) if look else {}
+    with atomic_path(output) as directory:
+        directory.mkdir()
+        for name in figures or every:
+            with style.drawing(own):
+                figure = every[name].draw()
+                style.settle(figure)
+                style.save(figure, directory / name)
+    return list(figures or every)
+
+
+def subset(report: Report, methods: Sequence[str]) -> Report:
+    """The report of some methods only, in its order; InputError if there is none of a name.
+
+    Lengths of intervals relative to those of a method that is not among them are left out.
+    """
+    known = [method.name for method in report.methods]
+    for name in methods:
+        if name not in known:
+            raise InputError(f"--methods: {unknown('method', name, known)}")
+    verdict = report.verdict
+    best = verdict.recommended if verdict.recommended in methods else None
+    kept = [method for method in report.methods if method.name in methods]
+    if best is None:
+        kept = [msgspec.structs.replace(method, comparison=None) for method in kept]
+    verdict = msgspec.structs.replace(
+        verdict,
+        order=[name for name in verdict.order if name in methods],
+        recommended=best,
+        indistinguishable=[name for name in verdict.indistinguishable if name in methods],
+    )
+    return msgspec.structs.replace(report, methods=kept, verdict=verdict)
+
+
+def settings(look: str) -> Mapping[str, Any]:
+    """The settings of a matplotlib style; InputError if there is none, or it makes no sense."""
+    if look in matplotlib.style.library:
+        return dict(matplotlib.style.library[look])
+    file = Path(look)
+    if not file.is_file():
+        styles = [name for name in matplotlib.style.available if not name.startswith("_")]
+        message = f"--style {look}: no such file, nor a style of matplotlib"
+        raise InputError(f"{message} ({', '.join(styles)})")
+    with _warnings() as told:
+        try:
+            own: dict[str, Any] = dict(
+                matplotlib.rc_params_from_file(file, use_default_template=False)
+            )
+        except (ValueError, KeyError, UnicodeDecodeError) as error:
+            told.append(str(error))
+    if told:
+        lines = (" ".join(line.split()) for line in told)
+        raise InputError("\n".join(f"--style {look}: {line}" for line in lines))
+    return own
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What matplotlib has to say of a style while the block reads it, and then ignores."""
+    told: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    logger, handler = logging.getLogger("matplotlib"), Handler()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
