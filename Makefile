@@ -6,7 +6,6 @@ CORES ?= $(shell nproc)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-
-PARALLEL ?= 1
 STEP ?= all
 QUICK := $(addprefix tests/,analysis expressions statistics whole/test_repository.py)
 # REANA's clients of two generations, each for servers of its own.
@@ -20,7 +19,7 @@ endef
 # of commands, where make would expand it, and a new line would begin another command.
 quoted = '$(subst $(newline), ,$(subst ','\'',$(value $1)))'
 REANA = $(foreach name,ANALYSIS DATA METHOD NJOBS NTRAINSAMPLES OBSERVED PART SETTINGS TRACKING_URI WORKFLOW,$(name)=$(call quoted,$(name))) scripts/reana
-unexport ADVISORIES ANALYSIS DATA MACHINE METHOD NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PARALLEL PART REGISTRY RELEASE SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
+unexport ADVISORIES ANALYSIS DATA MACHINE METHOD NJOBS NTRAINSAMPLES OBSERVED PARAMETERS PART REGISTRY RELEASE SETTINGS STEP STEP_TIMEOUT TRACKING_URI WORKDIR WORKFLOW
 
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
@@ -139,11 +138,11 @@ kube-apply: $(READY)kubernetes  ## Make the volume and the ConfigMap of kube/ kn
 kube-logs: $(READY)kubernetes  ## Keep the logs of all Jobs as artifacts of their MLflow runs
 	@$(KUBERNETES) logs --namespace $(call quoted,NAMESPACE)
 
-mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS on Kubernetes with MLflow
+mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS as Jobs on Kubernetes, submitted by MLflow
 	@$(KUBERNETES) run --analysis $(call quoted,ANALYSIS) --registry $(call quoted,REGISTRY) \
-		--njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) --parallel $(call quoted,PARALLEL) \
+		--njobs $(call quoted,NJOBS) --ntrainsamples $(call quoted,NTRAINSAMPLES) \
 		$(if $(value BUILD),--build) --parameters $(call quoted,PARAMETERS) --namespace $(call quoted,NAMESPACE) \
-		$(if $(value WAIT),--wait $(call quoted,WAIT)) $(if $(value FRESH),--fresh) $(if $(value ANY_USER),--any-user) \
+		$(if $(value WAIT),--wait $(call quoted,WAIT)) $(if $(value ANY_USER),--any-user) \
 		--pull-secret $(call quoted,PULL_SECRET) --service-account $(call quoted,SERVICE_ACCOUNT) \
 		--node-selector $(call quoted,NODE_SELECTOR) -- $(call quoted,STEP)
 

@@ -8,7 +8,7 @@ test holds the workflow files of yadage to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from glob import escape
@@ -105,11 +105,6 @@ class Step:
         """The steps whose products it takes."""
         sources = [option.source for option in self.options if option.is_product]
         return [STEPS[name] for name in dict.fromkeys(s.partition(".")[0] for s in sources)]
-
-    @cached_property
-    def level(self) -> int:
-        """How many steps must be done before it, one after another."""
-        return 1 + max((step.level for step in self.before), default=-1)
 
     def title(self, key: Key) -> str:
         """Its name for one value of its indices, unlike that of any other: ``training_sally_0``."""
@@ -342,12 +337,6 @@ def is_list(step: Step, option: Option) -> bool:
         return False
     source, file = product(option.source)
     return not {*source.each, *indices(file)} <= set(step.each)
-
-
-def groups() -> Iterator[list[Step]]:
-    """All steps, those together that do not wait for each other."""
-    for level in range(max(step.level for step in STEPS.values()) + 1):
-        yield [step for step in STEPS.values() if step.level == level]
 
 
 def keys(

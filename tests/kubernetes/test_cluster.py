@@ -22,10 +22,10 @@ from madminer_workflow.cli import main
 from madminer_workflow.engines.order import Order
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import cluster as api
-from madminer_workflow.kubernetes import done, jobs, submitting, watching
+from madminer_workflow.kubernetes import jobs, submitting, watching
 from madminer_workflow.kubernetes.config_map import write
-from madminer_workflow.kubernetes.project import TEMPLATE, Site, job_template
-from madminer_workflow.kubernetes.submission import Job, Submission, parameters
+from madminer_workflow.kubernetes.project import JOB, MAIN, POD, TEMPLATE, Site, job_template
+from madminer_workflow.kubernetes.submission import Submission, parameters
 from tests.support import chain
 from tests.support.kube_server.access import Access
 from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
@@ -47,7 +47,7 @@ class User:
     cluster: Cluster
     url: str
     tracked: Runs
-    images: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
 
     @property
     def node(self) -> ScriptedNode:
@@ -71,19 +71,13 @@ class User:
         write(Path("analysis"), Path("kube/input_configmap.yml"))
         assert self.cli("apply").exit_code == 0
 
-    def submission(self, **options) -> Submission:
+    def submission(self, wait: float = 60, **options) -> Submission:
         order = Order(Path("analysis"), Path("/data/analysis"), njobs=2)
-        return Submission(order, "registry:5000", site=Site(SPACE), **options)
+        return Submission(order, "registry:5000", site=Site(SPACE, wait=wait), **options)
 
-    def run(self, **options) -> list[str]:
-        """Run all steps; the names of the Jobs that were needed."""
-        before = len(self.tracked.known)
-        jobs.run_all(self.submission(**options))
-        return self.names(before)
-
-    def names(self, before: int) -> list[str]:
-        runs = list(self.tracked.known.values())[before + 1 :]
-        return [run.tags["mlflow.runName"] for run in runs]
+    def run(self, **options) -> None:
+        """Run all steps."""
+        jobs.run(MAIN, self.submission(**options))
 
 
 @pytest.fixture
@@ -103,9 +97,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         user = User(tmp_path, cluster, url, tracked)
-        for module in (done, jobs, submitting):
-            monkeypatch.setattr(module, "MlflowClient", tracked)
-        monkeypatch.setattr(jobs, "check_image", lambda name, build: user.images.get(name, name))
+        monkeypatch.setattr(submitting, "MlflowClient", tracked)
+        monkeypatch.setattr(jobs, "check_image", lambda name, build: user.images.append(name))
         monkeypatch.setattr(submitting, "LOOK_SECONDS", 0.1)
         monkeypatch.setattr(submitting, "POLL_SECONDS", 0.05)
         monkeypatch.setattr(submitting.Submitted, "command", stand_in(user))
@@ -132,12 +125,12 @@ def stand_in(user: User):
         words = command(self)
         project = words[words.index("run") + 1]
         tags = {
-            "mlflow.runName": self.job.name,
+            "mlflow.runName": self.name,
             "mlflow.source.name": project,
-            "mlflow.project.entryPoint": self.job.step,
+            "mlflow.project.entryPoint": self.step,
             "mlflow.project.backend": "kubernetes",
         }
-        params = {k: str(v) for k, v in parameters(self.job, self.submission).items()}
+        params = {k: str(v) for k, v in parameters(self.step, self.submission).items()}
         return [user.url, f"{project}/job_template.yaml", user.tracked.add(tags, params)]
 
     return made
@@ -214,7 +207,7 @@ def test_a_job_that_the_cluster_would_not_take_is_seen_before_anything_runs(user
 
 
 def training(user: User, **options) -> str:
-    return submitting.submit(Job("training", "training"), user.submission(**options))
+    return submitting.submit("training", user.submission(**options))
 
 
 def connected(user: User) -> None:
@@ -315,16 +308,11 @@ def test_an_interrupted_run_leaves_no_pod(user: User):
         os.kill(os.getpid(), signal.SIGINT)
         runs(60)(pod)
 
-    user.happen(ends(0), ends(0), runs(60), happen)
+    user.happen(happen)
     with pytest.raises(KeyboardInterrupt):
-        user.run(parallel=2)
-    assert len(user.cluster.jobs) == 2 and all(job.complete for job in user.cluster.jobs)
-    assert not user.cluster.orphans
-    statuses = {name: user.tracked.named(name)[0].info.status for name in ("pythia_0", "pythia_1")}
-    assert statuses == {"pythia_0": "KILLED", "pythia_1": "KILLED"}
+        user.run()
+    assert not user.cluster.jobs and not user.cluster.orphans and not user.cluster.pods
     assert user.tracked.named("analysis")[0].info.status == "KILLED"
-    # It goes on where it ended.
-    assert user.run()[:2] == ["pythia_0", "pythia_1"]
 
 
 def test_a_job_that_is_deleted_without_a_policy_leaves_its_pod(user: User):
@@ -388,50 +376,31 @@ def test_the_jobs_of_others_are_not_touched(user: User):
 
 # All steps.
 
-ALL = [
-    *("configure", "generate", "pythia_0", "pythia_1", "delphes_0", "delphes_1", "combine"),
-    *("sampling", "training_counts_0", "training_ratio_0"),
-    *("evaluating_counts", "evaluating_ratio", "plotting"),
-]
 
-
-def test_all_steps_go_on_where_they_ended(user: User, capsys):
-    user.happen(*[ends(0)] * 9, ends(1))
-    with pytest.raises(StepError, match="training_ratio_0 failed on Kubernetes"):
-        user.run()
-    assert user.tracked.named("analysis")[0].info.status == "FAILED"
-    assert user.run() == ALL[9:]
-    assert "training_counts_0: is done" in capsys.readouterr().out
-    assert user.run() == []
-    # Another method learns from the same events.
-    user.analysis(n_samples=123)
-    assert user.run() == ["configure", *ALL[7:]]
-    # So does what is changed on the command line.
-    assert user.run(parameters={"settings": "ratio.training.n_epochs=3"}) == ALL[7:]
-    assert user.run(parameters={"settings": "ratio.training.n_epochs=3"}) == []
-
-
-def test_what_was_overwritten_is_done_again(user: User):
-    user.run()
-    training(user, parameters={"method": "ratio", "alpha": "0.5"})
-    assert user.run() == ["training_ratio_0"]
-    user.happen(ends(1))
-    with pytest.raises(StepError):
-        training(user, parameters={"epochs": "1"})
-    assert user.run() == ["training_counts_0", "training_ratio_0"]
-
-
-@pytest.mark.slow
-def test_another_image_or_fresh_does_everything_again(user: User):
-    user.run()
-    physics = "registry:5000/madminer-workflow/madminer-physics:"
-    [name] = {i for i in images() if i.startswith(physics)}
-    user.images[name] = "sha256:other"
-    assert user.run() == ALL[1:]
-    submission = user.submission()
-    before = len(user.tracked.known)
-    jobs.run_all(replace(submission, order=replace(submission.order, fresh=True)))
-    assert user.names(before) == ALL
+def test_all_steps_are_run_by_one_job_that_is_told_how(user: User):
+    user.run(wait=7)
+    [job] = user.cluster.jobs
+    [container] = job.pod_spec["containers"]
+    told = {each["name"]: each for each in container["env"]}
+    assert [told[name]["valueFrom"]["fieldRef"]["fieldPath"] for name in POD] == [
+        *("metadata.name", "metadata.uid")
+    ]
+    assert job.pod_spec["serviceAccountName"] == "madminer-workflow"
+    assert job.pod_spec["automountServiceAccountToken"] is True
+    # It lasts as long as all its steps.
+    assert "activeDeadlineSeconds" not in job.pod_spec
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "2Gi"}
+    steps = yaml.safe_load(told[JOB]["value"])
+    assert steps["metadata"]["namespace"] == SPACE
+    assert steps["metadata"]["annotations"] == {"madminer-workflow/wait-minutes": "7"}
+    pod = steps["spec"]["template"]["spec"]
+    assert pod["volumes"] == job.pod_spec["volumes"]
+    assert pod["automountServiceAccountToken"] is False and "serviceAccountName" not in pod
+    assert pod["containers"][0]["image"] in images() and "env" not in pod["containers"][0]
+    # Which images there are is asked before anything runs.
+    assert set(user.images) == images()
+    [run] = user.tracked.named("analysis")
+    assert run.data.params["engine"] == "kubernetes" and run.data.params["njobs"] == "2"
 
 
 def images() -> set[str]:
@@ -442,12 +411,11 @@ def images() -> set[str]:
     return {f"registry:5000/{e['image']}:{e['imagetag']}" for e in environments}
 
 
-@pytest.mark.slow
-def test_nobody_knows_what_lies_on_the_volume(user: User):
-    user.run(parameters={"observed": "/data/events.h5"})
-    assert user.run(parameters={"observed": "/data/events.h5"}) == ALL[10:]
-    assert user.run(parameters={"analysis": "/data/analysis"}) == ALL
-    assert user.run(parameters={"analysis": "/data/analysis"}) == ALL
+def test_a_failed_run_is_told(user: User):
+    user.happen(ends(2))
+    with pytest.raises(StepError, match="analysis failed on Kubernetes; its log is an artifact"):
+        user.run()
+    assert user.tracked.named("analysis")[0].info.status == "FAILED"
 
 
 # What a cluster asks for.
@@ -456,7 +424,7 @@ def test_nobody_knows_what_lies_on_the_volume(user: User):
 def test_settings_of_the_cluster(user: User):
     connected(user)
     site = Site(SPACE, "pull", "worker", {"kind": "cpu"})
-    submitting.submit(Job("training", "training"), replace(user.submission(), site=site))
+    submitting.submit("training", replace(user.submission(), site=site))
     [job] = user.cluster.jobs
     assert job.pod_spec["imagePullSecrets"] == [{"name": "pull"}]
     assert job.pod_spec["serviceAccountName"] == "worker"
@@ -482,6 +450,6 @@ def test_openshift_chooses_the_user(user: User):
     with pytest.raises(StepError, match=r"restricted-v2: \.spec\.securityContext\.runAsUser"):
         training(user, wait=0.005)
     site = Site(SPACE, any_user=True)
-    submitting.submit(Job("training", "training"), replace(user.submission(), site=site))
+    submitting.submit("training", replace(user.submission(), site=site))
     context = user.cluster.jobs[-1].pod_spec["securityContext"]
     assert not {"runAsUser", "fsGroup"} & context.keys() and context["runAsNonRoot"]

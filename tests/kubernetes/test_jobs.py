@@ -132,7 +132,7 @@ def session(
     )
     # The folder of a volume, as pv.yml asks for it: group 0 may write, whoever owns it.
     node = tmp_path_factory.mktemp("node")
-    cluster = Cluster(node, DockerNode(engine))
+    cluster = Cluster(node, DockerNode(engine, repository / "kubeconfig"))
     (node / "srv/madminer-workflow").mkdir(parents=True)
     os.chown(node / "srv/madminer-workflow", 54321, 0)
     (node / "srv/madminer-workflow").chmod(0o2775)
@@ -183,7 +183,7 @@ def test_the_manifests_are_known_once(session: Session):
 def all_steps(session: Session) -> str:
     """What is said while all steps run."""
     session.run("apply")
-    return session.step("all", "--ntrainsamples", "2", "--parallel", "2")
+    return session.step("all", "--ntrainsamples", "2")
 
 
 def test_all_steps_from_prebuilt_images(session: Session, all_steps: str):
@@ -192,22 +192,15 @@ def test_all_steps_from_prebuilt_images(session: Session, all_steps: str):
     steps = session.client.search_runs(
         [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     )
-    # Twice: pythia, delphes, training; once: configure, generate, combine, sampling, evaluating,
-    # plotting.
-    assert len(steps) == 12
+    names = {run.info.run_name for run in steps}
+    assert {"configure", "generate", "pythia_0", "pythia_1", "delphes_0", "combine"} <= names
+    assert {"sampling", "ratio", "plotting"} <= names
     assert {run.info.status for run in (parent, *steps)} == {"FINISHED"}
-    for run in steps:
-        assert session.log(run).endswith("-- Succeeded: Completed, exit code 0\n")
-    [plotting] = session.runs("plotting")
-    assert "CPWL2 95 %" in session.log(plotting)
-    [evaluating] = session.runs("evaluating_ratio")
-    assert evaluating.data.params["members"] == "2" and "believed" in evaluating.data.metrics
-    [generate] = session.runs("generate")
-    assert generate.data.params["njobs"] == "2"
-
-    jobs = session.cluster.jobs
-    used = {job.pod_spec["containers"][0]["image"].partition("@")[0] for job in jobs}
-    assert used == {f"{session.registry}/{IMAGE.replace('madminer-ml', name)}" for name in IMAGES}
+    assert session.log(parent).endswith("-- Succeeded: Completed, exit code 0\n")
+    assert "CPWL2 95 %" in session.log(parent)
+    # The Jobs of steps are deleted when they have ended.
+    [job] = session.cluster.jobs
+    assert job.pod_spec["containers"][0]["image"].startswith(f"{session.registry}/{IMAGE}")
     report = session.volume / "analysis/ml/plotting/report.html"
     assert (report.stat().st_uid, report.stat().st_gid) == (1000, 0)
     # What is read before it is created.

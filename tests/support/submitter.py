@@ -28,7 +28,7 @@ class Submitter:
         job = yaml.safe_load(Path(template).read_text())
         job["metadata"]["name"] = f"madminer-workflow-{run_id}"
         [container] = job["spec"]["template"]["spec"]["containers"]
-        container["env"] = [{"name": "MLFLOW_RUN_ID", "value": run_id}]
+        container.setdefault("env", []).append({"name": "MLFLOW_RUN_ID", "value": run_id})
         jobs = f"{server}/apis/batch/v1/namespaces/{job['metadata']['namespace']}/jobs"
         call(jobs, job)
         while not self._stopped:

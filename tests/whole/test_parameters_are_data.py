@@ -305,7 +305,7 @@ def made(tmp_path: Path) -> Path:
         (
             "mlflow-kubernetes",
             [
-                *("STEP", "ANALYSIS", "REGISTRY", "NJOBS", "NTRAINSAMPLES", "PARALLEL"),
+                *("STEP", "ANALYSIS", "REGISTRY", "NJOBS", "NTRAINSAMPLES"),
                 *("PARAMETERS", "NAMESPACE", "WAIT", "PULL_SECRET", "SERVICE_ACCOUNT"),
                 "NODE_SELECTOR",
             ],

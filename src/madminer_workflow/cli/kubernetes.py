@@ -74,12 +74,10 @@ def apply(namespace: str, storage_class: str) -> None:
 @ntrainsamples_option
 @click.option("--parameters", default="", help="More of them, as in mlflow/MLproject: NAME=VALUE …")
 @click.option("--build", is_flag=True, help="Build an image with the project in it.")
-@click.option("--parallel", type=int, default=1, show_default=True, help="Jobs at a time.")
 @namespace_option
 @click.option(
     "--wait", type=float, default=60, show_default=True, help="Minutes that a Job may wait."
 )
-@click.option("--fresh", is_flag=True, help="Repeat what is done.")
 @click.option("--pull-secret", default="", help="The Secret with which to pull images.")
 @click.option("--service-account", default="", help="Who the Jobs are for the cluster.")
 @click.option("--node-selector", default="", help="Labels of the nodes for Jobs: NAME=VALUE …")
@@ -95,28 +93,24 @@ def run(
     node_selector: str,
     **options: Any,
 ) -> None:
-    """Run STEP as a Job, or all steps one after another.
+    """Run STEP as a Job, or all steps: by a Job that runs them as Jobs, as run --on kubernetes.
 
-    With all, steps that are done are not repeated.
+    Then what did not change since the last time is not computed again.
     """
-    from madminer_workflow.kubernetes.jobs import run_all, run_step
-    from madminer_workflow.kubernetes.project import Site
+    from madminer_workflow.kubernetes import jobs
+    from madminer_workflow.kubernetes.project import MAIN, Site
     from madminer_workflow.kubernetes.submission import Submission
 
     place = Path(workdir or f"/data/{analysis.resolve().name}")
     more = _pairs("--parameters", parameters)
-    changes = more.get("settings", "").split()
     site = Site(
         node_selector=_pairs("--node-selector", node_selector),
         **{name: options.pop(name) for name in ("namespace", "pull_secret", "service_account")},
         any_user=options.pop("any_user"),
+        wait=options.pop("wait"),
     )
-    order = Order(analysis, place, njobs, ntrainsamples, changes, fresh=options.pop("fresh"))
-    submission = Submission(order, registry, more, site, **options)
-    if step == ALL:
-        run_all(submission)
-    else:
-        run_step(step, submission)
+    order = Order(analysis, place, njobs, ntrainsamples)
+    jobs.run(MAIN if step == ALL else step, Submission(order, registry, more, site, **options))
 
 
 @kubernetes.command()

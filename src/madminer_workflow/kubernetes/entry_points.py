@@ -54,6 +54,8 @@ PARAMETERS: Parameters = {
     "observed": ("string", "''", "--observed {observed}"),
 }
 """Type and default of every parameter, and how the command line says it."""
+ENGINE = ("string", "local", "--on {engine}")
+"""The same for where the steps of the whole run. Without quotes, YAML takes `on` for true."""
 HYPERPARAMETERS: Parameters = {
     "alpha": ("float", "nan", "--set training.alpha={alpha}"),
     "epochs": ("float", "nan", "--set training.n_epochs={epochs}"),
@@ -88,7 +90,7 @@ def kubernetes_project() -> str:
 def _steps() -> Iterator[str]:
     """The entry points of the whole and of every step."""
     main = {name: p for name, p in PARAMETERS.items() if name not in SELECTORS.values()}
-    yield _entry_point("main", "run", {**main, **HYPERPARAMETERS})
+    yield _entry_point("main", "run", {**main, "engine": ENGINE, **HYPERPARAMETERS})
     for step in STEPS.values():
         own = dict(_parameters(step))
         if "analysis" in own:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Event
 
 import click
 import docker
@@ -16,8 +16,9 @@ from mlflow.exceptions import MlflowException
 
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.kubernetes import watching
-from madminer_workflow.kubernetes.project import LABEL, namespace, write_project
-from madminer_workflow.kubernetes.submission import Job, Submission, parameters
+from madminer_workflow.kubernetes.cluster import explained
+from madminer_workflow.kubernetes.project import LABEL, MAIN, namespace, write_project
+from madminer_workflow.kubernetes.submission import Submission, parameters
 from madminer_workflow.tracking.server import EXPERIMENT
 
 POLL_SECONDS = 0.5
@@ -27,18 +28,23 @@ PATIENCE_SECONDS = 20
 
 @dataclass(frozen=True)
 class Submitted:
-    """A Job that MLflow is submitting, or has submitted; ``label`` tells it from all others."""
+    """The Job of a step that MLflow submits, or has; ``label`` tells it from all others."""
 
-    job: Job
+    step: str
     submission: Submission
     label: str
     namespace: str
 
     @classmethod
-    def of(cls, job: Job, submission: Submission) -> Submitted:
+    def of(cls, step: str, submission: Submission) -> Submitted:
         """One with a label of its own."""
-        label = f"{job.step}-{uuid.uuid4().hex}"
-        return cls(job, submission, label, namespace(submission.site))
+        label = f"{step}-{uuid.uuid4().hex}"
+        return cls(step, submission, label, namespace(submission.site))
+
+    @property
+    def name(self) -> str:
+        """The name of its run: that of the step, or of the whole."""
+        return self.submission.order.workdir.name if self.step == MAIN else self.step
 
     @property
     def selector(self) -> str:
@@ -48,15 +54,15 @@ class Submitted:
     def command(self) -> list[str]:
         """What has MLflow run it."""
         of = self.submission
-        project = write_project(self.job.step, of.analysis, of.registry, self.label, of.site)
+        project = write_project(self.step, of.analysis, of.registry, self.label, of.site)
         words = [
-            *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", self.job.step),
+            *(sys.executable, "-m", "mlflow", "run", str(project), "--entry-point", self.step),
             *("--backend", "kubernetes"),
             *("--backend-config", str(project / "kubernetes_config.json")),
-            *("--experiment-name", EXPERIMENT, "--run-name", self.job.name),
+            *("--experiment-name", EXPERIMENT, "--run-name", self.name),
             *(["--build-image"] if of.build else []),
         ]
-        for name, value in parameters(self.job, of).items():
+        for name, value in parameters(self.step, of).items():
             words += ["--param-list", f"{name}={value}"]
         return words
 
@@ -85,51 +91,48 @@ class Submitted:
         return run_id
 
 
-def submit(
-    job: Job, submission: Submission, parent: str | None = None, stop: Event | None = None
-) -> str:
-    """Have MLflow run one Job and wait for it, and keep its log; the id of its run.
+def submit(step: str, submission: Submission) -> str:
+    """Have MLflow run a step as a Job and wait for it, and keep its log; the id of its run.
 
-    Raises StepError if it failed or did not start in time. If ``stop`` is set, or anything else
-    interrupts this, the Job is deleted.
+    Raises StepError if it failed or did not start in time. If anything interrupts this, the Job is
+    deleted.
     """
-    submitted = Submitted.of(job, submission)
+    submitted = Submitted.of(step, submission)
     # In a session of its own: what ends this process must not have MLflow leave pods behind.
     process = subprocess.Popen(submitted.command(), start_new_session=True)
     try:
-        _wait(process, submitted, stop or Event())
+        _wait(process, submitted)
     except StepError as error:
         run_id = submitted.cancel(process, "FAILED")
         if run_id:
             _keep(run_id, str(error), "logs/events.log")
-            _adopt(run_id, parent)
         raise
     except BaseException:
-        _adopt(submitted.cancel(process, "KILLED"), parent)
+        submitted.cancel(process, "KILLED")
         raise
     kept = keep_logs(submitted.namespace, submitted.selector)
     run_id = submitted.run()
-    _adopt(run_id, parent)
     if process.returncode:
-        raise StepError(f"{job.name} failed on Kubernetes; {_where(run_id, kept)}")
+        raise StepError(f"{submitted.name} failed on Kubernetes; {_where(run_id, kept)}")
     return run_id
 
 
-def _wait(process: subprocess.Popen[bytes], submitted: Submitted, stop: Event) -> None:
+def _wait(process: subprocess.Popen[bytes], submitted: Submitted) -> None:
     """Wait until MLflow has ended; StepError if the Job does not start in time."""
-    name, minutes = submitted.job.name, submitted.submission.wait
+    name, minutes = submitted.name, submitted.submission.site.wait
     watched = watching.Waiting(submitted.namespace, submitted.selector)
     polls = 0
     while process.poll() is None:
-        if stop.wait(POLL_SECONDS):
-            raise KeyboardInterrupt
+        time.sleep(POLL_SECONDS)
         polls += 1
         if polls % round(LOOK_SECONDS / POLL_SECONDS):
             continue
         for line in watched.look():
             click.echo(f"{name} waits: {line}", err=True)
         if watched.seconds > 60 * minutes:
-            raise watching.stuck(name, submitted.namespace, submitted.selector, minutes)
+            with explained():
+                found = watching.jobs(submitted.namespace, submitted.selector)
+            raise watching.stuck(name, found, minutes)
 
 
 def _where(run_id: str, kept: Sequence[watching.Log]) -> str:
@@ -138,11 +141,6 @@ def _where(run_id: str, kept: Sequence[watching.Log]) -> str:
         return f"its log is an artifact of the run {run_id}"
     problems = [f"{log.pod} has no log: {log.problem}" for log in kept]
     return "; ".join(problems) or "see above"
-
-
-def _adopt(run_id: str, parent: str | None) -> None:
-    if run_id and parent:
-        MlflowClient().set_tag(run_id, "mlflow.parentRunId", parent)
 
 
 def keep_logs(space: str, selector: str = watching.APP) -> list[watching.Log]:

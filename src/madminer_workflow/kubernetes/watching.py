@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Waiting:
     def _look(self) -> list[str]:
         found = jobs(self.namespace, self.selector)
         if not found or any(
-            _has_started(pod) and not _is_replaced(pod) for job in found for pod in pods(job)
+            has_started(pod) and not is_replaced(pod) for job in found for pod in pods(job)
         ):
             self.since = None
             return []
@@ -77,12 +77,13 @@ def pods(job: Any) -> list[Any]:
     return CoreV1Api().list_namespaced_pod(job.metadata.namespace, label_selector=selector).items
 
 
-def _is_replaced(pod: Any) -> bool:
+def is_replaced(pod: Any) -> bool:
     """Whether the node of a pod was drained; the one in its place counts."""
     return any(c.type == "DisruptionTarget" for c in pod.status.conditions or [])
 
 
-def _has_started(pod: Any) -> bool:
+def has_started(pod: Any) -> bool:
+    """Whether the container of a pod runs, or has run."""
     if pod.status.phase != "Pending":
         return True
     states = [status.state for status in pod.status.container_statuses or []]
@@ -127,7 +128,7 @@ def logs(namespace: str, selector: str = APP) -> Iterator[Log]:
 
 def _log(run_id: str, pod: Any) -> Log:
     name = pod.metadata.name
-    if not _has_started(pod):
+    if not has_started(pod):
         # The cluster may answer with an empty log.
         return Log(run_id, name, "", "it has not started")
     try:
@@ -160,9 +161,9 @@ def delete(namespace: str, selector: str) -> None:
                     raise
 
 
-def stuck(name: str, namespace: str, selector: str, minutes: float) -> StepError:
-    """What to say about a Job that has waited for too long, with its Events."""
+def stuck(name: str, found: Sequence[Any], minutes: float) -> StepError:
+    """What to say about the Jobs of a step that has waited for too long, with their Events."""
     with explained():
-        lines = [line for job in jobs(namespace, selector) for line in events(job)]
+        lines = [line for job in found for line in events(job)]
     told = "; ".join(dict.fromkeys(lines)) or "the cluster tells no Events"
     return StepError(f"{name} did not start within {minutes:g} minutes (WAIT=): {told}")

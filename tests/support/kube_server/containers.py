@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import docker
 import requests
 
-from tests.support.kube_server.jobs import Pod
+from tests.support.kube_server.jobs import Pod, environment
 from tests.support.kube_server.volumes import size
 
 
 class DockerNode:
-    """Runs pods with ``engine``, as the kubelet would."""
+    """Runs pods with ``engine``, as the kubelet would.
 
-    def __init__(self, engine: docker.DockerClient) -> None:
-        self.engine = engine
+    Pods with a service account find the cluster by the file ``kubeconfig``.
+    """
+
+    def __init__(self, engine: docker.DockerClient, kubeconfig: Path | None = None) -> None:
+        self.engine, self.kubeconfig = engine, kubeconfig
 
     def __call__(self, pod: Pod) -> None:
         pod.start()
@@ -30,11 +34,16 @@ class DockerNode:
         user = pod.spec["securityContext"]
         limits = container["resources"]["limits"]
         repository, _, digest = container["image"].partition("@")
-        self.engine.images.pull(f"{repository.rpartition(':')[0]}@{digest}")
+        name, _, tag = repository.rpartition(":")
+        self.engine.images.pull(f"{name}@{digest}" if digest else f"{name}:{tag}")
+        variables, mounts = environment(pod), dict(pod.mounts)
+        if pod.spec["automountServiceAccountToken"]:
+            variables["KUBECONFIG"] = "/kubeconfig"
+            mounts[str(self.kubeconfig)] = {"bind": "/kubeconfig", "mode": "ro"}
         running = self.engine.containers.run(
             container["image"],
             entrypoint=container["command"],
-            environment={each["name"]: each["value"] for each in container["env"]},
+            environment=variables,
             user=f"{user['runAsUser']}:{user['runAsGroup']}",
             group_add=[str(user["fsGroup"])],
             cap_drop=container["securityContext"]["capabilities"]["drop"],
@@ -43,7 +52,7 @@ class DockerNode:
             cpu_period=100_000,
             cpu_quota=int(100_000 * float(limits["cpu"])),
             network_mode="host",
-            volumes=pod.mounts,
+            volumes=mounts,
             detach=True,
         )
         try:
@@ -53,7 +62,7 @@ class DockerNode:
 
     def _wait(self, pod: Pod, running: Any) -> None:
         try:
-            code = running.wait(timeout=pod.spec["activeDeadlineSeconds"])["StatusCode"]
+            code = running.wait(timeout=pod.spec.get("activeDeadlineSeconds"))["StatusCode"]
             reason = ""
         except requests.RequestException:
             code, reason = 137, "DeadlineExceeded"

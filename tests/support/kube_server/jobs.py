@@ -107,6 +107,18 @@ class Pod:
         }
 
 
+def environment(pod: Pod) -> dict[str, str]:
+    """The variables of a pod's container, with what they tell of the pod itself."""
+    [container] = pod.spec["containers"]
+    fields = {"metadata.name": pod.name, "metadata.uid": pod.name}
+    return {
+        each["name"]: each["value"]
+        if "value" in each
+        else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+        for each in container.get("env", [])
+    }
+
+
 @dataclass
 class Job:
     """What was posted, where its mounts are on this machine, and its pods."""

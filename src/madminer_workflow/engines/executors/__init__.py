@@ -19,6 +19,7 @@ from madminer_workflow.engines.resources import Resources
 EXECUTORS = {
     "local": "Processes on this machine.",
     "dask": "Workers of a Dask scheduler (dask=ADDRESS) or batch jobs (dask=slurm, htcondor, …).",
+    "kubernetes": "Jobs like that of a file (kubernetes=FILE), on a volume that is here too.",
 }
 """Module and what it is, in a line."""
 

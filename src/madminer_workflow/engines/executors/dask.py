@@ -28,6 +28,7 @@ from distributed.scheduler import KilledWorker
 
 from madminer_workflow.engines.executors import Conditions, Lost, NotStarted, Task, dask_worker
 from madminer_workflow.engines.executors.dask_worker import Errand
+from madminer_workflow.engines.executors.installed import installed
 from madminer_workflow.engines.executors.local import THREADS
 from madminer_workflow.engines.resources import Resources
 from madminer_workflow.engines.surroundings import VARIABLES
@@ -176,7 +177,7 @@ class Executor:
             task=task,
             variables=variables | dict(self._conditions.variables),
             limit=self._conditions.limit,
-            installed=dask_worker.installed(),
+            installed=installed(),
         )
 
     def _result(self, pool: Pool, future: Future) -> int:

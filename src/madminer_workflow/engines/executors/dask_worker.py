@@ -7,13 +7,10 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import madminer_workflow
-from madminer_workflow.engines.code import code_checksum
 from madminer_workflow.engines.executors import Conditions, Lost, Task, local
-from madminer_workflow.engines.surroundings import surroundings
+from madminer_workflow.engines.executors.installed import installed
 from madminer_workflow.errors import InputError
 
 POLL_SECONDS = 0.5
@@ -78,14 +75,6 @@ async def stop(run: str) -> None:
     with _lock:
         executors = [executor for owner, executor in _running.values() if owner == run]
     await asyncio.gather(*(asyncio.to_thread(executor.stop) for executor in executors))
-
-
-@cache
-def installed() -> dict[str, str]:
-    """What steps are computed with here: Python, packages, and this package's code."""
-    package = Path(madminer_workflow.__file__).parent
-    code = f"{madminer_workflow.__version__}+code.{code_checksum(package, None)[:16]}"
-    return {**surroundings({"madminer_workflow"}, {}), "madminer-workflow": code}
 
 
 def _check(errand: Errand, worker: str) -> None:
