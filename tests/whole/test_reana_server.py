@@ -297,7 +297,7 @@ def test_the_tiny_analysis_whole_and_again_from_its_events(reana: Session, fetch
 
     # Each method has a training_0: the method tells them apart.
     methods = sorted({line.split()[2] for line in said_of(reana, STEP="training")})
-    assert len(methods) == 2
+    assert len(methods) == 3
     for method in methods:
         [line] = said_of(reana, STEP="training", METHOD=method)
         assert line == f"== training_0 {method} finished"
@@ -337,7 +337,7 @@ def check_features(reana: Session, workflow: str) -> None:
     paths = os.pathsep.join([str(target), str(REPOSITORY)])
     checked = subprocess.run(
         [sys.executable, "-m", "tests.support.reana_server.features", workflow, *features],
-        env=reana.environment(PYTHONPATH=paths),
+        env=reana.environment(PYTHONPATH=paths, REANA_SERVER_URL=reana.url),
         capture_output=True,
         text=True,
     )

@@ -16,9 +16,12 @@ import requests
 
 def get(workflow: str, what: str, body: Any = None) -> requests.Response:
     """An answer of the server about a workflow."""
+    token = os.environ["REANA_ACCESS_TOKEN"]
     answer = requests.get(
         f"{os.environ['REANA_SERVER_URL']}/api/workflows/{workflow}/{what}",
-        params={"access_token": os.environ["REANA_ACCESS_TOKEN"]},
+        # The first is REANA 0.9's way, the second that of 0.95.
+        params={"access_token": token},
+        headers={"Authorization": f"Bearer {token}"},
         json=body,
     )
     answer.raise_for_status()
