@@ -21,6 +21,7 @@ ALLOWED = {
     "madminer_file": {"analysis", "statistics"},
     "products": {"analysis", "madminer_file", "statistics"},
     "scaffold": {"analysis", "workflow_files"},
+    "conversion": {"analysis"},
     "compare": {"analysis", "provenance", "report"},
     "provenance": {"archives", "graph"},
     "physics": BELOW_STEPS | {"madminer_fixes"},

@@ -34,7 +34,7 @@ REGISTRIES = [
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 NO_STEPS = {
     *("new", "validate", "run", "step", "crate", "rerun", "export", "inspect"),
-    *("track", "sweep", "kubernetes", "plot", "compare", "completion"),
+    *("track", "sweep", "kubernetes", "plot", "compare", "completion", "convert"),
 }
 STEPS = sorted(set(main.commands) - NO_STEPS)
 

@@ -13,6 +13,7 @@ import click
 from madminer_workflow import __version__
 from madminer_workflow.cli import (
     completion,
+    convert,
     crate,
     events,
     kubernetes,
@@ -47,7 +48,7 @@ def main(directory: Path) -> None:
 
 
 for command in (
-    *(new.new, run.validate, run.run, *steps.STEPS, run.step),
+    *(new.new, convert.convert, run.validate, run.run, *steps.STEPS, run.step),
     *(looking.plot, looking.compare, crate.crate, crate.rerun, events.export, events.inspect),
     *(tracking.track, tracking.sweep, kubernetes.kubernetes, completion.completion),
 ):
