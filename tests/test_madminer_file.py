@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from madminer.analysis import DataAnalyzer
 from madminer.utils.interfaces.hdf5 import load_events, load_madminer_settings
 
+from madminer_workflow import hdf5_files
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import (
     read_definitions,
@@ -89,3 +91,33 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         read_setup(tmp_path / "other.h5")
     with pytest.raises(InputError, match=r"madminer_config.h5: is not a MadMiner file"):
         read_sample(DATA / "madminer_config.h5")
+
+
+def test_samples_left_in_the_file_are_the_same(toy_file: Path) -> None:
+    sample, mapped = read_sample(toy_file), read_sample(toy_file, mapped_from=0)
+    for name in ("observations", "weights", "nuisance_weights", "shares"):
+        np.testing.assert_array_equal(getattr(mapped, name), getattr(sample, name))
+    assert not mapped.observations.flags.owndata
+    # What is done to them changes no file.
+    mapped.observations[:] = 0.0
+    np.testing.assert_array_equal(read_sample(toy_file).observations, sample.observations)
+
+
+def test_seals_do_not_depend_on_how_much_is_read_at_once(
+    toy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hdf5_files.opened(toy_file, "a MadMiner file") as file:
+        whole = file.digest()
+        monkeypatch.setattr(hdf5_files, "AT_ONCE", 1000)
+        assert file.digest() == whole
+        assert file.text(hdf5_files.SEAL) == whole
+
+
+def test_files_written_in_pieces_are_the_same(toy_file: Path, tmp_path: Path) -> None:
+    sample, definitions = read_sample(toy_file), read_definitions(toy_file)
+    config = DATA / "madminer_config.h5"
+    write_sample(tmp_path / "whole.h5", config, sample, definitions, {})
+    without = replace(sample, observations=np.empty((len(sample.shares), 0)))
+    pieces = np.array_split(sample.observations, 7)
+    write_sample(tmp_path / "pieces.h5", config, without, definitions, {}, pieces)
+    assert (tmp_path / "pieces.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()

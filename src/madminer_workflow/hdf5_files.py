@@ -22,6 +22,12 @@ from madminer_workflow.errors import InputError
 
 SEAL = "madminer_workflow/sha256"
 
+AT_ONCE = 1 << 24
+"""Bytes of a data set that are read together where it is not needed as a whole."""
+
+MAPPED_FROM = 1 << 26
+"""Bytes of a data set from which on it is mapped rather than read."""
+
 
 class Contents:
     """The data sets of an opened file; errors of ``array_files.DAMAGES`` if they are none."""
@@ -46,6 +52,19 @@ class Contents:
         if data.dtype.kind not in {*KINDS, "S"}:
             raise ValueError(f"{name}: is of the type {data.dtype}, expected numbers")
         return np.asarray(data[()])
+
+    def mapped(self, name: str, least: int = MAPPED_FROM) -> np.ndarray:
+        """As ``array``, but what has at ``least`` so many bytes may be left in the file.
+
+        Its pages are read when they are used, and given back when memory is short; what is written
+        into them stays in memory.
+        """
+        data = self._dataset(name)
+        offset = data.id.get_offset()
+        if offset is None or data.dtype.kind not in KINDS or data.nbytes < max(least, 1):
+            return self.array(name)
+        mapped = np.memmap(self._file.filename, data.dtype, "c", offset, data.shape)
+        return np.asarray(mapped)
 
     def datasets(self) -> list[str]:
         """The names of all data sets in the file itself, in their order."""
@@ -91,12 +110,12 @@ class Contents:
         total = hashlib.sha256()
         for name in sorted(set(self.datasets()) - {SEAL}):
             data = self._dataset(name)
-            value = data[()]
             total.update(f"{name}\0{data.dtype.kind}{data.dtype.itemsize}{data.shape}\0".encode())
-            texts = data.dtype.hasobject
-            total.update(
-                b"\0".join(np.ravel(value).tolist()) if texts else np.asarray(value).tobytes()
-            )
+            if data.dtype.hasobject:
+                total.update(b"\0".join(np.ravel(data[()]).tolist()))
+                continue
+            for values in _pieces(data):
+                total.update(values.tobytes())
         return total.hexdigest()
 
     def _dataset(self, name: str) -> h5py.Dataset:
@@ -119,6 +138,16 @@ def _hard(group: h5py.Group, part: str, name: str) -> Any:
     if not isinstance(group.get(part, getlink=True), h5py.HardLink):
         raise ValueError(f"{name}: is a link to another place, which is not followed")
     return group[part]
+
+
+def _pieces(data: h5py.Dataset) -> Iterator[np.ndarray]:
+    """The rows of a data set, some at a time."""
+    if not data.shape:
+        yield np.asarray(data[()])
+        return
+    n_rows = max(1, AT_ONCE * data.shape[0] // max(data.nbytes, 1))
+    for first in range(0, data.shape[0], n_rows):
+        yield np.asarray(data[first : first + n_rows])
 
 
 def _counts(place: Any) -> bool:

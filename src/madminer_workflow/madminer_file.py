@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from madminer_workflow import hdf5_files
 from madminer_workflow.analysis.systematics import EFFECTS, EFFECTS_NOTE, Nuisance
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
-from madminer_workflow.hdf5_files import Contents
+from madminer_workflow.hdf5_files import MAPPED_FROM, Contents
 from madminer_workflow.statistics.observed import Shifted, places
 from madminer_workflow.statistics.sample import Sample, madminer_shares
 from madminer_workflow.statistics.setup import Setup
 
 REPORT = "madminer_workflow/report"
+ROWS = 50_000
+"""Events that are written together."""
 SHARES = "madminer_workflow/shares"
 SHIFTED = "madminer_workflow/shifted"
 """Of every nuisance benchmark that has some, the shifted events."""
@@ -126,13 +129,15 @@ def _optional(name: str) -> str | None:
     return None if name == "None" else name
 
 
-def read_sample(path: str | Path) -> Sample:
+def read_sample(path: str | Path, mapped_from: int = MAPPED_FROM) -> Sample:
     """Read the events; InputError if the file holds none or is broken.
 
-    A file that MadMiner wrote itself has no shares; its own rule supplies them.
+    A file that MadMiner wrote itself has no shares; its own rule supplies them. Observables of
+    at least ``mapped_from`` bytes stay in the file: see ``Contents.mapped``.
     """
     with _opened(path) as file:
         arrays, nuisance = _Arrays(file), _flags(file, "is_nuisance")
+        mapped = partial(file.mapped, least=mapped_from)
         shifting = [
             name for one in _nuisance_parameters(file) if one.shifts for name in one.benchmarks
         ]
@@ -156,18 +161,17 @@ def read_sample(path: str | Path) -> Sample:
         counts = np.bincount(ids[ids >= 0], minlength=len(generated))
         if known and (np.any(counts != generated) or background != np.sum(ids < 0)):
             raise ValueError("sample_summary: are not the numbers of events that there are")
-        weights = check.of(arrays, "samples/weights", "events", "all")
-        if np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
-            raise ValueError(
-                f"samples/weights: up to {np.abs(weights).max():.3g} pb, more than any event has"
-            )
-        observations = check.of(
-            arrays, "samples/observations", "events", "observables", finite=False
-        )
+        weights = check("samples/weights", mapped("samples/weights"), "events", "all")
+        largest = max(weights.max(initial=0.0), -weights.min(initial=0.0))
+        if largest > LARGEST_WEIGHT:
+            raise ValueError(f"samples/weights: up to {largest:.3g} pb, more than any event has")
+        place = "samples/observations"
+        observations = check(place, mapped(place), "events", "observables", finite=False)
         return Sample(
             observables=observables,
-            observations=observations.astype(float),
-            weights=weights[:, ~nuisance].astype(float),
+            observations=observations.astype(float, copy=False),
+            # A copy, in numpy's order of columns: sums in another one have other last digits.
+            weights=weights[:, ~nuisance].astype(float, copy=False),
             nuisance_weights=weights[:, nuisance].astype(float),
             shares=shares.astype(float),
             sampling_ids=ids,
@@ -231,10 +235,12 @@ def write_sample(
     sample: Sample,
     definitions: dict[str, str],
     report: dict[str, Any],
+    observations: Iterable[np.ndarray] | None = None,
 ) -> None:
     """Write a MadMiner data file: the set-up copied from ``setup_file``, plus events and notes.
 
     ``definitions`` maps observable names to their expressions, ``report`` is any JSON content.
+    ``observations`` are those of the events, some rows at a time, where the sample has none.
     """
     with atomic_path(path) as product:
         shutil.copyfile(setup_file, product)
@@ -243,9 +249,16 @@ def write_sample(
             values = [definitions[name].encode("ascii") for name in sample.observables]
             file.create_dataset("observables/names", data=names, dtype="S256")
             file.create_dataset("observables/definitions", data=values, dtype="S256")
-            file.create_dataset("samples/observations", data=sample.observations)
-            weights = np.concatenate([sample.weights, sample.nuisance_weights], axis=1)
-            file.create_dataset("samples/weights", data=weights)
+            pieces = [sample.observations] if observations is None else observations
+            shape = len(sample.shares), len(sample.observables)
+            _write_rows(file.create_dataset("samples/observations", shape, float), pieces)
+            sides = sample.weights, sample.nuisance_weights
+            shape = len(sample.shares), sum(side.shape[1] for side in sides)
+            rows = (
+                np.concatenate([side[first : first + ROWS] for side in sides], axis=1)
+                for first in range(0, len(sample.shares), ROWS)
+            )
+            _write_rows(file.create_dataset("samples/weights", shape, float), rows)
             file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids)
             file.create_dataset("sample_summary/signal_events", data=sample.generated)
             file.create_dataset("sample_summary/background_events", data=sample.background)
@@ -258,3 +271,11 @@ def write_sample(
                 file[f"{place}/places"] = shifted.place
             file[REPORT] = json.dumps(report, sort_keys=True)
             hdf5_files.seal(file)
+
+
+def _write_rows(data: h5py.Dataset, pieces: Iterable[np.ndarray]) -> None:
+    first = 0
+    for rows in pieces:
+        data[first : first + len(rows)] = rows
+        first += len(rows)
+    assert first == len(data)

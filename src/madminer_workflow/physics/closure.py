@@ -73,11 +73,14 @@ def reweighting_checks(
     ``sample`` has the events of ``tasks`` in their order. Estimates in which one event
     makes more than ``LARGEST_SHARE`` are not compared.
     """
-    names = np.repeat([task.process for task in tasks], [task.passed for task in tasks])
+    of_tasks = [task.passed for task in tasks]
     for name in dict.fromkeys(task.process for task in tasks if not task.is_background):
-        weights, ids = sample.weights[names == name], sample.sampling_ids[names == name]
         events = processes[name].events
-        for target in events if len(events) > 1 else ():
+        if len(events) == 1:
+            continue
+        chosen = np.repeat([task.process == name for task in tasks], of_tasks)
+        weights, ids = sample.weights[chosen], sample.sampling_ids[chosen]
+        for target in events:
             others = {other: n for other, n in events.items() if other != target}
             predicted, direct = (
                 from_samples(

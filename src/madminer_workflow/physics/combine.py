@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from madminer_workflow.analysis.types import Generation
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.hdf5_files import require_unchanged
 from madminer_workflow.madminer_file import (
+    ROWS,
     read_definitions,
     read_sample,
     read_setup,
@@ -59,7 +61,10 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
         require_unchanged(path)
     processes = {name: p for _, report in parts for name, p in report.processes.items()}
 
-    sample = joined([sample for sample, _ in parts])
+    # Observables are most of what there is: they are copied from file to file.
+    observations = [sample.observations for sample, _ in parts]
+    sample = joined([without_observations(sample) for sample, _ in parts])
+    del parts
     if len(sample.weights) == 0:
         raise StepError("no event passes the observables' requirements and the cuts; loosen them")
     cut_flow = summarise_cut_flow(tasks)
@@ -67,17 +72,38 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     write_checks(output, cut_flow, closure)
     require_closure(closure, output)
     rng = np.random.default_rng(derive_seed(generation.seed, "shuffle"))
+    order = rng.permutation(len(sample.weights))
     write_combined(
         output,
         config,
-        reordered(sample, rng.permutation(len(sample.weights))),
+        reordered(sample, order),
         read_definitions(data[0]),
         Report(
             cut_flow=tuple(cut_flow),
             closure=closure,
             cross_sections={name: p.cross_sections for name, p in processes.items()},
         ),
+        rows_in_order(observations, order),
     )
+
+
+def without_observations(sample: Sample) -> Sample:
+    """The same events, of which nothing is measured; shifted ones keep what is."""
+    return replace(sample, observations=np.empty((len(sample.shares), 0)))
+
+
+def rows_in_order(arrays: Sequence[np.ndarray], order: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows ``order`` of all ``arrays`` one after another, some at a time."""
+    starts = np.cumsum([0, *map(len, arrays)])
+    for first in range(0, len(order), ROWS):
+        chosen = order[first : first + ROWS]
+        ascending = np.argsort(chosen)
+        bounds = np.searchsorted(chosen[ascending], starts)
+        rows = np.empty((len(chosen), arrays[0].shape[1]))
+        for array, start, low, high in zip(arrays, starts, bounds, bounds[1:], strict=False):
+            some = ascending[low:high]
+            rows[some] = array[chosen[some] - start]
+        yield rows
 
 
 def require_closure(closure: Closure, output: Path) -> None:
@@ -112,7 +138,8 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
             f"{path}: belongs to another analysis: the order of its benchmarks or its morphing is "
             f"not that of {config}"
         )
-    sample = read_sample(path)
+    # Together, parts may be more than memory has.
+    sample = read_sample(path, mapped_from=0)
     if len(sample.shares) != sum(task.passed for task in report.tasks) or any(
         len(task.sum_weights) != len(setup.benchmark_names)
         or len(task.passed_weights) != len(setup.benchmark_names) + len(setup.nuisance_benchmarks)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, read_struct, write_json
@@ -85,7 +86,13 @@ def read_closure(path: Path) -> Closure:
 
 
 def write_combined(
-    output: Path, config: Path, sample: Sample, definitions: Mapping[str, str], report: Report
+    output: Path,
+    config: Path,
+    sample: Sample,
+    definitions: Mapping[str, str],
+    report: Report,
+    observations: Iterable[np.ndarray] | None = None,
 ) -> None:
     """Write all events into ``output``; the rest is as in ``madminer_file.write_sample``."""
-    write_sample(output / DATA, config, sample, dict(definitions), msgspec.to_builtins(report))
+    known = msgspec.to_builtins(report)
+    write_sample(output / DATA, config, sample, dict(definitions), known, observations)
