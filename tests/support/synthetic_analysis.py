@@ -363,7 +363,9 @@ def write_result(
     if trained:
         arrays["score"] = true
     content = path.parent / f"{path.name}.content"
-    write_json(content / "results.json", summary | {"arrays": sorted(arrays)})
+    fitted = sorted(summary.get("joint_fits") or {})
+    notes = {"arrays": sorted(arrays), "fitted": fitted}
+    write_json(content / "results.json", summary | notes)
     np.savez(content / "arrays.npz", **arrays)
     pack(content, path)
 
