@@ -454,6 +454,7 @@ def test_results_given_twice_are_refused(two: Plotted, tmp_path: Path) -> None:
                     key: {
                         "best_fit": [0.0, 0.0],
                         "intervals": {"q": {}, "r": {}},
+                        "member_intervals": {"q": {}, "r": {}},
                         "allowed_volume": {},
                     }
                     for key in ("shape", "rate_and_shape")
