@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from madminer_workflow.errors import InputError
+
 LARGEST_RATIO = 100
 """To how many times its size a file may grow: events shrink to a quarter, all that a step writes
 to a tenth at most, and zeros to a thousandth."""
@@ -160,6 +162,19 @@ def decompressed(path: Path) -> bytes:
         while piece := stream.read(1 << 24):
             pieces.append(piece)
     return b"".join(pieces)
+
+
+@contextmanager
+def damages_named(path: Path) -> Iterator[None]:
+    """Let what ``opened`` raises inside of the block be an InputError that names the file."""
+    try:
+        yield
+    except DamagedGzipError as error:
+        raise InputError(
+            f"{path}: truncated or damaged gzip file ({error}); make it again"
+        ) from None
+    except ArchiveError as error:
+        raise InputError(f"{path}: cannot read it ({error})") from None
 
 
 def entries(stream: Stream) -> Iterator[Entry]:

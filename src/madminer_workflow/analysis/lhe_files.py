@@ -184,27 +184,20 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[bytes]:
 
     Raises InputError if the file is missing, damaged, or has an event without end.
     """
-    try:
-        with archives.opened(path) as stream:
-            parts: list[bytes] = []
-            while data := stream.read(size):
-                # An end tag may lie across what is read.
-                data = (parts.pop() if parts else b"") + data
-                cut = data.rfind(EVENT_END)
-                if cut < 0:
-                    if len(data) > _LONGEST:
-                        raise InputError(f"{path}: is not an LHE file: no event ends in its text")
-                    parts = [data]
-                    continue
-                yield data[: cut + len(EVENT_END)]
-                parts = [data[cut + len(EVENT_END) :]]
-            yield b"".join(parts)
-    except archives.DamagedGzipError as error:
-        raise InputError(
-            f"{path}: truncated or damaged gzip file ({error}); make it again"
-        ) from None
-    except archives.ArchiveError as error:
-        raise InputError(f"{path}: cannot read it ({error})") from None
+    with archives.damages_named(path), archives.opened(path) as stream:
+        parts: list[bytes] = []
+        while data := stream.read(size):
+            # An end tag may lie across what is read.
+            data = (parts.pop() if parts else b"") + data
+            cut = data.rfind(EVENT_END)
+            if cut < 0:
+                if len(data) > _LONGEST:
+                    raise InputError(f"{path}: is not an LHE file: no event ends in its text")
+                parts = [data]
+                continue
+            yield data[: cut + len(EVENT_END)]
+            parts = [data[cut + len(EVENT_END) :]]
+        yield b"".join(parts)
 
 
 def _declared(header: str) -> dict[str, Weight]:

@@ -95,14 +95,8 @@ def read_lhe(
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, uncompressed; InputError if it is missing or damaged."""
-    try:
+    with archives.damages_named(path):
         return archives.decompressed(path)
-    except archives.DamagedGzipError as error:
-        raise InputError(
-            f"{path}: truncated or damaged gzip file ({error}); make it again"
-        ) from None
-    except archives.ArchiveError as error:
-        raise InputError(f"{path}: cannot read it ({error})") from None
 
 
 def _choose(
