@@ -90,8 +90,9 @@ wheels: $(READY)core  ## Say which compiled packages have no wheel for MACHINE (
 sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
 
-docs: $(READY)core  ## Generate the reference of the analysis file, and the MLproject files
+docs: $(READY)core  ## Generate the references of analysis file and expressions, and the MLproject files
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
+	@$(BIN)/python -m madminer_workflow.expressions.reference > docs/expressions.md
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > MLproject
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 

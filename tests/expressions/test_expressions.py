@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import awkward as ak
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,9 +18,11 @@ from madminer_workflow.expressions import (
     ExpressionError,
     compile_expression,
 )
+from madminer_workflow.expressions.reference import COLUMNS, CUTS, RECIPES, page
 from madminer_workflow.physics.parton_level import build_objects, identified
 from madminer_workflow.physics.smearing import smear
 from tests.support.madminer_events import NO_NOISE, as_particles, madminer_objects, random_events
+from tests.support.paths import REPOSITORY
 from tests.support.properties import examples
 
 MADMINER_UNDEFINED = (IndexError, TypeError, ZeroDivisionError, ValueError, OverflowError)
@@ -405,3 +408,18 @@ def test_compiling_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_the_reference_page_is_up_to_date():
+    assert (REPOSITORY / "docs/expressions.md").read_text() == page()
+
+
+@pytest.mark.parametrize("text", [text for _, text in (*RECIPES, *CUTS)])
+def test_recipes_mean_what_madminer_means(text, ours, theirs):
+    assert_same(text, ours, theirs)
+
+
+@pytest.mark.parametrize("text", [text for _, text in COLUMNS])
+def test_recipes_for_columns_give_numbers(text):
+    columns = {"MET_pt": np.array([20.0, 30.0]), "Jet_pt": ak.Array([[50.0, 40.0], [30.0]])}
+    assert np.all(np.isfinite(compile_expression(text, columns=True)(columns)))
