@@ -24,7 +24,7 @@ unexport ADVISORIES ANALYSIS DATA MACHINE METHOD NJOBS NTRAINSAMPLES OBSERVED PA
 .DEFAULT_GOAL := help
 # Two set-ups of one environment at a time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit wheels sbom docs graphs \
+.PHONY: help setup run test fuzz campaign check test-local test-reana test-all lint format audit wheels sbom docs site graphs \
 	benchmark benchmark-tutorial benchmark-coverage images images-pin images-push \
 	reana-run reana-follow reana-logs reana-download \
 	kube-input kube-apply kube-logs mlflow-kubernetes clean
@@ -39,6 +39,7 @@ $(READY)core: pyproject.toml constraints.txt
 	@scripts/setup core "$(VENV)" $(PYTHON)
 
 $(READY)audit: constraints-audit.txt
+$(READY)docs: constraints-docs.txt
 $(READY)reana: constraints-reana.txt
 $(READY)reana95: constraints-reana95.txt
 $(READY)%: $(READY)core
@@ -96,6 +97,9 @@ docs: $(READY)core  ## Generate the references of analysis file and expressions,
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > MLproject
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 
+site: $(READY)docs  ## Build the documentation as a site in build/site, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs --quiet build
+
 graphs: $(READY)test  ## Draw the graphs of the workflow in docs/images; needs graphviz
 	@$(BIN)/python scripts/graphs
 
@@ -148,4 +152,4 @@ mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS as Jobs 
 		--node-selector $(call quoted,NODE_SELECTOR) -- $(call quoted,STEP)
 
 clean:  ## Remove the environments and caches; results in runs/ stay
-	@rm -rf $(VENV) $(VENV)-audit $(VENV)-reana $(VENV)-reana95 .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	@rm -rf $(VENV) $(VENV)-audit $(VENV)-docs $(VENV)-reana $(VENV)-reana95 .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -119,15 +119,20 @@ def test_what_uv_cannot_do_pip_does(tmp_path: Path):
     assert not torch(calls)
 
 
-def test_what_audits_has_an_environment_of_its_own(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("extra", "package"), [("audit", "pip-audit"), ("docs", "mkdocs-material")]
+)
+def test_what_is_no_part_of_an_analysis_has_its_environment(
+    tmp_path: Path, extra: str, package: str
+):
     (tmp_path / "clone/.venv").mkdir(parents=True)
-    finished, calls = setup(tmp_path, extra="audit")
+    finished, calls = setup(tmp_path, extra=extra)
     assert finished.returncode == 0, finished.stderr
-    assert "Environment ready: .venv-audit" in finished.stdout
-    [call] = [call for call in calls if "pip-audit" in call]
-    assert call.startswith("uv pip install --constraint constraints-audit.txt")
+    assert f"Environment ready: .venv-{extra}" in finished.stdout
+    [call] = [call for call in calls if package in call]
+    assert call.startswith(f"uv pip install --constraint constraints-{extra}.txt")
     # The note is where make looks for it.
-    assert (tmp_path / "clone/.venv/.ready-audit").exists()
+    assert (tmp_path / f"clone/.venv/.ready-{extra}").exists()
 
 
 def test_a_failure_is_shown(tmp_path: Path):
