@@ -51,7 +51,8 @@ def keys(words: str = "--x") -> dict[str, str]:
         ("torch", NETWORKS),
         ("madminer", NETWORKS),
         ("scipy", set(STEPS)),
-        ("uproot", {"delphes"}),
+        # Tables may be ROOT files: they are counted, read, and looked at where an analysis is.
+        ("uproot", {"configure", "generate", "pythia", "delphes", "sampling"}),
         ("vegas", {"generate", "pythia"}),
         ("gvar", {"generate", "pythia"}),
         ("pythia8mc", {"generate", "pythia"}),

@@ -13,7 +13,8 @@ import msgspec
 from madminer_workflow.analysis.lhe_files import count_events, estimate_events, read_start
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.tables import checks, is_table, open_table
+from madminer_workflow.analysis.table_names import is_table
+from madminer_workflow.analysis.tables import checks, open_table
 from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter, TrainedMethod
 from madminer_workflow.analysis.weight_columns import columns
 from madminer_workflow.errors import InputError

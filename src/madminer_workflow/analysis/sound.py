@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
-from madminer_workflow.analysis.tables import is_table
+from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 

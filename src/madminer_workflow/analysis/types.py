@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from madminer_workflow.analysis.tables import is_table
+from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 

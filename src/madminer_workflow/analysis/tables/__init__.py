@@ -16,12 +16,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from madminer_workflow.analysis.table_names import READERS, SUFFIXES
 from madminer_workflow.array_files import reason
 from madminer_workflow.errors import InputError, not_installed
 from madminer_workflow.expressions import nearest_name
-
-_READERS = {".root": "root", ".h5": "hdf5", ".hdf5": "hdf5", ".parquet": "parquet"}
-SUFFIXES = tuple(_READERS)
 
 PLAIN, DELPHES, NANOAOD = "plain", "delphes", "nanoaod"
 """Kinds of tables: in those of Delphes and in NanoAOD, expressions find particles."""
@@ -76,19 +74,14 @@ class Table:
         return InputError(f"{self.path}: has no column '{name}'{hint}")
 
 
-def is_table(name: str) -> bool:
-    """Whether a file of this name, or those of a pattern, are tables."""
-    return name.endswith(SUFFIXES)
-
-
 def open_table(path: Path, table: str | None = None) -> Table:
     """The table of this name in a file, or else the only one; in ROOT files Delphes or Events.
 
     Raises InputError if it cannot be read, is another file, or has no events.
     """
-    if path.suffix not in _READERS:
+    if path.suffix not in READERS:
         raise InputError(f"{path}: expected a table, {', '.join(SUFFIXES)}")
-    module = import_module(f"{__name__}.{_READERS[path.suffix]}")
+    module = import_module(f"{__name__}.{READERS[path.suffix]}")
     try:
         opened = cast(Table, module.opened(path, table))
     except ModuleNotFoundError as error:
