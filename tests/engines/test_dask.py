@@ -81,7 +81,7 @@ def test_the_same_products_as_on_this_machine(toy: Toy, cluster: DaskCluster, tm
 
 def test_a_failure_is_told_as_here_and_nothing_more_begins(toy: Toy, cluster: DaskCluster):
     toy.letters.write_text("bad c d e f g h i")
-    change_steps(toy, "sleep {delay}; echo doubling", "echo x >> ../../../begun; sleep 1")
+    change_steps(toy, "sleep {delay}; echo doubling", "echo x >> ../../../begun; sleep 5")
     with pytest.raises(StepError, match=r"step part/double_0 failed with exit code 1") as failure:
         run(toy, cluster.place, 8, toy.directory)
     assert "Run the same command again to go on" in str(failure.value)
