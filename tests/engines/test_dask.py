@@ -80,13 +80,16 @@ def test_the_same_products_as_on_this_machine(toy: Toy, cluster: DaskCluster, tm
 
 
 def test_a_failure_is_told_as_here_and_nothing_more_begins(toy: Toy, cluster: DaskCluster):
-    toy.letters.write_text("bad c d e f g h i")
-    change_steps(toy, "sleep {delay}; echo doubling", "echo x >> ../../../begun; sleep 5")
+    toy.letters.write_text("bad c d e f g h i k l m n")
+    # Dask chooses which goes first.
+    note = "grep -q bad {job} && cp ../../../begun ../../../then || sleep 2"
+    change_steps(toy, "sleep {delay}; echo doubling", f"echo x >> ../../../begun; {note}")
     with pytest.raises(StepError, match=r"step part/double_0 failed with exit code 1") as failure:
-        run(toy, cluster.place, 8, toy.directory)
+        run(toy, cluster.place, 12, toy.directory)
     assert "Run the same command again to go on" in str(failure.value)
-    begun = toy.directory / "begun"
-    assert not begun.exists() or begun.read_text().count("x") <= 4
+    then, begun = ((toy.directory / name).read_text().count("x") for name in ("then", "begun"))
+    # Each of the three workers may have begun another before the engine knew.
+    assert begun <= then + 3
     assert leftovers(toy.workdir) == []
 
 
