@@ -65,7 +65,7 @@ check: lint $(READY)test  ## Before a commit, in under a minute: style, types an
 test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
 
-test-reana: $(READY)test $(READY)reana $(READY)reana95  ## Run the tests with REANA's clients, which need gcc and python3-dev
+test-reana: $(READY)test $(READY)reana $(READY)reana95  ## Run the tests with REANA's clients, which need gcc and python3-dev (OLDEST=yes: its oldest engine, too)
 	@PATH="$(abspath $(BIN)):$$PATH" $(VENV)-reana/bin/python -m pytest -q tests/whole/test_reana.py \
 		tests/whole/test_reana_server.py
 
