@@ -263,7 +263,7 @@ def test_toys_and_observed_data(whole: Path, tmp_path: Path):
 def reana_packtivity(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory with the packtivity of REANA's engine, to come first on Python's path."""
     directory = tmp_path_factory.mktemp("packtivity")
-    package = f"packtivity=={releases.PACKTIVITY}"
+    [package] = [pin for pin in releases.ALPHA.engine if pin.startswith("packtivity==")]
     problem = releases.install(directory, package)
     if problem:
         pytest.skip(f"pip cannot install {package}: {problem}")
@@ -275,7 +275,8 @@ def reana_packtivity(tmp_path_factory: pytest.TempPathFactory) -> str:
         text=True,
         check=True,
     )
-    assert used.stdout.split() == [releases.PACKTIVITY, str(directory / "packtivity/__init__.py")]
+    wanted = package.removeprefix("packtivity==")
+    assert used.stdout.split() == [wanted, str(directory / "packtivity/__init__.py")]
     return str(directory)
 
 
