@@ -1,5 +1,5 @@
 """The steps as Jobs on Kubernetes, submitted by MLflow (docs/kubernetes.md).
 
 ``config_map`` brings the analysis there, ``project`` makes the MLflow project of a step,
-``cluster`` speaks to Kubernetes, ``jobs`` submits, and ``__main__`` is the command line.
+``cluster`` speaks to Kubernetes, and ``jobs`` submits.
 """

@@ -181,7 +181,7 @@ class Executor:
         container["command"] = ["sh", "-c", self._script(task, container["image"])]
         container.pop("args", None)
         told = _variables(self._conditions.variables)
-        kept = [each for each in container.get("env") or [] if each["name"] not in told]
+        kept = [entry for entry in container.get("env") or [] if entry["name"] not in told]
         container["env"] = kept + [{"name": name, "value": told[name]} for name in sorted(told)]
         return job
 
