@@ -180,8 +180,10 @@ def images(
     programs = tmp_path / "bin"
     programs.mkdir()
     needed = ("bash", "dirname", "git", "grep", "mktemp", "rm", "sed", "sort")
-    for program in (*needed, "cut", "env", "python3", "sha256sum"):
+    for program in (*needed, "cut", "env", "sha256sum"):
         (programs / program).symlink_to(shutil.which(program) or "")
+    # Not the first python3 of PATH, which may be a script (pyenv's) that needs more than is here.
+    (programs / "python3").symlink_to(Path(sys.executable).resolve())
     for engine in engines:
         (programs / engine).write_text(ENGINE)
         (programs / engine).chmod(0o755)
