@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from madminer_workflow.cli import main
 from madminer_workflow.report.figures import plots
+from madminer_workflow.report.figures.series import methods_of
 from madminer_workflow.report.redrawing import redraw, subset
 from madminer_workflow.report.results import Report, read_report
 from tests.support.finished import finished_tiny
@@ -59,6 +60,15 @@ def test_every_subset_can_be_drawn(report: Report) -> None:
         assert f"training_{others[0]}" not in {p.name for p in every}
         assert not any("None" in p.caption for p in every)
     assert subset(report, names) == report
+
+
+def test_methods_of_a_subset_look_as_in_the_whole_run(report: Report) -> None:
+    looks = {one.name: (one.colour, one.marker) for one in methods_of(report)}
+    assert len(set(looks.values())) == len(looks) > 1
+    last = report.methods[-1].name
+    for some in (subset(report, [last]), subset(subset(report, list(looks)[1:]), [last])):
+        [one] = methods_of(some)
+        assert (one.colour, one.marker) == looks[last]
 
 
 def test_a_style_of_ones_own(plotting: Path, tmp_path: Path) -> None:

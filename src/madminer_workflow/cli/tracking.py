@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from madminer_workflow.cli.commands import DIRECTORY, FILE, TRACKING_HELP, allow_large_option, warn
+from madminer_workflow.analysis import place as places
+from madminer_workflow.cli.commands import (
+    DIRECTORY,
+    FILE,
+    TRACKING_HELP,
+    Place,
+    allow_large_option,
+    warn,
+)
 from madminer_workflow.stopping import exit_code
 
 
@@ -35,7 +43,7 @@ def track(place: Path, tracking_uri: str | None) -> None:
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=Place(exists=True, path_type=Path))
 @click.option("--data", type=FILE, required=True, help="MadMiner data file `combined_delphes.h5`.")
 @click.option(
     "--workdir",
@@ -55,6 +63,8 @@ def sweep(
 ) -> None:
     """Search settings of a method, as the sweep FILE says.
 
+    FILE is a sweep file, or a folder with a sweep.yml or one other sweep file.
+
     Every trial draws samples if its settings need others, trains an ensemble and evaluates it;
     events are never generated. The best trial is that of the lowest validation loss among those
     whose diagnostics pass. The same command goes on with a sweep that was interrupted. Writes
@@ -62,6 +72,7 @@ def sweep(
     """
     from madminer_workflow.sweep.run import run_sweep
 
+    file = places.sweep_file(file)
     workdir = workdir or Path("runs") / f"{file.absolute().parent.name}-{file.stem}"
     try:
         best = run_sweep(file, data, workdir, fresh, tracking_uri, allow_large=allow_large)

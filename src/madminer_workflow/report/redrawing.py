@@ -43,7 +43,9 @@ def redraw(
 
 
 def subset(report: Report, methods: Sequence[str]) -> Report:
-    """The report of some methods only, in its order; InputError if there is none of a name.
+    """The report of some methods only, in its order and with the looks that they have there.
+
+    Raises InputError if there is none of a name.
 
     Lengths of intervals relative to those of a method that is not among them are left out.
     """
@@ -62,7 +64,9 @@ def subset(report: Report, methods: Sequence[str]) -> Report:
         recommended=best,
         indistinguishable=[name for name in verdict.indistinguishable if name in methods],
     )
-    return msgspec.structs.replace(report, methods=kept, verdict=verdict)
+    whole = report.part_of or known
+    part_of = whole if len(kept) < len(whole) else []
+    return msgspec.structs.replace(report, methods=kept, verdict=verdict, part_of=part_of)
 
 
 def settings(look: str) -> Mapping[str, Any]:

@@ -343,7 +343,8 @@ class Verdict(Result, frozen=True, kw_only=True):
 class Report(Result, frozen=True, kw_only=True):
     """The content of ``results.json``.
 
-    ``grid`` has the axis of each parameter; ``missing`` are methods without results.
+    ``grid`` has the axis of each parameter; ``missing`` are methods without results. ``part_of``
+    are the names of all methods of the run, where the report is one of some of them.
     """
 
     version: str
@@ -365,6 +366,7 @@ class Report(Result, frozen=True, kw_only=True):
     methods: list[MethodReport]
     missing: list[str]
     verdict: Verdict
+    part_of: list[str] = msgspec.field(default_factory=list)
 
     @property
     def levels(self) -> list[str]:

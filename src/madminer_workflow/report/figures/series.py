@@ -85,8 +85,10 @@ class MethodSeries(Series):
 def methods_of(report: Report) -> list[MethodSeries]:
     """The methods in the analysis's order, each with the same look in every figure.
 
+    That is the one of its place among all methods of the run, of which ``report`` may be a part.
     Those that fail their checks step back, with a warning.
     """
+    names = report.part_of or [method.name for method in report.methods]
     return [
         MethodSeries(
             method,
@@ -96,7 +98,8 @@ def methods_of(report: Report) -> list[MethodSeries]:
             EXPECTED if report.observed else SOLID,
             alpha=1.0 if method.believed else 0.6,
         )
-        for i, method in enumerate(report.methods)
+        for method in report.methods
+        for i in [names.index(method.name)]
     ]
 
 
