@@ -12,7 +12,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,19 +25,13 @@ from madminer_workflow.engines.resources import resources_of
 from madminer_workflow.engines.run import run_workflow, run_yadage
 from madminer_workflow.errors import InputError, StepError, not_installed
 from tests.engines.test_resources import CLASSES
-from tests.engines.test_run import Toy, change_steps, ran, sleeping, wait_for
+from tests.engines.test_run import Toy, change_steps, sleeping, wait_for
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.paths import DATA
 
 pytest.importorskip("distributed")
 TOY = DATA / "toy_workflow"
 KILLS = 10
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    with dask_cluster(tmp_path_factory.mktemp("dask"), 2) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -68,24 +61,13 @@ def leftovers(directory: Path) -> list[Path]:
     return [path for path in directory.rglob(".*") if path.name != ".lock"]
 
 
-def test_the_same_products_as_on_this_machine(toy: Toy, cluster: DaskCluster, tmp_path: Path):
-    (tmp_path / "here").mkdir()
-    here = Toy(tmp_path / "here")
-    run(here, "local")
-    assert len(ran(run(toy, cluster.place))) == 5
-    assert products(toy.workdir) == products(here.workdir)
-    assert leftovers(toy.workdir) == []
-    # What was computed there is known here.
-    assert ran(run(toy, "local")) == set()
-
-
 def test_a_failure_is_told_as_here_and_nothing_more_begins(toy: Toy, cluster: DaskCluster):
     toy.letters.write_text("bad c d e f g h i k l m n")
     # Dask chooses which goes first.
     note = "grep -q bad {job} && cp ../../../begun ../../../then || sleep 2"
     change_steps(toy, "sleep {delay}; echo doubling", f"echo x >> ../../../begun; {note}")
     with pytest.raises(StepError, match=r"step part/double_0 failed with exit code 1") as failure:
-        run(toy, cluster.place, 12, toy.directory)
+        run(toy, cluster.on, 12, toy.directory)
     assert "Run the same command again to go on" in str(failure.value)
     then, begun = ((toy.directory / name).read_text().count("x") for name in ("then", "begun"))
     # Each of the three workers may have begun another before the engine knew.
@@ -97,7 +79,7 @@ def test_a_lost_worker_costs_its_step(toy: Toy, cluster: DaskCluster):
     once = toy.directory / "once"
     lose = "mkdir ../../../once && (touch {output}/half; kill -9 $PPID; sleep 60); cat"
     change_steps(toy, "&& cat {job}", f"; {lose} {{job}}")
-    statuses = run(toy, cluster.place, 4, toy.directory)
+    statuses = run(toy, cluster.on, 4, toy.directory)
     assert set(statuses.values()) == {"done"}
     assert "".join((toy.workdir / "part/join/joined.txt").read_text().split()) == "aabbccend"
     assert once.exists() and not list(toy.workdir.rglob("half"))
@@ -106,7 +88,7 @@ def test_a_lost_worker_costs_its_step(toy: Toy, cluster: DaskCluster):
 
 
 def test_out_of_memory_is_tried_once_more_and_told(tmp_path: Path, cluster: DaskCluster):
-    executor = make_executor(cluster.place, Conditions())
+    executor = make_executor(cluster.on, Conditions())
     from madminer_workflow.engines.local import describe_failure, run_step
 
     log = tmp_path / "notes/log"
@@ -137,7 +119,7 @@ def start(toy: Toy, delay: float, on: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_ends_leaves_nothing_running(toy: Toy, cluster: DaskCluster, number: int):
     delay = 60.0 + os.getpid() / 1e6
-    engine = start(toy, delay, cluster.place)
+    engine = start(toy, delay, cluster.on)
     try:
         wait_for(lambda: len(sleeping(delay)) == 2, 120)
         engine.send_signal(number)
@@ -150,7 +132,7 @@ def test_a_run_that_ends_leaves_nothing_running(toy: Toy, cluster: DaskCluster, 
         assert "Stopped by SIGINT. Run the same command again" in errors
         assert leftovers(toy.workdir) == []
     assert sleeping(delay) == []
-    assert run(toy, cluster.place)["split"] == "reused"
+    assert run(toy, cluster.on)["split"] == "reused"
     assert leftovers(toy.workdir) == []
 
 
@@ -158,7 +140,7 @@ def test_a_run_that_ends_leaves_nothing_running(toy: Toy, cluster: DaskCluster, 
 def test_without_its_scheduler_a_run_ends_with_all_steps(toy: Toy, tmp_path: Path):
     delay = 60.0 + os.getpid() / 1e6
     with dask_cluster(tmp_path / "dask", 2) as cluster:
-        engine = start(toy, delay, cluster.place)
+        engine = start(toy, delay, cluster.on)
         try:
             wait_for(lambda: len(sleeping(delay)) == 2, 120)
             cluster.scheduler.kill()
@@ -225,7 +207,7 @@ def test_workers_that_are_killed_all_the_time_change_no_byte(tmp_path: Path):
         try:
             while kills < KILLS:
                 place = tmp_path / f"there_{kills}"
-                run_workflow(replace(order, workdir=place, on=cluster.place, workers=3))
+                run_workflow(replace(order, workdir=place, on=cluster.on, workers=3))
                 assert products(place) == products(order.workdir)
                 assert leftovers(place) == []
         finally:

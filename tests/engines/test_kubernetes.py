@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 from rich.console import Console
 
-import madminer_workflow
 from madminer_workflow.engines.executors import Conditions, Task, kubernetes
 from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.executors.installed import installed
@@ -26,92 +21,14 @@ from madminer_workflow.engines.run import run_workflow, run_yadage
 from madminer_workflow.errors import InputError, StepError
 from tests.engines.test_dask import leftovers, products
 from tests.engines.test_resources import CLASSES
-from tests.engines.test_run import Toy, change_steps, ran, wait_for
+from tests.engines.test_run import Toy, change_steps, wait_for
 from tests.support.kube_server.access import Access
-from tests.support.kube_server.api import Cluster, serving, write_kubeconfig
 from tests.support.kube_server.jobs import Pod
-from tests.support.kube_server.node import ProcessNode, computes, waits
-from tests.support.paths import DATA, REPOSITORY
+from tests.support.kube_server.node import computes, waits
+from tests.support.kube_site import IMAGE, ROLE, SPACE, Site
+from tests.support.paths import DATA
 
 TOY = DATA / "toy_workflow"
-SPACE = "physics"
-IMAGE = f"madminer-workflow/madminer-ml:{madminer_workflow.__version__}"
-ROLE = yaml.safe_load((REPOSITORY / "kube/role.yml").read_text())["rules"]
-
-
-@dataclass
-class Site:
-    """A cluster, the volume of its pods, which is here as well, and the Job that says so."""
-
-    cluster: Cluster
-    volume: Path
-    file: Path
-    job: dict
-    created: list[dict]
-
-    @property
-    def on(self) -> str:
-        return f"kubernetes={self.file}"
-
-    @property
-    def workdir(self) -> Path:
-        return self.volume / "workdir"
-
-    def happen(self, *happenings) -> None:
-        """What happens to the next pods."""
-        assert isinstance(self.cluster.run, ProcessNode)
-        self.cluster.run.happenings = list(happenings)
-
-    def executor(self, **conditions) -> kubernetes.Executor:
-        (self.workdir / "step").mkdir(parents=True, exist_ok=True)
-        given = Conditions(logs=self.workdir / "_yadage", **conditions)
-        executor = make_executor(self.on, given)
-        assert isinstance(executor, kubernetes.Executor)
-        return executor
-
-    def task(self, command: str, **more) -> Task:
-        return Task("part/step_0", command, self.workdir / "step", self.workdir / "log", **more)
-
-    def change(self, **metadata) -> None:
-        """Another Job in the file."""
-        self.job["metadata"] |= metadata
-        self.file.write_text(json.dumps(self.job))
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    cluster = Cluster(tmp_path / "node", ProcessNode())
-    volume = tmp_path / "node/srv/madminer-workflow"
-    volume.mkdir(parents=True)
-    for name, space in (("pv", ""), ("pvc", SPACE)):
-        body = yaml.safe_load((REPOSITORY / f"kube/{name}.yml").read_text())
-        cluster.resources[body["kind"], space, body["metadata"]["name"]] = body
-    job = yaml.safe_load((REPOSITORY / "mlflow/kubernetes_job_template.yaml").read_text())
-    pod = job["spec"]["template"]["spec"]
-    pod["volumes"] = [each for each in pod["volumes"] if each["name"] == "data"]
-    pod["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": str(volume)}]
-    pod["containers"][0]["image"] = f"registry.example/{IMAGE}@sha256:1"
-    cluster.access = Access(SPACE, ROLE)
-    monkeypatch.setattr(kubernetes, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(kubernetes, "LOOK_SECONDS", 0.1)
-    created: list[dict] = []
-    create_job = cluster.create_job
-
-    def create(request, **values):
-        body = create_job(request, **values)
-        if "dryRun" not in request.args:
-            created.append(copy.deepcopy(body))
-        return body
-
-    monkeypatch.setattr(cluster, "create_job", create)
-    with serving(cluster) as url:
-        write_kubeconfig(tmp_path / "kubeconfig", url)
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-        found = Site(cluster, volume, tmp_path / "job.yml", job, created)
-        found.change(namespace=SPACE)
-        yield found
-        for each in cluster.jobs:
-            each.delete_pods()
 
 
 @pytest.fixture
@@ -128,20 +45,6 @@ def pod_of(job: dict) -> dict:
     return job["spec"]["template"]["spec"]
 
 
-def test_the_same_products_as_on_this_machine(toy: Toy, site: Site, tmp_path: Path):
-    (tmp_path / "here").mkdir()
-    here = Toy(tmp_path / "here")
-    run(here, "local")
-    assert len(ran(run(toy, site.on))) == 5
-    assert products(toy.workdir) == products(here.workdir)
-    assert leftovers(toy.workdir) == []
-    assert "doubling" in "".join(log.read_text() for log in toy.workdir.rglob("*.run.log"))
-    # What was computed there is known here, and nothing is left there.
-    assert ran(run(toy, "local")) == set()
-    assert len(site.created) == 5 and not site.cluster.jobs and not site.cluster.pods
-    assert not site.cluster.refused
-
-
 def test_a_drained_node_costs_its_step(toy: Toy, site: Site):
     change_steps(toy, "&& cat {job}", "; touch {output}/half; sleep 1; rm {output}/half; cat {job}")
     site.happen(computes(), computes(drained_after=0.7))
@@ -149,7 +52,8 @@ def test_a_drained_node_costs_its_step(toy: Toy, site: Site):
     assert toy.joined == "aabbccend" and not list(toy.workdir.rglob("half"))
     logs = [log.read_text() for log in toy.workdir.rglob("double_*.run.log")]
     assert sum("drained, or is gone: run again, 1 of at most 5 times" in log for log in logs) == 1
-    assert len(site.created) == 6
+    assert len(site.created) == 6 and not site.cluster.jobs and not site.cluster.pods
+    assert not site.cluster.refused
 
 
 def test_a_job_that_somebody_deletes_is_lost(site: Site):

@@ -29,8 +29,8 @@ class DaskCluster:
         self._wait()
 
     @property
-    def place(self) -> str:
-        """What ``--on dask=`` takes."""
+    def on(self) -> str:
+        """What ``--on`` takes."""
         return f"dask={self.file}"
 
     @property

@@ -76,10 +76,11 @@ class Pool:
 
     def close(self) -> None:
         """Leave the scheduler, and end it if it is ours."""
-        for ours in (self.client, self.cluster):
-            with suppress(Exception):
-                if ours is not None:
-                    ours.close(timeout=STOP_SECONDS)
+        with suppress(Exception):
+            self.client.close(timeout=STOP_SECONDS)
+        # Not every kind of clusters can be told a time: stop() waits for none of them longer.
+        with suppress(Exception):
+            self.cluster.close()
         # dask-jobqueue's copies of keys: each would say in the end that it is gone already.
         for name, file in vars(self.cluster).items() if self.cluster is not None else ():
             if name.startswith("_job_") and hasattr(file, "close"):
