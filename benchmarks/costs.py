@@ -23,11 +23,16 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Cost:
-    """``wall`` and ``cpu`` in seconds; ``memory``, the largest of any one process, in MB."""
+    """``wall`` and ``cpu`` in seconds; ``memory``, the largest of any one process, in MB.
+
+    ``anonymous`` is the largest without the pages of files, which the kernel takes back when memory
+    is short.
+    """
 
     wall: float
     cpu: float
     memory: float
+    anonymous: float
 
     def row(self, name: str) -> str:
         """A line of a table."""
@@ -49,7 +54,7 @@ def cost_of(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    peaks: list[float] = []
+    peaks: list[tuple[float, float]] = [(0.0, 0.0)]
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
     watcher.start()
     output, _ = process.communicate()
@@ -61,7 +66,8 @@ def cost_of(
     cpu = (after.children_user - before.children_user) + (
         after.children_system - before.children_system
     )
-    return Cost(wall, cpu, max(peaks, default=0.0))
+    memory, anonymous = (max(values) for values in zip(*peaks, strict=True))
+    return Cost(wall, cpu, memory, anonymous)
 
 
 @dataclass(frozen=True)
@@ -94,16 +100,17 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _watch(pid: int, peaks: list[float]) -> None:
-    """Note the largest resident memory of ``pid`` and the processes that it started [MB]."""
+def _watch(pid: int, peaks: list[tuple[float, float]]) -> None:
+    """Note resident and anonymous memory of ``pid`` and the processes that it started [MB]."""
     try:
         root = psutil.Process(pid)
         while root.is_running() and root.status() != psutil.STATUS_ZOMBIE:
             for process in [root, *root.children(recursive=True)]:
                 try:
-                    peaks.append(process.memory_info().rss / MB)
+                    memory = process.memory_info()
                 except psutil.NoSuchProcess:
                     continue
+                peaks.append((memory.rss / MB, (memory.rss - memory.shared) / MB))
             time.sleep(POLL_SECONDS)
     except psutil.NoSuchProcess:
         return

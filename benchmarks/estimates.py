@@ -35,14 +35,15 @@ def measured(order: Order, name: str) -> tuple[int, Cost, float]:
     try:
         lines = commands(name, order)
     except InputError:
-        return 0, Cost(0.0, 0.0, 0.0), 0.0
-    wall = cpu = memory = disk = 0.0
+        return 0, Cost(0.0, 0.0, 0.0, 0.0), 0.0
+    wall = cpu = memory = anonymous = disk = 0.0
     for line in lines:
         cost = cost_of([str(PROGRAM), *line], REPOSITORY, ONE_CORE)
         wall, cpu, memory = wall + cost.wall, cpu + cost.cpu, max(memory, cost.memory)
+        anonymous = max(anonymous, cost.anonymous)
         output = Path(line[line.index("--output") + 1])
         disk += sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / MB
-    return len(lines), Cost(wall, cpu, memory), disk
+    return len(lines), Cost(wall, cpu, memory, anonymous), disk
 
 
 def compare(analysis: Path) -> dict[str, list[float]]:

@@ -271,6 +271,7 @@ def main() -> None:
             sum(cost.wall for cost in costs),
             sum(cost.cpu for cost in costs),
             max(cost.memory for cost in costs),
+            max(cost.anonymous for cost in costs),
         )
         print(HEADER + "   of its CPU")
         print(theirs.row("the predecessor's calls of MadMiner, a process a step"), flush=True)

@@ -2,10 +2,12 @@
 
 Events are 50 numbers each, in an HDF5 table: 44 observables and weights at 6 benchmarks of a known
 process with two parameters. Steps run one after another, each job in a process of its own, on one
-core. After each size come the costs, then how they grow from one size to the next. The table of
-10 million events has 2.7 GB, and all products of its run some 30 GB: they go to TMPDIR.
+core. After each size come the costs, then how they grow from one size to the next. Memory is the
+largest resident one of any process, "anonymous" that without pages of files. The table of
+10 million events has 2.7 GB, and all products of its run some 30 GB: they go to TMPDIR, or into
+--folder, where they stay for a later call to go on with other steps.
 
-    python benchmarks/scale.py [--jobs N] [--steps STEP ...] [NUMBER OF EVENTS ...]
+    python benchmarks/scale.py [--jobs N] [--folder DIR] [--steps STEP ...] [NUMBER OF EVENTS ...]
 """
 
 from __future__ import annotations
@@ -118,13 +120,20 @@ def write_analysis(folder: Path, n_events: int) -> None:
 
 
 def run(n_events: int, n_jobs: int, steps: Sequence[str], scratch: Path) -> dict[str, list[float]]:
-    """Do the steps; of each, CPU seconds, memory of the largest process [MB] and disk [MB]."""
+    """Do the steps; of each, CPU seconds, memory of the largest process [MB] and disk [MB].
+
+    Memory is that of all pages, and that of anonymous ones.
+    """
     analysis = scratch / f"analysis_{n_events}"
-    write_analysis(analysis, n_events)
+    if not analysis.exists():
+        write_analysis(analysis, n_events)
     order = Order(analysis, scratch / f"run_{n_events}", njobs=n_jobs)
     table = (analysis / "events.h5").stat().st_size / MB
     print(f"\n{n_events} events, a table of {table:.0f} MB, {n_jobs} jobs")
-    print(f"{'':<12}{'jobs':>5}{'CPU s':>9}{'us/event':>10}{'MB memory':>11}{'MB disk':>9}")
+    print(
+        f"{'':<12}{'jobs':>5}{'wall s':>9}{'CPU s':>9}{'us/event':>10}{'MB memory':>11}"
+        f"{'anonymous':>11}{'MB disk':>9}"
+    )
     rows = {}
     for name in steps:
         costs: list[Cost] = []
@@ -133,11 +142,14 @@ def run(n_events: int, n_jobs: int, steps: Sequence[str], scratch: Path) -> dict
             costs.append(cost_of([str(PROGRAM), *line], scratch, ONE_CORE))
             output = Path(line[line.index("--output") + 1])
             disk += sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / MB
-        cpu, memory = sum(cost.cpu for cost in costs), max(cost.memory for cost in costs)
-        rows[name] = [cpu, memory, disk]
+        cpu = sum(cost.cpu for cost in costs)
+        memory, anonymous = (
+            max(getattr(cost, of) for cost in costs) for of in ("memory", "anonymous")
+        )
+        rows[name] = [cpu, memory, anonymous, disk]
         print(
-            f"{name:<12}{len(costs):5}{cpu:9.1f}{cpu / n_events * 1e6:10.1f}{memory:11.0f}"
-            f"{disk:9.1f}",
+            f"{name:<12}{len(costs):5}{sum(cost.wall for cost in costs):9.1f}{cpu:9.1f}"
+            f"{cpu / n_events * 1e6:10.1f}{memory:11.0f}{anonymous:11.0f}{disk:9.1f}",
             flush=True,
         )
     return rows
@@ -147,23 +159,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--steps", nargs="+", default=list(STEPS))
+    parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        runs = [run(n, arguments.jobs, arguments.steps, Path(scratch)) for n in arguments.sizes]
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = (arguments.folder or Path(temporary)).resolve()
+        runs = [run(n, arguments.jobs, arguments.steps, scratch) for n in arguments.sizes]
     for (small, fewer), (large, more) in zip(
         zip(arguments.sizes, runs, strict=True),
         list(zip(arguments.sizes, runs, strict=True))[1:],
         strict=False,
     ):
         print(f"\nfrom {small} to {large} events, for each event more")
-        print(f"{'':<12}{'us CPU':>9}{'B memory':>11}{'B disk':>9}")
+        print(f"{'':<12}{'us CPU':>9}{'B memory':>11}{'anonymous':>11}{'B disk':>9}")
         for name, row in more.items():
-            cpu, memory, disk = (
+            cpu, memory, anonymous, disk = (
                 (now - then) / (large - small) * 1e6
                 for now, then in zip(row, fewer[name], strict=True)
             )
-            print(f"{name:<12}{cpu:9.1f}{memory:11.0f}{disk:9.0f}")
+            print(f"{name:<12}{cpu:9.1f}{memory:11.0f}{anonymous:11.0f}{disk:9.0f}")
 
 
 if __name__ == "__main__":

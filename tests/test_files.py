@@ -93,6 +93,14 @@ def test_unpack_refuses_what_is_no_archive(tmp_path: Path) -> None:
         unpack(tmp_path / "none.tar", tmp_path / "out")
 
 
+def test_some_of_an_archive(tmp_path: Path) -> None:
+    write_json(tmp_path / "all/a/1.json", 1)
+    write_json(tmp_path / "all/b.json", 2)
+    pack(tmp_path / "all", tmp_path / "all.tar.gz")
+    place = unpack(tmp_path / "all.tar.gz", tmp_path / "some", wanted=lambda name: name == "b.json")
+    assert [path.name for path in place.rglob("*")] == ["b.json"]
+
+
 def test_json(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"b": 1, "a": [1.5]})
     assert read_json(tmp_path / "x.json") == {"a": [1.5], "b": 1}

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from madminer.analysis import DataAnalyzer
 from madminer.utils.interfaces.hdf5 import load_events, load_madminer_settings
 
-from madminer_workflow import hdf5_files
+from madminer_workflow import hdf5_files, large_arrays
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import release
 from madminer_workflow.madminer_file import (
     read_definitions,
     read_report,
@@ -98,9 +99,21 @@ def test_samples_left_in_the_file_are_the_same(toy_file: Path) -> None:
     for name in ("observations", "weights", "nuisance_weights", "shares"):
         np.testing.assert_array_equal(getattr(mapped, name), getattr(sample, name))
     assert not mapped.observations.flags.owndata
-    # What is done to them changes no file.
-    mapped.observations[:] = 0.0
-    np.testing.assert_array_equal(read_sample(toy_file).observations, sample.observations)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped.observations[:] = 0.0
+    release(mapped.observations)
+    np.testing.assert_array_equal(mapped.observations, sample.observations)
+
+
+def test_weights_are_the_same_however_many_are_read_at_once(
+    toy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = read_sample(toy_file)
+    monkeypatch.setattr(large_arrays, "ROWS", 7)
+    for name in ("weights", "nuisance_weights"):
+        ours, theirs = getattr(read_sample(toy_file), name), getattr(sample, name)
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.flags.f_contiguous and theirs.flags.f_contiguous
 
 
 def test_seals_do_not_depend_on_how_much_is_read_at_once(

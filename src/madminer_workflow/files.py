@@ -15,7 +15,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -263,20 +263,27 @@ def _written(archive: Path) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], zipped)
 
 
-def unpack(archive: str | Path, directory: str | Path, expected: str | None = None) -> Path:
+def unpack(
+    archive: str | Path,
+    directory: str | Path,
+    expected: str | None = None,
+    wanted: Callable[[str], bool] | None = None,
+) -> Path:
     """Unpack a ``.tar.gz`` or ``.tar`` of regular files into ``directory`` and return it.
 
-    Nothing appears there before all of it is unpacked. Raises InputError for anything that is not
-    a readable and complete archive of ``pack`` within the limits of ``archives``, and if it does
-    not hold the file ``expected``; OSError if there is no room.
+    All of them, or those with names that are ``wanted``. Nothing appears there before all of it is
+    unpacked. Raises InputError for anything that is not a readable and complete archive of ``pack``
+    within the limits of ``archives``, and if it does not hold the file ``expected``; OSError if
+    there is no room.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacking.", dir=directory) as scratch:
         with _reading(archive) as stream:
             for entry in archives.entries(stream):
-                _extract(entry, Path(scratch))
-            _require_same(Path(scratch))
+                if wanted is None or entry.name == archives.SUMS or wanted(entry.name):
+                    _extract(entry, Path(scratch))
+            _require_same(Path(scratch), whole=wanted is None)
         if expected and not (Path(scratch) / expected).is_file():
             raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
         _move(Path(scratch), directory)
@@ -333,14 +340,14 @@ def _extract(entry: archives.Entry, scratch: Path) -> None:
         target.chmod(target.stat().st_mode | 0o111)
 
 
-def _require_same(scratch: Path) -> None:
+def _require_same(scratch: Path, whole: bool) -> None:
     """Compare what is unpacked with the sums that were packed, and remove these."""
     file = scratch / archives.SUMS
     sums = archives.sums_in(file.read_bytes() if file.is_file() else None)
     file.unlink()
     paths = [path for path in scratch.rglob("*") if path.is_file()]
     digests = {path.relative_to(scratch).as_posix(): checksum(path) for path in paths}
-    archives.compare(digests, sums, whole=True)
+    archives.compare(digests, sums, whole=whole)
 
 
 def _move(scratch: Path, directory: Path) -> None:

@@ -19,14 +19,9 @@ import numpy as np
 from madminer_workflow import archives
 from madminer_workflow.array_files import DAMAGES, KINDS, reason
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import AT_ONCE, MAPPED_FROM
 
 SEAL = "madminer_workflow/sha256"
-
-AT_ONCE = 1 << 24
-"""Bytes of a data set that are read together where it is not needed as a whole."""
-
-MAPPED_FROM = 1 << 26
-"""Bytes of a data set from which on it is mapped rather than read."""
 
 
 class Contents:
@@ -56,14 +51,14 @@ class Contents:
     def mapped(self, name: str, least: int = MAPPED_FROM) -> np.ndarray:
         """As ``array``, but what has at ``least`` so many bytes may be left in the file.
 
-        Its pages are read when they are used, and given back when memory is short; what is written
-        into them stays in memory.
+        Its pages are read when they are used, and given back when memory is short or by
+        ``large_arrays.release``; nothing can be written into them.
         """
         data = self._dataset(name)
         offset = data.id.get_offset()
         if offset is None or data.dtype.kind not in KINDS or data.nbytes < max(least, 1):
             return self.array(name)
-        mapped = np.memmap(self._file.filename, data.dtype, "c", offset, data.shape)
+        mapped = np.memmap(self._file.filename, data.dtype, "r", offset, data.shape)
         return np.asarray(mapped)
 
     def datasets(self) -> list[str]:

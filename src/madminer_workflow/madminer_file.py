@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from madminer_workflow.analysis.systematics import EFFECTS, EFFECTS_NOTE, Nuisan
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
 from madminer_workflow.hdf5_files import MAPPED_FROM, Contents
+from madminer_workflow.large_arrays import pieces
 from madminer_workflow.statistics.observed import Shifted, places
-from madminer_workflow.statistics.sample import Sample, madminer_shares
+from madminer_workflow.statistics.sample import Sample, madminer_shares, reordered_shifted
 from madminer_workflow.statistics.setup import Setup
 
 REPORT = "madminer_workflow/report"
@@ -137,7 +137,6 @@ def read_sample(path: str | Path, mapped_from: int = MAPPED_FROM) -> Sample:
     """
     with _opened(path) as file:
         arrays, nuisance = _Arrays(file), _flags(file, "is_nuisance")
-        mapped = partial(file.mapped, least=mapped_from)
         shifting = [
             name for one in _nuisance_parameters(file) if one.shifts for name in one.benchmarks
         ]
@@ -161,24 +160,39 @@ def read_sample(path: str | Path, mapped_from: int = MAPPED_FROM) -> Sample:
         counts = np.bincount(ids[ids >= 0], minlength=len(generated))
         if known and (np.any(counts != generated) or background != np.sum(ids < 0)):
             raise ValueError("sample_summary: are not the numbers of events that there are")
-        weights = check("samples/weights", mapped("samples/weights"), "events", "all")
-        largest = max(weights.max(initial=0.0), -weights.min(initial=0.0))
-        if largest > LARGEST_WEIGHT:
-            raise ValueError(f"samples/weights: up to {largest:.3g} pb, more than any event has")
+        weights, nuisance_weights = _weights(file, nuisance, len(ids))
         place = "samples/observations"
-        observations = check(place, mapped(place), "events", "observables", finite=False)
+        observations = file.mapped(place, mapped_from)
+        check(place, observations, "events", "observables", finite=False)
         return Sample(
             observables=observables,
             observations=observations.astype(float, copy=False),
-            # A copy, in numpy's order of columns: sums in another one have other last digits.
-            weights=weights[:, ~nuisance].astype(float, copy=False),
-            nuisance_weights=weights[:, nuisance].astype(float),
+            weights=weights,
+            nuisance_weights=nuisance_weights,
             shares=shares.astype(float),
             sampling_ids=ids,
             generated=generated,
             background=background,
             shifted={name: _shifted(arrays, name, observables, check) for name in shifting},
         )
+
+
+def _weights(file: Contents, nuisance: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of ``n`` events at physical and at nuisance benchmarks, (n, n_benchmarks) each."""
+    name = "samples/weights"
+    shape, _ = file.layout(name)
+    if shape != (n, len(nuisance)):
+        raise ValueError(f"{name}: has the shape {shape}, expected {(n, len(nuisance))}")
+    # In the order of columns that numpy makes: sums in another one have other last digits.
+    sides = [(side, np.empty((n, int(side.sum())), order="F")) for side in (~nuisance, nuisance)]
+    for rows in pieces(n):
+        weights = Checked()(name, file.rows(name, rows), rows.stop - rows.start, len(nuisance))
+        largest = max(weights.max(initial=0.0), -weights.min(initial=0.0))
+        if largest > LARGEST_WEIGHT:
+            raise ValueError(f"{name}: up to {largest:.3g} pb, more than any event has")
+        for chosen, side in sides:
+            side[rows] = weights[:, chosen]
+    return sides[0][1], sides[1][1]
 
 
 def _shifted(
@@ -236,12 +250,16 @@ def write_sample(
     definitions: dict[str, str],
     report: dict[str, Any],
     observations: Iterable[np.ndarray] | None = None,
+    order: np.ndarray | None = None,
 ) -> None:
     """Write a MadMiner data file: the set-up copied from ``setup_file``, plus events and notes.
 
     ``definitions`` maps observable names to their expressions, ``report`` is any JSON content.
-    ``observations`` are those of the events, some rows at a time, where the sample has none.
+    ``observations`` are those of the events, some rows at a time, where the sample has none. With
+    an ``order`` (n_events,), which these are in, all the rest is written in it, too.
     """
+    events = np.arange(len(sample.shares)) if order is None else order
+    shifted_events = sample.shifted if order is None else reordered_shifted(sample, order)
     with atomic_path(path) as product:
         shutil.copyfile(setup_file, product)
         with h5py.File(product, "a") as file:
@@ -255,15 +273,15 @@ def write_sample(
             sides = sample.weights, sample.nuisance_weights
             shape = len(sample.shares), sum(side.shape[1] for side in sides)
             rows = (
-                np.concatenate([side[first : first + ROWS] for side in sides], axis=1)
-                for first in range(0, len(sample.shares), ROWS)
+                np.concatenate([side[events[first : first + ROWS]] for side in sides], axis=1)
+                for first in range(0, len(events), ROWS)
             )
             _write_rows(file.create_dataset("samples/weights", shape, float), rows)
-            file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids)
+            file.create_dataset("samples/sampling_benchmarks", data=sample.sampling_ids[events])
             file.create_dataset("sample_summary/signal_events", data=sample.generated)
             file.create_dataset("sample_summary/background_events", data=sample.background)
-            file[SHARES] = sample.shares
-            for benchmark, shifted in sample.shifted.items():
+            file[SHARES] = sample.shares[events]
+            for benchmark, shifted in shifted_events.items():
                 place = f"{SHIFTED}/{benchmark}"
                 file[f"{place}/observations"] = shifted.x
                 file[f"{place}/weights"] = shifted.weights

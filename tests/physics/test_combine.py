@@ -17,7 +17,8 @@ from madminer_workflow.madminer_file import (
     read_setup,
 )
 from madminer_workflow.ml.sampling import sampling
-from madminer_workflow.physics.combine import combine, rows_in_order
+from madminer_workflow.physics.combine import combine
+from madminer_workflow.physics.shuffling import rows_in_order
 from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
@@ -221,11 +222,17 @@ def test_backgrounds_alone_make_events_and_nothing_to_learn(tmp_path: Path) -> N
         sampling(file, physics.combined, 1, tmp_path / "sampling")
 
 
-def test_rows_are_put_in_order_across_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_put_in_order_across_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(1)
     arrays = [rng.normal(size=(n, 3)) for n in (5, 0, 12, 1, 0)]
     order = rng.permutation(18)
-    monkeypatch.setattr("madminer_workflow.physics.combine.ROWS", 4)
-    rows = list(rows_in_order(arrays, order))
-    assert [len(some) for some in rows] == [4, 4, 4, 4, 2]
-    np.testing.assert_array_equal(np.concatenate(rows), np.concatenate(arrays)[order])
+    expected = np.concatenate(arrays)[order]
+    [rows] = rows_in_order(arrays, order, tmp_path)
+    np.testing.assert_array_equal(rows, expected)
+    for module in ("large_arrays", "physics.shuffling"):
+        monkeypatch.setattr(f"madminer_workflow.{module}.ROWS", 4)
+    pieces = list(rows_in_order(arrays, order, tmp_path))
+    assert [len(some) for some in pieces] == [4, 4, 4, 4, 2]
+    np.testing.assert_array_equal(np.concatenate(pieces), expected)

@@ -40,7 +40,7 @@ from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.statistics.events import union
-from madminer_workflow.statistics.sample import Sample, joined, reordered
+from madminer_workflow.statistics.sample import Sample, joined, reordered_shifted
 from tests.support import parts
 from tests.support.chain import (
     TINY_SYSTEMATICS,
@@ -389,6 +389,10 @@ def same(ours: Sample, theirs: Sample) -> None:
     for name, moved in ours.shifted.items():
         for column, values in vars(moved).items():
             np.testing.assert_array_equal(values, getattr(theirs.shifted[name], column))
+
+
+def reordered(sample: Sample, order: np.ndarray) -> Sample:
+    return replace(sample, shifted=reordered_shifted(sample, order))
 
 
 def test_order_and_number_of_jobs_do_not_matter(shifted: Physics, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,9 @@ from madminer_workflow.analysis.fingerprint import of_analysis, require_same
 from madminer_workflow.analysis.types import Generation
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.hdf5_files import require_unchanged
-from madminer_workflow.madminer_file import (
-    ROWS,
-    read_definitions,
-    read_sample,
-    read_setup,
-)
+from madminer_workflow.madminer_file import read_definitions, read_sample, read_setup
 from madminer_workflow.physics.closure import check_closure
+from madminer_workflow.physics.shuffling import rows_in_order
 from madminer_workflow.physics.tasks import all_tasks
 from madminer_workflow.products import measured
 from madminer_workflow.products.combined import (
@@ -35,8 +31,11 @@ from madminer_workflow.products.jobs import Task
 from madminer_workflow.products.measured import MeasuredTask
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.seeds import derive_seed
-from madminer_workflow.statistics.sample import Sample, joined, reordered
+from madminer_workflow.statistics.sample import Sample, joined, without_observations
 from madminer_workflow.statistics.setup import Setup
+
+Part = tuple[Sample, measured.Report]
+"""The events of one job and its report."""
 
 
 def combine(config: Path, generation_file: Path, data: Sequence[Path], output: Path) -> None:
@@ -63,8 +62,7 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
 
     # Observables are most of what there is: they are copied from file to file.
     observations = [sample.observations for sample, _ in parts]
-    sample = joined([without_observations(sample) for sample, _ in parts])
-    del parts
+    sample = joined(taken(parts))
     if len(sample.weights) == 0:
         raise StepError("no event passes the observables' requirements and the cuts; loosen them")
     cut_flow = summarise_cut_flow(tasks)
@@ -73,37 +71,27 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     require_closure(closure, output)
     rng = np.random.default_rng(derive_seed(generation.seed, "shuffle"))
     order = rng.permutation(len(sample.weights))
-    write_combined(
-        output,
-        config,
-        reordered(sample, order),
-        read_definitions(data[0]),
-        Report(
-            cut_flow=tuple(cut_flow),
-            closure=closure,
-            cross_sections={name: p.cross_sections for name, p in processes.items()},
-        ),
-        rows_in_order(observations, order),
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        write_combined(
+            output,
+            config,
+            sample,
+            read_definitions(data[0]),
+            Report(
+                cut_flow=tuple(cut_flow),
+                closure=closure,
+                cross_sections={name: p.cross_sections for name, p in processes.items()},
+            ),
+            order,
+            rows_in_order(observations, order, Path(scratch)),
+        )
 
 
-def without_observations(sample: Sample) -> Sample:
-    """The same events, of which nothing is measured; shifted ones keep what is."""
-    return replace(sample, observations=np.empty((len(sample.shares), 0)))
-
-
-def rows_in_order(arrays: Sequence[np.ndarray], order: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows ``order`` of all ``arrays`` one after another, some at a time."""
-    starts = np.cumsum([0, *map(len, arrays)])
-    for first in range(0, len(order), ROWS):
-        chosen = order[first : first + ROWS]
-        ascending = np.argsort(chosen)
-        bounds = np.searchsorted(chosen[ascending], starts)
-        rows = np.empty((len(chosen), arrays[0].shape[1]))
-        for array, start, low, high in zip(arrays, starts, bounds, bounds[1:], strict=False):
-            some = ascending[low:high]
-            rows[some] = array[chosen[some] - start]
-        yield rows
+def taken(parts: list[Part]) -> Iterator[Sample]:
+    """The events of ``parts``, of which nothing is measured; the list is empty then."""
+    while parts:
+        sample, _ = parts.pop(0)
+        yield without_observations(sample)
 
 
 def require_closure(closure: Closure, output: Path) -> None:
@@ -118,9 +106,6 @@ def require_closure(closure: Closure, output: Path) -> None:
             "or the morphing basis are wrong, or the events are too few or from too few benchmarks "
             f"(see {output / CLOSURE})"
         )
-
-
-Part = tuple[Sample, measured.Report]
 
 
 def read_part(path: Path, setup: Setup, config: Path) -> Part:

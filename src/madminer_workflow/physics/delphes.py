@@ -18,6 +18,7 @@ from madminer_workflow.analysis.types import DelphesCard, Reconstruction
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import named
 from madminer_workflow.hdf5_files import require_unchanged
+from madminer_workflow.large_arrays import RowsFile
 from madminer_workflow.madminer_file import LARGEST_WEIGHT, read_setup
 from madminer_workflow.physics.detector import detect
 from madminer_workflow.physics.points import benchmark_values
@@ -38,7 +39,12 @@ from madminer_workflow.products.measured import MeasuredTask, Report, Stage, wri
 from madminer_workflow.products.parts import read_reconstruction
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.observed import Shifted
-from madminer_workflow.statistics.sample import Sample, event_counts, joined
+from madminer_workflow.statistics.sample import (
+    Sample,
+    event_counts,
+    joined,
+    without_observations,
+)
 from madminer_workflow.statistics.setup import Setup
 
 BACKGROUND = -1
@@ -84,15 +90,23 @@ def delphes(config: Path, reconstruction_file: Path, events: Path, output: Path)
                     f"benchmark {unknown[0]}, which {config} does not have"
                 )
         require_unchanged(config)
-        with named(directory, events):
-            measured = list(measure(generated, directory, setup, settings))
-    write_measured(
-        output,
-        config,
-        joined([no_events(settings, setup), *(sample for sample, _ in measured)]),
-        {observable.name: observable.definition for observable in settings.observables},
-        Report(tasks=tuple(task for _, task in measured), processes=generated.processes),
-    )
+        samples = [without_observations(no_events(settings, setup))]
+        tasks: list[MeasuredTask] = []
+        # Observables are most of what there is: they wait in a file.
+        with RowsFile(directory, len(settings.observables)) as rows:
+            with named(directory, events):
+                for sample, task in measure(generated, directory, setup, settings):
+                    rows.append(sample.observations)
+                    samples.append(without_observations(sample))
+                    tasks.append(task)
+            write_measured(
+                output,
+                config,
+                joined(samples),
+                {observable.name: observable.definition for observable in settings.observables},
+                Report(tasks=tuple(tasks), processes=generated.processes),
+                rows.pieces(),
+            )
 
 
 def of_objects(settings: Reconstruction) -> tuple[Nuisance, ...]:

@@ -40,7 +40,8 @@ def pythia(job_file: Path, processes: Path, output: Path) -> None:
     """
     job = read_job(job_file)
     with tempfile.TemporaryDirectory() as scratch:
-        library = Library(processes, Path(scratch) / "processes")
+        blocks = {task.key for task in job.tasks}
+        library = Library(processes, Path(scratch) / "processes", blocks)
         integrated = {
             name: library.read(name) for name in sorted({task.process for task in job.tasks})
         }

@@ -91,8 +91,9 @@ def write_combined(
     sample: Sample,
     definitions: Mapping[str, str],
     report: Report,
-    observations: Iterable[np.ndarray] | None = None,
+    order: np.ndarray,
+    observations: Iterable[np.ndarray],
 ) -> None:
     """Write all events into ``output``; the rest is as in ``madminer_file.write_sample``."""
     known = msgspec.to_builtins(report)
-    write_sample(output / DATA, config, sample, dict(definitions), known, observations)
+    write_sample(output / DATA, config, sample, dict(definitions), known, observations, order)

@@ -5,10 +5,11 @@ A MadMiner file, with a report of the job in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from madminer_workflow import madminer_file
 from madminer_workflow.array_files import reading
@@ -52,10 +53,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_measured(
-    output: Path, config: Path, sample: Sample, definitions: Mapping[str, str], report: Report
+    output: Path,
+    config: Path,
+    sample: Sample,
+    definitions: Mapping[str, str],
+    report: Report,
+    observations: Iterable[np.ndarray],
 ) -> None:
     """Write the file into ``output``; the rest is as in ``madminer_file.write_sample``."""
-    write_sample(output / FILE, config, sample, dict(definitions), msgspec.to_builtins(report))
+    known = msgspec.to_builtins(report)
+    write_sample(output / FILE, config, sample, dict(definitions), known, observations)
 
 
 def read_report(path: Path) -> Report:

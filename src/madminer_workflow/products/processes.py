@@ -5,6 +5,8 @@ Beside the files of its generator, a folder has ``process.json``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from madminer_workflow.files import members_of, named, pack, read_struct, unpack
 
 ARCHIVE = "Processes.tar.gz"
 NOTE = "process.json"
+
+_BLOCK = re.compile(r"([^/]+)/([^/]+)/([0-9]{6,})(\.npz|\.lhe\.gz)")
+"""Of a process and a benchmark, a block of events that exist already."""
 
 Estimate = tuple[float, float]
 """A value and its error."""
@@ -65,12 +70,20 @@ def peek(archive: Path) -> list[IntegratedProcess]:
 
 
 class Library:
-    """The unpacked archive."""
+    """The unpacked archive, but for blocks of events that nobody asks for."""
 
-    def __init__(self, archive: Path, directory: Path):
-        """Unpack ``archive`` into ``directory``; InputError if it is broken."""
+    def __init__(self, archive: Path, directory: Path, blocks: Collection[tuple[str, str, int]]):
+        """Unpack ``archive`` into ``directory``; InputError if it is broken.
+
+        Of events that exist already, those ``blocks`` of processes and benchmarks.
+        """
+
+        def wanted(name: str) -> bool:
+            block = _BLOCK.fullmatch(name)
+            return block is None or (block[1], block[2], int(block[3])) in blocks
+
         self._archive = archive
-        self._directory = unpack(archive, directory)
+        self._directory = unpack(archive, directory, wanted=wanted)
 
     def folder(self, name: str) -> Path:
         """The folder of a process."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from madminer_workflow.large_arrays import columns
 from madminer_workflow.statistics.setup import Setup
 
 BELOW_ONE = float(np.nextafter(1.0, 0.0))
@@ -25,7 +26,7 @@ class Observed:
 
     def columns(self, names: Sequence[str]) -> np.ndarray:
         """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return self.x[:, [self.observables.index(name) for name in names]]
+        return columns(self.x, [self.observables.index(name) for name in names])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,21 +46,27 @@ def event_counts(sampling_ids: np.ndarray, setup: Setup) -> tuple[np.ndarray, in
 _PER_EVENT = ("observations", "weights", "nuisance_weights", "shares", "sampling_ids")
 
 
-def joined(samples: Sequence[Sample]) -> Sample:
-    """All events of samples with the same observables, in their order."""
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in samples]) for name in _PER_EVENT
-    }
-    generated = np.sum([part.generated for part in samples], axis=0)
-    background = sum(part.background for part in samples)
-    sizes = [len(part.shares) for part in samples]
+def joined(samples: Iterable[Sample]) -> Sample:
+    """All events of samples with the same observables, in their order.
+
+    What is joined is forgotten one after the other, so that it is not there twice if nobody else
+    keeps the samples.
+    """
+    columns: dict[str, Any] = {}
+    nothing: dict[str, Any]
+    rest = list(samples)
+    sizes = [len(part.shares) for part in rest]
+    for name in _PER_EVENT:
+        columns[name] = np.concatenate([getattr(part, name) for part in rest])
+        nothing = {name: np.empty(0)}
+        rest = [replace(part, **nothing) for part in rest]
+    generated = np.sum([part.generated for part in rest], axis=0)
+    background = sum(part.background for part in rest)
     shifted = {
-        benchmark: _joined_shifted([part.shifted[benchmark] for part in samples], sizes)
-        for benchmark in samples[0].shifted
+        benchmark: _joined_shifted([part.shifted[benchmark] for part in rest], sizes)
+        for benchmark in rest[0].shifted
     }
-    return replace(
-        samples[0], **columns, generated=generated, background=background, shifted=shifted
-    )
+    return replace(rest[0], **columns, generated=generated, background=background, shifted=shifted)
 
 
 def _joined_shifted(parts: Sequence[Shifted], sizes: Sequence[int]) -> Shifted:
@@ -77,16 +83,19 @@ def _joined_shifted(parts: Sequence[Shifted], sizes: Sequence[int]) -> Shifted:
     return replace(parts[0], **columns).ordered(np.concatenate(events), sum(sizes))
 
 
-def reordered(sample: Sample, order: np.ndarray) -> Sample:
-    """The same events in another order."""
-    columns: dict[str, Any] = {name: getattr(sample, name)[order] for name in _PER_EVENT}
+def reordered_shifted(sample: Sample, order: np.ndarray) -> dict[str, Shifted]:
+    """The shifted events of a sample whose events come in another order."""
     place = np.empty(len(order), dtype=int)
     place[order] = np.arange(len(order))
-    shifted = {
+    return {
         benchmark: events.ordered(np.where(events.event >= 0, place[events.event], -1), len(order))
         for benchmark, events in sample.shifted.items()
     }
-    return replace(sample, **columns, shifted=shifted)
+
+
+def without_observations(sample: Sample) -> Sample:
+    """The same events, of which nothing is measured; shifted ones keep what is."""
+    return replace(sample, observations=np.empty((len(sample.shares), 0)))
 
 
 def madminer_shares(sampling_ids: np.ndarray, generated: np.ndarray) -> np.ndarray:
