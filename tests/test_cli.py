@@ -158,7 +158,7 @@ def test_validate(tmp_path: Path) -> None:
     assert "parameters:  CWL2, CPWL2" in result.stdout
     assert "processes:   signal (builtin, 600 events)" in result.stdout
     assert "methods:     counts, sally, ratio" in result.stdout
-    assert "points, which cost each member up to so much CPU time: 1 s for ratio" in result.stdout
+    assert "points; CPU time for each member, up to 1 s for ratio" in result.stdout
 
 
 def test_validate_says_what_it_will_cost() -> None:

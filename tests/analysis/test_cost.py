@@ -35,13 +35,15 @@ ONE = Plan(workers=1)
 def test_limits_that_are_fitted_need_no_grid() -> None:
     analysis = read_analysis(WBF)
     assert grid_words(analysis) == "29 x 29 = 841 points, for figures only: limits are fitted"
+    del analysis.ml.limits.grid["CPWL2"]
+    assert grid_words(analysis) == "29 points, for figures only: limits are fitted"
 
 
 def test_networks_that_take_parameters_are_evaluated_at_every_point() -> None:
     """961 points, 18000 test events, networks of 5-60-60-1."""
     analysis = read_analysis(INPUTS / "wbf-estimators" / "input.yml")
     cost = grid_words(analysis)
-    assert cost.startswith("31 x 31 = 961 points, which cost each member up to so much CPU time: ")
+    assert cost.startswith("31 x 31 = 961 points; CPU time for each member, up to ")
     assert "4 s for alices" in cost
     assert "sally" not in cost and "histogram" not in cost
 

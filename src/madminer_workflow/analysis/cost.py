@@ -198,7 +198,8 @@ def estimate(analysis: Analysis, plan: Plan) -> Whole:
 def grid_words(analysis: Analysis) -> str:
     """The grid's size, and the CPU time of the methods whose limits need all of it."""
     axes = [axis.resolution for axis in analysis.ml.limits.grid.values()]
-    words = f"{' x '.join(map(str, axes))} = {prod(axes)} points"
+    product = f"{' x '.join(map(str, axes))} = " if len(axes) > 1 else ""
+    words = f"{product}{prod(axes)} points"
     size = _Size(analysis, Plan())
     costs = {
         method.name: _at_points(method, size, 1)
@@ -208,7 +209,7 @@ def grid_words(analysis: Analysis) -> str:
     if not costs:
         return f"{words}, for figures only: limits are fitted"
     times = ", ".join(f"{time_words(seconds)} for {name}" for name, seconds in costs.items())
-    return f"{words}, which cost each member up to so much CPU time: {times}"
+    return f"{words}; CPU time for each member, up to {times}"
 
 
 def time_words(seconds: float) -> str:
