@@ -60,7 +60,7 @@ def close(found: float, expected: float, factor: float) -> bool:
 
 
 def test_the_reference_analysis_costs_what_was_measured() -> None:
-    """57 s on two cores, 86 s of CPU time, 370 MB: see docs/methods.md."""
+    """57 s on two cores, 86 s of CPU time, 370 MB: see docs/measurements.md."""
     whole = estimate(read_analysis(WBF), Plan(workers=2))
     assert close(whole.wall, 57.0, 1.5)
     assert close(whole.cpu, 86.0, 1.5)
