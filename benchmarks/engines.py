@@ -10,6 +10,7 @@ pods are processes: what a real cluster does, and starts of containers, are not 
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import tempfile
 import time
@@ -64,6 +65,8 @@ def compare(name: str, directory: Path, on: str, number: int) -> None:
 
 
 def main() -> None:
+    # Not every request to the API server.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)

@@ -89,6 +89,8 @@ def test_a_lost_worker_costs_its_step(toy: Toy, cluster: DaskCluster):
 
 def test_out_of_memory_is_tried_once_more_and_told(tmp_path: Path, cluster: DaskCluster):
     executor = make_executor(cluster.on, Conditions())
+    # A worker that was lost may not be there again yet.
+    assert executor.places in (1, 2)
     from madminer_workflow.engines.local import describe_failure, run_step
 
     log = tmp_path / "notes/log"

@@ -14,12 +14,13 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from madminer_workflow import files
-from madminer_workflow.engines import backend, cache
+from madminer_workflow.engines import backend, cache, run
 from madminer_workflow.engines.executors import Conditions, Task
 from madminer_workflow.engines.executors import make as make_executor
 from madminer_workflow.engines.local import describe_failure, run_step
@@ -119,6 +120,25 @@ def test_as_many_steps_at_a_time_as_workers(toy: Toy, workers: int, together: in
     doubles = [job for job in jobs if job.stage == "double"]
     overlaps = [sum(b.started <= a.started < b.ended for b in doubles) for a in doubles]
     assert max(overlaps) == together
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, 8), ({"njobs": 9}, 9), ({"workers": 3}, 3), ({"njobs": 2}, 8)]
+)
+def test_as_many_steps_as_there_are_places_elsewhere(
+    given: dict[str, int], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def queue(workdir: Path, workers: int, *_: object) -> None:
+        assert workers == expected
+        raise Enough
+
+    monkeypatch.setattr(run, "make_executor", lambda on, conditions: SimpleNamespace(places=8))
+    monkeypatch.setattr(run, "_queue", queue)
+    with pytest.raises(Enough):
+        run_workflow(Order(DATA / "tiny", tmp_path, on="dask=there", **given))
 
 
 def test_failure_names_the_step_and_shows_its_log(toy: Toy):

@@ -91,7 +91,8 @@ on_option = click.option(
 workers_option = click.option(
     "--workers",
     type=int,
-    help="Steps at a time.  [default: number of cores; on other engines than local: NJOBS]",
+    help="Steps at a time.  [default: number of cores; on other engines than local NJOBS, or as "
+    "many as a Dask scheduler has threads]",
 )
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 

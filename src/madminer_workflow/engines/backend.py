@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from packtivity.asyncbackends import ExternalAsyncBackend, ExternalAsyncProxy
+from yadage.backends.packtivitybackend import PacktivityBackend
+from yadage.steering_api import steering_ctx
 
 from madminer_workflow import graph
 from madminer_workflow.engines.cache import NOTES, Cache
@@ -186,3 +190,30 @@ class LocalBackend(ExternalAsyncBackend):
             names = ", ".join(str(value).removeprefix(f"{job.target}/") for value in missing)
             self.queue.fail(job, f"step {job.name} ended well but did not publish {names}")
         return not missing
+
+
+def interpreting(
+    queue: Queue,
+    workflow: str,
+    toplevel: Path,
+    parameters: Mapping[str, Any],
+    poll_seconds: float,
+) -> AbstractContextManager[Any]:
+    """yadage's steering of a workflow whose steps ``queue`` runs, when the block is left.
+
+    ``workflow`` is relative to ``toplevel``; yadage asks every ``poll_seconds`` what is done, and
+    raises RuntimeError then if not everything was.
+    """
+    return steering_ctx(
+        dataarg=str(queue.workdir),
+        workflow=workflow,
+        toplevel=str(toplevel),
+        initdata=dict(parameters),
+        backend=PacktivityBackend(
+            packtivity_backend=LocalBackend(queue),
+            backendopts={"purepubopts": {"exec": {"logging": False}}},
+        ),
+        accept_metadir=True,
+        visualize=False,
+        updateinterval=poll_seconds,
+    )

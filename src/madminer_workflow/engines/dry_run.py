@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from madminer_workflow.analysis.types import Analysis, FilesProcess
-from madminer_workflow.engines.backend import Job, Queue
+from madminer_workflow.engines.backend import Job, Queue, interpreting
 from madminer_workflow.engines.cache import NOTES, Cache
 from madminer_workflow.engines.executors import Conditions, Task
 from madminer_workflow.engines.executors.local import Executor
@@ -23,6 +23,7 @@ from madminer_workflow.engines.made_from import changes, read_made_from
 from madminer_workflow.system_errors import explain
 
 FIRST = "configure"
+POLL_SECONDS = 0.01
 
 
 @dataclass
@@ -84,30 +85,12 @@ def foresee(
     analysis: Analysis,
 ) -> dict[str, Foreseen]:
     """What a run would do of each step that it is known of, by step."""
-    from yadage.backends.packtivitybackend import PacktivityBackend
-    from yadage.steering_api import steering_ctx
-
-    from madminer_workflow.engines.backend import LocalBackend
-
     with tempfile.TemporaryDirectory(prefix="madminer-dry-run-") as temporary:
         scratch = Path(temporary).resolve() / "run"
         scratch.mkdir()
         queue = DryQueue(scratch, workdir, analysis, Cache(workdir / "_cache"))
-        backend = PacktivityBackend(
-            packtivity_backend=LocalBackend(queue),
-            backendopts={"purepubopts": {"exec": {"logging": False}}},
-        )
         try:
-            with steering_ctx(
-                dataarg=str(scratch),
-                workflow=workflow,
-                toplevel=str(toplevel),
-                initdata=parameters,
-                backend=backend,
-                accept_metadir=True,
-                visualize=False,
-                updateinterval=0.01,
-            ):
+            with interpreting(queue, workflow, toplevel, parameters, POLL_SECONDS):
                 pass
         except RuntimeError:
             # yadage says that not everything was done, which nobody expects.

@@ -22,9 +22,10 @@ class Order:
 
     For the workflow as a whole: ``part`` is "all", "physics" or "ml", the last from the events in
     ``data`` (by default those in ``workdir``). ``workers`` steps run at a time, by default one per
-    core here and ``njobs`` elsewhere, none longer than ``step_timeout`` minutes, ``on`` an executor
-    ("local", or what ``executors.make`` takes); ``fresh`` reuses nothing. ``tracking_uri`` says
-    where to track, and by default the environment does.
+    core here and elsewhere ``njobs``, or as many as workers that are there have threads, if more;
+    none longer than ``step_timeout`` minutes, ``on`` an executor ("local", or what
+    ``executors.make`` takes); ``fresh`` reuses nothing. ``tracking_uri`` says where to track, and
+    by default the environment does.
     """
 
     analysis: Path

@@ -79,6 +79,8 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
         logs = workdir / ENGINE_NOTES
         seconds = None if limit is None else 60.0 * limit
         executor = make_executor(order.on, Conditions(variables, seconds, [lock], workers, logs))
+        if order.workers is None:
+            workers = max(workers, min(executor.places, MOST))
         cache = _cache(workdir, order.fresh)
         queue = _queue(workdir, workers, cache, executor, limit)
         jobs = _interpret(file, files / toplevel, parameters, queue, cache, console, stopping)
@@ -208,30 +210,14 @@ def _interpret(
     stopping: Stopping,
 ) -> list[Any]:
     """Let yadage run a workflow through ``queue``; return the jobs."""
-    from yadage.backends.packtivitybackend import PacktivityBackend
-    from yadage.steering_api import steering_ctx
-
-    from madminer_workflow.engines.backend import LocalBackend
+    from madminer_workflow.engines.backend import interpreting
     from madminer_workflow.engines.progress import Progress
 
     workdir = queue.workdir
     with _engine_log(workdir):
         remove_scratch(workdir)
-        backend = PacktivityBackend(
-            packtivity_backend=LocalBackend(queue),
-            backendopts={"purepubopts": {"exec": {"logging": False}}},
-        )
         try:
-            with steering_ctx(
-                dataarg=str(workdir),
-                workflow=workflow,
-                toplevel=str(toplevel),
-                initdata=dict(parameters),
-                backend=backend,
-                accept_metadir=True,
-                visualize=False,
-                updateinterval=POLL_SECONDS,
-            ) as steering:
+            with interpreting(queue, workflow, toplevel, parameters, POLL_SECONDS) as steering:
                 progress = Progress(console, _stage_names(steering.workflow.rules), queue.jobs)
                 steering.adage_argument(additional_trackers=[progress])
         except RuntimeError:

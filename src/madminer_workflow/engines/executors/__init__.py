@@ -74,6 +74,8 @@ class Executor(Protocol):
 
     elsewhere: bool
     """Whether a step that is run again may find another machine, or more memory."""
+    places: int
+    """How many steps it has places for that are there anyway; 0 if it makes them for the run."""
 
     def run(self, task: Task) -> int:
         """Run the command of ``task``, return its exit code.

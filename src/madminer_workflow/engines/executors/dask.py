@@ -91,6 +91,7 @@ class Executor:
     """Runs steps on Dask's workers; each of a batch system's jobs is one worker for one class."""
 
     elsewhere = True
+    places = 0
 
     def __init__(self, conditions: Conditions, place: str = "") -> None:
         """Connect to the scheduler, or see that there are clusters of the kind."""
@@ -109,7 +110,9 @@ class Executor:
         path = CLUSTERS.get(place) or (place if _is_class(place) else None)
         self._kind = _cluster_class(path) if path else None
         if self._kind is None:
-            self._pools[""] = Pool(_connect(place))
+            client = _connect(place)
+            self._pools[""] = Pool(client)
+            self.places = sum(client.nthreads().values())
 
     def run(self, task: Task) -> int:
         """Run the command of ``task`` on a worker, return its exit code."""

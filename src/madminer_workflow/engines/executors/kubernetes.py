@@ -64,6 +64,7 @@ class Executor:
     """Runs every step as a Job of its own, which is deleted when it has ended."""
 
     elsewhere = True
+    places = 0
 
     def __init__(self, conditions: Conditions, place: str = "") -> None:
         """Connect to the cluster, and ask whether it would take the Jobs.

@@ -47,6 +47,7 @@ class Executor:
     """
 
     elsewhere = False
+    places = 0
 
     def __init__(self, conditions: Conditions | None = None, place: str = "") -> None:
         """Begin with nothing running."""
