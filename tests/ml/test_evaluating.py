@@ -15,24 +15,13 @@ from madminer_workflow.products.problem import pose_problem
 from madminer_workflow.statistics.information import truth
 from tests.support import learning
 from tests.support.chain import TINY1, Physics, run_physics
-from tests.support.shared import shared
 
 
 @pytest.fixture(scope="module")
 def members(
     toy_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Path, Path]]:
-    """Two hardly trained members of every method."""
-
-    def make(directory: Path) -> dict[str, tuple[Path, Path]]:
-        return {
-            method: tuple(  # type: ignore[misc]
-                learning.model(toy_file, learning.settings(method), directory, i) for i in range(2)
-            )
-            for method in learning.METHODS
-        }
-
-    return shared(tmp_path_factory, "members", make)
+    return learning.members(toy_file, tmp_path_factory)
 
 
 def check_finite(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from madminer_workflow.cli import main
 from madminer_workflow.report.figures import plots
 from madminer_workflow.report.figures.series import methods_of
-from madminer_workflow.report.redrawing import redraw, subset
+from madminer_workflow.report.redrawing import figures_of, redraw, subset
 from madminer_workflow.report.results import Report, read_report
 from tests.support.finished import finished_tiny
 
@@ -44,7 +44,7 @@ def plot(*words: object) -> Result:
 def test_all_methods_in_our_style_are_what_the_report_has(
     plotting: Path, report: Report, tmp_path: Path
 ) -> None:
-    assert redraw(report, tmp_path / "plots", [FIGURE]) == [FIGURE]
+    redraw(figures_of(report, [FIGURE]), tmp_path / "plots")
     for end in ("png", "pdf"):
         name = f"{FIGURE}.{end}"
         assert (tmp_path / "plots" / name).read_bytes() == (plotting / "plots" / name).read_bytes()

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import msgspec
 import numpy as np
+import pytest
 
 from madminer_workflow.analysis.types import Method
 from madminer_workflow.files import unpack, write_json
@@ -23,6 +24,7 @@ from madminer_workflow.products.samples import samples_path
 from madminer_workflow.statistics.events import Events, union
 from madminer_workflow.statistics.sample import Sample, madminer_shares
 from tests.support import chain
+from tests.support.shared import shared
 from tests.support.synthetic_analysis import write_setup_file
 
 PRIORS = {
@@ -187,6 +189,20 @@ def model(data: Path, chosen: dict[str, Any], directory: Path, member: int = 0) 
     output = directory / f"{chosen['name']}_{member}"
     training(samples(data, chosen, directory, member), output)
     return output / "Model.tar.gz"
+
+
+def members(data: Path, factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """Two hardly trained members of every method, made once for all modules."""
+
+    def make(directory: Path) -> dict[str, tuple[Path, Path]]:
+        return {
+            method: tuple(  # type: ignore[misc]
+                model(data, settings(method), directory, i) for i in range(2)
+            )
+            for method in METHODS
+        }
+
+    return shared(factory, "members", make)
 
 
 def note(archive: Path) -> ModelNote:

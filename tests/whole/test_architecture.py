@@ -27,6 +27,7 @@ ALLOWED = {
     "physics": BELOW_STEPS | {"madminer_fixes"},
     "ml": BELOW_STEPS | {"madminer_fixes", "tracking"},
     "report": BELOW_STEPS,
+    "api": {"analysis", "ml", "products", "report", "statistics"},
     "inspection": BELOW_STEPS | {"physics"},
 }
 

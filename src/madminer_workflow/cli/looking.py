@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,6 +17,16 @@ RUN = click.Path(exists=True, file_okay=False, path_type=Path)
 def words(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     """The words that commas separate."""
     return [word for word in map(str.strip, value.split(",")) if word]
+
+
+@contextmanager
+def value_of(option: str) -> Iterator[None]:
+    """Let errors in the block say which option has the wrong value."""
+    try:
+        yield
+    except InputError as error:
+        lines = str(error).splitlines()
+        raise InputError("\n".join(f"{option}: {line}" for line in lines)) from None
 
 
 @click.command()
@@ -35,7 +47,7 @@ def plot(
     RUN is a work directory; nothing in it is changed. Figures are PNG and PDF, of all methods and
     in our style if nothing else is said.
     """
-    from madminer_workflow.report.redrawing import redraw, subset
+    from madminer_workflow.report.redrawing import figures_of, redraw, settings, subset
     from madminer_workflow.report.results import read_report
 
     place = run.resolve()
@@ -45,8 +57,14 @@ def plot(
     if output.is_dir() and any(output.iterdir()):
         raise InputError(f"{output}: is not empty; choose another folder with --output")
     report = read_report(run / "ml" / "plotting" / "results.json")
-    drawn = redraw(subset(report, methods) if methods else report, output, figures, style)
-    click.echo(f"{output}: {len(drawn)} figures")
+    with value_of("--methods"):
+        report = subset(report, methods) if methods else report
+    with value_of("--figures"):
+        chosen = figures_of(report, figures)
+    with value_of("--style"):
+        look = settings(style) if style else {}
+    redraw(chosen, output, look)
+    click.echo(f"{output}: {len(chosen)} figures")
 
 
 @click.command()

@@ -58,6 +58,12 @@ class Member:
         with named(self.directory, name), reading(path, "is not what training writes"):
             yield
 
+    @property
+    def reference(self) -> np.ndarray:
+        """Where the score is learned, or the denominator of the ratio, (n_parameters,)."""
+        benchmarks = self.note.fingerprint.benchmarks or {}
+        return np.array(benchmarks[self.note.settings.reference])
+
     def inputs(self, events: Observed) -> np.ndarray:
         """The observables that the method sees, (n_events, n_inputs)."""
         return events.columns(self.note.settings.inputs(events.observables))
@@ -103,20 +109,24 @@ def check_defined(events: Observed, model: Path, note: ModelNote | None) -> None
             )
 
 
-def open_members(models: Sequence[Path], scratch: Path, events: Events) -> list[Member]:
+def open_members(
+    models: Sequence[Path], scratch: Path, events: Events | None = None
+) -> list[Member]:
     """Unpack ``models`` into ``scratch``; return the members in the order of their numbers.
 
     Raises InputError if they are not all members of one method, trained on events of the analysis
-    that ``events`` belong to.
+    that ``events`` belong to, or of one analysis.
     """
-    fingerprint = events.setup.fingerprint(events.observables)
+    fingerprint = None if events is None else events.setup.fingerprint(events.observables)
+    whose = str(models[0]) if events is None else "the data"
     members: dict[int, tuple[Path, Member]] = {}
     first: ModelNote | None = None
     for i, path in enumerate(models):
         member = open_member(path, scratch / f"model_{i}")
         note = member.note
         first = first or note
-        require_same(path, found=note.fingerprint, expected=fingerprint, whose="the data")
+        expected = fingerprint or first.fingerprint
+        require_same(path, found=note.fingerprint, expected=expected, whose=whose)
         if note.settings != first.settings:
             raise InputError(
                 f"{path}: is a model of {note.settings.name} with other settings than "
@@ -128,5 +138,6 @@ def open_members(models: Sequence[Path], scratch: Path, events: Events) -> list[
                 f"{members[note.member][0]}; give every member once"
             )
         members[note.member] = path, member
-    check_defined(events, models[0], first)
+    if events is not None:
+        check_defined(events, models[0], first)
     return [members[number][1] for number in sorted(members)]

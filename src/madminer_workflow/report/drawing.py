@@ -14,6 +14,7 @@ from pathlib import Path
 from madminer_workflow.errors import StepError
 from madminer_workflow.report.figures import Plot, plots, style, tables
 from madminer_workflow.report.page import InlineFigure
+from madminer_workflow.report.redrawing import drawn
 from madminer_workflow.report.results import Report
 
 DATA = "data"
@@ -55,9 +56,7 @@ def _reachable() -> bool:
 
 def draw(plot: Plot, directory: Path) -> str:
     """Write one figure as PNG and PDF; return it as SVG for the report."""
-    with style.drawing():
-        figure = plot.draw()
-        style.settle(figure)
+    with drawn(plot) as figure:
         style.save(figure, directory / plot.name)
         return style.inline_svg(figure, plot.name, plot.caption)
 

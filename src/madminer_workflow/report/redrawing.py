@@ -11,35 +11,43 @@ from typing import Any
 import matplotlib
 import matplotlib.style
 import msgspec
+from matplotlib.figure import Figure
 
 from madminer_workflow.analysis.problems import unknown
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path
-from madminer_workflow.report.figures import plots, style
+from madminer_workflow.report.figures import Plot, plots, style
 from madminer_workflow.report.results import Report
 
 
-def redraw(
-    report: Report, output: Path, figures: Sequence[str] = (), look: str | None = None
-) -> list[str]:
-    """Write figures as PNG and PDF into ``output``, which is replaced; return their names.
+def redraw(chosen: Sequence[Plot], output: Path, look: Mapping[str, Any] | None = None) -> None:
+    """Write figures as PNG and PDF into ``output``, which is replaced.
 
-    ``figures`` are their names, by default all. ``look`` is a matplotlib style, a file or one of
-    its own by name, on top of ours. Raises InputError for a name that there is not.
+    ``look`` are settings of matplotlib on top of our style.
     """
-    every = {plot.name: plot for plot in plots(report)}
-    for name in figures:
-        if name not in every:
-            raise InputError(f"--figures: {unknown('figure', name, every)}")
-    own = settings(look) if look else {}
     with atomic_path(output) as directory:
         directory.mkdir()
-        for name in figures or every:
-            with style.drawing(own):
-                figure = every[name].draw()
-                style.settle(figure)
-                style.save(figure, directory / name)
-    return list(figures or every)
+        for plot in chosen:
+            with drawn(plot, look) as figure:
+                style.save(figure, directory / plot.name)
+
+
+@contextmanager
+def drawn(plot: Plot, look: Mapping[str, Any] | None = None) -> Iterator[Figure]:
+    """The figure, and in the block the style that it is drawn in, with the settings ``look``."""
+    with style.drawing(look):
+        figure = plot.draw()
+        style.settle(figure)
+        yield figure
+
+
+def figures_of(report: Report, names: Sequence[str] = ()) -> list[Plot]:
+    """The figures of these ``names``, by default all; InputError for a name that there is not."""
+    every = {plot.name: plot for plot in plots(report)}
+    for name in names:
+        if name not in every:
+            raise InputError(unknown("figure", name, every))
+    return [every[name] for name in names or every]
 
 
 def subset(report: Report, methods: Sequence[str]) -> Report:
@@ -52,7 +60,7 @@ def subset(report: Report, methods: Sequence[str]) -> Report:
     known = [method.name for method in report.methods]
     for name in methods:
         if name not in known:
-            raise InputError(f"--methods: {unknown('method', name, known)}")
+            raise InputError(unknown("method", name, known))
     verdict = report.verdict
     best = verdict.recommended if verdict.recommended in methods else None
     kept = [method for method in report.methods if method.name in methods]
@@ -76,7 +84,7 @@ def settings(look: str) -> Mapping[str, Any]:
     file = Path(look)
     if not file.is_file():
         styles = [name for name in matplotlib.style.available if not name.startswith("_")]
-        message = f"--style {look}: no such file, nor a style of matplotlib"
+        message = f"{look}: no such file, nor a style of matplotlib"
         raise InputError(f"{message} ({', '.join(styles)})")
     with _warnings() as told:
         try:
@@ -87,7 +95,7 @@ def settings(look: str) -> Mapping[str, Any]:
             told.append(str(error))
     if told:
         lines = (" ".join(line.split()) for line in told)
-        raise InputError("\n".join(f"--style {look}: {line}" for line in lines))
+        raise InputError("\n".join(f"{look}: {line}" for line in lines))
     return own
 
 

@@ -24,6 +24,8 @@ from madminer_workflow.ml.methods.drawing import (
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.ml.methods.unbinned import closed_form as closed_form
 from madminer_workflow.ml.methods.unbinned import diagnostics as diagnostics
+from madminer_workflow.ml.methods.unbinned import event_ratios as event_ratios
+from madminer_workflow.ml.methods.unbinned import event_scores as event_scores
 from madminer_workflow.ml.methods.unbinned import fisher_scores as fisher_scores
 from madminer_workflow.ml.methods.unbinned import fluctuations as fluctuations
 from madminer_workflow.ml.methods.unbinned import information as information

@@ -14,6 +14,7 @@ from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.fluctuations import Fluctuations
 from madminer_workflow.statistics.information import Information
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.observed import Observed
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
@@ -65,6 +66,22 @@ class Family(Protocol[S]):
 
     def per_event(self, members: Sequence[Member], problem: Problem) -> Arrays:
         """The output on the test events."""
+
+    def event_ratios(
+        self, members: Sequence[Member], events: Observed, thetas: np.ndarray
+    ) -> np.ndarray:
+        """log r(x | thetas, reference) of any events, (n_thetas, n_events).
+
+        Raises InputError where single events have none.
+        """
+
+    def event_scores(
+        self, members: Sequence[Member], events: Observed, theta: np.ndarray | None
+    ) -> np.ndarray:
+        """The score of any events at a point, or at the reference, (n_events, n_parameters).
+
+        Raises InputError where it is not known.
+        """
 
 
 class Pointwise(Family[S], Protocol[S]):

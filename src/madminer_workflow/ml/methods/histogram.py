@@ -11,6 +11,7 @@ import numpy as np
 
 from madminer_workflow.analysis.types import Histogram
 from madminer_workflow.array_files import Checked, read_npz
+from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
 from madminer_workflow.statistics import information as fisher
@@ -30,6 +31,8 @@ from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
 MODEL = "histogram.npz"
+
+BINNED = "is a histogram, which says nothing of single events; its likelihood is in its limits"
 
 
 def draw(events: Events, settings: Histogram, rng: np.random.Generator) -> Arrays:
@@ -142,6 +145,18 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     columns = np.column_stack([weights, weights**2])
     sums = fill(bins.of(problem.train), columns, len(bins.template))
     return [bins_check(*sums.T)]
+
+
+def event_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
+    """None: a likelihood of bins is not one of events."""
+    raise InputError(f"{members[0].note.settings.name}: {BINNED}")
+
+
+def event_scores(
+    members: Sequence[Member], events: Observed, theta: np.ndarray | None
+) -> np.ndarray:
+    """None, for the same reason."""
+    raise InputError(f"{members[0].note.settings.name}: {BINNED}")
 
 
 def per_event(members: Sequence[Member], problem: Problem) -> Arrays:

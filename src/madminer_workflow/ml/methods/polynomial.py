@@ -52,7 +52,12 @@ from madminer_workflow.statistics.nuisance import (
     shifted_columns,
     varied_factors,
 )
-from madminer_workflow.statistics.polynomial import EventResponse, PolynomialDensity, scores
+from madminer_workflow.statistics.polynomial import (
+    IMPOSSIBLE,
+    EventResponse,
+    PolynomialDensity,
+    scores,
+)
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
@@ -231,6 +236,37 @@ def closed_form(members: Sequence[Member], problem: Problem) -> PolynomialDensit
     return with_parts(known, "test", of_reference, theta, problem)
 
 
+def ratio(members: Sequence[Member], events: Observed) -> PolynomialDensity:
+    """The mean ratio of an ensemble to the reference, nuisance parameters at 0, of any events.
+
+    Every one of them is a cell.
+    """
+    _, monomials, _ = _load(members[0])
+    rows = [coefficients(member, events, monomials) for member in members]
+    norm = np.mean([_load(one)[2] for one in members], axis=0)
+    cells = {"events": np.arange(len(events))}
+    return PolynomialDensity(monomials, np.mean(rows, axis=0), norm, cells)
+
+
+def event_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
+    """The logarithm of ``ratio``, normalised, (n_thetas, n_events); -inf where it is not above 0.
+
+    So are those that limits are made from.
+    """
+    log_r = ratio(members, events).log_density(thetas)
+    return np.where(log_r > 0.5 * IMPOSSIBLE, log_r, -np.inf)
+
+
+def event_scores(
+    members: Sequence[Member], events: Observed, theta: np.ndarray | None
+) -> np.ndarray:
+    """The score of the shape at a point, or at the reference, (n_events, n_parameters)."""
+    known = ratio(members, events)
+    return _shape_scores(
+        known, known.coefficients, members[0].reference if theta is None else theta
+    )
+
+
 def nominal(members: Sequence[Member], problem: Problem) -> PolynomialDensity:
     """The same with nuisance parameters at 0."""
     cells, n_cells = {}, 0
@@ -303,8 +339,13 @@ def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
 def _scores(members: Sequence[Member], problem: Problem, theta: np.ndarray) -> np.ndarray:
     """The score of the shape at ``theta`` of every test event, (n_events, n_parameters)."""
     known = nominal(members, problem)
+    return _shape_scores(known, known.rows("test"), theta)
+
+
+def _shape_scores(known: PolynomialDensity, rows: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Those of the coefficients ``rows`` of events, less that of the rate."""
     of_rate = scores(known.norm[None, :], known.monomials, theta)
-    return scores(known.rows("test"), known.monomials, theta) - of_rate
+    return scores(rows, known.monomials, theta) - of_rate
 
 
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from madminer_workflow.analysis.types import Bins, Score
 from madminer_workflow.array_files import Checked, read_npy
+from madminer_workflow.errors import InputError
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import with_validation
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
@@ -311,6 +312,25 @@ def information(members: Sequence[Member], problem: Problem) -> Information:
 def fisher_scores(members: Sequence[Member], problem: Problem) -> np.ndarray:
     """The score at the reference of every test event, (n_events, n_parameters)."""
     return all_scores(members, problem.test)[:, : len(problem.setup.parameters)]
+
+
+def event_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
+    """None: the likelihood is a histogram of the score."""
+    settings = members[0].note.settings
+    raise InputError(
+        f"{settings.name}: knows the score at {settings.reference} alone, and no likelihood ratio "
+        "of single events; its limits are from histograms of the score"
+    )
+
+
+def event_scores(
+    members: Sequence[Member], events: Observed, theta: np.ndarray | None
+) -> np.ndarray:
+    """The score at the reference of events, (n_events, n_parameters); InputError elsewhere."""
+    settings, reference = members[0].note.settings, members[0].reference
+    if theta is not None and not np.array_equal(theta, reference):
+        raise InputError(f"{settings.name}: knows the score at {settings.reference} alone")
+    return all_scores(members, events)[:, : len(reference)]
 
 
 def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:

@@ -16,10 +16,10 @@ from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.methods.family import Arrays
 from madminer_workflow.statistics.checks.families import ratio_checks
-from madminer_workflow.statistics.events import Events, Observed
 from madminer_workflow.statistics.fluctuations import Fluctuations
 from madminer_workflow.statistics.information import Information, from_scores
 from madminer_workflow.statistics.likelihood import Density
+from madminer_workflow.statistics.observed import Observed
 from madminer_workflow.statistics.problem import Problem
 from madminer_workflow.statistics.results import Check
 
@@ -32,7 +32,7 @@ def log_ratios(member: Member, events: Observed, thetas: np.ndarray) -> np.ndarr
     return member.numbers("log ratios", values)
 
 
-def mean_log_ratios(members: Sequence[Member], events: Events, thetas: np.ndarray) -> np.ndarray:
+def mean_log_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
     """The ensemble's log ratios: the mean of ``log_ratios``."""
     what = f"log ratios at {thetas.tolist()}"
     rows = [
@@ -41,7 +41,7 @@ def mean_log_ratios(members: Sequence[Member], events: Events, thetas: np.ndarra
     return np.mean(rows, axis=0)
 
 
-def score(member: Member, events: Events, theta: np.ndarray) -> np.ndarray:
+def score(member: Member, events: Observed, theta: np.ndarray) -> np.ndarray:
     """One member's score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
     from madminer_workflow.ml import networks
 
@@ -49,7 +49,7 @@ def score(member: Member, events: Events, theta: np.ndarray) -> np.ndarray:
     return networks.evaluate(member.network, x, theta[None, :], score=True)[1][0]
 
 
-def scores(members: Sequence[Member], events: Events, theta: np.ndarray) -> np.ndarray:
+def scores(members: Sequence[Member], events: Observed, theta: np.ndarray) -> np.ndarray:
     """Mean score at ``theta``, (n_events, n_parameters)."""
     what = f"score at {theta.tolist()}"
     rows = [member.once(events, what, partial(score, member, events, theta)) for member in members]
@@ -113,7 +113,7 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
     """Checks of the ratio along every axis of the prior and of its score at the reference."""
     theta1, thetas = typical_points(members[0], problem)
     return ratio_checks(
-        ratios_to(theta1, members, problem, thetas),
+        ratios_to(theta1, members, problem.test, thetas),
         scores(members, problem.test, theta1),
         problem.test,
         theta1,
@@ -122,13 +122,25 @@ def diagnostics(members: Sequence[Member], problem: Problem) -> list[Check]:
 
 
 def ratios_to(
-    theta1: np.ndarray, members: Sequence[Member], problem: Problem, thetas: np.ndarray
+    theta1: np.ndarray, members: Sequence[Member], events: Observed, thetas: np.ndarray
 ) -> np.ndarray:
-    """The ensemble's log r(x | thetas, theta1) of the test events, (n_thetas, n_events)."""
-    log_r = mean_log_ratios(members, problem.test, thetas)
+    """The ensemble's log r(x | thetas, theta1) of events, (n_thetas, n_events)."""
+    log_r = mean_log_ratios(members, events, thetas)
     if isinstance(members[0].note.settings, Ratio):
         return log_r
-    return log_r - mean_log_ratios(members, problem.test, theta1[None, :])
+    return log_r - mean_log_ratios(members, events, theta1[None, :])
+
+
+def event_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
+    """The same to the reference, as the networks say it: (n_thetas, n_events)."""
+    return ratios_to(members[0].reference, members, events, thetas)
+
+
+def event_scores(
+    members: Sequence[Member], events: Observed, theta: np.ndarray | None
+) -> np.ndarray:
+    """The score of events at a point, or at the reference, (n_events, n_parameters)."""
+    return scores(members, events, members[0].reference if theta is None else theta)
 
 
 def typical_points(member: Member, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +157,7 @@ def per_event(members: Sequence[Member], problem: Problem) -> Arrays:
     theta1, thetas = typical_points(members[0], problem)
     return {
         "theta_llr": thetas,
-        "log_likelihood_ratio": ratios_to(theta1, members, problem, thetas),
+        "log_likelihood_ratio": ratios_to(theta1, members, problem.test, thetas),
         "score": scores(members, problem.test, theta1),
         **problem.test_set(),
     }

@@ -1,0 +1,239 @@
+"""A finished run: its results, figures and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from madminer_workflow.analysis.problems import unknown
+from madminer_workflow.analysis.types import Analysis
+from madminer_workflow.api.model import Model
+from madminer_workflow.errors import InputError
+from madminer_workflow.files import natural_order, read_struct
+from madminer_workflow.products.model import ARCHIVE, note_in
+from madminer_workflow.products.results import ARCHIVE as RESULTS
+from madminer_workflow.products.results import Results, read_results
+from madminer_workflow.report.results import (
+    Baseline,
+    MethodInformation,
+    MethodReport,
+    Report,
+    read_report,
+)
+from madminer_workflow.statistics.quantiles import chi2_quantile
+from madminer_workflow.statistics.results import JointFit, Limits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Kind = Literal["rate_and_shape", "shape"]
+"""The likelihood: of the number of events and their distribution, or of the latter alone."""
+
+Data = Literal["expected", "observed"]
+"""The data: what is expected at the assumed truth, or what was observed."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The test statistic q = −2 log L(theta)/L(best fit) on a grid of one parameter, or two.
+
+    ``axes`` are the values of each of ``parameters``, ``q`` has a value for every node: (n_points,)
+    or (n_first, n_second), NaN where it is not finite.
+    """
+
+    parameters: tuple[str, ...]
+    axes: tuple[np.ndarray, ...]
+    q: np.ndarray
+
+    def threshold(self, level: float | str) -> float:
+        """What q is below, at this confidence level, within the limits: a quantile of χ²."""
+        return chi2_quantile(float(level), len(self.parameters))
+
+
+class Run:
+    """What a run found. All of it, typed, is ``report``; methods lead to what is asked most.
+
+    A ``method`` is the name of one in the analysis file, or of what methods are compared with:
+    "truth", the parton-level ceiling, and "rate", the number of events alone.
+    """
+
+    def __init__(self, directory: Path, results: Path) -> None:
+        """Read ``results``; models are looked for in ``directory``: see ``load_run``."""
+        self.directory = directory
+        self.report: Report = read_report(results)
+
+    def __repr__(self) -> str:
+        """Where it is, and of what."""
+        return f"<Run {self.directory}: {', '.join(self.methods)}>"
+
+    @property
+    def parameters(self) -> list[str]:
+        """The parameters, in the order of all arrays."""
+        return self.report.parameters
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that have results, in the order of the analysis file."""
+        return [method.name for method in self.report.methods]
+
+    @property
+    def levels(self) -> list[str]:
+        """The confidence levels as they are written in ``Limits``, lowest first."""
+        return self.report.levels
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """The analysis with all defaults, and the changes that the run was given."""
+        return read_struct(self.directory / "ml/sampling/analysis.json", "sampling", Analysis)
+
+    def limits(self, method: str, kind: Kind = "rate_and_shape", data: Data = "expected") -> Limits:
+        """Best fit, intervals by parameter and level, and what their errors are made of.
+
+        Raises InputError if there are none, e.g. because nothing was observed.
+        """
+        subject = self._subject(method)
+        limits = subject.limits if data == "expected" else subject.observed or {}
+        if kind not in limits:
+            raise InputError(f"{method}: has no {data} limits from {kind}")
+        return limits[kind]
+
+    def information(self, method: str, profiled: bool = False) -> MethodInformation:
+        """The Fisher information at the analysis's ``fisher.theta``, with errors.
+
+        With the nuisance parameters fixed, or ``profiled``. Raises InputError if there are none.
+        """
+        subject = self._method(method)
+        information = (
+            subject.fisher_information_profiled if profiled else subject.fisher_information
+        )
+        if information is None:
+            raise InputError(f"{method}: has no nuisance parameters to profile")
+        return information
+
+    def fit(self, method: str, data: Data = "expected") -> JointFit:
+        """The fit of parameters and nuisance parameters: pulls, impacts, correlations, ranking.
+
+        Raises InputError if there are no nuisance parameters, or no such data.
+        """
+        fits = self._method(method).joint_fits or {}
+        if data not in fits:
+            raise InputError(
+                f"{method}: has no fit of nuisance parameters to {data} data; the best fit of the "
+                "parameters is in its limits"
+            )
+        return fits[data]
+
+    def scan(
+        self,
+        method: str,
+        *parameters: str,
+        kind: Kind = "rate_and_shape",
+        data: Data = "expected",
+        profiled: bool = True,
+    ) -> Scan:
+        """q on the grid of one of the parameters, or two, as profiles and contours show it.
+
+        With the other parameters ``profiled``, or fixed at the nodes nearest to the assumed truth.
+        """
+        subject = self._subject(method)
+        curves = subject.curves if data == "expected" else subject.observed_curves or {}
+        if kind not in curves:
+            raise InputError(f"{method}: has no {data} test statistic from {kind}")
+        for name in parameters:
+            if name not in self.parameters:
+                raise InputError(unknown("parameter", name, self.parameters))
+        axes = tuple(np.array(self.report.grid[name]) for name in parameters)
+        if len(parameters) == 1:
+            along = curves[kind].profiles if profiled else curves[kind].slices
+            return Scan(parameters, axes, np.array(along[parameters[0]], dtype=float))
+        planes = curves[kind].pairs if profiled else curves[kind].slice_pairs
+        for plane in planes:
+            if set(plane.parameters) == set(parameters) and len(parameters) == 2:
+                q = np.array(plane.q, dtype=float)
+                return Scan(parameters, axes, q if plane.parameters == parameters else q.T)
+        raise InputError(f"expected one parameter or two of {', '.join(self.parameters)}")
+
+    def model(self, method: str) -> Model:
+        """The trained ensemble of a method; InputError if the run does not keep it here."""
+        self._method(method)
+        return Model(self._members(method))
+
+    def evaluated(self, method: str) -> Results:
+        """What `evaluating` found of a method: all numbers, and arrays of the test events.
+
+        Those are ``arrays["x_test"]`` (n_events, n_observables), their weights in pb at the
+        assumed truth, ``arrays["weights_test"]`` (n_events,), and what the method says of them.
+        """
+        self._method(method)
+        return read_results(self._members(method)[0].parents[1] / "evaluating" / RESULTS)
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """The names of all figures that can be drawn, with their captions."""
+        from madminer_workflow.report.redrawing import figures_of
+
+        return {plot.name: plot.caption for plot in figures_of(self.report)}
+
+    def draw(
+        self,
+        figure: str,
+        file: str | Path | None = None,
+        methods: Sequence[str] = (),
+        style: str | None = None,
+    ) -> Figure:
+        """Draw a figure of the report, and write it to ``file`` (.png, .pdf, .svg) if one is given.
+
+        ``methods`` are those to show, all by default; ``style`` is a matplotlib style on top of
+        ours, by name or as a file. The result is matplotlib's, with its ``axes``, to go on with.
+        Raises InputError for a name that there is not.
+        """
+        from madminer_workflow.report import redrawing
+
+        report = redrawing.subset(self.report, methods) if methods else self.report
+        [plot] = redrawing.figures_of(report, [figure])
+        look = redrawing.settings(style) if style else {}
+        with redrawing.drawn(plot, look) as drawn:
+            if file is not None:
+                drawn.savefig(file)
+            return drawn
+
+    def _subject(self, name: str) -> MethodReport | Baseline:
+        baselines = self.report.baselines
+        known = {one.name: one for one in (baselines.truth, baselines.rate)}
+        return known[name] if name in known and name not in self.methods else self._method(name)
+
+    def _method(self, name: str) -> MethodReport:
+        known = {method.name: method for method in self.report.methods}
+        if name not in known:
+            raise InputError(unknown("method", name, known))
+        return known[name]
+
+    def _members(self, method: str) -> list[Path]:
+        """The archives of a method's members."""
+        archives = self.directory.glob(f"ml/method_*/training_*/{ARCHIVE}")
+        members = [
+            archive
+            for archive in sorted(archives, key=natural_order)
+            if note_in(archive).settings.name == method
+        ]
+        if not members:
+            raise InputError(f"{self.directory}: has no {ARCHIVE} of {method} in ml/")
+        return members
+
+
+def load_run(place: str | Path) -> Run:
+    """The run of a work directory; of its ml/plotting or results.json alone, without models.
+
+    Raises InputError if it has not finished.
+    """
+    directory = Path(place)
+    if directory.is_file():
+        return Run(directory.parent, directory)
+    inside = directory / "ml" / "plotting" / "results.json"
+    alone = directory / "results.json"
+    return Run(directory, alone if alone.exists() and not inside.exists() else inside)
