@@ -11,9 +11,9 @@ import pytest
 from madminer_workflow.analysis.cards import parts
 from madminer_workflow.analysis.changes import plain
 from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.morphing import morphing_components
 from madminer_workflow.analysis.reference import page
 from madminer_workflow.analysis.schema import schema
-from madminer_workflow.analysis.semantics import morphing_components
 from madminer_workflow.analysis.types import Analysis
 from tests.support.paths import REPOSITORY
 

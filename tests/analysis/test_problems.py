@@ -1,5 +1,6 @@
 """Every kind of mistake in an analysis file gives its one line: place, value, expectation."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,8 +11,12 @@ import pytest
 import yaml
 
 from madminer_workflow.analysis.file import problems, read_analysis
+from madminer_workflow.analysis.morphing import (
+    highest_powers,
+    morphing_components,
+    n_morphing_components,
+)
 from madminer_workflow.analysis.problems import AnalysisError
-from madminer_workflow.analysis.semantics import morphing_components, n_morphing_components
 from madminer_workflow.errors import InputError
 from tests.support.paths import DATA
 from tests.support.special_files import special
@@ -96,15 +101,53 @@ def test_benchmarks_that_do_not_span_the_basis(tmp_path):
 
 
 def test_more_benchmarks_than_the_basis_needs(tmp_path):
-    # Six terms: five benchmarks are given, and MadMiner takes no more than a sixth.
+    # Six terms: five benchmarks are given, MadMiner would add a sixth, and more are fitted.
     after = "  neg_ww: {CWL2: 0.4, CPWL2: -15.3}"
     sixth = "\n  sixth: {CWL2: 3.5, CPWL2: 3.5}"
     assert lines_of(tmp_path, change(after, after + sixth)) == []
     seventh = sixth.replace("sixth", "seventh").replace("3.5", "4.5")
-    (problem,) = lines_of(tmp_path, change(after, after + sixth + seventh))
-    assert problem.startswith(
-        "30: benchmarks.seventh: adds nothing to the morphing basis of 6 terms"
+    assert lines_of(tmp_path, change(after, after + sixth + seventh)) == []
+    same = sixth.replace("sixth", "seventh")
+    assert lines_of(tmp_path, change(after, after + sixth + same)) == [
+        "30: benchmarks.seventh: is at the point of 'sixth'; leave one out"
+    ]
+
+
+def test_more_benchmarks_than_terms_must_determine_all_of_them(tmp_path):
+    data = yaml.safe_load(TEXT)
+    data["benchmarks"] = {f"b{i}": {"CWL2": 2.0 * i, "CPWL2": 0.0} for i in range(8)}
+    data["benchmarks"] = {"sm": data["benchmarks"].pop("b0"), **data["benchmarks"]}
+    data["processes"] = [{**data["processes"][0], "events": {"sm": 100}}]
+    (problem,) = lines_of(tmp_path, yaml.safe_dump(data, sort_keys=False))
+    assert problem.endswith(
+        "benchmarks: these 8 points determine 3 of the 6 terms of the squared matrix element only: "
+        "move some off the lines and surfaces that they share"
     )
+
+
+@pytest.mark.parametrize(
+    ("powers", "overall", "told"),
+    [
+        ([[2, 0], [0, 2]], [2, 2], None),
+        ([[2, 0], [2, 2]], [2, 2], None),
+        ([[2, 0], 2], [2, 2], "parameters[CPWL2].morphing_max_power: expected 2 numbers, one for"),
+        ([[2, 0], [0, 2, 0]], [2, 2], "expected 2 numbers, one for"),
+        ([[2, 0], [0, 2]], 4, "expected one number, as morphing.max_overall_power is 4; for"),
+        ([[2, 0], [0, 0]], [2, 2], "expected a power above 0 in some factor, got"),
+        ([[2, 0], [0, 11]], [2, 2], "expected at most 10, got 11"),
+        ([[2, 0], [0, -1]], [2, 2], "expected at least 0, got -1"),
+        ([[2], [2]], [2], "expected at least 2 entries"),
+        ([2.5, 2], 2, "expected a whole number or a list, got 2.5"),
+        ([2, 2], [2, 0], "expected at least 1, got 0"),
+    ],
+)
+def test_powers_in_production_and_decay(tmp_path, powers, overall, told):
+    data = yaml.safe_load(TEXT)
+    for entry, power in zip(data["parameters"], powers, strict=True):
+        entry["morphing_max_power"] = power
+    data["morphing"] = {"max_overall_power": overall}
+    lines = lines_of(tmp_path, yaml.safe_dump(data, sort_keys=False))
+    assert (lines == []) if told is None else any(told in line for line in lines), lines
 
 
 def test_few_lines_that_expand_to_many_values(tmp_path):
@@ -193,11 +236,41 @@ def test_more_terms_than_anybody_can_integrate(tmp_path):
     told = lines_of(tmp_path, yaml.safe_dump(data))
     assert any("50 parameters have 75394027566 terms up to this power" in line for line in told)
 
+    for entry in data["parameters"]:
+        entry["morphing_max_power"] = [2, 2]
+    data["morphing"]["max_overall_power"] = [2, 2]
+    told = lines_of(tmp_path, yaml.safe_dump(data))
+    assert any(
+        "50 parameters have at least" in line and "terms up to this" in line for line in told
+    )
+
+
+FACTORS = (
+    ([[2, 0], [0, 2]], [2, 2], 9),
+    # In production 1, a, b, their squares and ab; in decay 1, c, c^2.
+    ([[2, 0], [2, 0], [0, 2]], [2, 2], 18),
+    ([[2, 2]], [2, 2], 5),
+    ([[1, 1, 0], [0, 0, 4]], [1, 1, 3], 12),
+)
+
 
 def test_terms_are_counted_as_they_are():
-    for powers, overall in (([2, 2], 2), ([4, 2, 2], 4), ([1], 3), ([3, 3, 3, 3], 5)):
+    one = ([2, 2], 2), ([4, 2, 2], 4), ([1], 3), ([3, 3, 3, 3], 5)
+    for powers, overall in (*one, *((powers, overall) for powers, overall, _ in FACTORS)):
         expected = len(morphing_components(powers, overall))
         assert n_morphing_components(powers, overall) == expected
+
+
+@pytest.mark.parametrize(("powers", "overall", "number"), FACTORS)
+def test_terms_of_products_are_products_of_terms(powers, overall, number):
+    factors = [
+        morphing_components([power[i] for power in powers], overall[i]) for i in range(len(overall))
+    ]
+    products = {tuple(map(sum, zip(*terms, strict=True))) for terms in itertools.product(*factors)}
+    assert morphing_components(powers, overall) == sorted(products)
+    assert len(products) == number
+    highest = highest_powers(powers, overall)
+    assert highest == [max(column) for column in zip(*products, strict=True)]
 
 
 @pytest.mark.parametrize(

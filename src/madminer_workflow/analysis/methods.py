@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from madminer_workflow.analysis.morphing import highest_powers
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound, complete, duplicates, known, point
 from madminer_workflow.analysis.types import score_axes
@@ -87,7 +88,10 @@ def _quadratic(path: KeyPath, theta1: Any, sound: Sound) -> Iterator[Finding]:
         message = f"{what}, and there are {len(parameters)}; use 'morphing_aware'"
         yield Finding(place, message)
         return
-    highest = min(parameters[0]["morphing_max_power"], morphing["max_overall_power"])
+    powers = [parameters[0]["morphing_max_power"]]
+    if sound.terms is None:
+        return
+    (highest,) = highest_powers(powers, morphing["max_overall_power"])
     if highest != 2:
         message = f"{what} of power 2 at most, and here it is {highest}; use 'morphing_aware'"
         yield Finding(place, message)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 from madminer_workflow.analysis.library import LIBRARY
-from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
@@ -52,11 +51,9 @@ def _existing(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
     for key in ("cross_section", "sum_of_weights"):
         for name in process[key]:
             yield from known((*path, key, name), "benchmark of files", name, [*process["files"]])
-    parameters, morphing = sound.get("parameters"), sound.get("morphing")
-    if process["is_background"] or parameters is None or morphing is None or not sound.benchmarks:
+    terms = sound.terms
+    if process["is_background"] or terms is None or not sound.benchmarks:
         return
-    powers = [entry["morphing_max_power"] for entry in parameters]
-    terms = n_morphing_components(powers, morphing["max_overall_power"])
     if len(sound.benchmarks) < terms:
         there = len(sound.benchmarks)
         message = (

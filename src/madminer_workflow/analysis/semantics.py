@@ -14,7 +14,7 @@ import numpy as np
 
 from madminer_workflow.analysis import methods, physics
 from madminer_workflow.analysis.labels import known_to_mathtext, undrawable, without_glyph
-from madminer_workflow.analysis.morphing import morphing_components, n_morphing_components
+from madminer_workflow.analysis.morphing import MOST_TERMS, morphing_components
 from madminer_workflow.analysis.problems import Finding, KeyPath, show
 from madminer_workflow.analysis.sound import (
     Sound,
@@ -33,8 +33,6 @@ from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compi
 ADDED_BENCHMARK = "morphing_basis_vector_"
 #: MadMiner names the benchmarks of nuisance parameters like this.
 NUISANCE = "_nuisance_param_"
-MOST_TERMS = 2000
-"""Of the squared matrix element: as many benchmarks have to be integrated."""
 LEAST_LEVEL = 1e-6
 """Of confidence, and of the lack of it: quantiles beyond are no numbers for toys."""
 
@@ -99,18 +97,45 @@ def _benchmarks(sound: Sound) -> Iterator[Finding]:
 
 
 def _morphing(sound: Sound) -> Iterator[Finding]:
-    """Check that there are not more terms than anybody can compute with."""
+    """Check that powers go together, in not more terms than anybody can compute with."""
     parameters, morphing = sound.get("parameters"), sound.get("morphing")
     if parameters is None or morphing is None:
         return
-    powers = [entry["morphing_max_power"] for entry in parameters]
-    terms = n_morphing_components(powers, morphing["max_overall_power"])
+    yield from _factors(sound)
+    terms = sound.terms or 0
     if terms > MOST_TERMS:
+        several = isinstance(morphing["max_overall_power"], list)
         message = (
-            f"{len(powers)} parameters have {terms} terms up to this power; expected at most "
-            f"{MOST_TERMS}: lower it, or the parameters' morphing_max_power"
+            f"{len(parameters)} parameters have {'at least ' if several else ''}{terms} terms up "
+            f"to this power; expected at most {MOST_TERMS}: lower it, or the parameters' "
+            "morphing_max_power"
         )
         yield Finding(("morphing", "max_overall_power"), message)
+
+
+def _factors(sound: Sound) -> Iterator[Finding]:
+    """Check that all powers are those of as many factors, and that a parameter has one."""
+    overall = sound.get("morphing")["max_overall_power"]
+    wanted = len(overall) if isinstance(overall, list) else None
+    for path, parameter in sound.entries("parameters"):
+        powers = parameter["morphing_max_power"]
+        place = (*path, "morphing_max_power")
+        if wanted is None and isinstance(powers, list):
+            message = (
+                f"expected one number, as morphing.max_overall_power is {overall}; for powers in "
+                f"several factors, such as production and decay, that has {len(powers)} numbers, "
+                "too"
+            )
+            yield Finding(place, message)
+        elif wanted is not None and (not isinstance(powers, list) or len(powers) != wanted):
+            message = (
+                f"expected {wanted} numbers, one for each factor of morphing.max_overall_power "
+                f"{overall}, 0 where the parameter does not enter; got {show(powers)}"
+            )
+            yield Finding(place, message)
+        elif isinstance(powers, list) and not any(powers):
+            message = f"expected a power above 0 in some factor, got {show(powers)}"
+            yield Finding(place, message)
 
 
 def _transforms(sound: Sound) -> Iterator[Finding]:
@@ -121,11 +146,8 @@ def _transforms(sound: Sound) -> Iterator[Finding]:
     """
     if [*_parameters(sound), *_morphing(sound)]:
         return
-    benchmarks, morphing = sound.get("benchmarks") or {}, sound.get("morphing")
-    parameters = sound.get("parameters") or []
-    powers = [entry["morphing_max_power"] for entry in parameters]
-    terms = n_morphing_components(powers, morphing["max_overall_power"]) if morphing else 0
-    share = 1.0 if len(benchmarks) < terms else 0.5
+    benchmarks = sound.get("benchmarks") or {}
+    share = 1.0 if len(benchmarks) < (sound.terms or 0) else 0.5
     for path, parameter in sound.entries("parameters"):
         low, high = parameter["parameter_range"]
         inside = 0.5 * (low + high) + 0.5 * share * (high - low) * _SPREAD
@@ -158,7 +180,7 @@ def _labels(sound: Sound) -> Iterator[Finding]:
 
 
 def _basis(sound: Sound) -> Iterator[Finding]:
-    """Check that the benchmarks of the morphing basis are linearly independent in its terms."""
+    """Check that benchmarks are linearly independent in the terms, or determine all of them."""
     parameters, morphing = sound.get("parameters"), sound.get("morphing")
     benchmarks = sound.get("benchmarks")
     if parameters is None or morphing is None or benchmarks is None:
@@ -174,7 +196,12 @@ def _basis(sound: Sound) -> Iterator[Finding]:
         )
         for name, point in benchmarks.items()
     }
-    if np.linalg.matrix_rank(np.array(list(rows.values()))) == len(rows):
+    matrix = np.array(list(rows.values()))
+    rank = np.linalg.matrix_rank(matrix)
+    if len(rows) > len(components):
+        yield from _surplus(benchmarks, rank, len(components), sound)
+        return
+    if rank == len(rows):
         return
     basis: list[np.ndarray] = []
     for name, row in rows.items():
@@ -186,6 +213,23 @@ def _basis(sound: Sound) -> Iterator[Finding]:
             yield Finding(("benchmarks", name), message)
         else:
             basis.append(row)
+
+
+def _surplus(
+    benchmarks: dict[str, dict[str, float]], rank: int, n_terms: int, sound: Sound
+) -> Iterator[Finding]:
+    """Check that more benchmarks than terms determine all terms, each at a point of its own."""
+    at: dict[tuple[float, ...], str] = {}
+    for name, values in benchmarks.items():
+        other = at.setdefault(tuple(values[key] for key in sound.parameters), name)
+        if other != name:
+            yield Finding(("benchmarks", name), f"is at the point of '{other}'; leave one out")
+    if rank < n_terms:
+        message = (
+            f"these {len(benchmarks)} points determine {rank} of the {n_terms} terms of the "
+            "squared matrix element only: move some off the lines and surfaces that they share"
+        )
+        yield Finding(("benchmarks",), message)
 
 
 def _expressions(sound: Sound) -> Iterator[Finding]:

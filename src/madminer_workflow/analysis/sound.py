@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
 from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.expressions import ExpressionError, compile_expression
@@ -33,6 +34,18 @@ class Sound:
             if process["generator"] == "files"
             for kind in table_patterns(process)
         )
+
+    @property
+    def terms(self) -> int | None:
+        """How many terms the squared matrix element has; None if the file does not say it."""
+        parameters, morphing = self.get("parameters"), self.get("morphing")
+        if parameters is None or morphing is None:
+            return None
+        powers = [entry["morphing_max_power"] for entry in parameters]
+        try:
+            return n_morphing_components(powers, morphing["max_overall_power"])
+        except ValueError:
+            return None
 
     def get(self, *path: str) -> Any:
         """The value at ``path``, or None if it is absent or unsound."""

@@ -64,7 +64,7 @@ class Parameter(Part, frozen=True, kw_only=True):
     parameter_name: str
     lha_block: str
     lha_id: int
-    morphing_max_power: int
+    morphing_max_power: int | tuple[int, ...]
     param_card_transform: str
     parameter_range: Interval
 
@@ -97,7 +97,7 @@ class LabelledParameter(Parameter, frozen=True, kw_only=True):
 class Morphing(Part, frozen=True, kw_only=True):
     """The interpolation between benchmarks."""
 
-    max_overall_power: int
+    max_overall_power: int | tuple[int, ...]
     n_trials: int
     n_test_thetas: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,10 @@ def suggest(
     given = {sampled: points[drawn_from or XWGTUP]}
     given |= {name: point for name, point in points.items() if name not in (XWGTUP, drawn_from)}
     parameters = {key: _identifier(key) for key in keys}
-    chosen, needed = _independent({name: list(point.values()) for name, point in given.items()})
+    values = {name: list(point.values()) for name, point in given.items()}
+    chosen, needed = _independent(values)
+    if len(chosen) == needed:
+        chosen += _elsewhere(values, chosen)
     lines = ["parameters:"]
     for number, key in enumerate(keys, 1):
         block, identity = key if isinstance(key, tuple) else ("unknown", number)
@@ -50,13 +53,13 @@ def suggest(
     lines += ["", "benchmarks:"]
     names = _different({name: _benchmark(name) for name in given})
     for name in chosen:
-        values = ", ".join(f"{parameters[key]}: {given[name][key]!r}" for key in keys)
-        lines.append(f"  {names[name]}: {{{values}}}")
+        pairs = ", ".join(f"{parameters[key]}: {given[name][key]!r}" for key in keys)
+        lines.append(f"  {names[name]}: {{{pairs}}}")
     if len(chosen) < needed:
         lines.append(f"  # {needed - len(chosen)} more are needed: these weights are too few")
     left = [name for name in given if name not in chosen]
     if left:
-        lines.append(f"  # not needed, these follow from the others: {', '.join(left)}")
+        lines.append(f"  # left out, these follow from the others: {', '.join(left)}")
     lines += ["", f"morphing: {{max_overall_power: {POWER}}}", "", "processes:"]
     lines += ["  - name: signal", "    generator: files"]
     lines.append(f"    files: {{{names[sampled]}: ['{file.name}']}}")
@@ -110,6 +113,16 @@ def _independent(points: Mapping[str, list[float]]) -> tuple[list[str], int]:
             rows.append(row)
             chosen.append(name)
     return chosen, len(components)
+
+
+def _elsewhere(points: Mapping[str, list[float]], chosen: Sequence[str]) -> list[str]:
+    """Points where none of those ``chosen`` is, up to as many more: they test the morphing."""
+    taken = {tuple(points[name]) for name in chosen}
+    more: dict[tuple[float, ...], str] = {}
+    for name, point in points.items():
+        if tuple(point) not in taken:
+            more.setdefault(tuple(point), name)
+    return list(more.values())[: len(chosen)]
 
 
 def _observables(particles: Mapping[str, int]) -> Iterator[str]:

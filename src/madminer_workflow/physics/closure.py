@@ -1,11 +1,13 @@
 """Closure: cross-sections that must agree if event weights and morphing are right.
 
-Two families of checks, for every signal process:
+Three families of checks, for every signal process:
 
 - *reweighting*, after all cuts: the cross-section at a benchmark from the events drawn there,
   against the one that the events of all other benchmarks predict with their weights;
 - *morphing*, before cuts: the cross-section integrated directly by the generator, at every
-  benchmark and at a point outside the morphing basis, against the morphed weights of all events.
+  benchmark and at a point outside the morphing basis, against the morphed weights of all events;
+- *surplus*, before cuts, event by event: the weights at a benchmark against those that the weights
+  at all others predict, where benchmarks are more than terms of the cross-section.
 """
 
 from __future__ import annotations
@@ -14,19 +16,31 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from madminer_workflow.analysis.types import CLOSURE_POINT, Generation
 from madminer_workflow.physics.points import held_out_point
 from madminer_workflow.physics.weights import balanced_shares
-from madminer_workflow.products.combined import Closure, ClosureCheck
+from madminer_workflow.products.combined import (
+    Closure,
+    ClosureCheck,
+    OddEvent,
+    SurplusCheck,
+    SurplusPoint,
+)
 from madminer_workflow.products.events import SampledProcess
-from madminer_workflow.products.measured import MeasuredTask
+from madminer_workflow.products.measured import Leftover, MeasuredTask
 from madminer_workflow.products.processes import Estimate
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.surplus import ROUNDING, Fit, relative_errors
 
 MAX_PULL = 5.0
 """With about a dozen checks a run, chance exceeds 5 standard deviations once in 140 000 runs."""
+
+MAX_DEVIATION = 0.01
+"""Of weights from those that all other benchmarks predict, root mean squares: limits do not see it.
+"""
 
 LARGEST_SHARE = 0.05
 """Where one event makes more of a sum than this, neither its error nor its mean are to be trusted:
@@ -45,7 +59,8 @@ def check_closure(
         *reweighting_checks(tasks, processes, sample, setup),
         *morphing_checks(generation, tasks, processes, setup),
     ]
-    return Closure(max_pull=MAX_PULL, checks=tuple(checks))
+    surplus = tuple(surplus_checks(tasks, setup))
+    return Closure(max_pull=MAX_PULL, checks=tuple(checks), surplus=surplus)
 
 
 def compare(what: str, theta: np.ndarray, predicted: Estimate, direct: Estimate) -> ClosureCheck:
@@ -147,6 +162,58 @@ def morphing_checks(
             predicted = morphed_from_all(drawn, setup.morphing_weights(theta))
             value, error = cross_sections[point]
             yield compare(what, theta, predicted, (k_factor * value, k_factor * error))
+
+
+def surplus_checks(tasks: Sequence[MeasuredTask], setup: Setup) -> Iterator[SurplusCheck]:
+    """Every signal process, where benchmarks are more than terms."""
+    of_processes: dict[str, list[tuple[MeasuredTask, Leftover]]] = {}
+    for task in tasks:
+        if task.leftover is not UNSET:
+            of_processes.setdefault(task.process, []).append((task, task.leftover))
+    fit = setup.surplus
+    if fit is not None:
+        for name, parts in of_processes.items():
+            yield _surplus(name, parts, fit, setup)
+
+
+def _surplus(
+    process: str, parts: Sequence[tuple[MeasuredTask, Leftover]], fit: Fit, setup: Setup
+) -> SurplusCheck:
+    residuals = np.sum([left.squares for _, left in parts], axis=0)
+    squares = np.sum([np.diag(task.sum_weights_squared) for task, _ in parts], axis=0)
+    deviations = relative_errors(fit.deviation_squares(residuals), squares)
+    errors = relative_errors(residuals, fit.error_squares(squares))
+    closes = (deviations <= MAX_DEVIATION) | (errors <= ROUNDING)
+    sums = np.sum([task.sum_weights for task, _ in parts], axis=0)
+    predicted = sums - fit.deviations(sums)
+    names = setup.benchmark_names
+    odd = [(left.worst, task) for task, left in parts if left.worst is not None]
+    worst = max(odd, key=lambda pair: pair[0].relative_error, default=None)
+    return SurplusCheck(
+        process=process,
+        points=tuple(
+            SurplusPoint(
+                benchmark=names[i],
+                predicted=float(predicted[i]),
+                given=float(sums[i]),
+                deviation=float(deviations[i]),
+                relative_error=float(errors[i]),
+                closes=bool(closes[i]),
+            )
+            for i in np.flatnonzero(fit.predicted)
+        ),
+        suspects=() if closes.all() else tuple(names[i] for i in fit.suspects(residuals, squares)),
+        n_events=sum(task.n_events for task, _ in parts),
+        off=sum(left.off for _, left in parts),
+        worst=None
+        if worst is None
+        else OddEvent(
+            sampling_benchmark=worst[1].sampling_benchmark,
+            event=worst[0].event + 1,
+            relative_error=worst[0].relative_error,
+            suspects=worst[0].suspects,
+        ),
+    )
 
 
 def morphed_from_all(tasks: Sequence[MeasuredTask], coefficients: np.ndarray) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from madminer_workflow.products.combined import (
     CutFlow,
     Passed,
     Report,
+    SurplusCheck,
     write_checks,
     write_combined,
 )
@@ -33,6 +35,8 @@ from madminer_workflow.products.parts import read_generation
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.sample import Sample, joined, without_observations
 from madminer_workflow.statistics.setup import Setup
+
+_log = logging.getLogger(__name__)
 
 Part = tuple[Sample, measured.Report]
 """The events of one job and its report."""
@@ -96,6 +100,11 @@ def taken(parts: list[Part]) -> Iterator[Sample]:
 
 def require_closure(closure: Closure, output: Path) -> None:
     """Raise StepError, naming the worst, if a check in ``output`` does not close."""
+    for check in closure.surplus:
+        if not check.closes:
+            raise StepError(f"closure: {no_polynomial(check)} (see {output / CLOSURE})")
+        if check.off:
+            _log.warning("%s", odd_events(check))
     failed = [check for check in closure.checks if not check.closes]
     if failed:
         worst = max(failed, key=lambda check: abs(check.pull))
@@ -106,6 +115,39 @@ def require_closure(closure: Closure, output: Path) -> None:
             "or the morphing basis are wrong, or the events are too few or from too few benchmarks "
             f"(see {output / CLOSURE})"
         )
+
+
+def no_polynomial(check: SurplusCheck) -> str:
+    """Say of which process and benchmark weights are no polynomial, and what may be wrong."""
+    worst = max((point for point in check.points if not point.closes), key=lambda p: p.deviation)
+    what = (
+        f"the weights of {check.process} are no polynomial of the parameters with these powers: "
+        f"at {worst.benchmark} they differ by {worst.deviation:.2g} of their size from those that "
+        "all other benchmarks predict"
+    )
+    if check.off < 0.5 * check.n_events and check.worst:
+        return f"{what}; {odd_events(check)}"
+    if len(check.suspects) == 1:
+        return f"{what}; without those of {check.suspects[0]} all others agree: correct this weight"
+    if check.suspects:
+        names = ", ".join(check.suspects)
+        return f"{what}; one of {names} is wrong, and the surplus cannot tell which"
+    return (
+        f"{what}; more than one benchmark is wrong, powers are too low, or weights are statistical "
+        "estimates"
+    )
+
+
+def odd_events(check: SurplusCheck) -> str:
+    """Say which event is the worst of those whose weights are no polynomial."""
+    worst = check.worst
+    assert worst is not None
+    who = f", where that of {' or '.join(worst.suspects)} is wrong" if worst.suspects else ""
+    return (
+        f"{check.off} of {check.n_events} events of {check.process} have weights that are no "
+        f"polynomial of the parameters, the worst is event {worst.event} of those drawn from "
+        f"{worst.sampling_benchmark}{who}"
+    )
 
 
 def read_part(path: Path, setup: Setup, config: Path) -> Part:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import msgspec
@@ -17,6 +17,7 @@ from madminer_workflow import hdf5_files
 from madminer_workflow.analysis import event_files
 from madminer_workflow.analysis.cards import IGNORED, parts
 from madminer_workflow.analysis.file import read_analysis
+from madminer_workflow.analysis.morphing import highest_powers, morphing_components
 from madminer_workflow.analysis.systematics import EFFECTS_NOTE, nuisance_parameters
 from madminer_workflow.analysis.types import (
     Analysis,
@@ -30,6 +31,11 @@ from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, pack, write_json
 from madminer_workflow.products.parts import write_parts
 from madminer_workflow.seeds import derive_seed
+from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.surplus import Fit
+
+if TYPE_CHECKING:
+    from madminer.core import MadMiner
 
 
 def configure(input_file: Path, output: Path) -> None:
@@ -93,12 +99,14 @@ def write_setup(analysis: Analysis, path: Path) -> None:
     miner = MadMiner()
     # No param_card_transform: MadMiner would hand it to Python's eval, here and whenever the file
     # is loaded. Generators have the parameters' own `card_value`.
-    for parameter in analysis.parameters:
+    powers = [parameter.morphing_max_power for parameter in analysis.parameters]
+    highest = highest_powers(powers, analysis.morphing.max_overall_power)
+    for parameter, power in zip(analysis.parameters, highest, strict=True):
         miner.add_parameter(
             parameter_name=parameter.parameter_name,
             lha_block=parameter.lha_block,
             lha_id=parameter.lha_id,
-            morphing_max_power=parameter.morphing_max_power,
+            morphing_max_power=power,
             parameter_range=parameter.parameter_range,
         )
     for name, values in analysis.benchmarks.items():
@@ -106,9 +114,7 @@ def write_setup(analysis: Analysis, path: Path) -> None:
         miner.add_benchmark(point, name)
     np.random.seed(derive_seed(analysis.seed, "morphing"))
     try:
-        miner.set_morphing(
-            **msgspec.to_builtins(analysis.morphing), include_existing_benchmarks=True
-        )
+        set_morphing(miner, analysis)
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         raise InputError(
             f"morphing: MadMiner finds no basis for these benchmarks ({error}); "
@@ -125,6 +131,37 @@ def write_setup(analysis: Analysis, path: Path) -> None:
             effects = [entry.effect.encode("ascii") for entry in analysis.systematics]
             file.create_dataset(EFFECTS_NOTE, data=effects)
         hdf5_files.seal(file)
+
+
+def set_morphing(miner: MadMiner, analysis: Analysis) -> None:
+    """Let MadMiner complete the basis, or take the fit to benchmarks that are more than terms.
+
+    MadMiner itself knows neither such a fit nor factors of the squared matrix element, but
+    computes with the powers and the morphing matrix that are given, whatever they are.
+    """
+    from madminer.utils.morphing import PhysicsMorpher
+
+    settings = analysis.morphing
+    powers = [parameter.morphing_max_power for parameter in analysis.parameters]
+    components = np.array(morphing_components(powers, settings.max_overall_power))
+    surplus = len(miner.benchmarks) > len(components)
+    if isinstance(settings.max_overall_power, int) and not surplus:
+        miner.set_morphing(**msgspec.to_builtins(settings), include_existing_benchmarks=True)
+        return
+    morpher = PhysicsMorpher(parameters_from_madminer=miner.parameters)
+    morpher.set_components(components)
+    if surplus:
+        points = [[*benchmark.values.values()] for benchmark in miner.benchmarks.values()]
+        matrix = Fit(Monomials(components), np.array(points)).matrix().T
+        morpher.set_basis(basis_from_madminer=miner.benchmarks, morphing_matrix=matrix)
+    else:
+        basis = morpher.optimize_basis(
+            benchmarks_from_madminer=miner.benchmarks,
+            n_trials=settings.n_trials,
+            n_test_thetas=settings.n_test_thetas,
+        )
+        miner.set_benchmarks(basis, verbose=False)
+    miner.morpher, miner.export_morphing = morpher, True
 
 
 def madminer_settings(systematic: Systematic) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import awkward as ak
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from madminer_workflow.analysis.fingerprint import Fingerprint, require_same
 from madminer_workflow.analysis.systematics import Nuisance, nuisance_parameters
@@ -32,10 +33,18 @@ from madminer_workflow.physics.reconstruction import (
     reconstruct_delphes,
 )
 from madminer_workflow.physics.smearing import BlockRandom
+from madminer_workflow.physics.tasks import BLOCK
 from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.products.columns import SUFFIX, ColumnEvents, read_columns
 from madminer_workflow.products.events import Events, GeneratedTask, SampledProcess, read_events
-from madminer_workflow.products.measured import MeasuredTask, Report, Stage, write_measured
+from madminer_workflow.products.measured import (
+    Leftover,
+    MeasuredTask,
+    Report,
+    Stage,
+    WorstEvent,
+    write_measured,
+)
 from madminer_workflow.products.parts import read_reconstruction
 from madminer_workflow.seeds import derive_seed
 from madminer_workflow.statistics.observed import Shifted
@@ -46,9 +55,13 @@ from madminer_workflow.statistics.sample import (
     without_observations,
 )
 from madminer_workflow.statistics.setup import Setup
+from madminer_workflow.statistics.surplus import relative_errors
 
 BACKGROUND = -1
 """MadMiner's sampling id of events whose weights do not depend on the parameters."""
+
+LARGEST_ERROR = 1e-3
+"""Of the weights of an event, relative: what rounding to a few digits makes is below."""
 
 AT_ONCE = 50_000
 """Events that are analysed together: enough that all else costs little, and little memory."""
@@ -329,6 +342,7 @@ def summarise(
             factors[passed]
         )
     physical = block.weights[:, : len(setup.benchmark_names)]
+    leftover = UNSET if block.task.is_background else left_over(block, physical, setup)
     counts = msgspec.structs.replace(block.task.counts, analysed=len(passed))
     cut_flow = reconstructed.cut_flow
     if block.task.hepmc is not None:
@@ -342,6 +356,7 @@ def summarise(
         passed_weights=tuple(weights.sum(axis=0).tolist()),
         sum_weights=tuple((block.shares @ physical).tolist()),
         sum_weights_squared=tuple(map(tuple, ((block.shares**2 * physical.T) @ physical).tolist())),
+        leftover=leftover,
     )
     background = task.is_background
     sampled = BACKGROUND if background else setup.benchmark_names.index(task.sampling_benchmark)
@@ -359,6 +374,29 @@ def summarise(
         for benchmark in setup.shifted_benchmarks
     }
     return replace(sample, shifted=shifted), task
+
+
+def left_over(block: Block, weights: np.ndarray, setup: Setup) -> Leftover | UnsetType:
+    """What the ``weights`` (n, n_benchmarks) of a block have that no polynomial has."""
+    fit = setup.surplus
+    if fit is None:
+        return UNSET
+    shared = block.shares[:, None] * weights
+    squares, residuals = shared**2, fit.residuals(shared) ** 2
+    errors = relative_errors(residuals.sum(axis=1), fit.error_squares(squares).sum(axis=1))
+    off, worst = int(np.sum(errors > LARGEST_ERROR)), int(np.argmax(errors))
+    suspects = fit.suspects(residuals[worst], squares[worst])
+    return Leftover(
+        squares=tuple(residuals.sum(axis=0).tolist()),
+        off=off,
+        worst=WorstEvent(
+            event=block.task.block * BLOCK + worst,
+            relative_error=float(errors[worst]),
+            suspects=tuple(setup.benchmark_names[i] for i in suspects),
+        )
+        if off
+        else None,
+    )
 
 
 def shifted_events(

@@ -51,11 +51,57 @@ class ClosureCheck(msgspec.Struct, frozen=True, kw_only=True):
     closes: bool
 
 
-class Closure(msgspec.Struct, frozen=True, kw_only=True):
+class SurplusPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights at a benchmark, and those that the weights at all other benchmarks predict.
+
+    Cross-sections before cuts, ``predicted`` and ``given``, are in pb. ``deviation`` is the root
+    mean square of the differences of events over that of their weights, ``relative_error`` that of
+    weights which explains them.
+    """
+
+    benchmark: str
+    predicted: float
+    given: float
+    deviation: float
+    relative_error: float
+    closes: bool
+
+
+class OddEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The event, counted from 1 in its sample, whose weights are the least like a polynomial."""
+
+    sampling_benchmark: str
+    event: Count
+    relative_error: float
+    suspects: tuple[str, ...]
+
+
+class SurplusCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the weights of a process are polynomials, where benchmarks are more than terms.
+
+    If they are not, any one of the ``suspects`` may be the only benchmark with wrong weights.
+    Rounding does not explain the weights of ``off`` of ``n_events`` events, and of the ``worst``.
+    """
+
+    process: str
+    points: tuple[SurplusPoint, ...]
+    suspects: tuple[str, ...]
+    n_events: Count
+    off: Count
+    worst: OddEvent | None
+
+    @property
+    def closes(self) -> bool:
+        """Whether the weights at all benchmarks are those that the others predict."""
+        return all(point.closes for point in self.points)
+
+
+class Closure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All checks; those with a pull of up to ``max_pull`` close."""
 
     max_pull: float
     checks: tuple[ClosureCheck, ...]
+    surplus: tuple[SurplusCheck, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from madminer_workflow import madminer_file
 from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.madminer_file import write_sample
 from madminer_workflow.products.events import GeneratedTask, SampledProcess, check_tasks
-from madminer_workflow.products.fields import Count
+from madminer_workflow.products.fields import Count, Index
 from madminer_workflow.statistics.sample import Sample
 
 FILE = "delphes_data.h5"
@@ -30,12 +31,36 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     of: Count
 
 
+class WorstEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The event, counted from 0 in its sample, whose weights are the least like a polynomial.
+
+    Their ``relative_error`` explains the difference; any of the ``suspects`` alone may be wrong.
+    """
+
+    event: Index
+    relative_error: float
+    suspects: tuple[str, ...]
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """What the weights of events before cuts have that no polynomial in the parameters has.
+
+    ``squares`` (n_benchmarks,) are the sums of the squared ``statistics.surplus.Fit.residuals`` of
+    shares of weights. Rounding does not explain those of ``off`` events, and of the ``worst``.
+    """
+
+    squares: tuple[float, ...]
+    off: Count
+    worst: WorstEvent | None
+
+
 class MeasuredTask(GeneratedTask, frozen=True, kw_only=True):
     """A block of events that was analysed.
 
     ``passed`` events are left, with sums of their weights at all benchmarks, nuisance benchmarks
     included. ``sum_weights`` (n_benchmarks,) and ``sum_weights_squared`` (n_benchmarks,
-    n_benchmarks) are those of shares of weights before all cuts [pb].
+    n_benchmarks) are those of shares of weights before all cuts [pb]. Weights of a signal at more
+    benchmarks than terms have a ``leftover``.
     """
 
     cut_flow: tuple[Stage, ...]
@@ -43,6 +68,7 @@ class MeasuredTask(GeneratedTask, frozen=True, kw_only=True):
     passed_weights: tuple[float, ...]
     sum_weights: tuple[float, ...]
     sum_weights_squared: tuple[tuple[float, ...], ...]
+    leftover: Leftover | UnsetType = UNSET
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +110,8 @@ def _check_sums(task: MeasuredTask) -> None:
     sizes = {len(row) for row in task.sum_weights_squared}
     if len(task.sum_weights_squared) != n or sizes - {n} or len(task.passed_weights) < n:
         raise ValueError(f"the task {task.name} has sums of other numbers of weights")
+    if task.leftover is not UNSET and len(task.leftover.squares) != n:
+        raise ValueError(f"the task {task.name} has sums of other numbers of weights left over")
     left = task.n_events
     for stage in task.cut_flow:
         if not stage.passed <= stage.of == left:

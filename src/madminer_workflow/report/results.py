@@ -29,7 +29,7 @@ from madminer_workflow.analysis.types import (
 )
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json
-from madminer_workflow.products.combined import ClosureCheck, CutFlow
+from madminer_workflow.products.combined import ClosureCheck, CutFlow, SurplusCheck
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import (
     Check,
@@ -120,10 +120,11 @@ class Benchmark(Result, frozen=True, kw_only=True):
 
 
 class Closure(Result, frozen=True, kw_only=True):
-    """All closure checks of cross-sections."""
+    """All closure checks of cross-sections, and of weights at more benchmarks than terms."""
 
     checks: list[ClosureCheck]
     max_pull: float | None = None
+    surplus: list[SurplusCheck] = msgspec.field(default_factory=list)
 
 
 class PhysicsNotes(Result, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from madminer_workflow.analysis.fingerprint import Fingerprint
 from madminer_workflow.analysis.systematics import Nuisance
 from madminer_workflow.errors import InputError
 from madminer_workflow.statistics.monomials import Monomials
+from madminer_workflow.statistics.surplus import Fit
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class Setup:
             nuisance=tuple(self.nuisance),
             observables=None if observables is None else tuple(observables),
         )
+
+    @property
+    def surplus(self) -> Fit | None:
+        """The fit to the benchmarks; None if they are as many as terms, and leave nothing over."""
+        if len(self.benchmark_names) == len(self.components):
+            return None
+        return Fit(Monomials(self.components), self.benchmarks)
 
     @property
     def shifted_benchmarks(self) -> list[str]:

@@ -105,11 +105,14 @@ def combine(_: Arguments, output: Path, journal: Journal) -> None:
         name = f"{flow.process}.{flow.sampling_benchmark}"
         passed = flow.steps[-1].passed if flow.steps else flow.generated
         journal.metrics({f"generated/{name}": flow.generated, f"passed/{name}": passed})
-    checks = read_closure(product("combine.closure", output)).checks
+    closure = read_closure(product("combine.closure", output))
+    checks = closure.checks
+    surplus = [point for check in closure.surplus for point in check.points]
     journal.metrics(
         {
             "closure/checks": len(checks),
-            "closure/failed": sum(not check.closes for check in checks),
+            "closure/failed": sum(not check.closes for check in checks)
+            + sum(not point.closes for point in surplus),
             "closure/largest_pull": max((abs(check.pull) for check in checks), default=None),
         }
     )
