@@ -7,7 +7,7 @@ divided by the run card's ``nevents``, otherwise they are taken to sum to the cr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,21 @@ import numpy as np
 from madminer_workflow import archives
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.momenta import register_momenta
+from madminer_workflow.physics.readers.lhe_numbers import read_numbers
 from madminer_workflow.physics.readers.lhe_text import (
     EVENT_LINE,
     FINAL,
-    PARTICLE_LINE,
+    PARTICLE,
     EventError,
-    read_numbers,
-    split_events,
-    without_comments,
+    EventTexts,
 )
+from madminer_workflow.physics.readers.lhe_weights import read_weights
 
 LARGEST_NUMBER = 1e100
 """Of a weight, in whatever unit: products of two must remain numbers."""
 
 LARGEST_MOMENTUM = 1e6
 """Of a particle [GeV]."""
-
-_WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ def read_lhe(
     """
     data = read_bytes(path)
     try:
-        text = split_events(data)
+        texts = EventTexts(data)
+        text = texts.split
     except EventError:
         line = 1 + data.count(b"\n", 0, data.rfind(b"<event"))
         raise InputError(
@@ -86,7 +85,7 @@ def read_lhe(
     if not text.events:
         raise InputError(f"{path}: no events in this file")
     try:
-        events = read_events(path, text.events, _normalisation(path, text.before))
+        events = read_events(path, texts, _normalisation(path, text.before))
     except EventError as error:
         line = 1 + data.count(b"\n", 0, text.starts[error.number - 1])
         raise InputError(f"{path}: event {error.number} (line {line}): {error}") from None
@@ -118,41 +117,28 @@ def _choose(
     return replace(events, weights=weights, weight_names=tuple(benchmarks))
 
 
-def read_events(path: Path, texts: Sequence[bytes], factor: float) -> LHEEvents:
-    """The events with these texts, their weights times ``factor``; EventError for wrong ones."""
-    bodies = list(map(without_comments, texts))
-    lines, table = read_numbers(bodies)
-    weights, ids = _read_weights(bodies)
-    _need_finite(np.isfinite(lines).all(axis=1), "event line")
+def read_events(path: Path, texts: EventTexts, factor: float) -> LHEEvents:
+    """The events in these texts, their weights times ``factor``; EventError for wrong ones."""
+    lines, particles = read_numbers(texts.lines, lambda: texts.bodies)
+    variables = dict(zip(EVENT_LINE, lines, strict=True))
+    weights, names = read_weights(texts, variables["n_particles"])
+    _need_finite(np.isfinite(lines).all(axis=0), "event line")
     _need_finite(np.isfinite(weights).all(axis=1), "weights")
     _need(np.abs(weights).max(axis=1, initial=0.0) < LARGEST_NUMBER, "weights too large")
-    event = np.repeat(np.arange(len(lines)), lines[:, 0].astype(int))
-    final = table[:, PARTICLE_LINE.index("status")] == FINAL
-    table, event = table[final], event[final]
-    bad = np.bincount(event[~np.isfinite(table).all(axis=1)], minlength=len(lines))
-    _need_finite(bad == 0, "particles")
-    columns = dict(zip(PARTICLE_LINE, table.T, strict=True))
-    momenta = np.stack([np.abs(columns[name]) for name in ("px", "py", "pz", "e", "m")])
-    kinds = columns["pdgid"]
-    for what, wrong in (
-        ("a particle of more than a PeV", np.any(momenta > LARGEST_MOMENTUM, axis=0)),
-        (
-            "a particle whose PDG id is no whole number",
-            (kinds % 1.0 != 0.0) | (np.abs(kinds) > 1e10),
-        ),
-    ):
-        _need(np.bincount(event[wrong], minlength=len(lines)) == 0, what)
-
-    fields = {name: np.ascontiguousarray(columns[name]) for name in ("px", "py", "pz", "e", "spin")}
+    event = np.repeat(np.arange(len(weights)), variables["n_particles"].astype(int))
+    final = particles[PARTICLE.index("status")] == FINAL
+    event = event[final]
+    columns = {name: row[final] for name, row in zip(PARTICLE, particles, strict=True)}
+    _check_particles(columns, event, len(weights))
+    fields = {name: columns[name] for name in ("px", "py", "pz", "e", "spin")}
     fields["pdgid"] = columns["pdgid"].astype(np.int64)
     register_momenta()
-    sizes = np.bincount(event, minlength=len(lines))
-    variables = dict(zip(EVENT_LINE, lines.T, strict=True))
+    sizes = np.bincount(event, minlength=len(weights))
     return LHEEvents(
         path=path,
         particles=ak.unflatten(ak.zip(fields, with_name="Momentum4D"), sizes),
         weights=weights * factor,
-        weight_names=tuple(name.decode(errors="replace") for name in ids),
+        weight_names=names,
         event_weight=variables["weight"] * factor,
         variables={
             name: variables[name] for name in ("n_particles", "scale", "alpha_qed", "alpha_qcd")
@@ -160,34 +146,23 @@ def read_events(path: Path, texts: Sequence[bytes], factor: float) -> LHEEvents:
     )
 
 
-def _read_weights(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
-    """The named weights (n_events, n_names) of all events, and their names."""
-    values: list[float] = []
-    names: list[bytes] | None = None
-    for number, event in enumerate(events, 1):
-        tags = _WEIGHT.findall(event)
-        ids = [single or double for single, double, _ in tags]
-        if len(tags) != event.count(b"<wgt"):
-            raise EventError(number, "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt>")
-        if names is None:
-            names = ids
-            if len(set(ids)) != len(ids):
-                raise EventError(number, "two weights have the same id")
-        elif ids != names:
-            raise EventError(
-                number,
-                f"{len(ids)} weights ({_listed(ids)}) where the first event has "
-                f"{len(names)} ({_listed(names)})",
-            )
-        try:
-            values.extend([float(value) for _, _, value in tags])
-        except ValueError as error:
-            raise EventError(number, str(error)) from None
-    return np.reshape(values, (len(events), len(names or ()))), names or []
+def _check_particles(columns: Mapping[str, np.ndarray], event: np.ndarray, n_events: int) -> None:
+    """Raise EventError for particles that no event has; they are those of ``event``."""
 
+    def has_none(wrong: np.ndarray) -> np.ndarray:
+        return np.bincount(event[wrong], minlength=n_events) == 0
 
-def _listed(ids: list[bytes]) -> str:
-    return ", ".join(name.decode(errors="replace") for name in ids) or "none"
+    is_finite = np.ones(len(event), dtype=bool)
+    for values in columns.values():
+        is_finite &= np.isfinite(values)
+    _need_finite(has_none(~is_finite), "particles")
+    is_heavy = np.zeros(len(event), dtype=bool)
+    for name in ("px", "py", "pz", "e", "m"):
+        is_heavy |= np.abs(columns[name]) > LARGEST_MOMENTUM
+    _need(has_none(is_heavy), "a particle of more than a PeV")
+    kinds = columns["pdgid"]
+    is_odd = (kinds != np.rint(kinds)) | (np.abs(kinds) > 1e10)
+    _need(has_none(is_odd), "a particle whose PDG id is no whole number")
 
 
 def _normalisation(path: Path, header: bytes) -> float:

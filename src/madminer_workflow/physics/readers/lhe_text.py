@@ -1,18 +1,19 @@
 """The text of Les Houches event files (hep-ph/0609017, LHE 3.0), taken apart.
 
 An event is a line of six numbers, one of thirteen for each particle, and tags. Its text is found
-by searching, without an XML tree, and the numbers of all events are converted at once.
+by searching, without an XML tree, and that of many events by the lines that they begin and end in.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from madminer_workflow.physics.readers.fixed_width import Lines
 
 EVENT_LINE = ("n_particles", "process", "weight", "scale", "alpha_qed", "alpha_qcd")
 """The numbers of the line that begins an event."""
@@ -23,11 +24,16 @@ PARTICLE_LINE = (
 )
 """The numbers of the line of a particle."""
 
+PARTICLE = ("pdgid", "status", "px", "py", "pz", "e", "m", "spin")
+"""Those that somebody looks at."""
+
 INCOMING, FINAL = -1, 1
 """The status of colliding partons and of the final state."""
 
 _BEGIN = re.compile(rb"^[ \t]*<event[\s>]", re.MULTILINE)
 _END = b"</event>"
+_NEXT = b"</event>\n<event>\n"
+"""Between two events, nearly always."""
 _COMMENT = re.compile(rb"#[^\n]*")
 
 
@@ -60,16 +66,25 @@ def split_events(text: bytes) -> LHEText:
         return LHEText(text, [], text, [])
     starts: list[int] = []
     events: list[bytes] = []
-    begin: re.Match[bytes] | None = first
-    end = 0
-    while begin is not None:
-        end = text.find(_END, begin.end())
+    begin, inside = first.start(), _inside(text, first)
+    while begin >= 0:
+        end = text.find(_END, inside)
         if end < 0:
             raise EventError(len(events) + 1, "does not end")
-        starts.append(begin.start())
-        events.append(text[text.find(b"\n", begin.end() - 1) + 1 : end])
-        begin = _BEGIN.search(text, end)
+        starts.append(begin)
+        events.append(text[inside:end])
+        if text.startswith(_NEXT, end):
+            begin, inside = end + len(_END) + 1, end + len(_NEXT)
+        elif (following := _BEGIN.search(text, end)) is not None:
+            begin, inside = following.start(), _inside(text, following)
+        else:
+            begin = -1
     return LHEText(text[: first.start()], events, text[end + len(_END) :], starts)
+
+
+def _inside(text: bytes, begin: re.Match[bytes]) -> int:
+    """Where the lines of an event begin."""
+    return text.find(b"\n", begin.end() - 1) + 1
 
 
 def without_comments(event: bytes) -> bytes:
@@ -77,42 +92,83 @@ def without_comments(event: bytes) -> bytes:
     return _COMMENT.sub(b"", event) if b"#" in event else event
 
 
-def read_numbers(events: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of texts without comments: those of the events, and of all their particles.
+@dataclass(frozen=True)
+class EventLines:
+    """The lines of n events without comments: the first of each, and that after its last (n,)."""
 
-    Shapes are (n_events, 6), as ``EVENT_LINE``, and (n_particles, 13), as ``PARTICLE_LINE``.
-    Raises EventError for what is no number and for too many or too few of them.
-    """
-    texts = [event.partition(b"<")[0] for event in events]
-    sizes = np.array([len(text.split()) for text in texts], dtype=int)
-    numbers = _converted(texts, int(sizes.sum()))
-    starts = np.cumsum(sizes) - sizes
-    _need_size(sizes, sizes >= len(EVENT_LINE), np.full(len(sizes), len(EVENT_LINE)))
-    announced = len(EVENT_LINE) + len(PARTICLE_LINE) * numbers[starts]
-    _need_size(sizes, sizes == announced, announced)
-    places = starts[:, np.newaxis] + np.arange(len(EVENT_LINE))
-    particles = np.delete(numbers, places.ravel()).reshape(-1, len(PARTICLE_LINE))
-    return numbers[places], particles
+    lines: Lines
+    first: np.ndarray
+    after: np.ndarray
+
+    @classmethod
+    def of(cls, events: Sequence[bytes]) -> EventLines:
+        """Those of some events' texts."""
+        lines = Lines.of(b"\n".join([*events, b""]))
+        sizes = np.fromiter(map(len, events), dtype=int, count=len(events)) + 1
+        first = np.searchsorted(lines.starts, np.cumsum(sizes) - sizes)
+        return cls(lines, first, np.append(first[1:], len(lines.starts)))
+
+    @classmethod
+    def within(cls, text: bytes) -> EventLines | None:
+        """Those between tags in a text; None if these are not alone in their lines."""
+        text = without_comments(text)
+        lines = Lines.of(text)
+        tags = np.flatnonzero(lines.characters[lines.starts] == ord("<"))
+        begins, ends = (_beginning(lines, tags, tag) for tag in (b"<event", _END))
+        if len(begins) != len(ends) or not len(ends) or (begins >= ends).any():
+            return None
+        edges = lines.starts[begins[0]], lines.starts[ends[-1]]
+        # Nothing that is no line of its own ends before, behind or between them.
+        outside = text.find(_END, 0, edges[0]) + text.find(_END, edges[1] + 1) > -2
+        if outside or (begins[1:] != ends[:-1] + 1).any():
+            return None
+        if not np.isin(_characters(lines, begins, len(b"<event")), _AFTER_NAME).all():
+            return None
+        return cls(lines, begins + 1, ends)
 
 
-def _converted(texts: Sequence[bytes], size: int) -> np.ndarray:
-    """All numbers of some texts, (size,)."""
-    with warnings.catch_warnings(), suppress(ValueError):
-        # What is no number ends the conversion, in old versions of numpy with a warning only.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        numbers = np.fromstring(b" ".join(texts), sep=" ")
-        if len(numbers) == size:
-            return numbers
-    for number, text in enumerate(texts, 1):
-        try:
-            list(map(float, text.split()))
-        except ValueError as error:
-            raise EventError(number, str(error)) from None
-    return np.array([float(word) for text in texts for word in text.split()])
+_AFTER_NAME = np.frombuffer(b">\n\r\t ", dtype=np.uint8)
 
 
-def _need_size(sizes: np.ndarray, right: np.ndarray, expected: np.ndarray) -> None:
-    if not right.all():
-        first = int(np.argmin(right))
-        problem = f"{sizes[first]} numbers where {expected[first]:.0f} were announced"
-        raise EventError(first + 1, problem)
+def _beginning(lines: Lines, chosen: np.ndarray, tag: bytes) -> np.ndarray:
+    """Those of the lines ``chosen``, which begin as tags do, that begin with a certain one."""
+    for place, character in enumerate(tag[1:], 1):
+        chosen = chosen[_characters(lines, chosen, place) == character]
+    return chosen
+
+
+def _characters(lines: Lines, chosen: np.ndarray, place: int) -> np.ndarray:
+    """The character at a place of the lines ``chosen``, or one of those that follow."""
+    return lines.characters[np.minimum(lines.starts[chosen] + place, len(lines.text) - 1)]
+
+
+class EventTexts:
+    """The events in a text, as lines of all of them or one by one."""
+
+    def __init__(self, text: bytes) -> None:
+        """Look for events only when somebody asks for them."""
+        self._text = text
+
+    @cached_property
+    def split(self) -> LHEText:
+        """The text taken apart; EventError for an event that does not end."""
+        return split_events(self._text)
+
+    @cached_property
+    def bodies(self) -> list[bytes]:
+        """Their texts without comments."""
+        return [*map(without_comments, self.split.events)]
+
+    @cached_property
+    def lines(self) -> EventLines:
+        """Their lines."""
+        return EventLines.within(self._text) or EventLines.of(self.bodies)
+
+    @property
+    def n_lines(self) -> int:
+        """How many lines end in the text."""
+        return int(np.count_nonzero(np.frombuffer(self._text, dtype=np.uint8) == ord("\n")))
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.lines.first)

@@ -16,12 +16,13 @@ import numpy as np
 
 from madminer_workflow import archives
 from madminer_workflow.errors import StepError
+from madminer_workflow.physics.readers.lhe_numbers import read_numbers
 from madminer_workflow.physics.readers.lhe_text import (
     FINAL,
     INCOMING,
-    PARTICLE_LINE,
+    PARTICLE,
     EventError,
-    read_numbers,
+    EventLines,
     split_events,
 )
 
@@ -82,19 +83,20 @@ def read_drawn(path: Path) -> DrawnEvents:
         init = re.search(rb"<init>\s*\n([^\n]*)\n", text.before)
         if init is None or b"</LesHouchesEvents>" not in text.after:
             raise StepError(f"{path.name}: MadGraph's event file is truncated")
-        lines, particles = read_numbers([_announced(event) for event in text.events])
+        announced = [*map(_announced, text.events)]
+        numbers, particles = read_numbers(EventLines.of(announced), lambda: announced)
     except EventError as error:
         raise StepError(f"{path.name}: event {error.number} cannot be read: {error}") from None
-    if not (np.isfinite(lines).all() and np.isfinite(particles).all()):
+    if not (np.isfinite(numbers).all() and np.isfinite(particles).all()):
         raise StepError(f"{path.name}: has events with NaN or infinity")
-    counts = lines[:, 0].astype(int)
-    columns = dict(zip(PARTICLE_LINE, particles.T, strict=True))
+    counts = numbers[0].astype(int)
+    columns = dict(zip(PARTICLE, particles, strict=True))
     external = np.isin(columns["status"], (INCOMING, FINAL))
     event = np.repeat(np.arange(len(counts)), counts)
     return DrawnEvents(
         beams=" ".join(init.group(1).decode().split()[:8]),
         texts=[_particle_lines(*pair) for pair in zip(text.events, counts, strict=True)],
-        headers=lines,
+        headers=numbers.T,
         sizes=np.bincount(event[external], minlength=len(counts)),
         pdgid=columns["pdgid"][external].astype(int),
         incoming=columns["status"][external] == INCOMING,

@@ -1,0 +1,79 @@
+"""The weights in the text of Les Houches events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from madminer_workflow.physics.readers.lhe_text import EventError, EventLines, EventTexts
+
+_WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
+
+
+def read_weights(events: EventTexts, n_particles: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The weights (n_events, n_names) of events, and their names.
+
+    ``n_particles`` (n_events,) are those of the events. Raises EventError for weights that cannot
+    be read, and for events that have others than the first.
+    """
+    behind = events.lines.first + 1 + n_particles.astype(int)
+    values, names = _at_once(events.lines, behind) or _one_by_one(events.bodies)
+    return values, tuple(name.decode(errors="replace") for name in names)
+
+
+def _at_once(events: EventLines, behind: np.ndarray) -> tuple[np.ndarray, list[bytes]] | None:
+    """The weights of events whose lines from ``behind`` the particles on differ in numbers only.
+
+    None for others, and if something is wrong.
+    """
+    counts = events.after - behind
+    if not len(counts) or (counts != counts[0]).any():
+        return None
+    lines, places, names = events.lines, [], []
+    for chosen in behind[:1] + np.arange(counts[0]):
+        start, length = int(lines.starts[chosen]), int(lines.lengths[chosen])
+        tag = _WEIGHT.search(lines.text, start, start + length)
+        if tag is not None:
+            names.append(tag[1] or tag[2] or b"")
+            places.append((chosen - behind[0], tag.start(3) - start, start + length - tag.end(3)))
+    if len(set(names)) != len(names) or lines.text.count(b"<wgt") != len(behind) * len(names):
+        return None
+    parts = [lines.between(behind + place, *ends) for place, *ends in places]
+    numbers = [part for part in parts if part is not None]
+    if len(numbers) < len(names) or not names:
+        return None if names else (np.empty((len(behind), 0)), [])
+    everything = lines.of_parts(numbers)
+    values = everything.numbers(np.arange(len(everything.starts)), 1)
+    return None if values is None else (values.reshape(len(names), len(behind)).T, names)
+
+
+def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
+    """The weights of events of which one may be wrong: EventError says which."""
+    values: list[float] = []
+    names: list[bytes] | None = None
+    for number, event in enumerate(events, 1):
+        tags = _WEIGHT.findall(event)
+        ids = [single or double for single, double, _ in tags]
+        if len(tags) != event.count(b"<wgt"):
+            raise EventError(number, "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt>")
+        if names is None:
+            names = ids
+            if len(set(ids)) != len(ids):
+                raise EventError(number, "two weights have the same id")
+        elif ids != names:
+            raise EventError(
+                number,
+                f"{len(ids)} weights ({_listed(ids)}) where the first event has "
+                f"{len(names)} ({_listed(names)})",
+            )
+        try:
+            values.extend([float(value) for _, _, value in tags])
+        except ValueError as error:
+            raise EventError(number, str(error)) from None
+    return np.reshape(values, (len(events), len(names or ()))), names or []
+
+
+def _listed(ids: list[bytes]) -> str:
+    return ", ".join(name.decode(errors="replace") for name in ids) or "none"
