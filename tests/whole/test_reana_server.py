@@ -8,9 +8,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 import yaml
@@ -176,6 +178,36 @@ def test_the_time_limit_holds(tmp_path: Path):
     assert log.startswith("before\n") and "kubernetes_job_timeout" in log
 
 
+ENGINE = """
+import sys
+from pathlib import Path
+from tests.support.reana_server import job
+job.end_with_parent()
+job.run({"cmd": "echo $$; exec sleep 60"}, Path(sys.argv[1]))
+"""
+STARTER = "import subprocess, sys; subprocess.run(sys.argv[1:], start_new_session=True)"
+
+
+def test_jobs_end_with_whoever_started_their_engine(tmp_path: Path):
+    log = tmp_path / "log"
+    engine = [sys.executable, "-c", ENGINE, str(log)]
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, *engine], cwd=REPOSITORY)
+    try:
+        wait_for(lambda: log.is_file() and log.read_text().endswith("\n"))
+        running = psutil.Process(int(log.read_text()))
+    finally:
+        starter.kill()
+        starter.wait()
+    wait_for(lambda: not running.is_running() or running.status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def script(reana: Session, what: str, expected: int = 0, **settings: str) -> str:
     """What ``scripts/reana`` says; its exit code must be the expected one."""
     finished = subprocess.run(
@@ -218,6 +250,38 @@ def test_the_script_says_which_client_it_found(reana: Session, tmp_path: Path):
         assert "log in: reana-client login --server https://" in said
     else:
         assert "REANA_ACCESS_TOKEN is not set" in script(reana, "run", 2, REANA_ACCESS_TOKEN="")
+
+
+BROWSER = """#!{python}
+import sys, requests
+requests.get(sys.argv[1], verify={certificate!r}).raise_for_status()
+"""
+
+
+@pytest.mark.skipif(releases.NEWEST.client is None, reason="no client of REANA 0.95")
+@pytest.mark.parametrize("options", [(), ("--headless",)], ids=["browser", "headless"])
+def test_login(options: tuple[str, ...], tmp_path: Path):
+    """Login, a token that is refreshed, logout: the client's own, against an issuer of ours."""
+    server = ReanaServer(tmp_path, "", "", releases.NEWEST)
+    with serving(server, tmp_path / "site") as url:
+        user = Session(server, url, "", tmp_path)
+        browser = tmp_path / "browser"
+        certificate = str(tmp_path / "site.crt")
+        browser.write_text(BROWSER.format(python=sys.executable, certificate=certificate))
+        browser.chmod(0o755)
+        known = {"REANA_ACCESS_TOKEN": "", "REANA_SERVER_CA_CERTS": certificate}
+        known |= {"BROWSER": f"{browser} %s &"}
+        assert "Logged in to" in user.client("login", "--server", url, *options, **known)
+        assert server.issuer.granted == ["a.token.0"]
+        assert "Authenticated as: A User" in user.client("ping", **known)
+        said = script(user, "follow", 2, WORKFLOW="", **known)
+        assert f"reana-client 0.95.0a6, {url}" in said
+        assert server.issuer.granted == ["a.token.0", "a.token.1"]
+        user.client("logout", **known)
+        assert server.issuer.revoked == ["refresh-2"]
+        said = script(user, "follow", 2, WORKFLOW="", **known)
+        assert "log in: reana-client login --server https://" in said
+    assert server.problems == []
 
 
 def test_the_script_knows_no_other_release(reana: Session, tmp_path: Path):

@@ -21,10 +21,12 @@ from bravado_core.request import IncomingRequest, unmarshal_request
 from bravado_core.response import OutgoingResponse, get_response_spec, validate_response
 from bravado_core.spec import Spec
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import make_server
+from werkzeug.serving import make_server, make_ssl_devcert
 from werkzeug.wrappers import Request, Response
 
+from tests.support.reana_server.issuer import Issuer
 from tests.support.reana_server.job import now
 from tests.support.reana_server.releases import OLDEST, Release
 from tests.support.reana_server.runs import Run
@@ -36,6 +38,8 @@ MAXIMUM_RETENTION = 30
 MAXIMUM_BUNDLE = 100 << 20
 LOADING = Path(__file__).with_name("loading.py")
 CAPABILITY = "workflow-specification-bundles-v1"
+OPEN = ("ping", "get_openid_configuration")
+"""What one need not be logged in for."""
 
 
 class RefusedError(Exception):
@@ -87,6 +91,7 @@ class ReanaServer:
         self.release = release
         self.runs: list[Run] = []
         self.problems: list[str] = []
+        self.issuer = Issuer(self._accept)
         description = json.loads(release.description("reana_server").read_text())
         self.description = Spec.from_dict(description, config={"use_models": False})
         self.routes = Map(
@@ -116,7 +121,7 @@ class ReanaServer:
             if self.release.bundles:
                 arguments.pop("Authorization", None)
                 token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if token != self.token and operation.operation_id != "ping":
+            if token != self.token and operation.operation_id not in OPEN:
                 raise RefusedError(403, "Token not valid.")
             if operation.operation_id == "upload_file":
                 arguments["file"] = request.stream
@@ -135,6 +140,9 @@ class ReanaServer:
             self.problems.append(f"{operation.operation_id} answers {code}: {error!r}")
         return Response(json.dumps(answer), code, content_type="application/json")
 
+    def _accept(self, token: str) -> None:
+        self.token = token
+
     def run(self, workflow_id_or_name: str) -> Run:
         """The run of that name, the latest of that name without number, or of that identifier."""
         for run in reversed(self.runs):
@@ -151,6 +159,9 @@ class ReanaServer:
     def ping(self) -> dict[str, Any]:
         known = {"api_capabilities": [CAPABILITY]} if self.release.bundles else {}
         return {"message": "OK", "status": "200"} | known
+
+    def get_openid_configuration(self) -> dict[str, Any]:
+        return self.issuer.metadata()
 
     def get_you(self) -> dict[str, Any]:
         version = "0.95" if self.release.bundles else "0.9"
@@ -373,13 +384,21 @@ class ReanaServer:
 
 
 @contextmanager
-def serving(server: ReanaServer) -> Iterator[str]:
-    """Serve on a free port of this machine; the value is the address. Ends running engines."""
-    listener = make_server("127.0.0.1", 0, server, threaded=True)
+def serving(server: ReanaServer, certificate: Path | None = None) -> Iterator[str]:
+    """Serve on a free port of this machine; the value is the address. Ends running engines.
+
+    With the name of a ``certificate`` to be made (.crt and .key are added) by HTTPS, and people can
+    log in, as their client sends what is secret by no other way.
+    """
+    pair = make_ssl_devcert(str(certificate), host="localhost") if certificate else None
+    app = DispatcherMiddleware(server, {"/issuer": server.issuer})
+    listener = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=pair)
     thread = threading.Thread(target=listener.serve_forever)
     thread.start()
+    url = f"{'https://localhost' if pair else 'http://127.0.0.1'}:{listener.server_port}"
+    server.issuer.place = f"{url}/issuer"
     try:
-        yield f"http://127.0.0.1:{listener.server_port}"
+        yield url
     finally:
         listener.shutdown()
         thread.join()

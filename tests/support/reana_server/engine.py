@@ -27,7 +27,7 @@ from yadage.backends.packtivitybackend import PacktivityBackend
 from yadage.steering_api import steering_ctx
 from yadage.utils import WithJsonRefEncoder
 
-from tests.support.reana_server.job import end_all, now, run
+from tests.support.reana_server.job import end_all, end_with_parent, now, run
 from tests.support.reana_server.releases import RELEASES, Release
 
 POLL_SECONDS = 0.1
@@ -93,6 +93,7 @@ class JobController:
 def main(request_file: str) -> None:
     """Run the workflow that ``request_file`` describes; an exception means that it failed."""
     signal.signal(signal.SIGTERM, end_all)
+    end_with_parent()
     request = json.loads(Path(request_file).read_text())
     workspace, options = Path(request["workspace"]), request["options"]
     logging.basicConfig(level=REANA_LOG_LEVEL, format=REANA_LOG_FORMAT)
@@ -102,7 +103,7 @@ def main(request_file: str) -> None:
     specification = yadage_load_from_workspace(
         str(workspace), request["specification"], options.get("toplevel", "")
     )["workflow"]["specification"]
-    release = next(each for each in RELEASES if each.name == request["release"])
+    release = next(release for release in RELEASES if release.name == request["release"])
     controller = JobController(workspace, Path(request["notes"]), release)
     backend = PacktivityBackend(
         packtivity_backend=ExternalAsyncBackend(job_backend=controller), backendopts={}

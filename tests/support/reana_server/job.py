@@ -18,6 +18,7 @@ from reana_commons.config import WORKFLOW_RUNTIME_USER_GID, WORKFLOW_RUNTIME_USE
 from reana_commons.job_utils import kubernetes_memory_to_bytes
 
 DAY = 86400
+PARENT_SECONDS = 0.5
 DEFAULT_MEMORY = "4Gi"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 _running: set[int] = set()
@@ -101,6 +102,18 @@ def end_all(*_: object) -> None:
     for group in list(_running):
         os.killpg(group, signal.SIGKILL)
     os._exit(1)
+
+
+def end_with_parent() -> None:
+    """End every job and this process when its parent has ended: nobody else would end them."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        end_all()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_late(process: subprocess.Popen[bytes], log: Path) -> None:
