@@ -68,9 +68,9 @@ def test_the_analysis_is_valid(name):
         (
             "    proc_card: cards/proc_card_signal.dat\n",
             "",
-            "processes[signal]: missing key 'proc_card' (File with MadGraph's commands that define "
-            "the process (`import model`, `define`, `generate`, `add process`); without `output` "
-            "and `launch`)",
+            "processes[signal]: missing key 'proc_card' (File with the MadGraph commands that "
+            "define the process (`import model`, `define`, `generate`, `add process`), without "
+            "`output` and `launch`)",
         ),
         (
             "    proc_card: cards/proc_card_signal.dat\n",

@@ -14,15 +14,15 @@ _INTRODUCTION = """\
 # The analysis file
 
 {description}
-It is YAML; `madminer-workflow validate FILE` checks it and lists all problems. Complete examples
-are in `inputs/`.
+The file is in YAML format; `madminer-workflow validate FILE` checks it and lists all problems.
+There are complete examples in `inputs/`.
 
-The expressions in observables, cuts and efficiencies are MadMiner's: particles `e`, `mu`, `tau`,
-`l`, `v`, `a`, `j` (each ordered by falling pT) and `p` (all, in the order of the file), `met`,
-`visible`, `all`; properties and methods as in `j[0].pt`, `(a[0] + a[1]).m`, `j[0].deltaphi(j[1])`;
-numbers, comparisons, `and`, `or`, `not`, and functions such as `abs`, `sqrt`, `len`.
-Of events in tables they also take the columns, as in `MET_pt`, `Jet_pt[0]`, `len(Jet_pt)` (see
-[events.md](events.md)).
+Observables, cuts and efficiencies are [expressions](expressions.md) in MadMiner's language:
+particles `e`, `mu`, `tau`, `l`, `v`, `a`, `j` (each list sorted by decreasing pT) and `p` (all
+particles, in the order of the file), `met`, `visible`, `all`; properties and methods as in
+`j[0].pt`, `(a[0] + a[1]).m`, `j[0].deltaphi(j[1])`; numbers, comparisons, `and`, `or`, `not`, and
+functions such as `abs`, `sqrt`, `len`. For events in tables, the columns are also available, as
+in `MET_pt`, `Jet_pt[0]`, `len(Jet_pt)` (see [events.md](events.md)).
 
 This page is generated from the schema, `src/madminer_workflow/analysis/schema.json`.
 """

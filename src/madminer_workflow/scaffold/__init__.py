@@ -1,4 +1,4 @@
-"""A folder with a small analysis to start one's own from, with comments on every section."""
+"""A folder with a small analysis as a starting point, with comments on every section."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from madminer_workflow.workflow_files import workflow_files
 WIDTH = 100
 _KEY = re.compile(r"(  )?(\w+):")
 _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
-"""What the name of an analysis may be, as the schema says."""
+"""The names that the schema allows for an analysis."""
 _IN_FOLDER = re.compile(r"(?<=^name: ).*$", re.MULTILINE)
 
 
@@ -38,14 +38,14 @@ STARTS = {
     "madgraph": Start(
         lambda: Path(__file__).parent / "madgraph",
         ("input.yml", "cards/*.dat"),
-        "Put your process into {folder}/cards, and its parameters and observables into {file}; say "
-        "where MadGraph is (export MG5_DIR=...; docs/madgraph.md), then:",
+        "Put your process into {folder}/cards, and its parameters and observables into {file}. Set "
+        "the path of MadGraph (export MG5_DIR=...; see docs/madgraph.md), then:",
     ),
     "files": Start(
         lambda: workflow_files() / "inputs/files-example",
         ("input.yml", "events/*.lhe.gz"),
-        "Replace {folder}/events by your own, of which `madminer-workflow inspect FILE` says what "
-        "to write into {file} (docs/events.md), then:",
+        "Replace {folder}/events by your own event files. `madminer-workflow inspect FILE` prints "
+        "the lines to write into {file} (see docs/events.md). Then:",
     ),
 }
 
@@ -57,9 +57,9 @@ def new_analysis(folder: Path, start: str = "wbf") -> str:
     something in the folder.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; expected a folder to be made")
+        raise InputError(f"{folder}: is not empty; expected an empty or new folder")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; expected a folder to be made")
+        raise InputError(f"{folder}: is a file; expected an empty or new folder")
     chosen = STARTS[start]
     source = chosen.folder()
     for pattern in chosen.patterns:
@@ -77,7 +77,7 @@ def new_analysis(folder: Path, start: str = "wbf") -> str:
 
 
 def _with_comments(lines: list[str]) -> Iterator[str]:
-    """The lines of an analysis file, and before every section what the schema says that it is."""
+    """The lines of an analysis file, with the description from the schema before every section."""
     sections = schema()["properties"]
     known = sections
     for line in lines:
