@@ -158,13 +158,13 @@ def test_validate(tmp_path: Path) -> None:
     assert "parameters:  CWL2, CPWL2" in result.stdout
     assert "processes:   signal (builtin, 600 events)" in result.stdout
     assert "methods:     counts, sally, ratio" in result.stdout
-    assert "points; CPU time for each member, up to 1 s for ratio" in result.stdout
+    assert "points; CPU time per member, up to 1 s for ratio" in result.stdout
 
 
 def test_validate_says_what_it_will_cost() -> None:
     result = invoke("validate", TINY)
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("  cost:")]
-    for word in ("steps at a time", "of CPU time", "MB of memory a step", "of disk space"):
+    for word in ("steps at a time", "of CPU time", "MB of memory per step", "of disk space"):
         assert word in line or (word == "steps at a time" and "one step" in line)
 
 
@@ -178,7 +178,7 @@ def test_what_is_beyond_this_machine_is_refused_unless_allowed(tmp_path: Path) -
         assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
         assert "ml.methods[sally].n" in line and "of memory, and this machine has" in line
-        assert line.endswith("; lower it, or say --allow-large")
+        assert line.endswith("; lower it, or use --allow-large")
     assert invoke("validate", "--allow-large", file).exit_code == 0
     assert invoke("validate", "--elsewhere", file).exit_code == 0
     result = invoke("run", file, "--workdir", tmp_path / "run", "--allow-large", "--dry-run")

@@ -121,7 +121,7 @@ def test_with_its_cards_it_is_valid(tmp_path: Path):
         (
             "value_2: 0.0",
             "value_3: 0.0",
-            "ph.yml: benchmarks: no 'value_2'; expected its old format",
+            "ph.yml: benchmarks: no 'value_2'; expected the predecessor's format",
         ),
         ("'(-4.0,4.0)'", "'(-4.0,'", "ph.yml: parameters: "),
         ("resolutions: [21, 11]", "resolutions: [21]", "ml.yml: asymptotic_limits: "),

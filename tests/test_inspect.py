@@ -72,8 +72,8 @@ def test_too_few_weights_and_other_names(tmp_path: Path) -> None:
     changed = text().replace("morphing_basis_vector_3", "basis_2").replace("-122.228", "165.2")
     file.write_text(changed.replace("set param_card dim6 5 40.52345 # orig: 0.0\n", ""))
     suggestion = inspect(file).suggestion or ""
-    assert "# 1 more are needed: these weights are too few" in suggestion
-    assert "these follow from the others: morphing_basis_vector_2" in suggestion
+    assert "# 1 more are needed: there are too few weights" in suggestion
+    assert "because they follow from the others: morphing_basis_vector_2" in suggestion
     assert "basis_2_2: {dim6_2: 96.25252" in suggestion
     assert "basis_2_2: 'basis_2'" in suggestion
 
@@ -122,7 +122,7 @@ def test_files_that_are_nothing_or_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"no archive"))
     for name, message in {
         "none": "No such file",
-        "a.txt": "is of no kind that is known",
+        "a.txt": "is of an unknown kind",
         "a.lhe.gz": "truncated or damaged gzip file",
         "a.root": "cannot be read as a ROOT file",
         "a.h5": "cannot be read as an HDF5 file",

@@ -24,11 +24,17 @@ HDF5 = (
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "x", "/a/b"), "/a/b: No space left on device; make room there"),
-        (OSError(errno.EDQUOT, "x", "/a/b"), "/a/b: Disk quota exceeded; make room there"),
+        (
+            OSError(errno.ENOSPC, "x", "/a/b"),
+            "/a/b: No space left on device; free some space there",
+        ),
+        (OSError(errno.EDQUOT, "x", "/a/b"), "/a/b: Disk quota exceeded; free some space there"),
         (OSError(errno.EROFS, "x", "/a/b"), "/a/b: Read-only file system; choose another place"),
-        (OSError(errno.EACCES, "x", "/a/b"), "/a/b: Permission denied; give yourself permission"),
-        (OSError(errno.EIO, "x", "/a/b"), "/a/b: Input/output error; the disk or the network"),
+        (OSError(errno.EACCES, "x", "/a/b"), "/a/b: Permission denied; change the permissions"),
+        (
+            OSError(errno.EIO, "x", "/a/b"),
+            "/a/b: Input/output error; the disk or its network connection",
+        ),
         (OSError(errno.EMFILE, "x", "/a/b"), "/a/b: Too many open files; allow more open files"),
         (OSError(errno.ENOTDIR, "x", "/a/b"), "/a/b: Not a directory"),
         (OSError("odd"), "a file: odd"),
@@ -39,7 +45,7 @@ HDF5 = (
             "cannot be",
         ),
         (OSError("8192 requested and 100 written"), "cannot be written (8192 requested"),
-        (MemoryError(), "out of memory; use a machine with more memory, fewer steps at a time"),
+        (MemoryError(), "out of memory; use a machine with more memory, fewer parallel steps"),
         (MemoryError("Unable to allocate 58 GiB"), "out of memory (Unable to allocate 58 GiB)"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 80 bytes"), "out of memory (De"),
         (RuntimeError("can't start new thread"), "out of memory (can't start new thread)"),

@@ -119,8 +119,8 @@ class Stream:
         """Raise ArchiveError if there cannot be ``size`` bytes more."""
         if size > self.left:
             raise ArchiveError(
-                f"it grows to more than {LARGEST_RATIO} times its size and "
-                f"{SMALLEST_LIMIT >> 20} MiB, as nothing that a step writes does"
+                f"it expands to more than {LARGEST_RATIO} times its size and "
+                f"{SMALLEST_LIMIT >> 20} MiB, which no step writes"
                 if self._grows
                 else f"truncated: {size - self.left} bytes of a member are missing"
             )
@@ -213,7 +213,7 @@ def entries(stream: Stream) -> Iterator[Entry]:
         stream.need(size)
         name = safe_name(name)
         if name in seen:
-            raise ArchiveError(f"{name} is in it twice")
+            raise ArchiveError(f"it contains {name} twice")
         seen.add(name)
         data = Contents(stream, size)
         executable = bool(_number(header[100:108]) & 0o100)
@@ -227,10 +227,10 @@ def entries(stream: Stream) -> Iterator[Entry]:
 def sums_in(text: bytes | None) -> dict[str, str]:
     """The checksums by name that a ``SHA256SUMS`` has; ArchiveError if there is none."""
     if text is None:
-        raise ArchiveError(f"it holds no {SUMS}, as every archive that a step writes does")
+        raise ArchiveError(f"it has no {SUMS}, which every archive written by a step contains")
     lines = _decoded(text).splitlines()
     if not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines):
-        raise ArchiveError(f"{SUMS} is no list of checksums")
+        raise ArchiveError(f"{SUMS} is not a list of checksums")
     return {line[66:]: line[:64] for line in lines}
 
 
@@ -253,7 +253,7 @@ def _check(header: bytes) -> None:
     without = header[:148] + b" " * 8 + header[156:]
     signed = sum(byte - 256 if byte > 127 else byte for byte in without)
     if _number(header[148:156]) not in (sum(without), signed):
-        raise ArchiveError("no tar archive, or damaged: a header has another checksum")
+        raise ArchiveError("not a tar archive, or damaged: a header has a wrong checksum")
 
 
 def _number(field: bytes) -> int:
@@ -266,13 +266,13 @@ def _number(field: bytes) -> int:
         return value
     text = field.split(b"\0")[0].strip(b" ")
     if not re.fullmatch(rb"[0-7]*", text):
-        raise ArchiveError("no tar archive, or damaged: a header has no octal number")
+        raise ArchiveError("not a tar archive, or damaged: a header has no octal number")
     return int(text or b"0", 8)
 
 
 def _size(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise ArchiveError("a member's size is no number")
+        raise ArchiveError("the size of a member is not a number")
     return int(text)
 
 
@@ -299,10 +299,10 @@ def _extended(kind: bytes, data: bytes) -> dict[str, str]:
         length = re.match(rb"([1-9][0-9]{0,5}) ", data)
         end = int(length[1]) if length else 0
         if length is None or not length.end() < end <= len(data) or data[end - 1 : end] != b"\n":
-            raise ArchiveError("damaged: an extended header is no list of records")
+            raise ArchiveError("damaged: an extended header is not a list of records")
         key, equals, value = data[length.end() : end - 1].partition(b"=")
         if not equals:
-            raise ArchiveError("damaged: an extended header is no list of records")
+            raise ArchiveError("damaged: an extended header is not a list of records")
         records[_decoded(key)] = _decoded(value)
         data = data[end:]
     if any(key.startswith("GNU.sparse.") for key in records):
@@ -316,7 +316,7 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise ArchiveError(f"{data[:80]!a} is no text in UTF-8") from None
+        raise ArchiveError(f"{data[:80]!a} is not UTF-8 text") from None
 
 
 def _text(field: bytes, header: bytes) -> str:
@@ -337,9 +337,9 @@ def safe_name(name: str) -> str:
     """The name of a member, of which nothing is outside of the archive."""
     path = PurePosixPath(name)
     if _FORBIDDEN.search(name):
-        raise ArchiveError(f"{_shown(name)} has a character that is none")
+        raise ArchiveError(f"{_shown(name)} contains an invalid character")
     if path.is_absolute() or ".." in path.parts:
-        raise ArchiveError(f"{_shown(name)} lies outside of the archive")
+        raise ArchiveError(f"{_shown(name)} points outside the archive")
     longest = max((len(part.encode()) for part in path.parts), default=0)
     too_long = len(name.encode()) > LONGEST_NAME or longest > LONGEST_PART
     if too_long or len(path.parts) > DEEPEST:
@@ -353,6 +353,6 @@ def _end(stream: Stream) -> None:
     while rest := stream.read(1 << 20):
         size += len(rest)
         if rest.count(0) != len(rest):
-            raise ArchiveError("it goes on after its end")
+            raise ArchiveError("it continues after its end")
     if size < BLOCK:
         raise ArchiveError("truncated: it does not end with two blocks of zeros")

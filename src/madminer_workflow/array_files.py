@@ -81,16 +81,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         members = archive.infolist()
         names = [member.filename for member in members]
         if len(set(names)) != len(names):
-            raise ValueError("an array is in it twice")
+            raise ValueError("it contains an array twice")
         if sum(member.file_size for member in members) > archives.limit_for(path.stat().st_size):
-            raise ValueError("it grows too much")
+            raise ValueError("it expands too much")
         arrays = {}
         for member in members:
             with archive.open(member) as file:
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _array(name, file, member.file_size)
                 if file.read(1):
-                    raise ValueError(f"{name}: goes on after its end")
+                    raise ValueError(f"{name}: continues after its end")
         return arrays
 
 

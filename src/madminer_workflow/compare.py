@@ -128,7 +128,7 @@ def _settings(crate: Crate) -> Iterator[tuple[str, str]]:
     """Every value of the analysis file with its defaults, by its key."""
     place = crate.parameter("inputfile")
     if not place:
-        raise InputError(f"{crate.shown}: does not say which analysis file was run")
+        raise InputError(f"{crate.shown}: does not record which analysis file was run")
     yield from _flat("", plain(read_analysis(crate.file(place), cards=False)))
 
 

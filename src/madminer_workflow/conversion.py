@@ -34,14 +34,15 @@ LEARNING = (
     *("include_xsec", "plotting"),
 )
 MEANINGLESS = {
-    "include_xsec": "limits come with and without the rate, always",
-    "plotting": "every figure is drawn, always; `madminer-workflow plot` draws some of them",
+    "include_xsec": "limits are always given with and without the rate",
+    "plotting": "all figures are drawn; `madminer-workflow plot` draws selected ones",
 }
 CARDS = "\n".join(
     f"# {line}"
     for line in (
-        "The cards are those of code/cards: copy them into cards/ beside this file. Run cards hold",
-        "what differs from MadGraph's defaults; numbers of events and seeds are said here.",
+        "The cards are those in code/cards: copy them into cards/ next to this file. Run "
+        "cards contain only",
+        "what differs from MadGraph's defaults; numbers of events and seeds are set here.",
     )
 )
 
@@ -73,7 +74,9 @@ def convert(physics_file: Path, learning_file: Path, name: str) -> Conversion:
             step(physics if step == reader.physics else learning)
         except (LookupError, TypeError, ValueError, AttributeError, SyntaxError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"{file}: {reader.section}: {what}; expected its old format") from None
+            raise InputError(
+                f"{file}: {reader.section}: {what}; expected the predecessor's format"
+            ) from None
     return done
 
 
@@ -84,7 +87,7 @@ def write(done: Conversion, folder: Path) -> Path:
     the analysis makes no sense.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is not empty; expected a folder to be made")
+        raise InputError(f"{folder}: is not empty; expected an empty or new folder")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "input.yml"
     file.write_text(done.text, "utf-8")
@@ -123,8 +126,8 @@ class _Converter:
         morphing = dict(given.get("set_morphing") or {})
         if morphing.pop("include_existing_benchmarks", True) is not True:
             self.notes.append(
-                "set_morphing.include_existing_benchmarks: benchmarks of the file are always part "
-                "of the basis"
+                "set_morphing.include_existing_benchmarks: the benchmarks in this file are "
+                "always part of the basis"
             )
         self.content["morphing"] = morphing
         self.content["processes"] = [self._signal()]
@@ -141,9 +144,10 @@ class _Converter:
 
     def _signal(self) -> dict[str, Any]:
         self.notes += [
-            f"processes[signal].events: the run card said it; {EVENTS} at each benchmark here",
-            "background: only the signal was generated; a process with cards/proc_card_background"
-            ".dat and is_background: true adds it",
+            "processes[signal].events: the predecessor set them in the run card; here, "
+            f"{EVENTS} at each benchmark",
+            "background: the predecessor generated only the signal; to add the background, add "
+            "a process with cards/proc_card_background.dat and is_background: true",
         ]
         return {
             "name": "signal",
@@ -161,9 +165,9 @@ class _Converter:
         self._left_out(given, (*LEARNING, *names))
         self.notes += [f"{key}: {why}" for key, why in MEANINGLESS.items() if key in given]
         self.notes.append(
-            "luminosity, test_split, numbers of samples and members, epochs, batch sizes and the "
-            "like were parameters of its commands: the defaults stand here (ml.luminosity, "
-            "ml.methods, --ntrainsamples)"
+            "luminosity, test_split, numbers of samples and members, epochs, batch sizes and "
+            "the like were parameters of its commands: check the default values used here "
+            "(ml.luminosity, ml.methods, --ntrainsamples)"
         )
         self.section = "asymptotic_limits"
         limits = given["asymptotic_limits"]
@@ -185,10 +189,11 @@ class _Converter:
         self.section = "fisher_information"
         fisher = given.get("fisher_information") or {}
         if fisher.get("bool") is False:
-            self.notes.append("fisher_information.bool: it is computed, always")
+            self.notes.append("fisher_information.bool: the Fisher information is always computed")
         if "histogram_range" in fisher:
             self.notes.append(
-                "fisher_information.histogram_range: events beyond the edges of bins fill two more"
+                "fisher_information.histogram_range: events beyond the bin edges fill two "
+                "additional bins"
             )
         if "theta_true" in fisher:
             theta = self._point(fisher["theta_true"])
@@ -219,7 +224,9 @@ class _Converter:
             wanted = str(given.get("estimator", "parameterized"))
             entry["estimator"] = ESTIMATORS.get(wanted, "parameterized")
             if wanted not in ESTIMATORS:
-                self.notes.append(f"estimator: {wanted} was taken for parameterized, and is here")
+                self.notes.append(
+                    f"estimator: {wanted} is treated as parameterized, as in the predecessor"
+                )
         entry["theta0"] = self._drawn(name, theta0, grid)
         return entry | (self._benchmark("theta1", theta1, name) if name in RATIOS else {})
 
@@ -228,7 +235,7 @@ class _Converter:
             return {key: str(theta["sampling_arg"])} if "sampling_arg" in theta else {}
         self.notes.append(
             f"{method}: {key} is a benchmark here, not {theta['sampling_method']}: the first "
-            "benchmark stands"
+            "benchmark is used"
         )
         return {}
 
@@ -236,7 +243,7 @@ class _Converter:
         if theta.get("sampling_method") != "random_morphing_points":
             self.notes.append(
                 f"{method}: theta_0 is drawn at random here, not {theta.get('sampling_method')}: "
-                "evenly from the region of the limits"
+                "uniformly from the region of the limits"
             )
             flat = {
                 name: {"prior": "flat", "min": axis["range"][0], "max": axis["range"][1]}
@@ -259,7 +266,7 @@ class _Converter:
         return next((name for name, at in self.benchmarks.items() if at == point), point)
 
     def _left_out(self, given: Entry, known: Sequence[str]) -> None:
-        self.notes += [f"{key}: not known; left out" for key in given if key not in known]
+        self.notes += [f"{key}: unknown; left out" for key in given if key not in known]
 
 
 def _read(file: Path, needed: Sequence[str]) -> Entry:
@@ -269,7 +276,7 @@ def _read(file: Path, needed: Sequence[str]) -> Entry:
     missing = [key for key in needed if key not in content]
     if missing:
         raise InputError(
-            f"{file}: has no {missing[0]}; expected PH_INPUT, of madminer-workflow-ph, and then "
-            "ML_INPUT, of madminer-workflow-ml"
+            f"{file}: has no {missing[0]}; expected PH_INPUT from madminer-workflow-ph, followed "
+            "by ML_INPUT from madminer-workflow-ml"
         )
     return content

@@ -28,6 +28,6 @@ def not_installed(error: ModuleNotFoundError) -> InputError:
         raise error
     extra = EXTRAS[package]
     return InputError(
-        f"{package} is not installed: pip install 'madminer-workflow[{extra}]', or in a clone of "
-        f"the repository: make setup EXTRA={extra}"
+        f"{package} is not installed: pip install 'madminer-workflow[{extra}]', or, in a clone "
+        f"of the repository, make setup EXTRA={extra}"
     )

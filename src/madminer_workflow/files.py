@@ -101,7 +101,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {doubled!r} comes twice")
+        raise ValueError(f"the key {doubled!r} occurs twice")
     return content
 
 
@@ -150,8 +150,8 @@ def locked(workdir: str | Path) -> Iterator[int]:
                 )
             if time.monotonic() > end:
                 raise InputError(
-                    f"{workdir}: steps of a run that was killed are still in this directory; end "
-                    f"them (kill {' '.join(map(str, _users(place)))}) or choose another"
+                    f"{workdir}: steps of a killed run are still using this directory; end them "
+                    f"(kill {' '.join(map(str, _users(place)))}) or choose another directory"
                 )
             time.sleep(0.1)
         lock.truncate(0)
@@ -285,7 +285,7 @@ def unpack(
                     _extract(entry, Path(scratch))
             _require_same(Path(scratch), whole=wanted is None)
         if expected and not (Path(scratch) / expected).is_file():
-            raise InputError(f"{archive}: is another archive than expected: it holds no {expected}")
+            raise InputError(f"{archive}: is not the expected archive: it has no {expected}")
         _move(Path(scratch), directory)
     return directory
 
@@ -294,7 +294,7 @@ def member_of(archive: Path, name: str) -> bytes:
     """The content of one file of a ``.tar.gz``; InputError if it is not there, as of ``unpack``."""
     kept = members_of(archive, name)
     if name not in kept:
-        raise InputError(f"{archive}: is another archive than expected: it holds no {name}")
+        raise InputError(f"{archive}: is not the expected archive: it has no {name}")
     return kept[name]
 
 

@@ -35,8 +35,9 @@ Key = Mapping[str, str | int]
 """One value for each of some indices."""
 
 SETTINGS_HELP = (
-    "Change a setting of a method, e.g. sally.training.n_epochs=20, or of all that have it, e.g. "
-    "training.n_epochs=20; any number of times, or several changes separated by blanks."
+    "Change a setting of a method, e.g. sally.training.n_epochs=20, or of all methods that have "
+    "it, e.g. training.n_epochs=20. Can be repeated, or contain several changes separated by "
+    "spaces."
 )
 OBSERVED_HELP = (
     "Observed data: a file of events, or pseudo-data at a benchmark or a point such as p0=0.2,p1=0."
@@ -144,8 +145,8 @@ _STEPS = (
         """Turn the analysis file into MadMiner's set-up.
 
         Writes config.h5 (parameters, benchmarks, morphing), analysis.json (everything, with
-        defaults), generation.json and reconstruction.json (what the two halves of physics need,
-        cards included) and Models.tar.gz (the analysis' own UFO models).
+        defaults), generation.json and reconstruction.json (the inputs of the two halves of the
+        physics part, including cards) and Models.tar.gz (the UFO models of the analysis).
         """,
         [_INPUT],
         {
@@ -167,7 +168,7 @@ _STEPS = (
             _CONFIG,
             _GENERATION,
             Option("models", "configure.models", "`Models.tar.gz` from configure."),
-            Option("njobs", "njobs", "Number of jobs to share the events."),
+            Option("njobs", "njobs", "Number of jobs to which the events are distributed."),
         ],
         {"jobs": "jobs/job_{job:04d}.json", "processes": "Processes.tar.gz"},
     ),
@@ -227,7 +228,11 @@ _STEPS = (
         [
             _INPUT,
             _DATA,
-            Option("ntrainsamples", "ntrainsamples", "Members where n_estimators does not say it."),
+            Option(
+                "ntrainsamples",
+                "ntrainsamples",
+                "Ensemble members of methods without their own n_estimators.",
+            ),
             Option("set", "settings", SETTINGS_HELP, argument="changes", required=False),
         ],
         {
@@ -272,9 +277,9 @@ _STEPS = (
     Step(
         "toys",
         "ml",
-        """Try one method's ensemble on toys: coverage, and limits without asymptotics.
+        """Evaluate one method's ensemble on toys: coverage, and limits without asymptotics.
 
-        MODELS are the `Model.tar.gz` of all members of one method. Writes Toys.npz: the share of
+        MODELS are the `Model.tar.gz` of all members of one method. Writes Toys.npz: the toys of
         one job.
         """,
         [
@@ -306,8 +311,8 @@ _STEPS = (
             Option(
                 "toys",
                 "toys.toys",
-                "The `Toys.npz` of all methods and jobs, if there are any; any number of times, or "
-                "several files separated by blanks.",
+                "The `Toys.npz` of all methods and jobs, if there are any. Can be repeated, or "
+                "contain several files separated by spaces.",
                 required=False,
             ),
             Option("results", "evaluating.results", positional=True),

@@ -83,21 +83,23 @@ class Contents:
         """A data set that is one text."""
         data = self._dataset(name)
         if data.shape != () or h5py.check_string_dtype(data.dtype) is None:
-            raise ValueError(f"{name}: is no text")
+            raise ValueError(f"{name}: is not text")
         return bytes(data[()]).decode()
 
     def names(self, name: str) -> list[str]:
         """A data set of texts that can be printed, none of them twice."""
         texts = self.texts(name)
         if len(set(texts)) < len(texts) or not all(text and text.isprintable() for text in texts):
-            raise ValueError(f"{name}: are no names, each of which comes once")
+            raise ValueError(f"{name}: expected distinct names")
         return texts
 
     def texts(self, name: str) -> list[str]:
         """A data set of texts in a row."""
         data = self._dataset(name)
         if h5py.check_string_dtype(data.dtype) is None or data.ndim != 1:
-            raise ValueError(f"{name}: is of the type {data.dtype}, expected texts in a row")
+            raise ValueError(
+                f"{name}: is of the type {data.dtype}, expected a one-dimensional list of texts"
+            )
         return [bytes(value).decode() for value in data[()]]
 
     def digest(self) -> str:
@@ -118,11 +120,11 @@ class Contents:
             raise KeyError(name)
         data = self._file[name]
         if not isinstance(data, h5py.Dataset):
-            raise ValueError(f"{name}: is no data set")
+            raise ValueError(f"{name}: is not a data set")
         if data.is_virtual or data.external:
             raise ValueError(f"{name}: is in another file, which is not read")
         if data.nbytes > self._limit:
-            raise ValueError(f"{name}: has the shape {data.shape}, more than the file can hold")
+            raise ValueError(f"{name}: has the shape {data.shape}, more than fits into the file")
         if data.dtype.hasobject and h5py.check_string_dtype(data.dtype) is None:
             raise ValueError(f"{name}: is of the type {data.dtype}, expected numbers or texts")
         return data
@@ -181,6 +183,6 @@ def require_unchanged(path: str | Path) -> None:
         if SEAL not in contents or contents.text(SEAL) == contents.digest():
             return
     raise InputError(
-        f"{path}: is damaged: something in it was changed after it was written; run the step that "
-        "writes it again"
+        f"{path}: is damaged: its content changed after it was written; repeat the step that "
+        "writes it"
     )

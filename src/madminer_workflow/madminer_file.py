@@ -67,7 +67,7 @@ def read_setup(path: str | Path) -> Setup:
         nuisance = _nuisance_parameters(file)
         nuisance_benchmarks = names[~physical].tolist()
         if {name for one in nuisance for name in one.benchmarks} != set(nuisance_benchmarks):
-            raise ValueError("its nuisance parameters have other benchmarks than it has")
+            raise ValueError("its nuisance parameters refer to benchmarks that it does not have")
         values = check.of(_Arrays(file), "benchmarks/values", "all", "parameters")
         return Setup(
             parameters=parameters,
@@ -149,7 +149,9 @@ def read_sample(path: str | Path, mapped_from: int = MAPPED_FROM) -> Sample:
         generated = generated.astype(int)
         background = int(check.of(arrays, "sample_summary/background_events", least=0))
         if np.any((ids < -1) | (ids >= len(generated))):
-            raise ValueError("samples/sampling_benchmarks: has numbers of no benchmark")
+            raise ValueError(
+                "samples/sampling_benchmarks: has numbers that are not those of a benchmark"
+            )
         # MadMiner leaves those of other events where it joins files.
         known = SHARES in file and len(arrays[SHARES]) == len(ids)
         shares = (
@@ -159,7 +161,7 @@ def read_sample(path: str | Path, mapped_from: int = MAPPED_FROM) -> Sample:
         )
         counts = np.bincount(ids[ids >= 0], minlength=len(generated))
         if known and (np.any(counts != generated) or background != np.sum(ids < 0)):
-            raise ValueError("sample_summary: are not the numbers of events that there are")
+            raise ValueError("sample_summary: the numbers of events do not match the events")
         weights, nuisance_weights = _weights(file, nuisance, len(ids))
         place = "samples/observations"
         observations = file.mapped(place, mapped_from)
@@ -204,14 +206,14 @@ def _shifted(
     event = check.of(arrays, f"{place}/events", "shifted", least=-1, whole=True)
     found = event[event >= 0]
     if np.any(found >= n) or len(np.unique(found)) != len(found):
-        raise ValueError(f"{place}/events: are not different ones of the {n} events")
+        raise ValueError(f"{place}/events: expected distinct numbers of the {n} events")
     where = check.of(arrays, f"{place}/places", "shifted", least=0)
     if (
         np.any(where >= 1.0)
         or np.any(np.diff(where) < 0.0)
         or np.any(where[event >= 0] != places(found, n))
     ):
-        raise ValueError(f"{place}/places: are not those of its events, in ascending order")
+        raise ValueError(f"{place}/places: do not match its events, or are not in ascending order")
     weights = check.of(arrays, f"{place}/weights", "shifted", "benchmarks")
     if np.abs(weights).max(initial=0.0) > LARGEST_WEIGHT:
         raise ValueError(
@@ -239,7 +241,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
     with _opened(path) as file:
         report = msgspec.json.decode(file.text(REPORT)) if REPORT in file else {}
         if not isinstance(report, dict):
-            raise ValueError(f"{REPORT}: is no report")
+            raise ValueError(f"{REPORT}: is not a report")
         return report
 
 

@@ -16,25 +16,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-_ELSEWHERE = "choose another place (--workdir, --output; TMPDIR for what is temporary)"
-ROOM = f"make room there, or {_ELSEWHERE}"
+_ELSEWHERE = "choose another location (--workdir, --output; TMPDIR for temporary files)"
+ROOM = f"free some space there, or {_ELSEWHERE}"
 MEMORY = (
-    "use a machine with more memory, fewer steps at a time (--workers), or smaller parts "
+    "use a machine with more memory, fewer parallel steps (--workers), or smaller pieces "
     "(--njobs, batch sizes)"
 )
 _ADVICE = {
     errno.ENOSPC: ROOM,
     errno.EDQUOT: ROOM,
-    errno.EFBIG: "the file system or ulimit -f forbids files of this size; choose another place",
+    errno.EFBIG: "the file system or ulimit -f forbids files of this size; choose another location",
     errno.EROFS: _ELSEWHERE,
-    errno.EACCES: "give yourself permission, or choose another place",
-    errno.EPERM: "give yourself permission, or choose another place",
-    errno.EIO: "the disk or the network that it is on fails: choose another place",
-    errno.ESTALE: "the file server has lost it: run the same command again",
-    errno.EMFILE: "allow more open files (ulimit -n), or run fewer steps at a time (--workers)",
-    errno.ENFILE: "the machine has too many open files; run fewer steps at a time (--workers)",
+    errno.EACCES: "change the permissions, or choose another location",
+    errno.EPERM: "change the permissions, or choose another location",
+    errno.EIO: "the disk or its network connection has failed: choose another location",
+    errno.ESTALE: "the file server has lost the file: run the same command again",
+    errno.EMFILE: "allow more open files (ulimit -n), or run fewer steps in parallel (--workers)",
+    errno.ENFILE: "the machine has too many open files; run fewer steps in parallel (--workers)",
     errno.ENOMEM: MEMORY,
-    errno.EAGAIN: "allow more processes (ulimit -u), or run fewer steps at a time (--workers)",
+    errno.EAGAIN: "allow more processes (ulimit -u), or run fewer steps in parallel (--workers)",
 }
 """What helps, beside what the system calls the problem."""
 
@@ -80,13 +80,13 @@ def explain(error: BaseException) -> str | None:
         return f"out of memory{f' ({text})' if text else ''}; {MEMORY}"
     if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
         return (
-            f"{error.name or 'a package'}: cannot be loaded ({text[:200]}); the machine is out of "
-            "memory, or the environment is damaged and has to be made again"
+            f"{error.name or 'a package'}: cannot be loaded ({text[:200]}); the machine is out "
+            "of memory, or the environment is damaged and must be reinstalled"
         )
     if isinstance(error, EOFError):
         return (
-            f"{_place(error) or 'a file'}: ends too early ({text or 'EOFError'}); make it again: "
-            "run the step that wrote it, or all with --fresh"
+            f"{_place(error) or 'a file'}: ends too early ({text or 'EOFError'}); repeat the "
+            "step that wrote it, or run everything with --fresh"
         )
     if isinstance(error, OSError) or (
         isinstance(error, RuntimeError) and _NOT_WRITTEN.search(text)
@@ -104,7 +104,7 @@ def _of_system(error: OSError | RuntimeError, text: str) -> str:
         return f"{place or 'a file'}: {text}"
     reason = os.strerror(number) if number is not None else f"cannot be written ({text[:200]})"
     advice = _ADVICE.get(number, "") if number is not None else ROOM
-    where = place or f"one of {os.getcwd()} and {tempfile.gettempdir()}"
+    where = place or f"{os.getcwd()} or {tempfile.gettempdir()}"
     return f"{where}: {reason}{advice and f'; {advice}'}"
 
 

@@ -20,6 +20,6 @@ def workflow_files() -> Path:
         if (place / "workflow.yml").is_file():
             return place
     raise InputError(
-        f"{PLACES[0]}: no such folder; it comes with this package, so install that again, or use "
-        "a clone of its repository"
+        f"{PLACES[0]}: no such folder; it is part of this package, so reinstall the package, or "
+        "use a clone of its repository"
     )

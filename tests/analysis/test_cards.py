@@ -52,7 +52,7 @@ def test_the_analysis_is_valid(name):
         (
             "    pythia8_card: cards/pythia8_card.dat\n",
             "",
-            "processes[signal]: process 'signal' needs a pythia8_card: Delphes sees hadrons",
+            "processes[signal]: process 'signal' needs a pythia8_card: Delphes requires hadrons",
         ),
         (
             "  delphes_card: delphes_card_CMS.tcl\n",
@@ -97,7 +97,7 @@ def test_the_analysis_is_valid(name):
         (
             "norm_variation: 1.02",
             "norm_variation: 1.0",
-            "systematics[0].norm_variation: 1 is no variation; e.g. 1.05 for 5 %",
+            "systematics[0].norm_variation: 1 is not a variation; use e.g. 1.05 for 5 %",
         ),
         (
             "effect: norm, norm_variation: 1.02",
@@ -124,13 +124,13 @@ def test_the_analysis_is_valid(name):
         (
             "definition: '(a[0] + a[1]).m < 128.0'",
             "definition: 'v[0].pt > 20.0'",
-            "cuts[1].definition: 'v' exists at parton level only, not after Delphes",
+            "cuts[1].definition: 'v' exists only at parton level, not after Delphes",
         ),
         (
             "  neg_ww: {CWL2: 0.4",
             "  a_nuisance_param_0: {CWL2: 0.4",
-            "benchmarks.a_nuisance_param_0: names with '_nuisance_param_' are kept for systematic "
-            "uncertainties; rename it",
+            "benchmarks.a_nuisance_param_0: names with '_nuisance_param_' are reserved for "
+            "systematic uncertainties; rename it",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_systematic_uncertainty_that_affects_nothing(folder):
         ("effect: scale, scale: mur", "does not depend on the renormalisation scale"),
         (
             "effect: pdf, pdf_variation: A, pdf_members: 2, pdf_error_type: hessian",
-            "has one set of parton densities only",
+            "has only one set of parton densities",
         ),
     ],
 )
@@ -164,8 +164,8 @@ def test_systematics_of_built_in_processes(tmp_path, entry, told):
     ("card", "told"),
     [
         ("import model sm\n", "has no line 'generate …'"),
-        ("generate p p > j j\noutput here\n", "line 2: 'output' is given by the workflow"),
-        ("generate p p > j j\nlaunch\n", "line 2: 'launch' is given by the workflow; leave it out"),
+        ("generate p p > j j\noutput here\n", "line 2: 'output' is set by the workflow"),
+        ("generate p p > j j\nlaunch\n", "line 2: 'launch' is set by the workflow; leave it out"),
         ("generate p p > j j [QCD]\n", "only leading-order processes are supported"),
         ("import model /etc\ngenerate p p > j j\n", "imports the model '/etc'; expected a name"),
         ("generate p p > j j\n", "has 0 lines 'import model …'; expected one"),
@@ -183,11 +183,11 @@ def test_a_process_card_defines_a_process_and_nothing_else(folder, card, told):
     [
         ("run_card", "10 = nevents\n20 == ptj\n", "line 1: 'nevents' cannot be set: the analysis"),
         ("run_card", "20 ptj\n", "line 1: '20 ptj'; expected 'value = key'"),
-        ("param_card", "Block dim6\n 2 Auto\n", "line 2: 'Auto' is no number; widths must be"),
+        ("param_card", "Block dim6\n 2 Auto\n", "line 2: 'Auto' is not a number; widths must be"),
         ("run_card", "1 = 2 = ptj\n", "line 1: '1 = 2 = ptj'; expected 'value = key'"),
         ("run_card", "x" * 10**6 + "\n", "line 1: 'xxx"),
-        ("param_card", "Block mass\n 25 nan\n", "line 2: 'nan' is no finite number"),
-        ("param_card", "hello\n", "is no parameter card: it has no block with an entry"),
+        ("param_card", "Block mass\n 25 nan\n", "line 2: 'nan' is not a finite number"),
+        ("param_card", "hello\n", "is not a parameter card: it has no block with an entry"),
     ],
 )
 def test_cards_that_generate_would_refuse_are_told_before(folder, card, text, told):
@@ -199,7 +199,7 @@ def test_cards_that_generate_would_refuse_are_told_before(folder, card, text, to
 def test_what_is_told_of_a_card_is_short(folder):
     (folder / "cards/run_card_signal.dat").write_text("wrong\n" * 1000)
     told = change(folder)
-    assert len(told) == 21 and "and 980 problems more" in told[-1]
+    assert len(told) == 21 and "and 980 more problems" in told[-1]
     (folder / "cards/proc_card_signal.dat").write_text("x" * 10**6)
     assert all(len(line) < 1000 for line in change(folder))
 
@@ -249,11 +249,13 @@ def test_a_model_has_files_only(folder, kind):
     assert any("x.py is a" in line and "expected files only" in line for line in change(folder))
     (model / "x.py").unlink()
     (model / "y.py").symlink_to("nowhere")
-    assert any("y.py is a link to nothing" in line for line in change(folder))
+    assert any("y.py is a broken link" in line for line in change(folder))
     (model / "y.py").unlink()
     (model / "inside").mkdir()
     (model / "inside" / "again").symlink_to(model)
-    assert any("again: is a link to Model, which it lies in" in line for line in change(folder))
+    assert any(
+        "again: is a link to Model, the folder that contains it" in line for line in change(folder)
+    )
 
 
 def test_cards_are_inlined_and_split(folder):
@@ -330,13 +332,13 @@ def test_no_model_there(folder):
     (folder / "empty").mkdir()
     told = change(folder, (card, f"{card}    ufo_model: empty\n"))
     assert told == [
-        "processes[signal].ufo_model: empty is no UFO model: it has no __init__.py and no "
+        "processes[signal].ufo_model: empty is not a UFO model: it has no __init__.py and no "
         "particles.py"
     ]
     told = change(folder, ("ufo_model: empty", "ufo_model: nowhere"))
     assert told == [
-        "processes[signal].ufo_model: there is no folder nowhere; expected that of a UFO model: "
-        "docs/ufo-model.md says how to get one"
+        "processes[signal].ufo_model: there is no folder nowhere; expected the folder of a UFO "
+        "model: see docs/ufo-model.md for how to get one"
     ]
 
 

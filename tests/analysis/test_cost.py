@@ -34,16 +34,16 @@ ONE = Plan(workers=1)
 
 def test_limits_that_are_fitted_need_no_grid() -> None:
     analysis = read_analysis(WBF)
-    assert grid_words(analysis) == "29 x 29 = 841 points, for figures only: limits are fitted"
+    assert grid_words(analysis) == "29 x 29 = 841 points, only for figures: limits come from fits"
     del analysis.ml.limits.grid["CPWL2"]
-    assert grid_words(analysis) == "29 points, for figures only: limits are fitted"
+    assert grid_words(analysis) == "29 points, only for figures: limits come from fits"
 
 
 def test_networks_that_take_parameters_are_evaluated_at_every_point() -> None:
     """961 points, 18000 test events, networks of 5-60-60-1."""
     analysis = read_analysis(INPUTS / "wbf-estimators" / "input.yml")
     cost = grid_words(analysis)
-    assert cost.startswith("31 x 31 = 961 points; CPU time for each member, up to ")
+    assert cost.startswith("31 x 31 = 961 points; CPU time per member, up to ")
     assert "4 s for alices" in cost
     assert "sally" not in cost and "histogram" not in cost
 
@@ -204,7 +204,7 @@ def test_what_is_beyond_the_machine_is_named(
         affordable(file, analysis, ONE, LAPTOP)
     (line,) = str(caught.value).splitlines()
     place, told_key, words = line.split(": ", 2)
-    assert key in told_key and told in words and words.endswith("lower it, or say --allow-large")
+    assert key in told_key and told in words and words.endswith("lower it, or use --allow-large")
     number = int(place.rpartition(":")[2])
     if "epochs" not in path:
         shown = value if isinstance(value, int) else value[1]

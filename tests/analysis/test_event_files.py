@@ -73,15 +73,15 @@ def test_weights_by_place_and_by_name() -> None:
         (
             {"w": {"CWL2": 15.2, "CPWL2": 0.1}},
             {},
-            r"its weight w is at dim6 2 = 165.2, dim6 5 = 0 of the parameter card, where the "
-            r"benchmark w is at dim6 2 = 251.104, dim6 5 = 1.652",
+            "its weight w is at dim6 2 = 165.2, dim6 5 = 0 of the parameter card, but the "
+            "benchmark w is at dim6 2 = 251.104, dim6 5 = 1.652",
         ),
         (
             {"sm": {"CWL2": 1.0, "CPWL2": 0.0}},
             {},
             r"its events were generated at dim6 2 = 0, dim6 5 = 0 of the parameter card",
         ),
-        ({}, {"ten": 5}, r"the weight 5 of ten is not there: it has 5, counted from 0"),
+        ({}, {"ten": 5}, "there is no weight 5 for ten: the file has 5 weights, counted from 0"),
         ({}, {"ten": "W"}, r"no weight 'W' for ten \(<rwgt> has w, morphing_basis_vector_2"),
     ],
 )
@@ -96,10 +96,10 @@ def test_weights_that_are_not_those_of_the_benchmarks(
     ("keys", "message"),
     [
         ({"files": {"sm": ["run*.lhe"]}}, "there is no such file"),
-        ({"files": {"sm": ["empty"]}}, "holds no event files"),
+        ({"files": {"sm": ["empty"]}}, "contains no event files"),
         ({"files": {"sm": ["input.yml"]}}, "expected an event file"),
         ({"files": {"sn": ["w*.lhe.gz"]}}, "files.sn: unknown benchmark 'sn'"),
-        ({"files": {"sm": ["w*.gz"], "ten": ["w*.gz"]}}, "is a file of sm already"),
+        ({"files": {"sm": ["w*.gz"], "ten": ["w*.gz"]}}, "is already listed under sm"),
         ({"weights": {"tenn": 0}}, "unknown benchmark 'tenn' (expected one of sm, ten,"),
         ({"cross_section": {"ten": 1.0}}, "unknown benchmark of files 'ten'"),
         ({"events": {"sm": 10}}, "not used by generator 'files'"),
@@ -107,7 +107,7 @@ def test_weights_that_are_not_those_of_the_benchmarks(
         ({"files": {"sm": ["none.lhe"]}}, "no events in this file"),
         ({"files": {"sm": ["other.lhe"]}}, "is not an LHE file"),
         ({"files": {"sm": ["no_init.lhe"]}}, "<init> has no cross-section above 0"),
-        ({"weights": {"ten": 7}}, "the weight 7 of ten is not there"),
+        ({"weights": {"ten": 7}}, "there is no weight 7 for ten"),
     ],
 )
 def test_validation_names_what_is_wrong_with_files(
@@ -136,7 +136,7 @@ def test_too_few_benchmarks_and_varied_weights(tmp_path: Path) -> None:
     norm = {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.1}
     file = analysis(tmp_path / "scale", sections={"systematics": [scale, norm]})
     [problem] = told(file)
-    assert "the process 'signal' takes no varied weights from its files" in problem
+    assert "the process 'signal' reads no varied weights from its files" in problem
 
 
 def test_events_are_counted_whatever_the_size_of_pieces(tmp_path: Path) -> None:
@@ -186,4 +186,4 @@ def test_methods_that_cannot_use_negative_weights_are_told(tmp_path: Path) -> No
     assert told(file) == []
     warnings = [str(problem) for problem in problems(file)]
     assert ["methods[sally]" in w or "methods[ratio]" in w for w in warnings] == [True, True]
-    assert "30% of the first ones in nlo.lhe (sm) are negative" in warnings[0]
+    assert "30% of the first weights in nlo.lhe (sm) are negative" in warnings[0]

@@ -48,7 +48,7 @@ def test_a_luminosity_in_other_units(tmp_path: Path):
     # The word stands once, in front.
     assert line.startswith("warning: ") and line.count("warning") == 1
     _, line = told(tmp_path, "luminosity: 300000.0", "luminosity: 3.0e+8")
-    assert "300000 fb^-1, more than any collider" in line
+    assert "300000 fb^-1, more than any planned collider" in line
 
 
 def test_help_cuts_no_sentence_off():

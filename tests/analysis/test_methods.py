@@ -309,7 +309,7 @@ def test_points_in_the_denominator_of_other_estimators(tmp_path):
         ),
         (
             {"method": "sally", "binning": {"bins": {"CWL2": [1.0, 0.0]}}},
-            "binning.bins.CWL2: expected edges that increase from each to the next",
+            "binning.bins.CWL2: expected increasing bin edges",
         ),
         (
             {"method": "sally", "binning": {"bins": 0}},

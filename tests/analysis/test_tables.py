@@ -78,9 +78,7 @@ def test_records_and_arrays_of_hdf5(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "t.h5", "w") as file:
         file["a/events"], file["b/x"] = records, np.arange(4.0)
         file["b/w"] = np.arange(8.0).reshape(4, 2)
-    with pytest.raises(
-        InputError, match=r"say in `table` which table is meant \(it has a/events, b"
-    ):
+    with pytest.raises(InputError, match="name the table in `table` \\(the file has a/events, b"):
         open_table(tmp_path / "t.h5")
     table = open_table(tmp_path / "t.h5", "a/events")
     assert {name: one.is_list for name, one in table.columns.items()} == {"x": False, "w": True}
@@ -147,10 +145,10 @@ def test_an_analysis_of_tables_is_valid(suffix: str, tmp_path: Path) -> None:
         ),
         (
             "pt",
-            r"definition: .*t.root: 'pt' is a list of numbers in every event; choose one, pt\[0",
+            "definition: .*t.root: 'pt' is a list of numbers; use one of them, pt\\[0",
         ),
-        ("m_jj[0]", r"definition: .*t.root: 'm_jj' is one number in every event, and no list"),
-        ("j[0].pt", r"definition: .*t.root: 'j' are particles in expressions, and a plain table"),
+        ("m_jj[0]", "definition: .*t.root: 'm_jj' is a single number, not a list"),
+        ("j[0].pt", "definition: .*t.root: 'j' are particles in expressions, but a plain table"),
         ("scale", r"definition: .*t.root: has no column 'scale'"),
     ],
 )
@@ -163,15 +161,21 @@ def test_expressions_need_columns(definition: str, message: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"cross_section": {}}, r"tables do not say their cross-section: give that of the bench"),
+        (
+            {"cross_section": {}},
+            "tables do not contain their cross-section: give the cross-section at the bench",
+        ),
         ({"weights": {"w": "v"}}, r"t.root: has no column 'v'.* \(the weight of w\)"),
         ({"weights": {"w": 2}}, r"weights.w: expected the name of a column, or an expression"),
         ({"weights": {"w": "2*"}}, r"weights.w: not an expression"),
         ({"table": "other"}, r"t.root: has no tree 'other' \(it has ntuple\)"),
-        ({"files": {"sm": ["t.root", "e.lhe"]}}, r"has tables, and 'signal' other events"),
-        ({"files": {"sm": ["t.*"]}}, r"t.root is a table: end the pattern in \*.root"),
+        ({"files": {"sm": ["t.root", "e.lhe"]}}, "has tables, but 'signal' has other events"),
+        ({"files": {"sm": ["t.*"]}}, "t.root is a table: the pattern must end with \\*.root"),
         ({"files": {"sm": ["u*.root"]}}, r"u\*.root: there is no such file"),
-        ({"pythia8_card": "c.dat"}, r"the events of tables are measured already; leave this out"),
+        (
+            {"pythia8_card": "c.dat"},
+            "the events in tables are already reconstructed; leave this out",
+        ),
     ],
 )
 def test_processes_that_cannot_be(keys: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -197,7 +201,7 @@ def test_other_sections_that_go_with_particles_only(tmp_path: Path) -> None:
     }
     said = "\n".join(told(analysis(tmp_path, section=section)))
     assert "detector.met_noise: not used with tables" in said
-    assert "the objects of the process 'signal' are measured already" in said
+    assert "the objects of the process 'signal' are already reconstructed" in said
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -227,7 +231,7 @@ def test_what_is_damaged_inside_has_its_entries(tmp_path: Path) -> None:
 def test_columns_of_other_lengths(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "t.h5", "w") as file:
         file["x"], file["y"] = np.arange(4.0), np.arange(5.0)
-    with pytest.raises(InputError, match=r"t.h5: x has 4 entries where another column has 5"):
+    with pytest.raises(InputError, match=r"t.h5: x has 4 entries, but another column has 5"):
         open_table(tmp_path / "t.h5")
 
 
@@ -247,7 +251,7 @@ def test_methods_that_draw_are_warned_of_negative_weights(tmp_path: Path) -> Non
     ml["limits"]["toys"] = {"n_toys": 10}
     file = analysis(tmp_path, section={"ml": ml})
     warned = [str(one) for one in problems(file) if one.warning]
-    assert sum("of the first ones in t.root (sm) are negative" in one for one in warned) > 1
+    assert sum("of the first weights in t.root (sm) are negative" in one for one in warned) > 1
     assert any("limits.toys.n_toys: warning: toys are drawn" in one for one in warned)
 
 
@@ -257,15 +261,15 @@ def test_sums_of_another_weight_are_not_taken(tmp_path: Path) -> None:
     file = analysis(tmp_path, "MET_pt + genWeight", weights=weights)
     file.write_text(file.read_text().replace("definition: n\n", "definition: MET_phi\n"))
     [problem] = told(file)
-    assert "Runs/genEventSumw is the sum of genWeight, and events were drawn with 2*gen" in problem
+    assert "Runs/genEventSumw is the sum of genWeight, but events were drawn with 2*gen" in problem
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.0, "t.root: entry 71: its weight at sm, which it was drawn from, is 0"),
-        (np.nan, "t.root: entry 71: its weight at sm, sm, is not there, or no finite number"),
-        (np.inf, "t.root: entry 71: its weight at sm, sm, is not there, or no finite number"),
+        (0.0, "t.root: entry 71: its weight at sm, at which it was drawn, is 0"),
+        (np.nan, "t.root: entry 71: its weight at sm, sm, is missing, or not a finite number"),
+        (np.inf, "t.root: entry 71: its weight at sm, sm, is missing, or not a finite number"),
     ],
 )
 def test_weights_that_no_event_has(value: float, message: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_same_products_from_jobs_of_slurm(tmp_path: Path):
 def test_a_job_that_is_refused_is_told(tmp_path: Path):
     with slurm(tmp_path / "slurm"), dask.config.set({"jobqueue.slurm.queue": "nowhere"}):
         order = Order(DATA / "tiny", tmp_path / "there", njobs=2, on="dask=slurm")
-        with pytest.raises(StepError, match=r"could not be run: no worker can be had.*sbatch"):
+        with pytest.raises(StepError, match=r"could not be run: no worker is available.*sbatch"):
             run_workflow(order)
 
 
@@ -85,5 +85,7 @@ def test_ctrl_c_stays_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_without_a_batch_system_here(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InputError, match="sbatch is not found; start from a machine that submits"):
+    with pytest.raises(
+        InputError, match="sbatch not found; start from a machine on which jobs can be submitted"
+    ):
         make_executor("dask=slurm", Conditions())

@@ -84,7 +84,7 @@ def test_a_lost_worker_costs_its_step(toy: Toy, cluster: DaskCluster):
     assert "".join((toy.workdir / "part/join/joined.txt").read_text().split()) == "aabbccend"
     assert once.exists() and not list(toy.workdir.rglob("half"))
     logs = [log.read_text() for log in toy.workdir.rglob("double_*.run.log")]
-    assert sum("was lost: run again, 1 of at most 5 times" in log for log in logs) == 1
+    assert sum("was lost: running again, 1 of at most 5 times" in log for log in logs) == 1
 
 
 def test_out_of_memory_is_tried_once_more_and_told(tmp_path: Path, cluster: DaskCluster):
@@ -150,18 +150,21 @@ def test_without_its_scheduler_a_run_ends_with_all_steps(toy: Toy, tmp_path: Pat
             _, errors = engine.communicate(timeout=120)
         finally:
             engine.kill()
-    assert "step part/double_0 could not be run: the Dask scheduler is gone" in errors
+    assert (
+        "step part/double_0 could not be run: the connection to the Dask scheduler was lost"
+        in errors
+    )
 
 
 @pytest.mark.parametrize(
     ("on", "said"),
     [
-        ("dask", "no scheduler is known; expected --on dask=ADDRESS"),
-        ("dask=nothing.Cluster", "nothing is not installed, which has nothing.Cluster"),
+        ("dask", "no scheduler is configured; expected --on dask=ADDRESS"),
+        ("dask=nothing.Cluster", "nothing.Cluster needs nothing, which is not installed"),
         ("dask=distributed.Nothing", "distributed has no Nothing"),
         ("dask=tcp://127.0.0.1:1", "no scheduler answers"),
-        ("dask=oar", "oarsub is not found; start from a machine that submits jobs"),
-        ("local=here", "expected local alone"),
+        ("dask=oar", "oarsub not found; start from a machine on which jobs can be submitted"),
+        ("local=here", "expected local without a place"),
     ],
 )
 def test_a_place_that_is_none(on: str, said: str, monkeypatch: pytest.MonkeyPatch):

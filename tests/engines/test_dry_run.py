@@ -51,7 +51,7 @@ def to_run(told: dict[str, list[str]]) -> dict[str, str]:
 def test_nothing_to_do(workdir: Path):
     told, last = dry(ANALYSIS, workdir)
     assert to_run(told) == {}
-    assert last == "Nothing would run: all is done."
+    assert last == "Nothing would run: everything is up to date."
 
 
 def test_a_cut_leaves_generated_events(workdir: Path, tmp_path: Path):

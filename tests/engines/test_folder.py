@@ -127,7 +127,7 @@ def test_what_is_not_there(
 def test_no_toys(copy: Path):
     for file in copy.glob("ml/sampling/methods/*/toys_*.json"):
         file.unlink()
-    with pytest.raises(InputError, match="no toys are to be made"):
+    with pytest.raises(InputError, match="the analysis asks for no toys"):
         commands("toys", Order(TINY, copy))
     [command] = commands("plotting", Order(TINY, copy))
     assert "--toys" not in command

@@ -51,7 +51,9 @@ def test_a_drained_node_costs_its_step(toy: Toy, site: Site):
     assert set(run(toy, site.on, toy.directory).values()) == {"done"}
     assert toy.joined == "aabbccend" and not list(toy.workdir.rglob("half"))
     logs = [log.read_text() for log in toy.workdir.rglob("double_*.run.log")]
-    assert sum("drained, or is gone: run again, 1 of at most 5 times" in log for log in logs) == 1
+    assert (
+        sum("drained, or is gone: running again, 1 of at most 5 times" in log for log in logs) == 1
+    )
     assert len(site.created) == 6 and not site.cluster.jobs and not site.cluster.pods
     assert not site.cluster.refused
 
@@ -65,7 +67,7 @@ def test_a_job_that_somebody_deletes_is_lost(site: Site):
     executor = site.executor()
     outcome = run_step(site.task("echo x > only"), executor)
     assert outcome.exit_code == 0 and (site.workdir / "step/only").read_text() == "x\n"
-    assert "its Job was deleted by somebody: run again" in (site.workdir / "log").read_text()
+    assert "its Job was deleted from outside: running again" in (site.workdir / "log").read_text()
 
 
 def test_out_of_memory_is_tried_once_more_in_the_next_class(site: Site):
@@ -152,7 +154,7 @@ def test_missing_rights_are_told_in_one_line(site: Site):
     with pytest.raises(StepError) as failure:
         site.executor()
     [line] = str(failure.value).splitlines()
-    assert 'the Kubernetes cluster refuses: jobs is forbidden: User "physicist"' in line
+    assert 'the Kubernetes cluster refused the request: jobs is forbidden: User "physicist"' in line
 
 
 def test_jobs_are_like_the_one_in_the_file(site: Site, monkeypatch: pytest.MonkeyPatch):
@@ -221,7 +223,7 @@ def test_a_file_that_is_no_job(site: Site, content: str | None, said: str):
 
 
 def test_a_work_directory_that_is_on_no_volume(site: Site, tmp_path: Path):
-    said = r"/elsewhere is on no volume of the Jobs \(they mount .*/srv/madminer-workflow\)"
+    said = "/elsewhere is not on a volume of the Jobs \\(they mount .*/srv/madminer-workflow\\)"
     with pytest.raises(InputError, match=said):
         make_executor(site.on, Conditions(logs=tmp_path / "elsewhere/_yadage"))
 

@@ -172,7 +172,7 @@ def test_what_changes_while_it_is_used_gets_no_record(whole: Path, tmp_path: Pat
     warnings: list[str] = []
     recording.write([], None, warnings.append)  # type: ignore[arg-type]
     assert not (workdir / METADATA).exists()
-    assert "input.yml was changed while it was being used" in warnings[0]
+    assert "input.yml changed while it was in use" in warnings[0]
 
 
 def test_what_is_no_file_keeps_nobody_waiting(learned: Path, tmp_path: Path):
@@ -287,8 +287,8 @@ def test_what_comes_out_differently_is_named(learned: Path, repeated: Path, tmp_
     shutil.copy(workdir / METADATA, again / "_rerun" / METADATA)
     differs = command("rerun", workdir, "--workdir", again, "--other-versions")
     assert differs.exit_code == 1, differs.text
-    assert f"{name}: differs from the one that was recorded" in differs.text
-    assert f"{missing}: was not made again" in differs.text
+    assert f"{name}: differs from the recorded file" in differs.text
+    assert f"{missing}: is missing from the repeated run" in differs.text
     assert "warning: numpy: 1.0 was used" in differs.text
 
 

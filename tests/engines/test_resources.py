@@ -91,14 +91,17 @@ def test_a_lost_step_is_run_again_in_a_clean_folder(tmp_path: Path):
     assert [path.name for path in (tmp_path / "part").iterdir()] == ["step"]
     assert [path.name for path in (tmp_path / "part/step").iterdir()] == ["all"]
     assert (
-        "is gone: run again, 2 of at most 5 times" in (tmp_path / "notes/step.run.log").read_text()
+        "is gone: running again, 2 of at most 5 times"
+        in (tmp_path / "notes/step.run.log").read_text()
     )
 
 
 def test_a_step_that_is_lost_again_and_again_is_given_up(tmp_path: Path):
     outcome, executor, message = run(tmp_path, *[lose] * 10)
     assert outcome.exit_code == 1 and len(executor.tasks) == MOST_LOSSES + 1
-    assert "was given up: the worker tcp://n1:1 is gone, and so 5 times before" in message
+    assert (
+        "was given up: the worker tcp://n1:1 is gone; this had already happened 5 times" in message
+    )
     assert not (tmp_path / "part/step").exists()
 
 

@@ -317,9 +317,7 @@ def test_steps_that_outlive_their_engine_for_long_keep_others_out(
     monkeypatch.setattr(files, "_PATIENCE_SECONDS", 0.2)
     orphan = left_behind(toy, 60.0)
     try:
-        with pytest.raises(
-            InputError, match=rf"steps of a run that was killed.*\(kill {orphan.pid}\)"
-        ):
+        with pytest.raises(InputError, match=f"steps of a killed run.*\\(kill {orphan.pid}\\)"):
             toy.run()
     finally:
         orphan.kill()

@@ -144,12 +144,15 @@ def test_who_may_not_create_volumes_gets_everything_else(user: User):
     first, second = user.cli("apply"), user.cli("apply")
     volume, claim, config_map = first.output.splitlines()
     assert first.exit_code == second.exit_code == 0
-    assert volume.startswith("PersistentVolume madminer-workflow: left out, as you may not create")
+    assert volume.startswith(
+        "PersistentVolume madminer-workflow: not created, because you do not have permission to "
+        "create"
+    )
     assert claim == "PersistentVolumeClaim madminer-workflow: created"
     assert config_map == "ConfigMap madminer-workflow-analysis: created"
     assert second.output.splitlines()[1:] == [
-        "PersistentVolumeClaim madminer-workflow: is there already",
-        "ConfigMap madminer-workflow-analysis: is there already",
+        "PersistentVolumeClaim madminer-workflow: exists already",
+        "ConfigMap madminer-workflow-analysis: exists already",
     ]
     assert {namespace for _, namespace, _ in user.cluster.resources} == {SPACE}
 
@@ -161,7 +164,7 @@ def test_a_class_of_volumes_or_no_file_needs_no_volume(user: User):
     claim = user.cluster.resources["PersistentVolumeClaim", SPACE, "madminer-workflow"]
     assert claim["spec"]["storageClassName"] == "cephfs"
     Path("kube/pv.yml").unlink()
-    assert user.cli("apply").output.count("is there already") == 2
+    assert user.cli("apply").output.count("exists already") == 2
 
 
 def test_a_config_map_that_differs_is_replaced(user: User):
@@ -174,7 +177,10 @@ def test_all_that_is_refused_is_said_in_a_line_each(user: User):
     *_, claim, config_map = finished.output.splitlines()
     assert finished.exit_code == 1 and "Traceback" not in finished.output
     for line, kind in ((claim, "persistentvolumeclaims"), (config_map, "configmaps")):
-        assert f'the Kubernetes cluster refuses: {kind} is forbidden: User "physicist"' in line
+        assert (
+            f'the Kubernetes cluster refused the request: {kind} is forbidden: User "physicist"'
+            in line
+        )
     finished = CliRunner().invoke(main, ["kubernetes", "logs", "--namespace", "other"])
     assert finished.exit_code == 1
     assert 'cannot list resource "jobs" in API group "batch"' in finished.output
@@ -183,7 +189,7 @@ def test_all_that_is_refused_is_said_in_a_line_each(user: User):
 def test_another_analysis_on_the_cluster_is_seen_before_anything_runs(user: User):
     text = Path("analysis/input.yml").read_text()
     Path("analysis/input.yml").write_text(text + "\n")
-    with pytest.raises(InputError, match=r"other contents of input\.yml than here"):
+    with pytest.raises(InputError, match="the contents of input\\.yml differ from those here"):
         user.run()
     del user.cluster.resources["ConfigMap", SPACE, "madminer-workflow-analysis"]
     with pytest.raises(InputError, match="ConfigMap madminer-workflow-analysis: is not in the"):
@@ -332,9 +338,9 @@ def test_what_the_cluster_answers_instead_of_a_log_is_none(user: User):
         training(user)
     assert not user.tracked.texts
     finished = user.cli("logs")
-    assert "0 logs kept" in finished.output and "no log: pods" in finished.output
+    assert "0 logs stored" in finished.output and "no log: pods" in finished.output
     user.cluster.mute = False
-    assert user.cli("logs").output == "1 logs kept\n"
+    assert user.cli("logs").output == "1 logs stored\n"
 
 
 def test_a_pod_that_waits_has_no_log(user: User):

@@ -176,7 +176,7 @@ def test_the_manifests_are_known_once(session: Session):
     names.append("ConfigMap madminer-workflow-analysis")
     first, second = session.run("apply"), session.run("apply")
     assert first.splitlines() == [f"{name}: created" for name in names]
-    assert second.splitlines() == [f"{name}: is there already" for name in names]
+    assert second.splitlines() == [f"{name}: exists already" for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -246,4 +246,4 @@ def test_a_name_that_the_image_has_too(session: Session, engine: docker.DockerCl
 
 
 def test_logs_of_jobs_that_mlflow_submitted_alone(session: Session):
-    assert session.run("logs") == f"{len(session.cluster.jobs)} logs kept\n"
+    assert session.run("logs") == f"{len(session.cluster.jobs)} logs stored\n"

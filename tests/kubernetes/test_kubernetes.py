@@ -178,7 +178,7 @@ def test_other_files_than_texts(analysis: Path):
     [
         ("a card.dat", b"", "letters"),
         ("../card.dat", b"", "expected a file inside"),
-        ("card.dat", bytes(2**20), "a ConfigMap holds 1048576"),
+        ("card.dat", bytes(2**20), "more than the 1048576 of a ConfigMap"),
     ],
 )
 def test_what_a_config_map_cannot_hold(analysis: Path, card: str, content: bytes, problem: str):
@@ -238,9 +238,9 @@ def test_the_cluster_of_the_tests_refuses_what_would_not_run(tmp_path: Path, cha
     [
         (["run", "shower", "--registry", "r"], "'shower' is not one of 'all', 'configure'"),
         (["run", "combine", "--registry", "r", "--parameters", "alpha"], "expected NAME=VALUE"),
-        (["run", "combine", "--registry", "r"], "no Kubernetes cluster is known here"),
+        (["run", "combine", "--registry", "r"], "no Kubernetes cluster is configured"),
         (["run", "combine", "--parameters", "alpha=1"], "PARAMETERS: unknown alpha; expected"),
-        (["apply"], "no Kubernetes cluster is known here"),
+        (["apply"], "no Kubernetes cluster is configured"),
     ],
 )
 def test_the_command_line_says_what_is_missing(arguments: list[str], problem: str, monkeypatch):

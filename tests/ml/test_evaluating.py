@@ -227,7 +227,7 @@ def test_what_is_no_model(
     (tmp_path / "other").mkdir()
     (tmp_path / "other/results.json").write_text("{}")
     pack(tmp_path / "other", tmp_path / "Results.tar.gz")
-    message = r"Results.tar.gz: is another archive than expected: it holds no method.json"
+    message = "Results.tar.gz: is not the expected archive: it has no method.json"
     refused(toy_file, [tmp_path / "Results.tar.gz"], tmp_path, message)
 
 

@@ -101,7 +101,7 @@ def test_its_checks_pass_and_say_that_ratios_may_be_negative(
         "positive ratio",
         "calibration where limits end",
     ]
-    assert "no square of an amplitude" in checks[-2].sentence
+    assert "not the square of an amplitude" in checks[-2].sentence
 
 
 def with_exact(ours: PolynomialDensity, known: Known) -> PolynomialDensity:
@@ -159,7 +159,7 @@ def test_a_parameter_that_observables_do_not_show_is_not_believed(tmp_path: Path
     assert "directions that are seen" in [check.name for check in failing]
     [check] = [check for check in failing if check.name == "directions that are seen"]
     assert check.concerns is None
-    assert check.sentence.startswith("Nothing in the test events shows p1:")
+    assert check.sentence.startswith("The test events show no sensitivity to p1:")
 
 
 def test_negative_weights_leave_the_square(tmp_path: Path) -> None:

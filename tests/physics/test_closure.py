@@ -204,5 +204,5 @@ def test_weights_changed_in_the_data_fail_loudly(
             file["samples/weights"][...] = edit(file["samples/weights"][()])
     result = combine_command(mixed, data, tmp_path / "out")
     assert result.exit_code == 2
-    assert "its weights were changed after the delphes step" in result.output
+    assert "its weights changed after the delphes step" in result.output
     assert not (tmp_path / "out").exists()

@@ -133,7 +133,7 @@ def test_missing_events(tiny: Physics, tmp_path: Path) -> None:
         events,
         tmp_path,
         InputError,
-        "Events.tar.gz/signal.*lhe: damaged: it holds 99 events where 100 are expected",
+        "Events.tar.gz/signal.*lhe: damaged: it has 99 events instead of 100",
     )
 
 
@@ -162,7 +162,7 @@ def test_a_job_imports_no_more_than_it_needs() -> None:
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [("1e90", "expected 1e\\+30 pb at most"), ("0.0", "which it was drawn from, is 0")],
+    [("1e90", "expected 1e\\+30 pb at most"), ("0.0", "at which it was drawn, is 0")],
 )
 def test_weights_that_no_event_has(tiny: Physics, tmp_path: Path, value: str, says: str) -> None:
     directory = unpack(tiny.events[0], tmp_path / "x")

@@ -139,7 +139,7 @@ def test_failures_are_loud(
 
 
 def test_events_that_are_not_showered_are_refused(drawn: Physics, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="are not showered, as Delphes needs them"):
+    with pytest.raises(InputError, match="are not showered, but Delphes needs showered events"):
         analyse(drawn, drawn.input.parent / "Events.tar.gz", tmp_path / "out")
 
 
@@ -164,7 +164,7 @@ def test_an_unknown_shipped_card_is_refused(
 ) -> None:
     monkeypatch.setenv("DELPHES_DIR", str(stand_in(tmp_path / "d", "true")))
     card = DelphesCard(name="delphes_card_SMC.tcl", text=None)
-    with pytest.raises(InputError, match=r"ships no card 'delphes_card_SMC\.tcl'.*_CMS"):
+    with pytest.raises(InputError, match=r"has no card 'delphes_card_SMC\.tcl'.*_CMS"):
         detect(tmp_path / "x", card, 41, tmp_path)
 
 

@@ -79,7 +79,7 @@ def test_other_programs_read_the_files(tiny: Physics, tmp_path: Path) -> None:
 
 
 def test_all_events_must_be_there(tiny: Physics, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"of \d+ events are there; export them when all jobs"):
+    with pytest.raises(InputError, match=r"of \d+ events exist; export them when all jobs"):
         export_events(tiny.events[:-1], tmp_path / "out")
 
 

@@ -434,11 +434,11 @@ def test_madminer_reads_the_rest(shifted: Physics, fixed: Physics) -> None:
     [
         ("weights", np.nan, "weights: .* numbers are NaN or infinite"),
         ("weights", 1e40, "weights: up to 1e[+]40 pb, more than any event has"),
-        ("events", 1, "events: are not different ones of the"),
-        ("events", 10**6, "events: are not different ones of the"),
+        ("events", 1, "events: expected distinct numbers of the"),
+        ("events", 10**6, "events: expected distinct numbers of the"),
         ("events", -2, "events: has a number below -1"),
-        ("places", 1.0, "places: are not those of its events, in ascending order"),
-        ("places", 0.5, "places: are not those of its events, in ascending order"),
+        ("places", 1.0, "places: do not match its events, or are not in ascending order"),
+        ("places", 0.5, "places: do not match its events, or are not in ascending order"),
         ("places", None, "it has no madminer_workflow/shifted/.*/places"),
         ("observations", None, "it has no madminer_workflow/shifted/.*/observations"),
         ("observations", "short", "observations: has 3 entries along axis 0"),
@@ -468,7 +468,7 @@ def test_a_change_of_shifted_events_is_seen(shifted: Physics, tmp_path: Path) ->
     copy.write_bytes(shifted.data[0].read_bytes())
     with h5py.File(copy, "a") as file:
         file[f"madminer_workflow/shifted/{benchmark(shifted, 'jes')}/observations"][0, 0] += 1.0
-    with pytest.raises(InputError, match=r"x.h5: is damaged: something in it was changed"):
+    with pytest.raises(InputError, match=r"x.h5: is damaged: its content changed"):
         combine(shifted.config, shifted.generation, [copy, *shifted.data[1:]], tmp_path / "out")
 
 
@@ -608,7 +608,7 @@ def test_jets_that_delphes_does_not_write_cannot_come(limit, told, caplog) -> No
     assert len(caplog.messages) == told
     if told:
         [message] = caplog.messages
-        assert message.startswith(f"detector.acceptance.pt_min_j: {limit or 0:g} GeV, and Delphes ")
+        assert message.startswith(f"detector.acceptance.pt_min_j: {limit or 0:g} GeV, but Delphes ")
 
 
 def test_a_job_whose_events_pass_when_shifted_only(shifted: Physics, tmp_path: Path) -> None:

@@ -57,21 +57,21 @@ def test_missing_madgraph_says_what_to_set(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"MadGraph is needed.*Set MG5_DIR.*or SOFTWARE_DIR"):
         programs.madgraph()
     monkeypatch.setenv("SOFTWARE_DIR", str(tmp_path))
-    with pytest.raises(InputError, match=f"in SOFTWARE_DIR, {tmp_path}, it is not"):
+    with pytest.raises(InputError, match=f"SOFTWARE_DIR, {tmp_path}, does not contain it"):
         programs.madgraph()
     monkeypatch.setenv("MG5_DIR", str(tmp_path))
-    with pytest.raises(InputError, match=r"MG5_DIR: .* does not hold MadGraph"):
+    with pytest.raises(InputError, match=r"MG5_DIR: .* does not contain MadGraph"):
         programs.madgraph()
 
 
 def test_incomplete_madgraph(tmp_path, monkeypatch):
     monkeypatch.setenv("MG5_DIR", str(install_madgraph(tmp_path)))
     monkeypatch.setenv("MG5_PYTHON", "/nowhere/python")
-    with pytest.raises(InputError, match="MG5_PYTHON: '/nowhere/python' is no Python"):
+    with pytest.raises(InputError, match="MG5_PYTHON: '/nowhere/python' is not a Python"):
         programs.madgraph()
     monkeypatch.delenv("MG5_PYTHON")
     (tmp_path / "VERSION").unlink()
-    with pytest.raises(InputError, match="does not say which version"):
+    with pytest.raises(InputError, match="has no file with the version"):
         programs.madgraph()
 
 

@@ -76,7 +76,11 @@ def test_an_empty_job_is_fine(tiny: Physics, tmp_path: Path) -> None:
     [
         ("process", "other", "does not contain the process other"),
         ("process", "../..", r"does not contain the process \.\./\.\."),
-        ("sampling_benchmark", "other", "'other': is not among those of this process, sm, w"),
+        (
+            "sampling_benchmark",
+            "other",
+            "'other': is not a sampling benchmark of this process, sm, w",
+        ),
         ("n_events", 0, "n_events: is 0; expected at least 1"),
     ],
 )

@@ -252,7 +252,9 @@ def test_disk_space_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=500_000_000))
     check_space([tmp_path, tmp_path / "not/yet"], [(1000, True), (1000, False)])
-    message = "3000 showered events take up to 700 MB, and .* has 500 MB left; make room, set TMP"
+    message = (
+        "3000 showered events take up to 700 MB, and .* has 500 MB left; free some space, set TMP"
+    )
     with pytest.raises(StepError, match=message):
         check_space([tmp_path / "not/yet"], [(2000, True), (1000, False)])
 

@@ -89,7 +89,7 @@ MODELS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("sally", "has no layers.0.weight of", weights(lambda s: s | {FIRST: torch.ones(3)})),
     ("sally", "has no layers.0.weight of", weights(lambda s: {"other": torch.ones(3)})),
     ("sally", "is of the type", weights(lambda s: s | {FIRST: s[FIRST].to(torch.complex64)})),
-    ("sally", "something else than the weights", weights(lambda s: Payload())),
+    ("sally", "does not contain the weights", weights(lambda s: Payload())),
     ("sally", "zip", lambda d: (d / "model_state_dict.pt").write_bytes(pickle.dumps(Payload()))),
     ("sally", "model_x_means.npy", lambda d: (d / "model_x_means.npy").unlink()),
     ("sally", "x_means: has 3 entries", array("model_x_means.npy", np.zeros(3))),
@@ -108,7 +108,7 @@ MODELS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("alices", "theta_means", lambda d: (d / "model_theta_means.npy").unlink()),
     ("histogram", "template", arrays("histogram.npz", template=None)),
     ("histogram", "template: has 2 entries", arrays("histogram.npz", template=np.ones((2, 6)))),
-    ("histogram", "edges do not ascend", arrays("histogram.npz", edges_0=[3.0, 2.0, 4.0])),
+    ("histogram", "edges are not increasing", arrays("histogram.npz", edges_0=[3.0, 2.0, 4.0])),
     ("histogram", "edges_0: 1 of 3 numbers", arrays("histogram.npz", edges_0=[2.0, 3.0, NAN])),
     ("histogram", "observables", arrays("histogram.npz", observables=["x0", "x9"])),
     ("polynomial", "NaN or infinite", arrays("polynomial.npz", weights_0=np.full((2, 8), NAN))),
@@ -200,7 +200,7 @@ HDF5: list[tuple[str, Callable[[h5py.File], None]]] = [
     ("has 2 dimensions|has 1 dim", scaled(X, lambda x: x.ravel())),
     ("entries along axis 0", scaled(X, lambda x: x[:-1])),
     ("entries along axis 1", scaled(W, lambda w: np.hstack([w, w[:, :1]]))),
-    ("no data set", link(W, h5py.SoftLink("/samples"))),
+    ("not a data set", link(W, h5py.SoftLink("/samples"))),
     ("link to another place", link(W, h5py.SoftLink("/samples/weights"))),
     ("link to another place", link(W, h5py.ExternalLink("other.h5", W))),
     ("link to another place", link("samples", h5py.ExternalLink("other.h5", "samples"))),
@@ -210,14 +210,17 @@ HDF5: list[tuple[str, Callable[[h5py.File], None]]] = [
             W, None, shape=(9, 6), dtype=float, external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
         ),
     ),
-    ("more than the file can hold", dataset(W, None, shape=(10**9, 10**6), chunks=(10, 10))),
+    ("more than fits into the file", dataset(W, None, shape=(10**9, 10**6), chunks=(10, 10))),
     ("is of the type object", dataset(W, h5py.Reference(), dtype=h5py.ref_dtype)),
     ("neither true nor false", dataset("benchmarks/is_nuisance", [7] * 6)),
     ("impossible powers", scaled("morphing/components", lambda c: c + 10**9)),
     ("NaN or infinite", scaled("morphing/morphing_matrix", lambda m: m * np.nan)),
-    ("numbers of no benchmark", scaled("samples/sampling_benchmarks", lambda i: i + 99)),
-    ("each of which comes once", scaled("benchmarks/names", lambda n: [n[0]] * len(n))),
-    ("each of which comes once", scaled("parameters/names", lambda n: [b"a\nb", b"c"])),
+    (
+        "numbers that are not those of a benchmark",
+        scaled("samples/sampling_benchmarks", lambda i: i + 99),
+    ),
+    ("expected distinct names", scaled("benchmarks/names", lambda n: [n[0]] * len(n))),
+    ("expected distinct names", scaled("parameters/names", lambda n: [b"a\nb", b"c"])),
     ("changed after it was written", scaled(X, lambda x: x + 1e-9)),
     ("changed after it was written", scaled("benchmarks/values", lambda v: 2.0 * v)),
 ]
@@ -274,4 +277,4 @@ def test_results_of_nothing(tmp_path: Path) -> None:
     write_json(tmp_path / "x" / "results.json", {})
     pack(tmp_path / "x", tmp_path / "Results.tar.gz")
     message = refused(lambda: read_results(tmp_path / "Results.tar.gz"), "Results.tar.gz")
-    assert "holds no results of a method from evaluating (it has no arrays.npz)" in message
+    assert "contains no results of a method from evaluating (it has no arrays.npz)" in message

@@ -92,16 +92,16 @@ def test_files_that_are_no_observation(toy_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="its events have weights, so they are simulated"):
         read_observed(toy_file, wanted)
     path = events_file(tmp_path / "few.h5", ["x0"], np.ones((3, 1)))
-    with pytest.raises(InputError, match="lacks the observables x1; it has x0"):
+    with pytest.raises(InputError, match="the observables x1 are missing; it has x0"):
         read_observed(path, wanted)
     path = events_file(tmp_path / "wide.h5", wanted, np.ones((3, 3)))
-    with pytest.raises(InputError, match="2 names of observables for 3 columns"):
+    with pytest.raises(InputError, match="2 names of observables, but 3 columns"):
         read_observed(path, wanted)
     path = events_file(tmp_path / "nan.h5", wanted, np.array([[1.0, np.nan], [1.0, 2.0]]))
     with pytest.raises(InputError, match="1 of 2 events have an undefined observable"):
         read_observed(path, wanted)
     (tmp_path / "text.h5").write_text("events")
-    with pytest.raises(InputError, match=r"text.h5: is no file of observed events"):
+    with pytest.raises(InputError, match=r"text.h5: is not a file of observed events"):
         read_observed(tmp_path / "text.h5", wanted)
 
 

@@ -101,7 +101,7 @@ def test_numbers_are_numbers(tmp_path: Path, number: str):
 def test_another_workflow_is_refused(tmp_path: Path):
     path = "_crate/workflow/other.yml"
     crate = written(tmp_path, replace(RUN, workflow=path, workflow_files={path: "0" * 64}))
-    with pytest.raises(InputError, match=r"other\.yml: is no workflow of madminer-workflow"):
+    with pytest.raises(InputError, match="other\\.yml: is not a workflow of madminer-workflow"):
         order_of(crate, Repetition(tmp_path / "again"))
 
 

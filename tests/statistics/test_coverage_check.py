@@ -55,8 +55,8 @@ def test_what_covers_too_little_fails_and_says_by_how_much() -> None:
     check = checked(1.3, 0.05)
     assert not check.passed
     assert check.value is not None and check.value < -0.1
-    assert "More simulated events would not mend that" in check.sentence
-    assert "7 more of 12" in check.sentence or "more of 12 cover too little" in check.sentence
+    assert "More simulated events would not help" in check.sentence
+    assert "7 more of 12" in check.sentence or "more of 12 is too small" in check.sentence
 
 
 def test_it_says_how_many_events_would_mend_it() -> None:
@@ -69,7 +69,7 @@ def test_it_says_how_many_events_would_mend_it() -> None:
 
 
 def test_a_method_that_does_not_know_its_simulation_says_so() -> None:
-    assert "is not known for this method" in checked(1.3, None).sentence
+    assert "it is not known whether more simulated events" in checked(1.3, None).sentence
 
 
 def test_few_test_events_are_allowed_for() -> None:

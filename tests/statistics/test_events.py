@@ -32,7 +32,7 @@ def test_parts_keep_the_cross_section(events: Events, setup: Setup) -> None:
 
 
 def test_an_empty_part_is_refused(events: Events) -> None:
-    with pytest.raises(InputError, match="leave none"):
+    with pytest.raises(InputError, match="are too few"):
         events.part(0.99999, 1.0)
 
 

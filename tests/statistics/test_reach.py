@@ -93,7 +93,9 @@ def test_a_direction_that_observables_do_not_show_is_named(
     check = seen_check(noisy(process, noise))
     assert not check.passed
     assert check.value is not None and abs(check.value) < LEAST
-    said = re.match(f"Nothing in the test events shows {name}: of the diff", check.sentence)
+    said = re.match(
+        f"The test events show no sensitivity to {name}: they prove only", check.sentence
+    )
     assert said is not None
     if combined:
         assert float(said[2]) == pytest.approx(1.0, abs=0.1)
@@ -111,7 +113,9 @@ def test_all_that_observables_do_not_show_is_named() -> None:
     rows[:, 2:] += 0.02 * np.sin(ratio.problem.test.x @ np.array([[3.0, 5.0], [2.0, -1.0]]))
     check = seen_check(replace(ratio, rows=rows))
     assert not check.passed
-    assert check.sentence.startswith("Nothing in the test events shows p1 and p2: of the diff")
+    assert check.sentence.startswith(
+        "The test events show no sensitivity to p1 and p2: they prove only"
+    )
 
 
 def test_without_limits_nothing_is_claimed() -> None:
@@ -161,8 +165,8 @@ def test_a_positive_ratio_passes() -> None:
     positive, calibrated = positivity_checks(ratio)
     assert positive.passed and calibrated.passed
     assert positive.value == 0.0
-    assert "no square of an amplitude" in positive.sentence
-    assert "no square of an amplitude" in positive.proves
+    assert "not the square of an amplitude" in positive.sentence
+    assert "not the square of an amplitude" in positive.proves
 
 
 def test_limits_that_reach_negative_ratios_are_refused() -> None:

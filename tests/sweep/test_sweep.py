@@ -111,7 +111,7 @@ def finished(folder: Path, toy_file: Path, empty_database: Path) -> Path:
 
 WRONG = {
     "no method": ({"method": "saly"}, r":2: method: unknown method 'saly' .*did you mean 'sally'"),
-    "a histogram": ({"method": "counts"}, r"method: 'counts' is a histogram, which learns nothing"),
+    "a histogram": ({"method": "counts"}, "method: 'counts' is a histogram, which is not trained"),
     "no validation": ({"method": "blind"}, r"method: has no validation events"),
     "no analysis": ({"analysis": "other.yml"}, r":1: analysis: .*other.yml: no such file"),
     "a key": ({"trials": 4}, r"trials: unknown key 'trials' .*did you mean 'n_trials'"),
@@ -154,7 +154,7 @@ WRONG = {
     ),
     "what is learned": (
         {"space": {"theta": {"choices": ["sm", "w"]}}},
-        r"theta cannot be searched: the score is that at theta: .*different functions",
+        "theta cannot be searched: the score is defined at theta: .*different functions",
     ),
     "what is compared on": (
         {"space": {"training.validation_split": {"low": 0.1, "high": 0.5}}},
@@ -162,7 +162,7 @@ WRONG = {
     ),
     "the size of the ensemble": (
         {"space": {"n_estimators": {"choices": [1, 5]}}},
-        r"n_estimators cannot be searched: the loss is the mean over the members",
+        "n_estimators cannot be searched: the loss is the mean over all members",
     ),
     "by the back door": (
         {"space": {"training": {"choices": [{"validation_split": 0.3}]}}},
@@ -495,7 +495,7 @@ def test_a_finished_sweep_is_not_run_again(
 def test_another_sweep_is_refused(
     folder: Path, finished: Path, toy_file: Path, changes: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"{words}.*--fresh to forget its 4 finished trials"):
+    with pytest.raises(InputError, match=f"{words}.*--fresh to delete its 4 finished trials"):
         run_sweep(sweep_file(folder, "other", **changes), toy_file, finished)
 
 
@@ -542,7 +542,7 @@ def test_a_killed_sweep_goes_on(folder: Path, finished: Path, toy_file: Path) ->
         raise AssertionError("workers outlive their sweep")
     again = subprocess.run(command, env=QUIET, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"Finished already: {len(done)} of 4 trials" in again.stderr
+    assert f"Already finished: {len(done)} of 4 trials" in again.stderr
     assert records(workdir) == records(finished)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert not [*workdir.glob(".trial*"), *(workdir / "trials").glob(".*")]

@@ -517,7 +517,7 @@ def test_nobody_listens(tmp_path: Path, uri: str):
     assert (output / "config.h5").exists()
     [warning] = result.stderr.splitlines()
     assert warning.startswith(f"warning: tracking: {server}: ")
-    assert f"the record stays in {output / FOLDER}" in warning
+    assert f"the record is kept in {output / FOLDER}" in warning
     assert time.monotonic() - started < 20.0
 
     synced = command("track", "--sync", output, "--tracking-uri", uri)
@@ -540,7 +540,7 @@ def test_somebody_listens_and_never_answers(tmp_path: Path):
         )
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) == 1
-    assert "the record stays in" in result.stderr
+    assert "the record is kept in" in result.stderr
     assert time.monotonic() - started < 20.0
 
 
@@ -551,7 +551,7 @@ def test_mistakes_of_track_are_explained(tmp_path: Path, kind: str):
         expected = f"error: {tmp_path}: no records of runs"
     else:
         result = command("track", "--sync", tmp_path)
-        expected = "error: where to? Give --tracking-uri or set MLFLOW_TRACKING_URI"
+        expected = "error: no tracking server; give --tracking-uri or set MLFLOW_TRACKING_URI"
     assert result.returncode == 2
     assert result.stderr.startswith(expected)
     assert not Path("x.db").exists()
@@ -664,7 +664,7 @@ def test_a_server_that_dies_half_way(
     stop(process)
     _, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
-    assert " ".join(said.split()).count("the record stays in") == 1
+    assert " ".join(said.split()).count("the record is kept in") == 1
     assert (workdir / "ml/plotting/report.html").exists()
 
     complete, pending = sync(workdir, uri)
@@ -708,7 +708,7 @@ def test_what_lies_outside_of_a_record_is_no_artifact_of_it(tmp_path: Path, uri:
     (tmp_path / "secret").write_text("secret")
     entry = json.dumps({"kind": "artifact", "time": 1, "name": name})
     damaged_record(tmp_path, entry.encode())
-    with pytest.raises(InputError, match="is no artifact of it"):
+    with pytest.raises(InputError, match="is not one of its artifacts"):
         sync(tmp_path, uri)
     [run] = runs(uri).values()
     assert not artifacts(uri, run)

@@ -66,7 +66,7 @@ def test_uris_without_passwords_stay_as_they_are(uri: str):
     "uri", ["http://[::1", f"http://me:{SECRET}@host:x", f"http://me:{SECRET}/a@host"]
 )
 def test_what_is_no_uri_is_refused_without_repeating_it(uri: str):
-    with pytest.raises(InputError, match="is no URI") as caught:
+    with pytest.raises(InputError, match="is not a URI") as caught:
         target(uri)
     assert SECRET not in str(caught.value)
 

@@ -42,7 +42,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "param_card": read_param_card,
 }
 """What reads the text of a card; what is wrong with others only their programs know."""
-MODELS_PAGE = "docs/ufo-model.md says how to get one"
+MODELS_PAGE = "see docs/ufo-model.md for how to get one"
 IGNORED = ("__pycache__", "*.pyc", "py3_model.pkl", "model.pkl")
 """Files in the folder of a model that differ from run to run: what Python compiled."""
 #: A card without a folder and of this kind may be one that Delphes ships.
@@ -83,13 +83,15 @@ def _card(key: KeyPath, card: Path) -> Iterator[Finding]:
 def _model(key: KeyPath, folder: Path) -> Iterator[Finding]:
     missing = [name for name in ("__init__.py", "particles.py") if not (folder / name).is_file()]
     if not folder.is_dir():
-        message = f"there is no folder {folder}; expected that of a UFO model: {MODELS_PAGE}"
+        message = f"there is no folder {folder}; expected the folder of a UFO model: {MODELS_PAGE}"
         yield Finding(key, message)
     elif missing:
-        yield Finding(key, f"{folder} is no UFO model: it has no {' and no '.join(missing)}")
+        yield Finding(key, f"{folder} is not a UFO model: it has no {' and no '.join(missing)}")
     else:
         for place, target in loops(folder):
-            yield Finding(key, f"{place}: is a link to {target}, which it lies in; remove it")
+            yield Finding(
+                key, f"{place}: is a link to {target}, the folder that contains it; remove it"
+            )
         yield from _model_files(key, folder)
 
 
@@ -101,7 +103,7 @@ def _model_files(key: KeyPath, folder: Path) -> Iterator[Finding]:
             if other := what_else(file):
                 yield Finding(key, f"{file} is {other}; expected files only in a UFO model")
             elif not file.exists():
-                yield Finding(key, f"{file} is a link to nothing; remove it")
+                yield Finding(key, f"{file} is a broken link; remove it")
             elif not os.access(file, os.R_OK):
                 yield Finding(key, f"cannot read {file}: Permission denied")
             else:

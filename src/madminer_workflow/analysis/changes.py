@@ -26,8 +26,8 @@ def change_training(method: Method, changes: Sequence[str]) -> Method:
         section = change.partition("=")[0].partition(".")[0]
         if section not in TRAINING:
             raise InputError(
-                f"--set {change}: only {' and '.join(TRAINING)} can be changed now: everything "
-                "else was decided when the samples were drawn"
+                f"--set {change}: only {' and '.join(TRAINING)} can be changed now: all other "
+                "settings were fixed when the samples were drawn"
             )
         settings = changed_settings(settings, change, change)
     return msgspec.convert(settings, Method)

@@ -182,7 +182,7 @@ class Whole:
         several = f"{workers} steps" if workers > 1 else "one step"
         return (
             f"about {time_words(self.wall)} with {several} at a time, {time_words(self.cpu)} of "
-            f"CPU time, {size_words(self.memory)} of memory a step, {size_words(self.disk)} of "
+            f"CPU time, {size_words(self.memory)} of memory per step, {size_words(self.disk)} of "
             "disk space"
         )
 
@@ -207,9 +207,9 @@ def grid_words(analysis: Analysis) -> str:
         if isinstance(method, Parameterized) or not method.fitted
     }
     if not costs:
-        return f"{words}, for figures only: limits are fitted"
+        return f"{words}, only for figures: limits come from fits"
     times = ", ".join(f"{time_words(seconds)} for {name}" for name, seconds in costs.items())
-    return f"{words}; CPU time for each member, up to {times}"
+    return f"{words}; CPU time per member, up to {times}"
 
 
 def time_words(seconds: float) -> str:

@@ -40,10 +40,10 @@ def found(folder: Path, patterns: Sequence[str]) -> list[Path]:
         places = _places(folder, pattern)
         inside = [path for place in places for path in _inside(place)]
         if not inside:
-            what = "holds no event files" if places else "there is no such file"
+            what = "contains no event files" if places else "there is no such file"
             raise InputError(
-                f"{folder / pattern}: {what}; expected names in {', '.join(SUFFIXES)}, or tables "
-                "by a pattern such as ntuples/*.root"
+                f"{folder / pattern}: {what}; expected files named {', '.join(SUFFIXES)}, or a "
+                "pattern for tables such as ntuples/*.root"
             )
         files.update(dict.fromkeys(inside))
     return list(files)
@@ -86,7 +86,7 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
                 continue
             for file in files:
                 if file in seen and seen[file] != sampled:
-                    yield Finding(key, f"{file} is a file of {seen[file]} already")
+                    yield Finding(key, f"{file} is already listed under {seen[file]}")
                 seen.setdefault(file, sampled)
                 if is_table(pattern):
                     yield from checks.of_file(path, key, file, sampled, process, sound)
@@ -110,17 +110,17 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
                 continue
             if sound.get("ml", "limits", "toys", "n_toys"):
                 message = (
-                    f"toys are drawn in proportion to weights above 0, and {share:.0%} of the "
-                    f"first ones in {file.name} ({sampled}) are negative: the coverage that they "
-                    "find is that of another density; leave them out"
+                    f"toys are drawn in proportion to positive weights, but {share:.0%} of the "
+                    f"first weights in {file.name} ({sampled}) are negative: the toys would give "
+                    "the coverage for a different density; leave toys out"
                 )
                 yield Finding(("ml", "limits", "toys", "n_toys"), message, warning=True)
             for path, method in sound.entries("ml", "methods"):
                 if method["method"] in drawing:
                     message = (
-                        f"draws events in proportion to weights above 0, and {share:.0%} of the "
-                        f"first ones in {file.name} ({sampled}) are negative; polynomial and "
-                        "histogram take them as they are"
+                        f"draws events in proportion to positive weights, but {share:.0%} of the "
+                        f"first weights in {file.name} ({sampled}) are negative; polynomial and "
+                        "histogram can use negative weights"
                     )
                     yield Finding((*path, "method"), message, warning=True)
 
@@ -141,7 +141,7 @@ def _start(
         yield Finding(key, f"{file} is {other}; expected an event file")
         return
     if is_table(file.name):
-        yield Finding(key, f"{file} is a table: end the pattern in *{file.suffix}")
+        yield Finding(key, f"{file} is a table: the pattern must end with *{file.suffix}")
         return
     if not file.name.endswith(SUFFIXES):
         yield Finding(key, f"{file}: expected an event file, {' or '.join(SUFFIXES)}")

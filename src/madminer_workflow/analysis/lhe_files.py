@@ -192,7 +192,7 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[bytes]:
             cut = data.rfind(EVENT_END)
             if cut < 0:
                 if len(data) > _LONGEST:
-                    raise InputError(f"{path}: is not an LHE file: no event ends in its text")
+                    raise InputError(f"{path}: is not an LHE file: it contains no complete event")
                 parts = [data]
                 continue
             yield data[: cut + len(EVENT_END)]

@@ -34,7 +34,7 @@ DRIVING = (
 )
 """The keys of numbers that cost something."""
 
-HINT = "; lower it, or say --allow-large"
+HINT = "; lower it, or use --allow-large"
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def beyond(whole: Whole, machine: Machine, times: float = 1.0) -> Iterator[tuple
         seconds = times * longest.wall(whole.plan.workers)
         yield (
             "wall",
-            f"{longest.step} would take about {time_words(seconds)} with "
-            f"{whole.plan.workers} of its jobs at a time",
+            f"{longest.step} would take about {time_words(seconds)} with {whole.plan.workers} "
+            "jobs in parallel",
         )
 
 

@@ -31,17 +31,17 @@ DENSITIES = {
 """The parton densities that MadGraph brings, and their numbers in LHAPDF."""
 
 _RESERVED = {
-    "nevents": "the analysis file says how many events there are",
-    "iseed": "seeds follow from the seed of the analysis file",
-    "python_seed": "seeds follow from the seed of the analysis file",
-    "gseed": "seeds follow from the seed of the analysis file",
-    "gridpack": "the workflow integrates once and draws events from that",
+    "nevents": "the analysis file sets the number of events",
+    "iseed": "seeds are derived from the seed in the analysis file",
+    "python_seed": "seeds are derived from the seed in the analysis file",
+    "gseed": "seeds are derived from the seed in the analysis file",
+    "gridpack": "the workflow integrates once and draws all events from the result",
     "event_norm": "weights always add up to the cross-section",
-    "run_tag": "runs have no names here",
+    "run_tag": "the workflow does not use run names",
     "use_syst": "list the systematics in the analysis file",
     "systematics_program": "list the systematics in the analysis file",
     "systematics_arguments": "list the systematics in the analysis file",
-    "hel_recycling": "the workflow chooses it, for code that is right at all benchmarks",
+    "hel_recycling": "the workflow sets it, so that the code is valid at all benchmarks",
     "bias_module": "biased events are not supported",
     "bias_parameters": "biased events are not supported",
 }
@@ -85,13 +85,15 @@ def read_process_card(text: str, where: str) -> ProcessCard:
         elif words[0] == "set" and len(words) > 2:
             settings.append(line)
             if _FORBIDDEN_OPTIONS.fullmatch(words[1]):
-                problem = f"'{words[1]}' is not the card's business: it says how and where to run"
+                problem = (
+                    f"'{words[1]}' cannot be set in the card: it controls how and where to run"
+                )
         elif words[0] in ("define", "generate") or words[:2] == ["add", "process"]:
             definitions.append(line)
             if words[0] != "define" and "[" in line:
-                problem = "[…] asks for loops; only leading-order processes are supported"
+                problem = "[…] requests loops; only leading-order processes are supported"
         elif words[0] in ("output", "launch"):
-            problem = f"'{words[0]}' is given by the workflow; leave it out"
+            problem = f"'{words[0]}' is set by the workflow; leave it out"
         else:
             expected = "import model, set, define, generate or add process"
             problem = f"{show(line)} is not understood; expected {expected}"
@@ -167,15 +169,15 @@ def read_param_card(text: str, where: str) -> dict[Place, float]:
             number_there = float(value.lower().replace("d", "e"))
         except ValueError:
             problems.append(
-                f"line {number}: {show(value)} is no number; widths must be computed "
+                f"line {number}: {show(value)} is not a number; widths must be computed "
                 "beforehand (MadGraph: compute_widths), and scans are not supported"
             )
             continue
         if not math.isfinite(number_there):
-            problems.append(f"line {number}: {show(value)} is no finite number")
+            problems.append(f"line {number}: {show(value)} is not a finite number")
         values[place] = number_there
     if not entries:
-        problems.append("is no parameter card: it has no block with an entry")
+        problems.append("is not a parameter card: it has no block with an entry")
     _refuse(where, problems)
     return values
 
@@ -204,6 +206,6 @@ def param_card_entries(text: str) -> list[tuple[int, Place, str]]:
 
 def _refuse(where: str, problems: list[str]) -> None:
     if len(problems) > _MOST_TOLD:
-        problems = [*problems[:_MOST_TOLD], f"and {len(problems) - _MOST_TOLD} problems more"]
+        problems = [*problems[:_MOST_TOLD], f"and {len(problems) - _MOST_TOLD} more problems"]
     if problems:
         raise InputError("\n".join(f"{where}: {problem}" for problem in problems))

@@ -51,7 +51,7 @@ def _split(sound: Sound) -> Iterator[Finding]:
         return
     for kind, part in (("test", share), ("training", 1.0 - share)):
         if sum(events) * part < 1.0:
-            message = f"leaves no {kind} events of the {sum(events)} that are generated"
+            message = f"leaves no {kind} events out of {sum(events)} generated events"
             yield Finding(("ml", "test_split"), message)
             return
     for path, method in sound.entries("ml", "methods"):
@@ -60,7 +60,7 @@ def _split(sound: Sound) -> Iterator[Finding]:
             n = min(method["n_samples"], sum(events) * (1.0 - share))
             for kind, part in (("validation", held), ("training", 1.0 - held)):
                 if round(n * part) < 1:
-                    message = f"leaves nothing for {kind} of {n:.0f} samples or events"
+                    message = f"leaves nothing for {kind} out of {n:.0f} samples or events"
                     yield Finding((*path, "training", "validation_split"), message)
 
 
@@ -108,7 +108,7 @@ def _bins(path: KeyPath, bins: Any, axes: list[str]) -> Iterator[Finding]:
     for name, edges in bins.items():
         yield from known((*path, name), "axis", name, axes)
         if isinstance(edges, list) and sorted(set(edges)) != edges:
-            yield Finding((*path, name), "expected edges that increase from each to the next")
+            yield Finding((*path, name), "expected increasing bin edges")
 
 
 def _priors(path: KeyPath, priors: Entry, sound: Sound) -> Iterator[Finding]:
@@ -128,8 +128,9 @@ def _grid(method: Entry, sound: Sound) -> Iterator[Finding]:
         low, high = _trained(priors[str(path[-1])])
         if low <= high and (axis["range"][0] < low or axis["range"][1] > high):
             message = (
-                f"{axis['range']} goes beyond where method '{method['name']}' is trained, "
-                f"[{low:g}, {high:g}] (3 standard deviations or the ends of its prior)"
+                f"{axis['range']} extends beyond the region in which method '{method['name']}' "
+                f"is trained, [{low:g}, {high:g}] (3 standard deviations or the ends of its "
+                "prior)"
             )
             yield Finding((*path, "range"), message, warning=True)
 

@@ -29,7 +29,7 @@ def _processes(sound: Sound) -> Iterator[Finding]:
         for name in process[key]:
             yield from known((*path, key, name), "benchmark", name, sound.benchmarks)
         if process["is_background"] and len(process[key]) > 1:
-            message = "a background does not depend on the benchmark: name one only"
+            message = "a background does not depend on the benchmark: name only one"
             yield Finding((*path, key), message)
         if process["generator"] == "files":
             yield from _existing(path, process, sound)
@@ -40,7 +40,10 @@ def _processes(sound: Sound) -> Iterator[Finding]:
             yield from _couplings(process, sound)
     processes = sound.get("processes")
     if processes and all(process["is_background"] for process in processes):
-        message = "all are backgrounds: there are events to make, but nothing to learn from them"
+        message = (
+            "all processes are backgrounds: events can be generated, but there is nothing to "
+            "learn from them"
+        )
         yield Finding(("processes",), message, warning=True)
 
 
@@ -76,7 +79,9 @@ def _phase_space(path: KeyPath, run: Entry) -> Iterator[Finding]:
     }
     for key, value in most.items():
         if run[key] >= value:
-            message = f"leaves no events: with these beams and cuts it is less than {value:.4g}"
+            message = (
+                f"leaves no events: with these beams and cuts, it must be less than {value:.4g}"
+            )
             yield Finding((*path, key), message)
 
 
@@ -114,7 +119,7 @@ def _systematics(sound: Sound) -> Iterator[Finding]:
 
 def _norm(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
     if systematic["norm_variation"] == 1.0:
-        yield Finding((*path, "norm_variation"), "1 is no variation; e.g. 1.05 for 5 %")
+        yield Finding((*path, "norm_variation"), "1 is not a variation; use e.g. 1.05 for 5 %")
 
 
 def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
@@ -130,7 +135,7 @@ def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
         for name in _built_in(systematic, sound):
             message = (
                 f"the built-in process '{name}' does not depend on the renormalisation scale; "
-                "vary muf, or leave this uncertainty out of the process' systematics"
+                "vary muf, or remove this uncertainty from the systematics of the process"
             )
             yield Finding((*path, "scale"), message)
 
@@ -142,8 +147,8 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
         yield Finding((*path, "pdf_members"), message)
     for name in _built_in(systematic, sound):
         message = (
-            f"the built-in process '{name}' has one set of parton densities only; leave this "
-            "uncertainty out of the process' systematics"
+            f"the built-in process '{name}' has only one set of parton densities; remove this "
+            "uncertainty from the systematics of the process"
         )
         yield Finding((*path, "effect"), message)
 
@@ -156,8 +161,8 @@ def _in_files(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Findin
             and systematic["systematic_name"] in process["systematics"]
         ):
             message = (
-                f"the process '{process['name']}' takes no varied weights from its files; leave "
-                "this uncertainty out of the process' systematics"
+                f"the process '{process['name']}' reads no varied weights from its files; remove "
+                "this uncertainty from the systematics of the process"
             )
             yield Finding((*path, "effect"), message)
 
@@ -235,7 +240,7 @@ def _detector(sound: Sound) -> Iterator[Finding]:
     delphes = detector["delphes_card"] is not None
     for path, process in sound.entries("processes"):
         if delphes and process["pythia8_card"] is None:
-            message = f"process '{process['name']}' needs a pythia8_card: Delphes sees hadrons"
+            message = f"process '{process['name']}' needs a pythia8_card: Delphes requires hadrons"
             yield Finding(path, message)
         elif not delphes and process["pythia8_card"] is not None:
             message = "showered events need a detector.delphes_card; without one, leave this out"
@@ -266,7 +271,7 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
                 continue
             for name in NOT_AFTER_DELPHES:
                 if name in used and name not in sound.observables:
-                    message = f"'{name}' exists at parton level only, not after Delphes"
+                    message = f"'{name}' exists only at parton level, not after Delphes"
                     yield Finding((*path, "definition"), message)
 
 

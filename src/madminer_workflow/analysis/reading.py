@@ -169,7 +169,7 @@ class _Builder:
             problem = f"more than {_MAX_VALUES} values"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         if id(node) in self.open:
-            self.find(path, "alias of a value that contains it", node)
+            self.find(path, "an alias inside the value to which it refers", node)
             return None
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, path)

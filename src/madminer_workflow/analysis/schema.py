@@ -140,7 +140,7 @@ _MESSAGES: dict[str, Callable[[ValidationError, str], str]] = {
     "maximum": lambda e, value: f"expected at most {e.validator_value:.15g}, got {value}",
     "exclusiveMinimum": lambda e, value: f"expected more than {e.validator_value}, got {value}",
     "exclusiveMaximum": lambda e, value: f"expected less than {e.validator_value}, got {value}",
-    "minLength": lambda e, _: "expected text, got an empty one",
+    "minLength": lambda e, _: "expected text, got an empty string",
     "maxLength": lambda e, _: (
         f"expected at most {e.validator_value} characters, got {len(e.instance)}"
     ),
@@ -154,7 +154,7 @@ _MESSAGES: dict[str, Callable[[ValidationError, str], str]] = {
         f"expected at most {_entries(e.validator_value)}, got {len(e.instance)}"
     ),
     "minProperties": lambda e, _: f"expected at least {_entries(e.validator_value)}, got 0",
-    "uniqueItems": lambda e, _: "expected different entries, got one twice",
+    "uniqueItems": lambda e, _: "expected distinct entries, got a duplicate",
     "pattern": lambda e, value: f"expected {e.message}, got {value}",
 }
 

@@ -67,7 +67,7 @@ def _parameters(sound: Sound) -> Iterator[Finding]:
         yield from expression(transform_path, transform, names=["theta"], particles=False)
         coupling = (parameter["lha_block"], parameter["lha_id"])
         if couplings.setdefault(coupling, name) != name:
-            message = f"{coupling[0]} {coupling[1]} is parameter '{couplings[coupling]}' already"
+            message = f"{coupling[0]} {coupling[1]} is already parameter '{couplings[coupling]}'"
             yield Finding((*path, "lha_id"), message)
 
 
@@ -80,13 +80,19 @@ def _benchmarks(sound: Sound) -> Iterator[Finding]:
     }
     for path, values in sound.entries("benchmarks"):
         if str(path[-1]).startswith(ADDED_BENCHMARK):
-            message = f"names with '{ADDED_BENCHMARK}' are kept for benchmarks that MadMiner adds"
+            message = (
+                f"names with '{ADDED_BENCHMARK}' are reserved for benchmarks that MadMiner adds"
+            )
             yield Finding(path, message)
         if NUISANCE in str(path[-1]):
-            message = f"names with '{NUISANCE}' are kept for systematic uncertainties; rename it"
+            message = (
+                f"names with '{NUISANCE}' are reserved for systematic uncertainties; rename it"
+            )
             yield Finding(path, message)
         if path[-1] == CLOSURE_POINT:
-            message = f"'{CLOSURE_POINT}' is kept for the point that tests the morphing; rename it"
+            message = (
+                f"'{CLOSURE_POINT}' is reserved for the point that tests the morphing; rename it"
+            )
             yield Finding(path, message)
         yield from complete(path, values, sound)
         for name, value in values.items():
@@ -175,7 +181,9 @@ def _labels(sound: Sound) -> Iterator[Finding]:
                     message = f"matplotlib cannot draw {show(entry[key])}: {why}"
                     yield Finding((*path, key), message)
                 elif lacking := without_glyph(known_to_mathtext(entry[key])):
-                    message = f"the font of plots has no {lacking}; a box will be there instead"
+                    message = (
+                        f"the font used in plots has no {lacking}; a box will be drawn instead"
+                    )
                     yield Finding((*path, key), message, warning=True)
 
 
@@ -207,8 +215,9 @@ def _basis(sound: Sound) -> Iterator[Finding]:
     for name, row in rows.items():
         if np.linalg.matrix_rank(np.array([*basis, row])) == len(basis):
             message = (
-                f"adds nothing to the morphing basis of {len(components)} terms: its weights follow"
-                " from those of the benchmarks before it; choose another point or leave it out"
+                f"adds nothing to the morphing basis of {len(components)} terms: its weights "
+                "follow from those of the preceding benchmarks; choose another point or leave "
+                "it out"
             )
             yield Finding(("benchmarks", name), message)
         else:
@@ -238,7 +247,7 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
         name = observable["name"]
         # met, visible and all stay free: MadMiner's own analyses name an observable met.
         if keyword.iskeyword(name) or name in PARTICLE_LISTS or name in EVENT_VARIABLES:
-            message = f"'{name}' has a meaning in expressions; choose another name"
+            message = f"'{name}' is a reserved name in expressions; choose another name"
             yield Finding((*path, "name"), message)
         yield from expression((*path, "definition"), observable["definition"], columns=sound.tables)
         yield from interval((*path, "range"), observable["range"])
@@ -273,7 +282,10 @@ def _luminosity(sound: Sound) -> Iterator[Finding]:
         )
         yield Finding(path, message, warning=True)
     elif value is not None and value > LARGEST_LUMINOSITY:
-        message = f"{value:g} /pb is {value / PER_FB:g} fb^-1, more than any collider is to reach"
+        message = (
+            f"{value:g} /pb is {value / PER_FB:g} fb^-1, more than any planned collider will "
+            "deliver"
+        )
         yield Finding(path, message, warning=True)
 
 
@@ -300,12 +312,12 @@ def _nature_of_toys(sound: Sound) -> Iterator[Finding]:
     if sound.get(*path) != PRIOR or systematics is None:
         return
     if not systematics:
-        message = f"there are no systematics to draw; expected {NOMINAL}, or entries of systematics"
+        message = f"there are no systematics to vary; expected {NOMINAL}, or entries in systematics"
         yield Finding(path, message)
     for _, entry in sound.entries("systematics"):
         if entry["effect"] in ONE_SIDED_SHIFTS:
             message = (
-                f"{entry['systematic_name']} ({entry['effect']}) is known at +1 alone, and toys "
+                f"{entry['systematic_name']} ({entry['effect']}) is known only at +1, but toys "
                 f"need events on both sides; expected {NOMINAL}"
             )
             yield Finding(path, message)

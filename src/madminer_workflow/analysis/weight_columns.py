@@ -56,7 +56,7 @@ def columns(
     if missing:
         raise InputError(
             f"{start.path}: no weights for {', '.join(missing)} ({_listed(start, declared)}); "
-            "expected one for every benchmark: say in `weights` which it is, or reweight the events"
+            "expected one for every benchmark: name it in `weights`, or reweight the events"
         )
     return chosen
 
@@ -84,8 +84,8 @@ def _given(start: LHEStart, benchmark: str, weight: str | int) -> str:
         if 0 <= weight < len(start.weights):
             return start.weights[weight]
         raise InputError(
-            f"{start.path}: the weight {weight} of {benchmark} is not there: it has "
-            f"{len(start.weights)}, counted from 0; a name that is a number needs quotes"
+            f"{start.path}: there is no weight {weight} for {benchmark}: the file has "
+            f"{len(start.weights)} weights, counted from 0; a name that is a number needs quotes"
         )
     if weight != XWGTUP and weight not in start.weights:
         raise InputError(
@@ -113,9 +113,9 @@ def _elsewhere(
 ) -> str:
     what = "its events were generated" if column == XWGTUP else f"its weight {column} is"
     return (
-        f"{start.path}: {what} at {_words(point, parameters)} of the parameter card, where "
-        f"the benchmark {benchmark} is at {_words(wanted, parameters)}; correct the benchmark or "
-        "the param_card_transform, or say in `weights` which weight is meant"
+        f"{start.path}: {what} at {_words(point, parameters)} of the parameter card, but the "
+        f"benchmark {benchmark} is at {_words(wanted, parameters)}; correct the benchmark or the "
+        "param_card_transform, or name the weight in `weights`"
     )
 
 

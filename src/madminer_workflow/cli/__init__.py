@@ -36,13 +36,13 @@ from madminer_workflow.cli.commands import Commands
     "directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
-    help="Directory to change to first: names of files are relative to it.",
+    help="Change to this directory first; file names are relative to it.",
 )
 def main(directory: Path) -> None:
     """From one analysis file to publication-grade limits with MadMiner.
 
-    `run` does everything; every other command is one step of it. Exit codes: 2 for bad input, 1
-    for a step that failed.
+    `run` runs the whole workflow; the steps are also separate commands. Exit codes: 2 for bad
+    input, 1 if a step failed.
     """
     os.chdir(directory)
 

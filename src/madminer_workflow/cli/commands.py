@@ -20,8 +20,8 @@ from madminer_workflow.stopping import Stopped, exit_code, stoppable
 from madminer_workflow.system_errors import explain, reserve
 
 TRACKING_HELP = (
-    "MLflow server or database to track with; after # the name of the run that all steps of a "
-    "workflow are part of.  [default: MLFLOW_TRACKING_URI, or no tracking]"
+    "MLflow server or database for tracking; after #, the name of the run to which all steps "
+    "belong.  [default: MLFLOW_TRACKING_URI, or no tracking]"
 )
 
 
@@ -56,7 +56,7 @@ class On(click.ParamType):
         name, equals, place = value.partition("=")
         if name not in EXECUTORS or (equals and not place.strip()):
             self.fail(
-                f"{value!r}: expected one of {', '.join(EXECUTORS)}, or with its place NAME=PLACE",
+                f"{value!r}: expected one of {', '.join(EXECUTORS)}, optionally as NAME=PLACE",
                 param,
                 ctx,
             )
@@ -66,19 +66,19 @@ class On(click.ParamType):
 FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
 DIRECTORY = Place(file_okay=False, path_type=Path)
 njobs_option = click.option(
-    "--njobs", type=int, default=NJOBS, show_default=True, help="Jobs that share the events."
+    "--njobs", type=int, default=NJOBS, show_default=True, help="Number of jobs for the events."
 )
 ntrainsamples_option = click.option(
     "--ntrainsamples",
     type=int,
     default=NTRAINSAMPLES,
     show_default=True,
-    help="Ensemble members of methods whose n_estimators does not say it.",
+    help="Ensemble members of methods without their own n_estimators.",
 )
 allow_large_option = click.option(
     "--allow-large",
     is_flag=True,
-    help="Accept more memory, disk space or time than there seems to be here.",
+    help="Run even if the estimated memory, disk space or time exceeds that of this machine.",
 )
 on_option = click.option(
     "--on",
@@ -91,8 +91,8 @@ on_option = click.option(
 workers_option = click.option(
     "--workers",
     type=int,
-    help="Steps at a time.  [default: number of cores; on other engines than local NJOBS, or as "
-    "many as a Dask scheduler has threads]",
+    help="Number of parallel steps.  [default: number of cores; on other engines than local, NJOBS "
+    "or the number of threads of a Dask scheduler]",
 )
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)
 
@@ -153,12 +153,12 @@ def _first_sentence(command: click.Command) -> str:
 
 
 def warn(message: str) -> None:
-    """Say what does not keep anything from being done."""
+    """Print a warning."""
     click.echo(f"warning: {message}", err=True)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong, one problem a line, and exit."""
+    """Print what is wrong, one problem per line, and exit."""
     for line in message.splitlines():
         click.echo(f"error: {line}", err=True)
     sys.exit(code)

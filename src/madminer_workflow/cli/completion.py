@@ -10,9 +10,9 @@ PROGRAM = "madminer-workflow"
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Write what completes commands, options and file names.
+    """Print the shell completion for commands, options and file names.
 
-    SHELL reads it at its start: `eval "$(madminer-workflow completion bash)"` in ~/.bashrc, the
+    Load it when SHELL starts: `eval "$(madminer-workflow completion bash)"` in ~/.bashrc, the
     same with zsh in ~/.zshrc, `madminer-workflow completion fish | source` in
     ~/.config/fish/config.fish.
     """

@@ -16,10 +16,10 @@ from madminer_workflow.cli.commands import DIRECTORY, FILE, warn
     "--output", type=DIRECTORY, required=True, help="Folder for the analysis, new or empty."
 )
 def convert(ph_input: Path, ml_input: Path, output: Path) -> None:
-    """Make one analysis of the two files of madminer-workflow-ph and -ml.
+    """Merge the two files of madminer-workflow-ph and -ml into one analysis.
 
-    PH_INPUT and ML_INPUT are their workflow/input.yml. What they said and has no meaning any more,
-    and what was said elsewhere, is told line by line.
+    PH_INPUT and ML_INPUT are their workflow/input.yml. The command lists every setting that no
+    longer has a meaning, or that was set elsewhere.
     """
     from madminer_workflow.conversion import convert as converted
     from madminer_workflow.conversion import write

@@ -29,8 +29,8 @@ from madminer_workflow.stopping import exit_code
 def crate(workdir: Path, output: Path | None) -> None:
     """Pack a finished run with its record into one zip file.
 
-    It holds all that the run was given and made, and what it was computed with: a Workflow Run
-    RO-Crate, from which `rerun` computes it again. Equal files give equal bytes.
+    The file is a Workflow Run RO-Crate with the inputs, results and software versions of the run,
+    from which `rerun` can repeat it. Identical files give identical bytes.
     """
     from madminer_workflow.engines.rerun import pack_crate
 
@@ -50,18 +50,18 @@ def crate(workdir: Path, output: Path | None) -> None:
 @click.option(
     "--other-versions",
     is_flag=True,
-    help="Go on if what is installed here is not what the run was computed with.",
+    help="Continue even if the installed versions differ from those of the run.",
 )
 @workers_option
 @on_option
-@click.option("--step-timeout", type=float, metavar="MINUTES", help="As of run.")
+@click.option("--step-timeout", type=float, metavar="MINUTES", help="As for run.")
 @allow_large_option
 def rerun(crate: Path, workdir: Path | None, allow_large: bool, **options: Any) -> None:
-    """Repeat the run that CRATE tells of, and compare every file that it made.
+    """Repeat the run recorded in CRATE, and compare all its files.
 
-    CRATE is the work directory of a finished run, or a zip file that `crate` has made of one.
-    Nothing runs if a file of it is not what its record says, or versions differ. Exit codes: 0 if
-    all is reproduced byte by byte, 1 if a file differs, which is named.
+    CRATE is the work directory of a finished run, or a zip file made by `crate`. Nothing runs if
+    a file does not match the record, or if versions differ. Exit codes: 0 if everything is
+    reproduced byte by byte, 1 if a file differs; differing files are named.
     """
     from madminer_workflow.engines.rerun import Repetition
     from madminer_workflow.engines.rerun import rerun as repeat
@@ -72,4 +72,4 @@ def rerun(crate: Path, workdir: Path | None, allow_large: bool, **options: Any) 
         number = repeat(crate, how, warn, check=lambda order: whole_cost(order, allow_large))
     except KeyboardInterrupt as error:
         sys.exit(exit_code(error))
-    click.echo(f"Reproduced: all {number} files of {workdir} are equal to those of {crate}")
+    click.echo(f"Reproduced: all {number} files in {workdir} are equal to those in {crate}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD = ("step", "jobs", "to run", "CPU time", "memory", "disk", "why")
 LEFT = {0, len(HEAD) - 1}
-"""Columns of text."""
+"""Columns with text, aligned to the left."""
 
 
 def table(whole: Whole, foreseen: Mapping[str, Foreseen], fresh: bool = False) -> str:
@@ -40,7 +40,7 @@ def table(whole: Whole, foreseen: Mapping[str, Foreseen], fresh: bool = False) -
         costs.append(replace(step, cpu=share * step.cpu, disk=share * step.disk))
     lines = _aligned(rows)
     if not any(row[2] != "0" for row in rows[1:]):
-        return "\n".join([*lines, "Nothing would run: all is done."])
+        return "\n".join([*lines, "Nothing would run: everything is up to date."])
     some = [cost for cost, row in zip(costs, rows[1:], strict=True) if row[2] != "0"]
     known_all = all(" to " not in row[2] for row in rows[1:])
     words = replace(whole, steps=some).words

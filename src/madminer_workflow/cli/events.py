@@ -15,8 +15,8 @@ from madminer_workflow.errors import InputError
 def export(workdir: Path, output: Path) -> None:
     """Write the generated events of a run in WORKDIR as LHE files into OUTPUT.
 
-    There is one for each process and benchmark that events were drawn from, with the weights of all
-    benchmarks, as `generator: files` reads them.
+    There is one file per process and sampling benchmark, with weights at all benchmarks, in the
+    format that `generator: files` reads.
     """
     from madminer_workflow.files import natural_order
     from madminer_workflow.physics.export import export_events
@@ -35,10 +35,10 @@ def export(workdir: Path, output: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")
 def inspect(file: Path, as_json: bool) -> None:
-    """Say what FILE holds: events, weights with their points, particles or branches.
+    """Show the contents of FILE: events, weights with parameter points, particles or branches.
 
-    FILE is LHE, HepMC, ROOT, HDF5 of MadMiner, or an archive that a step wrote. Of LHE files there
-    is a part of an analysis file to paste.
+    FILE can be LHE, HepMC, ROOT, MadMiner's HDF5, or an archive written by a step. For LHE files,
+    the command also prints lines to paste into an analysis file.
     """
     import msgspec
 

@@ -18,12 +18,16 @@ VOLUME, CLAIM, CONFIG_MAP = (
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 analysis_option = click.option(
-    "--analysis", type=FOLDER, default="inputs/wbf", show_default=True, help="Its folder."
+    "--analysis",
+    type=FOLDER,
+    default="inputs/wbf",
+    show_default=True,
+    help="Folder of the analysis.",
 )
 namespace_option = click.option(
     "--namespace",
     default="",
-    help="Of the cluster.  [default: what the files in kube/, mlflow/ say]",
+    help="Namespace of the cluster.  [default: the one in the files in kube/ and mlflow/]",
 )
 
 
@@ -44,7 +48,9 @@ def input_(analysis: Path) -> None:
 
 @kubernetes.command()
 @namespace_option
-@click.option("--storage-class", default="", help="Of volumes that the cluster has of its own.")
+@click.option(
+    "--storage-class", default="", help="Storage class of volumes that the cluster provides."
+)
 def apply(namespace: str, storage_class: str) -> None:
     """Make the volume and the ConfigMap known to the cluster."""
     from madminer_workflow.kubernetes import cluster
@@ -68,20 +74,32 @@ def apply(namespace: str, storage_class: str) -> None:
 @kubernetes.command()
 @click.argument("step", type=click.Choice([ALL, *STEPS]))
 @analysis_option
-@click.option("--workdir", help="On the volume.  [default: /data/<name of the analysis folder>]")
-@click.option("--registry", default="", help="Where the cluster finds the images.")
+@click.option(
+    "--workdir", help="Path on the volume.  [default: /data/<name of the analysis folder>]"
+)
+@click.option("--registry", default="", help="Registry from which the cluster pulls the images.")
 @njobs_option
 @ntrainsamples_option
-@click.option("--parameters", default="", help="More of them, as in mlflow/MLproject: NAME=VALUE …")
-@click.option("--build", is_flag=True, help="Build an image with the project in it.")
+@click.option(
+    "--parameters", default="", help="Further parameters, as in mlflow/MLproject: NAME=VALUE …"
+)
+@click.option("--build", is_flag=True, help="Build an image that contains the project.")
 @namespace_option
 @click.option(
-    "--wait", type=float, default=60, show_default=True, help="Minutes that a Job may wait."
+    "--wait",
+    type=float,
+    default=60,
+    show_default=True,
+    help="Maximum waiting time of a Job in minutes.",
 )
-@click.option("--pull-secret", default="", help="The Secret with which to pull images.")
-@click.option("--service-account", default="", help="Who the Jobs are for the cluster.")
-@click.option("--node-selector", default="", help="Labels of the nodes for Jobs: NAME=VALUE …")
-@click.option("--any-user", is_flag=True, help="The cluster says who Jobs run as: OpenShift.")
+@click.option("--pull-secret", default="", help="Secret for pulling images.")
+@click.option("--service-account", default="", help="Service account of the Jobs.")
+@click.option(
+    "--node-selector", default="", help="Labels of the nodes on which Jobs run: NAME=VALUE …"
+)
+@click.option(
+    "--any-user", is_flag=True, help="Let the cluster choose the user of the Jobs (OpenShift)."
+)
 def run(
     step: str,
     analysis: Path,
@@ -93,9 +111,9 @@ def run(
     node_selector: str,
     **options: Any,
 ) -> None:
-    """Run STEP as a Job, or all steps: by a Job that runs them as Jobs, as run --on kubernetes.
+    """Run STEP as a Job, or `all` in a Job that starts further Jobs, like run --on kubernetes.
 
-    Then what did not change since the last time is not computed again.
+    `all` runs only steps affected by changes since the last time.
     """
     from madminer_workflow.kubernetes import jobs
     from madminer_workflow.kubernetes.project import MAIN, Site
@@ -116,7 +134,7 @@ def run(
 @kubernetes.command()
 @namespace_option
 def logs(namespace: str) -> None:
-    """Keep the logs of all Jobs as artifacts of their runs."""
+    """Store the logs of all Jobs as artifacts of their runs."""
     from madminer_workflow.kubernetes import cluster
     from madminer_workflow.kubernetes.project import Site
     from madminer_workflow.kubernetes.project import namespace as of_jobs
@@ -127,7 +145,7 @@ def logs(namespace: str) -> None:
     for log in kept:
         if log.problem:
             warn(f"{log.pod}: no log: {log.problem}")
-    click.echo(f"{len([log for log in kept if not log.problem])} logs kept")
+    click.echo(f"{len([log for log in kept if not log.problem])} logs stored")
 
 
 def _pairs(option: str, text: str) -> dict[str, str]:

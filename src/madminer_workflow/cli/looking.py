@@ -31,8 +31,10 @@ def value_of(option: str) -> Iterator[None]:
 
 @click.command()
 @click.argument("run", type=RUN)
-@click.option("--methods", default="", callback=words, help="Names of methods: sally,alices.")
-@click.option("--figures", default="", callback=words, help="Names of figures, as in its plots/.")
+@click.option("--methods", default="", callback=words, help="Methods to draw: sally,alices.")
+@click.option(
+    "--figures", default="", callback=words, help="Figures to draw, by their names in plots/."
+)
 @click.option("--style", help="A matplotlib style: a file, or a name such as ggplot.")
 @click.option(
     "--output",
@@ -42,7 +44,7 @@ def value_of(option: str) -> Iterator[None]:
 def plot(
     run: Path, methods: list[str], figures: list[str], style: str | None, output: Path | None
 ) -> None:
-    """Draw figures of a finished run again: of some methods, in a style of yours.
+    """Redraw the figures of a finished run, for selected methods or in your own style.
 
     RUN is a work directory; nothing in it is changed. Figures are PNG and PDF, of all methods and
     in our style if nothing else is said.
@@ -72,7 +74,7 @@ def plot(
 @click.argument("run2", type=RUN)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")
 def compare(run1: Path, run2: Path, as_json: bool) -> None:
-    """Compare two runs: limits, settings, inputs and versions that differ.
+    """Compare two runs: differences in limits, settings, inputs and versions.
 
     RUN1 and RUN2 are work directories of finished runs.
     """

@@ -17,14 +17,14 @@ from madminer_workflow.cli.commands import Place
     type=click.Choice(["wbf", "madgraph", "files"]),
     default="wbf",
     show_default=True,
-    help="What to start from. wbf: the built-in generator, runs as it is. madgraph: a process and "
-    "cards for MadGraph. files: events that exist, with an example of LHE files.",
+    help="Starting point. wbf: the built-in generator, ready to run. madgraph: a process and cards "
+    "for MadGraph. files: existing events, with example LHE files.",
 )
 def new(folder: Path, start: str) -> None:
-    """Make a folder with a small analysis to start from.
+    """Create a folder with a small analysis to start from.
 
-    NAME is the folder, new or empty. Its input.yml has a comment on every section, is valid, and
-    runs with the command that is printed.
+    NAME is the folder, new or empty. Its input.yml is valid, has a comment on every section, and
+    runs with the printed command.
     """
     from madminer_workflow.scaffold import new_analysis
 

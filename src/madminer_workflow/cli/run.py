@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 @click.option(
     "--elsewhere",
     is_flag=True,
-    help="It is to run on another machine, however large and whatever is installed: not here.",
+    help="For a run on another machine: do not check the resources and programs of this one.",
 )
 def validate(file: Path, allow_large: bool, elsewhere: bool) -> None:
-    """Check an analysis: all problems, and what it will cost.
+    """Check an analysis: list all problems, and estimate its cost.
 
-    FILE is an analysis file, or a folder with an input.yml or one other analysis file. Nothing is
-    run or written. An analysis that needs more than this machine has is refused.
+    FILE is an analysis file, or a folder with an input.yml or a single other analysis file.
+    Nothing is run or written. An analysis that needs more than this machine has is refused.
     """
     from madminer_workflow.analysis.cost import Plan, grid_words
     from madminer_workflow.analysis.file import problems, read_analysis
@@ -101,8 +101,8 @@ def unquote(text: str) -> str:
     "--workdir",
     type=DIRECTORY,
     callback=unquoted,
-    help="Directory for results and cache.  [default: runs/<name of the analysis folder>, and "
-    "-<name of the file> behind it for other files than input.yml]",
+    help="Directory for results and cache.  [default: runs/<name of the analysis folder>, followed "
+    "by -<name of the file> for files other than input.yml]",
 )
 @njobs_option
 @ntrainsamples_option
@@ -113,21 +113,23 @@ def unquote(text: str) -> str:
     show_default=True,
     help="Which half of the workflow to run.",
 )
-@click.option("--data", type=FILE, help="With --part ml: the data file.  [default: the workdir's]")
+@click.option(
+    "--data", type=FILE, help="With --part ml: the data file.  [default: that in the workdir]"
+)
 @workers_option
 @on_option
 @click.option(
     "--step-timeout",
     type=float,
     metavar="MINUTES",
-    help="End the run if one step takes longer.  [default: no limit]",
+    help="Stop the run if a step takes longer.  [default: no limit]",
 )
-@click.option("--fresh", is_flag=True, help="Compute everything anew.")
+@click.option("--fresh", is_flag=True, help="Recompute everything.")
 @click.option(
     "--dry-run",
     "-n",
     is_flag=True,
-    help="Tell which steps would run, why, and what they cost; write nothing.",
+    help="List the steps that would run, with reasons and costs; write nothing.",
 )
 @allow_large_option
 @click.option("--set", "changes", multiple=True, callback=unquoted, help=SETTINGS_HELP)
@@ -141,10 +143,10 @@ def run(
     allow_large: bool,
     **options: Any,
 ) -> None:
-    """Run the whole workflow, on this machine or wherever --on says.
+    """Run the whole workflow, on this machine or on the engine chosen with --on.
 
-    ANALYSIS is an analysis file, or a folder with an input.yml or one other analysis file. What did
-    not change since the last run in the same work directory is not computed again.
+    ANALYSIS is an analysis file, or a folder with an input.yml or a single other analysis file.
+    Only steps affected by changes since the last run in the same work directory run again.
     """
     from madminer_workflow.analysis.changes import split_changes
     from madminer_workflow.engines.folder import UNCHANGED
@@ -206,7 +208,7 @@ def warn_of_missing_programs(file: Path) -> None:
 
 @click.command()
 @click.argument("name", metavar="STEP", type=click.Choice(list(STEPS)))
-@click.option("--workdir", required=True, callback=unquoted, help="Work directory, as of run.")
+@click.option("--workdir", required=True, callback=unquoted, help="Work directory, as for run.")
 @click.option(
     "--analysis",
     default="inputs/wbf",
@@ -217,10 +219,13 @@ def warn_of_missing_programs(file: Path) -> None:
 @njobs_option
 @ntrainsamples_option
 @click.option(
-    "--index", default=ALL, show_default=True, help="Job of pythia, delphes, toys, from 0."
+    "--index",
+    default=ALL,
+    show_default=True,
+    help="Job of pythia, delphes or toys, counted from 0.",
 )
-@click.option("--method", default=ALL, show_default=True, help="Method to train, evaluate.")
-@click.option("--member", default=ALL, show_default=True, help="Ensemble member, from 0.")
+@click.option("--method", default=ALL, show_default=True, help="Method to train or evaluate.")
+@click.option("--member", default=ALL, show_default=True, help="Ensemble member, counted from 0.")
 @click.option("--set", "changes", multiple=True, callback=unquoted, help=SETTINGS_HELP)
 @click.option("--observed", default="", callback=unquoted, help=OBSERVED_HELP)
 def step(
@@ -232,11 +237,11 @@ def step(
     member: str,
     **options: Any,
 ) -> None:
-    """Run one STEP in a work directory, where its inputs are found and its products go.
+    """Run one STEP in a work directory, which contains its inputs and receives its products.
 
-    The folders are those of `run`. A step that is done for every job, method or member of an
-    ensemble is done for all of them, or for the one that is named. A change of a setting to nan is
-    none.
+    The folders are the same as for `run`. A step that exists for every job, method or ensemble
+    member runs for all of them, unless one is named. Changing a setting to nan leaves it as it
+    is.
     """
     from madminer_workflow import tracking
     from madminer_workflow.engines.folder import Selection, commands

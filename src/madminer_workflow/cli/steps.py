@@ -50,7 +50,7 @@ class StepCommand(click.Command):
                 ["--output"],
                 type=DIRECTORY,
                 required=True,
-                help="Directory for the products; made if absent.",
+                help="Directory for the products; created if it does not exist.",
             ),
             click.Option(["--tracking-uri"], help=TRACKING_HELP),
         ]

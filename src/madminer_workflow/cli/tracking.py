@@ -21,13 +21,13 @@ from madminer_workflow.stopping import exit_code
 
 @click.command()
 @click.option(
-    "--sync", "place", type=DIRECTORY, required=True, help="A work directory, or a step's."
+    "--sync", "place", type=DIRECTORY, required=True, help="A work directory, or that of a step."
 )
 @click.option("--tracking-uri", help=TRACKING_HELP)
 def track(place: Path, tracking_uri: str | None) -> None:
-    """Upload the records of runs that their tracking server has not got yet.
+    """Upload records of runs that the tracking server does not have yet.
 
-    Finds them anywhere below the directory; what was uploaded before is not uploaded again.
+    The command searches the directory and its subfolders. It uploads nothing twice.
     """
     from madminer_workflow.tracking import target
     from madminer_workflow.tracking.upload import sync
@@ -35,11 +35,11 @@ def track(place: Path, tracking_uri: str | None) -> None:
 
     wanted = target(tracking_uri)
     if wanted is None:
-        raise click.UsageError("where to? Give --tracking-uri or set MLFLOW_TRACKING_URI")
+        raise click.UsageError("no tracking server; give --tracking-uri or set MLFLOW_TRACKING_URI")
     complete, pending = sync(place, wanted.uri)
     click.echo(f"{complete} runs uploaded to {shown(wanted.uri)}")
     if pending:
-        click.echo(f"{pending} runs have not ended: what they have is uploaded")
+        click.echo(f"{pending} runs have not finished: their records so far are uploaded")
 
 
 @click.command()
@@ -50,7 +50,7 @@ def track(place: Path, tracking_uri: str | None) -> None:
     type=DIRECTORY,
     help="Directory for trials and results.  [default: runs/<folder of FILE>-<name of FILE>]",
 )
-@click.option("--fresh", is_flag=True, help="Forget all trials and start anew.")
+@click.option("--fresh", is_flag=True, help="Delete all trials and start from scratch.")
 @allow_large_option
 @click.option("--tracking-uri", help=TRACKING_HELP)
 def sweep(
@@ -61,14 +61,14 @@ def sweep(
     allow_large: bool,
     tracking_uri: str | None,
 ) -> None:
-    """Search settings of a method, as the sweep FILE says.
+    """Search for the best settings of a method, as defined in the sweep FILE.
 
-    FILE is a sweep file, or a folder with a sweep.yml or one other sweep file.
+    FILE is a sweep file, or a folder with a sweep.yml or a single other sweep file.
 
-    Every trial draws samples if its settings need others, trains an ensemble and evaluates it;
-    events are never generated. The best trial is that of the lowest validation loss among those
-    whose diagnostics pass. The same command goes on with a sweep that was interrupted. Writes
-    best.json, trials.csv and plots/.
+    Every trial draws new samples if its settings require them, trains an ensemble and evaluates
+    it; no events are generated. The best trial has the lowest validation loss of those that pass
+    their diagnostics. The same command continues an interrupted sweep. Writes best.json,
+    trials.csv and plots/.
     """
     from madminer_workflow.sweep.run import run_sweep
 
@@ -79,7 +79,7 @@ def sweep(
     except KeyboardInterrupt as error:
         sys.exit(exit_code(error))
     if not best.believed:
-        warn(f"no trial passes its diagnostics; the best of them all: {best.reason}")
+        warn(f"no trial passes its diagnostics; the best one fails because: {best.reason}")
     click.echo(f"Best: trial {best.trial}, validation loss {best.validation_loss:.6g}")
     changes = " ".join(best.changes)
     click.echo(f"Use it: madminer-workflow run {best.analysis} --set '{changes}'")

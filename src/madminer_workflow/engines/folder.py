@@ -44,7 +44,7 @@ def commands(name: str, order: Order, selection: Selection = Selection()) -> lis
     keys = _selected(step, graph.keys(step.each, folder.values), selection)
     if not keys:
         place = folder.place(graph.STEPS["sampling"], {}) / "methods"
-        raise InputError(f"{place}: no toys are to be made; see ml.limits.toys.n_toys")
+        raise InputError(f"{place}: the analysis asks for no toys; see ml.limits.toys.n_toys")
     changes = folder.changes(step, keys)
     return [
         [name, *folder.arguments(step, key, own)] for key, own in zip(keys, changes, strict=True)
@@ -124,8 +124,8 @@ class _Folder:
         if unused:
             place = self.place(graph.STEPS["sampling"], {}) / "methods"
             raise InputError(
-                f"--set {' '.join(sorted(unused))}: no method of {place} that is to be "
-                "trained has this setting; see docs/analysis-file.md"
+                f"--set {' '.join(sorted(unused))}: no method in {place} that is trained has "
+                "this setting; see docs/analysis-file.md"
             )
         return applicable
 

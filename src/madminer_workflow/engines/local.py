@@ -98,14 +98,14 @@ def run_step(
             losses += 1
             if losses > MOST_LOSSES:
                 return Outcome(1, key=key, lost=str(loss), again=again)
-            _tell(step.log, f"{loss}: run again, {losses} of at most {MOST_LOSSES} times")
+            _tell(step.log, f"{loss}: running again, {losses} of at most {MOST_LOSSES} times")
             continue
         if not executor.elsewhere or again or not out_of_memory(outcome.exit_code, step.log):
             return replace(outcome, again=again)
         if step.resources:
             step = replace(step, resources=larger(step.resources))
         again = _class_words(step.resources)
-        _tell(step.log, f"out of memory: run again, once, {again}")
+        _tell(step.log, f"out of memory: running again once, {again}")
 
 
 def _run_once(step: Task, executor: Executor, cache: Cache | None, key: str | None) -> Outcome:
@@ -172,7 +172,7 @@ def describe_failure(name: str, outcome: Outcome, log: Path, limit: float | None
     """
     exit_code, number = outcome.exit_code, _signal_number(outcome.exit_code)
     if outcome.lost:
-        how = f"was given up: {outcome.lost}, and so {MOST_LOSSES} times before"
+        how = f"was given up: {outcome.lost}; this had already happened {MOST_LOSSES} times"
     elif outcome.late and limit is not None:
         how = (
             f"took longer than its {limit:g} minutes and was ended; allow it more time "
@@ -187,7 +187,7 @@ def describe_failure(name: str, outcome: Outcome, log: Path, limit: float | None
     if number == signal.SIGABRT and out_of_memory(exit_code, log):
         how += f", out of memory; {MEMORY}"
     if outcome.again:
-        how += f"; it was out of memory before, and was run again {outcome.again}"
+        how += f"; it had run out of memory before, and was run again {outcome.again}"
     tail = "\n".join(f"  | {line}" for line in _tail(log))
     return f"step {name} {how}; the end of its log:\n{tail}\nThe whole log: {log}"
 

@@ -78,7 +78,7 @@ class Recording:
     def _write(self, jobs: Sequence[Any], cache: Cache) -> None:
         changed = [path for path, before in self._before.items() if _identity(path) != before]
         if changed:
-            raise InputError(f"{changed[0]} was changed while it was being used")
+            raise InputError(f"{changed[0]} changed while it was in use")
         previous = _previous(self._workdir)
         run = self._run(jobs, cache, previous)
         if previous and run.times == Times():
@@ -179,7 +179,7 @@ class Recording:
                 else:
                     shutil.copyfile(source, copy)
                     if checksum(copy) != hashes[name]:
-                        raise InputError(f"{source} was changed while it was being used")
+                        raise InputError(f"{source} changed while it was in use")
             remove_directory(folder)
             scratch.rename(folder)
 

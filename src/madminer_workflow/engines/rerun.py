@@ -76,8 +76,8 @@ def rerun(
         if differences and not how.other_versions:
             lines = "\n".join(f"{place}: {line}" for line in differences)
             raise InputError(
-                f"{lines}\n{place}: was not made with what is here; install that, or go on with "
-                "--other-versions"
+                f"{lines}\n{place}: was made with other versions than the installed ones; "
+                "install those, or continue with --other-versions"
             )
         for line in differences:
             warn(line)
@@ -133,7 +133,7 @@ def _part(crate: Crate) -> str:
     for part, (file, folder) in PARTS.items():
         if workflow == PurePosixPath(WORKFLOW, folder, file):
             return part
-    raise InputError(f"{crate.shown}: {workflow}: is no workflow of madminer-workflow")
+    raise InputError(f"{crate.shown}: {workflow}: is not a workflow of madminer-workflow")
 
 
 def _number(crate: Crate, name: str) -> int:
@@ -156,7 +156,7 @@ def _workflow_differences(crate: Crate) -> Iterator[str]:
     recorded = {id: h for id, h in crate.inputs.items() if id.startswith(f"{WORKFLOW}/")}
     for name in sorted({*recorded, *here}):
         if name not in here or recorded.get(name) != checksum(here[name]):
-            yield f"{name.removeprefix(f'{WORKFLOW}/')}: is another file here"
+            yield f"{name.removeprefix(f'{WORKFLOW}/')}: differs from the installed file"
 
 
 def _keep(crate: Crate, root: Path) -> None:
@@ -166,7 +166,7 @@ def _keep(crate: Crate, root: Path) -> None:
         if (root / METADATA).is_file() and (root / METADATA).read_bytes() == metadata:
             replace(crate, root=root).check(_inside(crate.inputs))
             return
-        raise InputError(f"{workdir}: is not empty; expected a folder to be made")
+        raise InputError(f"{workdir}: is not empty; expected an empty or new folder")
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{FOLDER}.", dir=root.parent) as folder:
         copy = replace(crate, root=Path(folder) / FOLDER)
@@ -188,8 +188,8 @@ def _outside(id: str) -> bool:
 def _compare(recorded: Mapping[str, str], made: Mapping[str, str], workdir: Path) -> Iterator[str]:
     for id in sorted({*recorded, *made}):
         if id not in made:
-            yield f"{workdir / id}: was not made again"
+            yield f"{workdir / id}: is missing from the repeated run"
         elif id not in recorded:
-            yield f"{workdir / id}: was not made before"
+            yield f"{workdir / id}: is not in the recorded run"
         elif recorded[id] != made[id]:
-            yield f"{workdir / id}: differs from the one that was recorded"
+            yield f"{workdir / id}: differs from the recorded file"

@@ -89,7 +89,7 @@ class Compiler:
         with np.errstate(all="ignore"):
             value, undefined = code.run({})
         if np.any(undefined) or not np.all(np.isfinite(value)):
-            what = f"'{ast.unparse(node)}' is no finite number"
+            what = f"'{ast.unparse(node)}' is not a finite number"
             self.senseless.append(self.error(node, what))
 
     def number(self, node: ast.expr) -> Code:

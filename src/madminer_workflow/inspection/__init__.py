@@ -34,8 +34,8 @@ def inspect(path: Path) -> Summary:
     if path.name.endswith((".tar.gz", ".tar", ".tgz")):
         return _reader("products")(path)
     raise InputError(
-        f"{path}: is of no kind that is known; expected events (LHE, HepMC, ROOT, HDF5 or "
-        "Parquet), or an archive that a step writes"
+        f"{path}: is of an unknown kind; expected events (LHE, HepMC, ROOT, HDF5 or Parquet), or "
+        "an archive that a step writes"
     )
 
 

@@ -56,10 +56,10 @@ def suggest(
         pairs = ", ".join(f"{parameters[key]}: {given[name][key]!r}" for key in keys)
         lines.append(f"  {names[name]}: {{{pairs}}}")
     if len(chosen) < needed:
-        lines.append(f"  # {needed - len(chosen)} more are needed: these weights are too few")
+        lines.append(f"  # {needed - len(chosen)} more are needed: there are too few weights")
     left = [name for name in given if name not in chosen]
     if left:
-        lines.append(f"  # left out, these follow from the others: {', '.join(left)}")
+        lines.append(f"  # left out, because they follow from the others: {', '.join(left)}")
     lines += ["", f"morphing: {{max_overall_power: {POWER}}}", "", "processes:"]
     lines += ["  - name: signal", "    generator: files"]
     lines.append(f"    files: {{{names[sampled]}: ['{file.name}']}}")

@@ -111,7 +111,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield note
     if summary.suggestion:
         yield ""
-        yield "# For an analysis file beside it:"
+        yield "# For an analysis file in the same folder:"
         yield from summary.suggestion.rstrip("\n").split("\n")
 
 

@@ -104,8 +104,9 @@ def suggest(path: Path) -> str | None:
         "processes:",
         "  - name: signal",
         "    generator: files",
-        f"    files: {{sm: ['{path.name}']}}  # drawn from the benchmark sm",
-        "    cross_section: {sm: 1.0}  # write that of all generated events, in pb",
+        f"    files: {{sm: ['{path.name}']}}  # drawn at the benchmark sm",
+        "    cross_section: {sm: 1.0}  # replace by the cross-section of all generated "
+        "events, in pb",
         *_weights(table),
         "",
         "observables:",
@@ -126,7 +127,7 @@ def _weights(table: Table) -> Iterator[str]:
     yield f"    weights: {{{'' if own is None else f'sm: {own}'}}}"
     examples = {DELPHES: "w: Weight_Weight[2]", NANOAOD: f"w: {own}*{_REWEIGHTED}[0]"}
     example = examples.get(table.kind, "a column, or an expression in columns")
-    yield f"    # one for each other benchmark: {example}"
+    yield f"    # one for every other benchmark: {example}"
     if there:
         yield f"    # columns that may be weights: {', '.join(there[:MOST_OBSERVABLES])}"
 

@@ -35,7 +35,7 @@ def connect() -> None:
         with explained():
             VersionApi().get_code(_request_timeout=PATIENCE_SECONDS)
     except kubernetes.config.ConfigException as error:
-        raise InputError(f"no Kubernetes cluster is known here: {error}; see KUBECONFIG") from None
+        raise InputError(f"no Kubernetes cluster is configured: {error}; see KUBECONFIG") from None
 
 
 def _configure() -> None:
@@ -53,7 +53,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise StepError(f"the Kubernetes cluster refuses: {said(error)}") from None
+        raise StepError(f"the Kubernetes cluster refused the request: {said(error)}") from None
     except HTTPError as error:
         reason = getattr(error, "reason", None) or error
         raise StepError(f"the Kubernetes cluster does not answer: {reason}") from None
@@ -113,7 +113,7 @@ def _applied(body: dict[str, Any]) -> str:
             raise
     if found is not None:
         if body["kind"] != "ConfigMap" or same_files(found, body):
-            return "is there already"
+            return "exists already"
         _call("replace", body, name=body["metadata"]["name"], body=body)
         return "replaced"
     try:
@@ -122,8 +122,9 @@ def _applied(body: dict[str, Any]) -> str:
         if error.status != FORBIDDEN or body["kind"] != "PersistentVolume":
             raise
         return (
-            "left out, as you may not create volumes; ask whoever runs the cluster for it, or for "
-            "a class of volumes that many pods can write to: STORAGE_CLASS=…"
+            "not created, because you do not have permission to create volumes; ask the "
+            "administrators of the cluster for one, or for a storage class with volumes to "
+            "which many pods can write: STORAGE_CLASS=…"
         )
     return "created"
 
@@ -157,15 +158,15 @@ def check_inputs(config_map: dict[str, Any] | None, claim: dict[str, Any]) -> No
         for body in missing:
             raise InputError(
                 f"{body['kind']} {body['metadata']['name']}: is not in the namespace "
-                f"{body['metadata']['namespace']}; expected make kube-input kube-apply before"
+                f"{body['metadata']['namespace']}; run make kube-input kube-apply first"
             )
         differing = different_files(read(config_map), config_map) if config_map else []
     if config_map and differing:
         metadata = config_map["metadata"]
         raise InputError(
-            f"ConfigMap {metadata['name']}: in the namespace {metadata['namespace']} are other "
-            f"contents of {', '.join(differing).replace('..', '/')} than here, so that another "
-            "analysis would run; expected make kube-input kube-apply before"
+            f"ConfigMap {metadata['name']}: in the namespace {metadata['namespace']}, the "
+            f"contents of {', '.join(differing).replace('..', '/')} differ from those here, so a "
+            "different analysis would run; run make kube-input kube-apply first"
         )
 
 

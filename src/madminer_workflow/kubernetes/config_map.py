@@ -48,8 +48,9 @@ def config_map(analysis: Path, namespace: str = "default") -> dict[str, Any]:
             others[_key(path, analysis)] = base64.b64encode(content).decode()
     if size > LIMIT:
         raise InputError(
-            f"{analysis}: the analysis has {size} bytes, a ConfigMap holds {LIMIT}; put the folder "
-            "on the volume and name it there: PARAMETERS=analysis=/data/inputs/…"
+            f"{analysis}: the analysis has {size} bytes, more than the {LIMIT} of a ConfigMap; "
+            "put the folder on the volume, and give its path there: "
+            "PARAMETERS=analysis=/data/inputs/…"
         )
     return {
         "apiVersion": "v1",
@@ -88,8 +89,8 @@ def _key(path: Path, analysis: Path) -> str:
     name = Path(os.path.relpath(path, analysis)).as_posix()
     if _SLASH in name or not _KEY.fullmatch(name.replace("/", _SLASH)):
         raise InputError(
-            f"{path}: cannot be in a ConfigMap; expected a file inside {analysis}, with letters, "
-            "digits, '-', '_' and single '.' in its name"
+            f"{path}: cannot be part of a ConfigMap; expected a file inside {analysis}, with "
+            "letters, digits, '-', '_' and single '.' in its name"
         )
     return name.replace("/", _SLASH)
 

@@ -56,8 +56,8 @@ def _check_tracking() -> None:
         )
     if password(uri):
         raise InputError(
-            f"MLFLOW_TRACKING_URI is {shown(uri)}: the Jobs would show its password to everybody; "
-            "expected it in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            f"MLFLOW_TRACKING_URI is {shown(uri)}: the Jobs would show its password to everyone; "
+            "put it into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     try:
         probe(uri)

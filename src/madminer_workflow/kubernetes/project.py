@@ -73,7 +73,7 @@ def environment(step: str, steps: Path = Path("steps")) -> Environment:
     for part in ("physics", "ml"):
         known |= _read(steps / f"{part}.yml")
     if step not in known:
-        raise InputError(f"{step}: is no step; expected all, or one of {', '.join(known)}")
+        raise InputError(f"{step}: is not a step; expected all, or one of {', '.join(known)}")
     described = known[step]["environment"]
     [reference] = described["resources"]
     resources = _resources(steps, reference["$ref"].partition("#/")[2])
@@ -121,8 +121,8 @@ def image_in(registry: str, image: str) -> str:
         return f"{registry}/{image}"
     if image.count("/") < 2:
         raise InputError(
-            f"REGISTRY is not set: expected the registry where the cluster finds {image}; images "
-            "get there with make images-push REGISTRY=…"
+            "REGISTRY is not set: set it to the registry from which the cluster can pull "
+            f"{image}; make images-push REGISTRY=… pushes the images"
         )
     return image
 

@@ -157,7 +157,7 @@ def _keep(run_id: str, text: str, artifact: str) -> None:
         MlflowClient().log_text(run_id, text, artifact)
     except MlflowException as error:
         # A Job of another tracking server, or a run that was deleted.
-        click.echo(f"warning: run {run_id}: {artifact} is not kept: {error}", err=True)
+        click.echo(f"warning: run {run_id}: {artifact} could not be stored: {error}", err=True)
 
 
 def check_image(image: str, build: bool) -> str:
@@ -173,17 +173,19 @@ def check_image(image: str, build: bool) -> str:
             return here.id
         if here and here.tags[0] != image:
             raise InputError(
-                f"{image}: is called {here.tags[0]} too, and MLflow would push it under that name; "
-                f"remove the name (docker rmi {here.tags[0]}), or use BUILD=1"
+                f"{image}: also has the name {here.tags[0]}, and MLflow would push it under that "
+                f"name; remove it (docker rmi {here.tags[0]}), or use BUILD=1"
             )
         return engine.images.get_registry_data(image).id
     except docker.errors.APIError as error:
         raise InputError(
-            f"{image}: Docker cannot find it in the registry ({error.explanation}); images get "
-            "there with make images-push REGISTRY=…"
+            f"{image}: Docker cannot find it in the registry ({error.explanation}); push the "
+            "images with make images-push REGISTRY=…"
         ) from None
     except docker.errors.DockerException as error:
-        raise StepError(f"Docker, which MLflow asks for images, does not answer: {error}") from None
+        raise StepError(
+            f"Docker, which MLflow uses to find images, does not answer: {error}"
+        ) from None
 
 
 def _here(engine: docker.DockerClient, image: str) -> docker.models.images.Image | None:

@@ -165,5 +165,5 @@ def stuck(name: str, found: Sequence[Any], minutes: float) -> StepError:
     """What to say about the Jobs of a step that has waited for too long, with their Events."""
     with explained():
         lines = [line for job in found for line in events(job)]
-    told = "; ".join(dict.fromkeys(lines)) or "the cluster tells no Events"
+    told = "; ".join(dict.fromkeys(lines)) or "the cluster reports no Events"
     return StepError(f"{name} did not start within {minutes:g} minutes (WAIT=): {told}")

@@ -86,9 +86,9 @@ class Member:
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
             raise InputError(
-                f"{self.archive or self.directory}: {bad} of {values.size} {what.split(' at ')[0]} "
-                "that its network gives are NaN or infinite; train it again, with a lower learning "
-                "rate if that happens again"
+                f"{self.archive or self.directory}: {bad} of {values.size} "
+                f"{what.split(' at ')[0]} from its network are NaN or infinite; train it again, "
+                "with a lower learning rate if this happens again"
             )
         return values
 
@@ -134,8 +134,8 @@ def open_members(
             )
         if note.member in members:
             raise InputError(
-                f"{path}: is member {note.member} of {note.settings.name}, and so is "
-                f"{members[note.member][0]}; give every member once"
+                f"{path}: is member {note.member} of {note.settings.name}, like "
+                f"{members[note.member][0]}; give every member only once"
             )
         members[note.member] = path, member
     if events is not None:

@@ -100,7 +100,7 @@ def train(
     for name, tensor in estimator.model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise StepError(
-                f"training of {settings.name}: the network's weights {name} are no numbers; lower "
+                f"training of {settings.name}: the network weights {name} are not numbers; lower "
                 f"initial_lr (now {settings.training.initial_lr}) or set clip_gradient"
             )
     estimator.save(str(directory / MODEL))
@@ -192,9 +192,7 @@ def load_weights(estimator: Estimator, path: Path) -> None:
         # Nothing but tensors: other pickles could run anything.
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise ValueError(
-            f"{path.name}: holds something else than the weights of a network"
-        ) from None
+        raise ValueError(f"{path.name}: does not contain the weights of a network") from None
     for name, tensor in estimator.model.state_dict().items():
         loaded = weights.get(name)
         if not isinstance(loaded, torch.Tensor) or loaded.shape != tensor.shape:

@@ -171,10 +171,10 @@ class PolynomialNetwork:
         powers = check.of(file, "powers", "monomials", "parameters", whole=True, least=0)
         n = len(powers)
         if powers.max(initial=0) > LARGEST_POWER:
-            raise ValueError("it has powers that no cross-section has")
+            raise ValueError("it has powers that are too high for a cross-section")
         layers = load_layers(file, check, (n * (n + 1) // 2 if squared else n) - 1)
         scaling = Scaling(check.of(file, "centres", "inputs"), check.of(file, "widths", "inputs"))
         origin, units = (check.of(file, name, "parameters") for name in ("origin", "units"))
         if np.any(scaling.widths <= 0.0) or np.any(units <= 0.0):
-            raise ValueError("its units are not above 0")
+            raise ValueError("its units are not positive")
         return cls(scaling, layers, powers, origin, units, squared)

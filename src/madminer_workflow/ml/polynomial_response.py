@@ -88,11 +88,13 @@ class ResponseNetwork:
         file = read_npz(path)
         changing = check.of(file, "changing", "changing", whole=True, least=1)
         if len(set(changing)) < len(changing) or np.any(changing > check.sizes["variations"]):
-            raise ValueError("changing: are not variations of its nuisance parameters")
+            raise ValueError(
+                "changing: contains other variations than those of its nuisance parameters"
+            )
         scales = check.of(file, "scales", "changing")
         norm = check.of(file, "norm", "changing", "monomials")
         if np.any(scales <= 0.0):
-            raise ValueError("scales: are not above 0")
+            raise ValueError("scales: are not positive")
         layers: Layers = []
         if len(changing):
             each = ratio.n_entries if ratio.squared else 1

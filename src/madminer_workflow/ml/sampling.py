@@ -39,8 +39,8 @@ def sampling(
     analysis = read_analysis(input_file, cards=False, changes=changes)
     if all(process.is_background for process in analysis.processes):
         raise InputError(
-            f"{input_file}: processes: all are backgrounds, which do not depend on the parameters; "
-            "expected at least one other process to learn from"
+            f"{input_file}: processes: all are backgrounds, which do not depend on the "
+            "parameters; expected at least one other process to learn from"
         )
     events = training_events(data, analysis)
     for settings in analysis.ml.methods:
@@ -79,8 +79,9 @@ def check_weights(events: Events, settings: Method, data: Path) -> None:
     if share > LARGEST_NEGATIVE_SHARE:
         raise InputError(
             f"{data}: samples/weights: {share:.0%} of the weights at {settings.reference} are "
-            f"negative; the method {settings.name} ({settings.method}) draws events from it, in "
-            "proportion to weights above 0; use polynomial or histogram, which take weighted events"
+            f"negative; the method {settings.name} ({settings.method}) draws events in "
+            "proportion to positive weights; use polynomial or histogram, which can use "
+            "weighted events"
         )
 
 

@@ -59,7 +59,7 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     tasks = [task for _, report in parts for task in report.tasks]
     check_complete(tasks, generation)
     if any(sample.observables != parts[0][0].observables for sample, _ in parts):
-        raise InputError("the data files hold different observables; re-run all delphes jobs")
+        raise InputError("the data files have different observables; repeat all delphes jobs")
     for path in data:
         require_unchanged(path)
     processes = {name: p for _, report in parts for name, p in report.processes.items()}
@@ -68,7 +68,9 @@ def combine(config: Path, generation_file: Path, data: Sequence[Path], output: P
     observations = [sample.observations for sample, _ in parts]
     sample = joined(taken(parts))
     if len(sample.weights) == 0:
-        raise StepError("no event passes the observables' requirements and the cuts; loosen them")
+        raise StepError(
+            "no event passes the requirements of the observables and the cuts; loosen them"
+        )
     cut_flow = summarise_cut_flow(tasks)
     closure = check_closure(generation, tasks, processes, sample, setup)
     write_checks(output, cut_flow, closure)
@@ -109,11 +111,11 @@ def require_closure(closure: Closure, output: Path) -> None:
     if failed:
         worst = max(failed, key=lambda check: abs(check.pull))
         raise StepError(
-            f"closure: {len(failed)} of {len(closure.checks)} cross-sections disagree with "
-            f"their prediction, worst {worst.what}: {worst.predicted[0]:.6g} pb predicted, "
-            f"{worst.direct[0]:.6g} pb expected, pull {worst.pull:.1f}; the event weights "
-            "or the morphing basis are wrong, or the events are too few or from too few benchmarks "
-            f"(see {output / CLOSURE})"
+            f"closure: {len(failed)} of {len(closure.checks)} cross-sections disagree with their "
+            f"prediction, worst {worst.what}: {worst.predicted[0]:.6g} pb predicted, "
+            f"{worst.direct[0]:.6g} pb expected, pull {worst.pull:.1f}; the event weights or the "
+            "morphing basis are wrong, or there are too few events or sampling benchmarks (see "
+            f"{output / CLOSURE})"
         )
 
 
@@ -173,8 +175,8 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
         for task in report.tasks
     ):
         raise InputError(
-            f"{path}: is not a delphes_data.h5, or damaged: it holds other numbers of events or "
-            "weights than it says; run the delphes step again"
+            f"{path}: is not a delphes_data.h5, or damaged: its numbers of events or weights do "
+            "not match its header; run the delphes step again"
         )
     noted = np.sum([task.passed_weights for task in report.tasks], axis=0)
     sums = np.concatenate([sample.weights.sum(axis=0), sample.nuisance_weights.sum(axis=0)])
@@ -182,8 +184,8 @@ def read_part(path: Path, setup: Setup, config: Path) -> Part:
     if len(wrong):
         names = [*setup.benchmark_names, *setup.nuisance_benchmarks]
         raise InputError(
-            f"{path}: its weights were changed after the delphes step: those of the benchmark "
-            f"{names[wrong[0]]} have another sum than noted; run that step again"
+            f"{path}: its weights changed after the delphes step: at the benchmark "
+            f"{names[wrong[0]]}, their sum differs from the recorded one; run that step again"
         )
     return sample, report
 

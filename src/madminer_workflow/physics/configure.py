@@ -117,8 +117,8 @@ def write_setup(analysis: Analysis, path: Path) -> None:
         set_morphing(miner, analysis)
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         raise InputError(
-            f"morphing: MadMiner finds no basis for these benchmarks ({error}); "
-            "spread the benchmarks over the parameter ranges"
+            f"morphing: MadMiner finds no basis for these benchmarks ({error}); distribute the "
+            "benchmarks over the parameter ranges"
         ) from None
     for systematic in analysis.systematics:
         miner.add_systematics(**madminer_settings(systematic))

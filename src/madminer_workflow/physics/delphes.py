@@ -155,8 +155,8 @@ class Block:
         """The events as they were generated; InputError if they are those of a table."""
         if isinstance(self.lhe, ColumnEvents):
             raise InputError(
-                f"{self.task.file}: has the columns of tables where the expressions of the "
-                "analysis name particles; run the steps that made it again"
+                f"{self.task.file}: has the columns of tables, but the expressions in the "
+                "analysis use particles; repeat the steps that made it"
             )
         return self.lhe
 
@@ -218,16 +218,16 @@ def read_block(
         lhe = read_lhe(file, names, task.sampling_benchmark)
     if len(lhe) != task.n_events:
         raise InputError(
-            f"{file}: damaged: it holds {len(lhe)} events where {task.n_events} are expected; run "
-            "the steps that made it again"
+            f"{file}: damaged: it has {len(lhe)} events instead of {task.n_events}; repeat the "
+            "steps that made it"
         )
     check_weights(file, lhe, task.sampling_benchmark)
     weights, shares = event_weights(lhe.weights, task, process, setup)
     bad = np.flatnonzero(~np.isfinite(shares) | ~np.isfinite(weights).all(axis=1))
     if len(bad):
         raise InputError(
-            f"{file}: event {bad[0] + 1}: its weights at the benchmarks that events were drawn "
-            "from cancel, so that it cannot be combined with other events"
+            f"{file}: event {bad[0] + 1}: its weights at the sampling benchmarks cancel, so that "
+            "it cannot be combined with other events"
         )
     return Block(task, lhe, weights, shares)
 
@@ -248,7 +248,7 @@ def check_weights(file: Path, lhe: LHEEvents | ColumnEvents, sampled: str) -> No
     drawn = np.flatnonzero(lhe.weights[:, lhe.weight_names.index(sampled)] == 0.0)
     if len(drawn):
         raise InputError(
-            f"{file}: event {drawn[0] + 1}: its weight at {sampled}, which it was drawn from, is 0"
+            f"{file}: event {drawn[0] + 1}: its weight at {sampled}, at which it was drawn, is 0"
         )
     for name, weights in zip(lhe.weight_names, lhe.weights.T, strict=True):
         if not np.any(weights):
@@ -264,8 +264,8 @@ def measure_columns(block: Block, settings: Reconstruction, setup: Setup) -> Mea
     """Measure events whose columns are what was measured."""
     if not isinstance(block.lhe, ColumnEvents):
         raise InputError(
-            f"{block.task.file}: has particles where the expressions of the analysis name the "
-            "columns of tables; run the steps that made it again"
+            f"{block.task.file}: has particles, but the expressions in the analysis use the "
+            "columns of tables; repeat the steps that made it"
         )
     reconstructed = reconstruct_columns(block.lhe, settings)
     return summarise(block, reconstructed, np.arange(len(block.lhe)), settings, setup)
@@ -301,8 +301,8 @@ def reconstruct_showered(
     task = block.task
     if task.hepmc is None:
         raise InputError(
-            f"{directory / task.file}: these events are not showered, as Delphes needs them; "
-            "run pythia again for this analysis"
+            f"{directory / task.file}: these events are not showered, but Delphes needs showered "
+            "events; run pythia again for this analysis"
         )
     hepmc = directory / task.hepmc
     with tempfile.TemporaryDirectory(dir=directory) as scratch:

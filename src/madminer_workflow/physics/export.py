@@ -39,8 +39,8 @@ def export_events(archives: Sequence[Path], output: Path) -> dict[Path, int]:
             for task in events.tasks:
                 if task.file.endswith(SUFFIX):
                     raise InputError(
-                        f"{archive}: the events of {task.process} are those of tables, which they "
-                        "were read from; only particles are exported"
+                        f"{archive}: the events of {task.process} were read from tables; only "
+                        "particles can be exported"
                     )
                 sample = blocks.setdefault((task.process, task.sampling_benchmark), {})
                 sample[task.block] = task, directory / task.file
@@ -51,8 +51,8 @@ def export_events(archives: Sequence[Path], output: Path) -> dict[Path, int]:
             n_events = sum(task.n_events for task, _ in ordered)
             if n_events != n_expected:
                 raise InputError(
-                    f"{process} sampled from {sampled}: {n_events} of {n_expected} events are "
-                    "there; export them when all jobs of pythia are done"
+                    f"{process} sampled from {sampled}: {n_events} of {n_expected} events exist; "
+                    "export them when all jobs of pythia have finished"
                 )
             file = output / f"{process}.{sampled}.lhe.gz"
             with atomic_path(file) as product, written(product) as text:

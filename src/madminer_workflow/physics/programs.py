@@ -50,8 +50,8 @@ def madgraph() -> MadGraph:
     python = shutil.which(name)
     if python is None:
         raise InputError(
-            f"MG5_PYTHON: '{name}' is no Python interpreter; set this environment variable to "
-            "the one that runs MadGraph"
+            f"MG5_PYTHON: '{name}' is not a Python interpreter; set this environment variable to "
+            "the interpreter that runs MadGraph"
         )
     # An interpreter of a virtual environment is a link that must not be resolved.
     return MadGraph(directory, Path(os.path.abspath(python)), _version(directory))
@@ -76,7 +76,7 @@ def delphes_card(name: str) -> Path:
     if name not in shipped:
         close = difflib.get_close_matches(name, shipped, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise InputError(f"Delphes ships no card '{name}' (looked in {cards}){hint}")
+        raise InputError(f"Delphes has no card '{name}' (looked in {cards}){hint}")
     return shipped[name]
 
 
@@ -98,8 +98,8 @@ def require_lhapdf() -> Path:
         raise InputError(
             "scale and PDF uncertainties of MadGraph's events need LHAPDF 6 with its Python "
             "module, and lhapdf-config was not found in MG5_DIR/HEPTools, SOFTWARE_DIR or the "
-            "PATH. Install it (MadGraph: 'install lhapdf6'), or leave the uncertainties out: all "
-            "others need nothing"
+            "PATH. Install it (MadGraph: 'install lhapdf6'), or leave out these uncertainties: "
+            "all others work without it"
         )
     return config
 
@@ -246,12 +246,12 @@ def _find(program: str, variable: str, folders: Sequence[str], names: Sequence[s
                 return (directory / name).absolute()
     expected = " or ".join(names)
     if chosen:
-        raise InputError(f"{variable}: {chosen} does not hold {program} (no {expected} in it)")
+        raise InputError(f"{variable}: {chosen} does not contain {program} (it has no {expected})")
     software = os.environ.get("SOFTWARE_DIR")
-    where = f"; in SOFTWARE_DIR, {software}, it is not" if software else ""
+    where = f"; SOFTWARE_DIR, {software}, does not contain it" if software else ""
     raise InputError(
-        f"{program} is needed and was not found{where}. Set {variable} to its directory (that of "
-        f"{expected}), or SOFTWARE_DIR to one that holds {folders[0]}"
+        f"{program} is needed and was not found{where}. Set {variable} to its directory (which "
+        f"contains {expected}), or SOFTWARE_DIR to a directory with {folders[0]}"
     )
 
 
@@ -281,7 +281,7 @@ def _version(directory: Path) -> str:
         text = ""
     version = re.search(r"version\s*=\s*(\S+)", text)
     if version is None:
-        raise InputError(f"{directory}: does not say which version of MadGraph it is (VERSION)")
+        raise InputError(f"{directory}: has no file with the version of MadGraph (VERSION)")
     return version.group(1)
 
 

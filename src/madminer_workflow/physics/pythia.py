@@ -79,11 +79,11 @@ def check_job(path: Path, job: Job, integrated: Mapping[str, IntegratedProcess])
         # What is not sampled at all, the generator says best.
         if known[0] and (task.n_total, task.k_factor, task.is_background) != known:
             raise InputError(
-                f"{path}: belongs to another analysis: its task {task.name} is not of the events "
-                f"of {task.process} that were asked for; run generate again"
+                f"{path}: belongs to another analysis: its task {task.name} does not match the "
+                f"requested events of {task.process}; run generate again"
             )
         if task.n_events > task.n_total:
-            raise InputError(f"{path}: its task {task.name} has more events than there are in all")
+            raise InputError(f"{path}: its task {task.name} has more events than the process")
 
 
 @contextmanager

@@ -151,7 +151,9 @@ def reconstruct_delphes(
     """
     measurement = Measurement.compile(settings)
     if "spin" in measurement.attributes:
-        raise InputError("an expression uses the spin of a particle, which Delphes does not give")
+        raise InputError(
+            "an expression uses the spin of a particle, which Delphes does not provide"
+        )
     detector, uncertain = settings.detector, settings.object_systematics
     detected = read_delphes(
         file,
@@ -163,8 +165,8 @@ def reconstruct_delphes(
     numbers = detected.numbers
     if len(np.unique(numbers)) != len(numbers) or np.any((numbers < 0) | (numbers >= n_generated)):
         raise StepError(
-            f"{file}: its event numbers are not different ones of the {n_generated} generated "
-            "events, so that nobody knows which weight belongs to which event"
+            f"{file}: its event numbers are not distinct numbers of the {n_generated} generated "
+            "events, so weights cannot be assigned to events"
         )
     variables = {name: values[numbers] for name, values in event_variables.items()}
 
@@ -217,8 +219,9 @@ def warn_of_thresholds(detected: Detected, systematics: Sequence[ObjectSystemati
 def _warn_of_threshold(systematic: str, key: str, limit: float) -> None:
     """Once, however many files are read."""
     _log.warning(
-        "detector.acceptance.%s: %g GeV, and Delphes writes nothing below it that %s could move "
-        "into the acceptance; set a limit that is above Delphes' own by more than the uncertainty",
+        "detector.acceptance.%s: %g GeV, but Delphes writes nothing below it that %s could move "
+        "into the acceptance; set a limit that exceeds Delphes's own by more than the "
+        "uncertainty",
         key,
         limit,
         systematic,

@@ -78,8 +78,8 @@ def nuisance_weights(
         flipped = np.mean(ratio(column, reference) <= 0.0)
         if flipped > LARGEST_FRACTION_FLIPPED:
             raise StepError(
-                f"{benchmark}: {flipped:.0%} of the varied weights are zero or have another sign "
-                "than the nominal ones; this uncertainty is too large for the events"
+                f"{benchmark}: {flipped:.0%} of the varied weights are zero or have a different "
+                "sign than the nominal ones; this uncertainty is too large for the events"
             )
     return np.reshape(list(columns.values()), (len(columns), len(reference))).T
 

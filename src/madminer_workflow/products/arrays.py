@@ -44,7 +44,7 @@ def read_arrays(
         arrays = read_npz(path)
         content = msgspec.json.decode(str(arrays.pop(NOTE)))
         if SEAL in content and content.pop(SEAL) != _digest(arrays):
-            raise ValueError("something in it was changed after it was written")
+            raise ValueError("its content changed after it was written")
         return made_of(msgspec.convert(content, kind), arrays)
 
 

@@ -107,7 +107,7 @@ def read_events(archive: Path, directory: Path) -> Events:
         for task in events.tasks:
             for name in (task.file, task.hepmc):
                 if name is not None and not (directory / name).is_file():
-                    raise ValueError(f"there is no {name}, which the task {task.name} names")
+                    raise ValueError(f"there is no {name}, to which the task {task.name} refers")
     return events
 
 
@@ -122,11 +122,11 @@ def check_tasks(tasks: Sequence[GeneratedTask], processes: Mapping[str, SampledP
                 )
     for task in tasks:
         if task.process not in processes:
-            raise ValueError(f"the task {task.name} is of no process of this job")
+            raise ValueError(f"the process of the task {task.name} is not part of this job")
         if processes[task.process].events.get(task.sampling_benchmark) != task.n_total:
             raise ValueError(
-                f"the task {task.name} is one of {task.n_total} events, of which its process has "
-                "another number"
+                f"the task {task.name} belongs to {task.n_total} events, but its process has a "
+                "different number"
             )
         process = processes[task.process]
         tested = CLOSURE_POINT in process.cross_sections or not process.integrated
@@ -138,4 +138,4 @@ def check_tasks(tasks: Sequence[GeneratedTask], processes: Mapping[str, SampledP
             raise ValueError(f"the task {task.name} has {task.n_events} events")
     keys = [task.key for task in tasks]
     if len(set(keys)) != len(keys):
-        raise ValueError("a block of events comes twice")
+        raise ValueError("a block of events occurs twice")

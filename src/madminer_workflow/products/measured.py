@@ -95,7 +95,7 @@ def read_report(path: Path) -> Report:
     """Read the report; InputError if ``path`` is another file."""
     report = madminer_file.read_report(path)
     if "tasks" not in report:
-        raise InputError(f"{path}: is not a delphes_data.h5: it does not say which job it is from")
+        raise InputError(f"{path}: is not a delphes_data.h5: it does not name its job")
     with reading(path, "is not a delphes_data.h5"):
         measured = msgspec.convert(report, Report)
         check_tasks(measured.tasks, measured.processes)
@@ -109,9 +109,9 @@ def _check_sums(task: MeasuredTask) -> None:
     n = len(task.sum_weights)
     sizes = {len(row) for row in task.sum_weights_squared}
     if len(task.sum_weights_squared) != n or sizes - {n} or len(task.passed_weights) < n:
-        raise ValueError(f"the task {task.name} has sums of other numbers of weights")
+        raise ValueError(f"the task {task.name} has a wrong number of sums of weights")
     if task.leftover is not UNSET and len(task.leftover.squares) != n:
-        raise ValueError(f"the task {task.name} has sums of other numbers of weights left over")
+        raise ValueError(f"the task {task.name} has a wrong number of sums of residuals")
     left = task.n_events
     for stage in task.cut_flow:
         if not stage.passed <= stage.of == left:

@@ -97,7 +97,7 @@ def read_observed(path: Path, observables: Sequence[str]) -> Observation:
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: is no file of observed events; expected HDF5 with the data sets "
+            f"{path}: is not a file of observed events; expected HDF5 with the data sets "
             "observables/names and samples/observations, real numbers with one row per event "
             f"({reason})"
         ) from None
@@ -105,20 +105,22 @@ def read_observed(path: Path, observables: Sequence[str]) -> Observation:
     if weighted:
         raise InputError(
             f"{path}: its events have weights, so they are simulated; observed events have none "
-            "(give a benchmark or a parameter point for pseudo-data)"
+            "(for pseudo-data, give a benchmark or a parameter point)"
         )
     missing = [name for name in observables if name not in names]
     if missing or x.shape[1] != len(names):
         raise InputError(
-            f"{path}: lacks the observables {', '.join(missing)}; it has {', '.join(names)}"
+            f"{path}: the observables {', '.join(missing)} are missing; it has {', '.join(names)}"
             if missing
-            else f"{path}: has {len(names)} names of observables for {x.shape[1]} columns"
+            else f"{path}: has {len(names)} names of observables, but {x.shape[1]} columns"
         )
     x = x[:, [names.index(name) for name in observables]]
     if not len(x):
         raise InputError(f"{path}: has no events; expected at least one row")
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: observables/names has a name twice; it has {', '.join(names)}")
+        raise InputError(
+            f"{path}: observables/names contains a name twice; it has {', '.join(names)}"
+        )
     undefined = int(np.sum(~np.isfinite(x).all(axis=1)))
     if undefined:
         raise InputError(f"{path}: {undefined} of {len(x)} events have an undefined observable")

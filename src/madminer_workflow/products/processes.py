@@ -105,8 +105,8 @@ class Library:
         ]
         if process.name != name or without:
             raise InputError(
-                f"{self._archive}: {name}/{NOTE} is not that of the process {name}, with a "
-                "cross-section of every benchmark that events are drawn from"
+                f"{self._archive}: {name}/{NOTE} does not belong to the process {name}, or has "
+                "no cross-section for some sampling benchmark"
             )
         return integrated
 

@@ -114,7 +114,7 @@ def read_results(path: Path) -> Results:
     """Read a product; InputError if it is not what evaluating writes."""
     with tempfile.TemporaryDirectory() as scratch:
         directory = unpack(path, scratch)
-        with reading(path, "holds no results of a method from evaluating"):
+        with reading(path, "contains no results of a method from evaluating"):
             for name in (SUMMARY, ARRAYS):
                 if not (directory / name).is_file():
                     raise KeyError(name)
@@ -124,7 +124,7 @@ def read_results(path: Path) -> Results:
             results = Results(summary, read_npz(directory / ARRAYS))
             for key, names in _names(results).items():
                 if noted.get(key) != names:
-                    raise ValueError(f"it does not have the {key} that it says")
+                    raise ValueError(f"it does not have the {key} that it lists")
             return checked(results)
 
 
@@ -227,14 +227,14 @@ def _check_fit(fit: JointFit, parameters: Sequence[str]) -> None:
     correlation = np.array(fit.correlation, dtype=float)
     Checked()("joint_fits", correlation, size, size, finite=False)
     if not len(fit.best_fit) == len(fit.error) == len(parameters):
-        raise ValueError("a fit has not the number of its parameters")
+        raise ValueError("a fit has a wrong number of parameters")
     errors = [error for one in fit.nuisance for error in (one.error, *one.profile_error)]
     if any(error is not None and error < 0.0 for error in (*errors, *fit.error)):
         raise ValueError("a fit has an error below 0")
     if any(one.impact.keys() != set(parameters) for one in fit.nuisance):
-        raise ValueError("a fit has not the impacts on its parameters")
+        raise ValueError("a fit does not have the impacts on its parameters")
     names = sorted(one.name for one in fit.nuisance)
     if fit.ranking.keys() != set(parameters) or any(
         sorted(order) != names for order in fit.ranking.values()
     ):
-        raise ValueError("a ranking has not the nuisance parameters of its fit")
+        raise ValueError("a ranking does not have the nuisance parameters of its fit")

@@ -84,7 +84,7 @@ def _checked(note: MemberNote, arrays: dict[str, np.ndarray]) -> Samples:
         validation = round(split * settings.n_samples) > 0
     expected = [*rows, *others, *(f"{name}_val" for name in rows if validation)]
     if unknown := sorted(set(arrays) - set(expected)):
-        raise ValueError(f"it has {unknown[0]}, which {settings.method} does not learn from")
+        raise ValueError(f"it has {unknown[0]}, which {settings.method} does not use")
     for name in expected:
         base = name.removesuffix("_val")
         axes = rows.get(base, ()) if base in rows else others[base]

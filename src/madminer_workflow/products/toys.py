@@ -57,7 +57,7 @@ def read_job(path: Path) -> ToyJob:
     """Read the file of a job; InputError if it is another one."""
     job = read_struct(path, "sampling", ToyJob)
     if job.job >= job.njobs:
-        raise InputError(f"{path}: is job {job.job} of {job.njobs}; they count from 0")
+        raise InputError(f"{path}: is job {job.job} of {job.njobs}; jobs are counted from 0")
     return job
 
 
@@ -82,13 +82,13 @@ def read_toys(paths: Sequence[Path]) -> dict[str, MethodToys]:
     """
     methods: dict[str, dict[int, _Share]] = {}
     for path in paths:
-        note, toys = read_arrays(path, ToyNote, _toys_of, "holds no toys from the step toys")
+        note, toys = read_arrays(path, ToyNote, _toys_of, "contains no toys from the step toys")
         name = note.settings.name
         jobs = methods.setdefault(name, {})
         if note.job in jobs:
             raise InputError(
-                f"{path}: holds the toys of job {note.job} of {name}, and so does "
-                f"{jobs[note.job][0]}; give every job once"
+                f"{path}: has the toys of job {note.job} of {name}, like {jobs[note.job][0]}; "
+                "give every job only once"
             )
         jobs[note.job] = path, note, toys
     return {name: _joined(name, jobs) for name, jobs in methods.items()}
@@ -99,7 +99,7 @@ def _toys_of(note: ToyNote, arrays: dict[str, np.ndarray]) -> tuple[ToyNote, Toy
     check = Checked(n_points=len(note.points))
     dimensions = {len(point.theta) for point in note.points}
     if note.job >= note.njobs or len(dimensions) != 1:
-        raise ValueError("its note does not say whose toys they are")
+        raise ValueError("its note does not name the method of the toys")
     check.sizes["n_parameters"] = dimensions.pop()
     # Without a maximum, q is not a number.
     q = {kind: check.of(arrays, f"q_{kind}", "n_points", "n_toys", finite=False) for kind in KINDS}
@@ -117,8 +117,8 @@ def _joined(name: str, jobs: dict[int, _Share]) -> MethodToys:
     (path, first, _), *others = ordered = [jobs[number] for number in sorted(jobs)]
     if sorted(jobs) != list(range(first.njobs)):
         raise InputError(
-            f"{path}: is one of {first.njobs} jobs with toys of {name}, of which "
-            f"{len(jobs)} are here; give all of them"
+            f"{path}: is one of {first.njobs} jobs with toys of {name}, but only {len(jobs)} "
+            "were given; give all of them"
         )
     for other, note, _ in others:
         if msgspec.structs.replace(note, job=first.job) != first:

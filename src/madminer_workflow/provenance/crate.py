@@ -105,8 +105,8 @@ class Crate:
     def _entity(self, id: str) -> Entity:
         if id not in self.entities:
             raise InputError(
-                f"{self.shown}: has no entity {id}; expected the record of a run that "
-                "madminer-workflow has written"
+                f"{self.shown}: has no entity {id}; expected the record of a run written by "
+                "madminer-workflow"
             )
         return self.entities[id]
 
@@ -130,7 +130,9 @@ def read_crate(root: Path, shown: str | None = None) -> Crate:
     try:
         document = msgspec.json.decode(content, type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{shown}: is no record of a run that we have written ({error})") from None
+        raise InputError(
+            f"{shown}: is not a record of a run written by madminer-workflow ({error})"
+        ) from None
     crate = Crate(root, dict(_entities(document, shown)), shown)
     crate.workflow, crate.outputs, crate.versions  # noqa: B018
     return crate
@@ -140,7 +142,9 @@ def _entities(document: Document, shown: str) -> Iterator[tuple[str, Entity]]:
     seen = set()
     for entity in document.graph:
         if entity.id in seen or not entity.id.isprintable():
-            raise InputError(f"{shown}: has the entity {entity.id!r} twice, or it is no name")
+            raise InputError(
+                f"{shown}: has the entity {entity.id!r} twice, or its id is not a name"
+            )
         seen.add(entity.id)
         if _is_file(entity):
             if not entity.id.startswith(ABSOLUTE):

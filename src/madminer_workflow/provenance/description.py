@@ -21,7 +21,7 @@ from madminer_workflow.provenance.entities import (
 
 LANGUAGE, ENGINE, IMAGE = "#yadage", "#yadage-engine", "#image"
 COMPLETED = "http://schema.org/CompletedActionStatus"
-NO_LICENCE = "No licence is stated: the rights are with whoever made this run."
+NO_LICENCE = "No licence is given: all rights remain with the author of this run."
 MAIN_RESULTS = (
     "ml/plotting/report.html",
     "ml/plotting/results.json",
@@ -135,7 +135,7 @@ def _root(run: Run, files: Mapping[str, str]) -> Entity:
         id="./",
         type="Dataset",
         name=run.title,
-        description="A run of madminer-workflow: what it was given, did and made",
+        description="A run of madminer-workflow: its inputs, steps and results",
         conforms_to=to(list(PROFILES)),
         date_published=run.times.ended,
         license=NO_LICENCE,

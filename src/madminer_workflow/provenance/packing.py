@@ -78,7 +78,7 @@ def _extract(
     target = directory / info.filename
     target.parent.mkdir(parents=True, exist_ok=True)
     if info.file_size > shutil.disk_usage(directory).free:
-        raise InputError(f"{directory}: has no room for {info.filename} of {archive}")
+        raise InputError(f"{directory}: has no space for {info.filename} from {archive}")
     try:
         # Read no further than its header says: zipfile itself checks the sum at its end only.
         with packed.open(info) as data, target.open("xb") as file:

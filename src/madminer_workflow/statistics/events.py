@@ -76,7 +76,7 @@ class Events(Observed):
         size = len(range(n)[chosen])
         if size == 0:
             raise InputError(
-                f"{n} events leave none for the part from {start:.0%} to {stop:.0%}; "
+                f"{n} events are too few: the fraction from {start:.0%} to {stop:.0%} is empty; "
                 "generate more events or loosen the cuts"
             )
         shifted = {}

@@ -11,14 +11,22 @@ from madminer_workflow.analysis.problems import Finding, KeyPath, show, unknown
 from madminer_workflow.sweep.plan import Entry, Settings, Value, Values, changed, types
 
 FIXED = {
-    "method": "another method has another loss; make a sweep for each",
-    "estimator": "it decides what is drawn; make a sweep for each",
-    "name": "it is what models and figures are called",
-    "n_estimators": "the loss is the mean over the members, however many; set it for all trials",
-    "theta": "the score is that at theta: networks for different points learn different functions",
-    "theta1": "the ratio is that to theta1: networks for different points learn different ratios",
-    "training.validation_split": "it decides which events networks are compared on; those of one "
-    "trial would be training events of another",
+    "method": "methods have different losses; run a separate sweep for each",
+    "estimator": "it determines the samples; run a separate sweep for each",
+    "name": "it is the name of models and figures",
+    "n_estimators": (
+        "the loss is the mean over all members, whatever their number; set it for all trials"
+    ),
+    "theta": (
+        "the score is defined at theta: networks for different points learn different functions"
+    ),
+    "theta1": (
+        "the ratio is defined relative to theta1: networks for different points learn different "
+        "ratios"
+    ),
+    "training.validation_split": "it determines the events on which networks are compared; "
+    "validation events of one trial would be training events of "
+    "another",
 }
 """The settings that trials cannot differ in, and why."""
 
@@ -28,7 +36,7 @@ def method(name: str, methods: Mapping[str, Settings]) -> list[Finding]:
     if name not in methods:
         return [Finding(("method",), unknown("method", name, methods))]
     if methods[name]["method"] == "histogram":
-        return [Finding(("method",), f"{show(name)} is a histogram, which learns nothing")]
+        return [Finding(("method",), f"{show(name)} is a histogram, which is not trained")]
     return []
 
 
@@ -36,7 +44,7 @@ def validation_events(settings: Settings) -> list[Finding]:
     """Find a method whose trials cannot be compared."""
     if settings["training"].get("validation_split"):
         return []
-    message = "has no validation events (training.validation_split), so nothing to compare by"
+    message = "has no validation events (training.validation_split), so trials cannot be compared"
     return [Finding(("method",), message)]
 
 

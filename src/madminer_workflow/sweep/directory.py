@@ -123,8 +123,9 @@ def claim(plan: Plan, data: Path, workdir: Path) -> str:
     ]
     if others:
         raise InputError(
-            f"{workdir}: holds another sweep: {', '.join(others)}; give another --workdir, or "
-            f"--fresh to forget its {len(read_results(workdir))} finished trials"
+            f"{workdir}: contains a different sweep: {', '.join(others)}; choose another "
+            f"--workdir, or use --fresh to delete its {len(read_results(workdir))} finished "
+            "trials"
         )
     return note.run
 

@@ -43,7 +43,7 @@ def read_results(workdir: Path) -> dict[int, TrialResult]:
 
 def _number(file: Path) -> int:
     if not file.stem.isdigit():
-        raise InputError(f"{file}: is no result of a trial, which has a number for a name")
+        raise InputError(f"{file}: is not the result of a trial, whose name is a number")
     return int(file.stem)
 
 

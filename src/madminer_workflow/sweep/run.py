@@ -24,7 +24,7 @@ from madminer_workflow.tracking import followed, registry, target
 from madminer_workflow.tracking.journal import Journal
 from madminer_workflow.tracking.products import about
 
-GO_ON = "Run the same command again to go on: finished trials are kept."
+GO_ON = "Run the same command again to continue: finished trials are kept."
 
 
 def run_sweep(
@@ -76,7 +76,7 @@ def _run_trials(
     results = read_results(place.workdir)
     missing = plan.n_trials - sum(number in results for number in range(plan.n_trials))
     if results:
-        finished = f"Finished already: {len(results)} of {plan.n_trials} trials"
+        finished = f"Already finished: {len(results)} of {plan.n_trials} trials"
         console.print(finished, highlight=False)
     if missing:
         started = time.monotonic()

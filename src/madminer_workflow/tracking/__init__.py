@@ -58,8 +58,8 @@ def target(given: str | None) -> Target | None:
     uri, _, name = wanted.partition("#")
     if name and not _NAME.fullmatch(name):
         raise InputError(
-            f"--tracking-uri: the name {name!r} of the run: expected letters, digits, blanks and "
-            ". : + @ _ - only"
+            f"--tracking-uri: the name {name!r} of the run: expected only letters, digits, "
+            "spaces and . : + @ _ -"
         )
     return Target(without_credentials(uri), name or None) if uri else None
 

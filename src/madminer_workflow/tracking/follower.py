@@ -69,6 +69,6 @@ class Follower(threading.Thread):
         if not self._warned:
             self._warned = True
             self._warn(
-                f"tracking: {shown(self.uri)}: {problem}; the record stays in "
-                f"{self.spool}, to be uploaded later: madminer-workflow track --sync"
+                f"tracking: {shown(self.uri)}: {problem}; the record is kept in {self.spool}; "
+                "upload it later with madminer-workflow track --sync"
             )

@@ -37,8 +37,8 @@ class Record:
             self._progress = msgspec.convert(known, dict[str, Progress])
         except msgspec.ValidationError as error:
             raise InputError(
-                f"{self._note}: does not say how far the upload of {file.name} went ({error}); "
-                "without this file it is uploaded again"
+                f"{self._note}: the state of the upload of {file.name} cannot be read ({error}); "
+                "delete this file to upload it again"
             ) from None
         self._here = self._progress.setdefault(shown(uri), Progress())
 

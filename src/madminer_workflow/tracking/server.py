@@ -94,7 +94,7 @@ class Server:
                     self.client.create_experiment(name, self._files, KIND)
             made = self.client.get_experiment_by_name(name)
             if made is None:
-                raise RuntimeError(f"the experiment {name} cannot be made")
+                raise RuntimeError(f"the experiment {name} cannot be created")
             self._experiments[name] = made.experiment_id
         return self._experiments[name]
 

@@ -77,7 +77,9 @@ def _dataset(client: MlflowClient, run_id: str, entry: Dataset) -> None:
 def _artifact(client: MlflowClient, run_id: str, record: Record, entry: Artifact) -> None:
     kept = record.artifacts / entry.folder / entry.name
     if not kept.resolve().is_relative_to(record.artifacts.resolve()):
-        raise InputError(f"{record.file}: {kept} is no artifact of it: it lies elsewhere")
+        raise InputError(
+            f"{record.file}: {kept} is not one of its artifacts: it is in another folder"
+        )
     if kept.is_dir():
         folder = (Path(entry.folder) / entry.name).as_posix()
         client.log_artifacts(run_id, str(kept), folder)

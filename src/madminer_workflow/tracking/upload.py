@@ -162,7 +162,9 @@ def sync(directory: Path, uri: str) -> tuple[int, int]:
     folders = sorted({file.parent for file in directory.rglob("*.jsonl")})
     spools = [folder for folder in folders if records_in(folder, uri)]
     if not spools:
-        raise InputError(f"{directory}: no records of runs (tracking/*.jsonl) here or below")
+        raise InputError(
+            f"{directory}: no records of runs (tracking/*.jsonl) in it or its subfolders"
+        )
     complete = 0
     try:
         uploader = Uploader(uri)

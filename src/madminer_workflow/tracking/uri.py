@@ -24,8 +24,9 @@ def password(uri: str) -> str:
     except ValueError:
         # What Python has to say may repeat a part of the password.
         raise InputError(
-            "the tracking URI is no URI; expected one such as http://localhost:5000 or "
-            "sqlite:///mlflow.db, with signs such as / and @ in a password as %2F and %40"
+            "the tracking URI is not a URI; expected for example http://localhost:5000 or "
+            "sqlite:///mlflow.db, with characters such as / and @ in a password written as %2F "
+            "and %40"
         ) from None
     return parts.password or ""
 

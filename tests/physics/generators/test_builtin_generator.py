@@ -288,7 +288,7 @@ def test_cuts_too_tight_to_integrate(tmp_path):
 
 def test_maximum_weight_that_is_too_low(roughly, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "FRACTION_ABOVE_MAXIMUM", 0.1)
-    with pytest.raises(StepError, match=r"benchmark sm: .*% of the cross-section lies above"):
+    with pytest.raises(StepError, match=r"benchmark sm: .*% of the cross-section is above"):
         builtin.integrate(request(PROCESS, [CWL2], {"sm": {"CWL2": 0.0}}, 1), tmp_path)
 
 

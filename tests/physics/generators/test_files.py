@@ -102,7 +102,7 @@ def test_cross_section_and_filter(tmp_path: Path) -> None:
     assert report.cross_sections["sm"][0] == pytest.approx(1.5, rel=1e-12)
     # Half a file has half the sum of weights that its header speaks of.
     (tmp_path / "a.lhe").write_text(with_events(slice(0, 500), "sum"))
-    with pytest.raises(InputError, match=r"add up to 0.52585 pb, and <init> says .* 0.0010517 pb"):
+    with pytest.raises(InputError, match=r"add up to 0.52585 pb, but <init> gives .* 0.0010517 pb"):
         integrated(tmp_path, tmp_path / "half", 500)
 
 
@@ -147,7 +147,7 @@ def test_chunks_have_the_lines_of_their_events() -> None:
 
 def test_another_number_of_events_than_counted(tmp_path: Path) -> None:
     (tmp_path / "a.lhe").write_text(text())
-    with pytest.raises(InputError, match="1000 events where configure has counted 900"):
+    with pytest.raises(InputError, match="1000 events, but configure counted 900"):
         integrated(tmp_path, tmp_path / "out", 900)
 
 

@@ -100,8 +100,8 @@ def test_models_are_copied(models):
     ("name", "own", "message"),
     [
         ("EWdim", None, "no UFO model EWdim .*there are EWdim6, sm.*did you mean EWdim6"),
-        ("SMEFT", None, "named by ufo_model"),
-        ("sm", "models/SMEFT", "imports the model sm, but the process brings SMEFT"),
+        ("SMEFT", None, "name it with ufo_model"),
+        ("sm", "models/SMEFT", "imports the model sm, but the ufo_model of the process is SMEFT"),
         ("SMEFT-light", "models/SMEFT", r"no restriction 'light' \(restrict_light.dat\)"),
     ],
 )
@@ -237,18 +237,18 @@ def test_coefficients_that_are_on_without_being_asked_for():
 
 def test_two_parameters_in_one_place():
     known = read_param_card(card_text(), "card")
-    with pytest.raises(InputError, match="another parameter has the same place in card"):
+    with pytest.raises(InputError, match="another parameter has the same entry in card"):
         param_card.values_at([parts.parameter(**CAPITAL)] * 2, THETA, known, "card")
 
 
 @pytest.mark.parametrize("text", ["DECAY 25 Auto", "Block mass\n 25 scan: [1, 2] # x"])
 def test_widths_and_scans_are_not_computed(text):
-    with pytest.raises(InputError, match="is no number; widths must be computed"):
+    with pytest.raises(InputError, match="is not a number; widths must be computed"):
         read_param_card(text, "card")
 
 
 def test_text_that_is_no_card():
-    with pytest.raises(InputError, match="is no parameter card"):
+    with pytest.raises(InputError, match="is not a parameter card"):
         read_param_card("hello", "card")
 
 

@@ -54,7 +54,7 @@ def test_channels_add_up(tmp_path):
     ("text", "message"),
     [
         ("end code not correct 139\n", "unreadable result of the integration channel G1 of P1_qq"),
-        ("0.0 0.0 0 1\n", "cross-section is 0 .*A vanishing one comes from cuts"),
+        ("0.0 0.0 0 1\n", "cross-section is 0 .*It vanishes if cuts"),
         ("NaN 0.1 0 1\n", "cross-section is nan"),
         ("1.0 0.2 0 1\n", r"is uncertain, 1 \+- 0.2 pb; expected a relative error below 5 %"),
     ],
@@ -204,7 +204,7 @@ def test_interpreter_that_cannot_compile(tmp_path, monkeypatch):
         Workplace.create(tmp_path / "work").interpreter()
     (tmp_path / "python").write_text("#!/bin/sh\necho broken >&2; exit 1\n")
     workplace._interpreter.cache_clear()
-    with pytest.raises(InputError, match="does not run: broken"):
+    with pytest.raises(InputError, match="cannot be run: broken"):
         Workplace.create(tmp_path / "work2").interpreter()
 
 

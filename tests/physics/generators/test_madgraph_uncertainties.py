@@ -104,7 +104,9 @@ def test_weights_that_are_not_finite(workplace, tmp_path):
 
 def test_sets_that_are_missing(workplace):
     varying.check_densities(workplace, VARIATIONS, 247000, "here")
-    with pytest.raises(InputError, match=r"here: LHAPDF .* own densities, set 1, are missing"):
+    with pytest.raises(
+        InputError, match=r"here: LHAPDF .* the parton densities of the events, set 1, are missing"
+    ):
         varying.check_densities(workplace, VARIATIONS, 1, "here")
     with pytest.raises(InputError, match=r"member 3 of SET is missing \(no SET\)"):
         varying.check_densities(workplace, [Variation("x", 1, 1, "SET", 3)], 247000, "here")

@@ -184,7 +184,7 @@ def test_numbers_select_the_generated_events() -> None:
 
 
 def test_numbers_that_were_not_generated_are_refused() -> None:
-    with pytest.raises(StepError, match="not different ones of the 354 generated events"):
+    with pytest.raises(StepError, match="not distinct numbers of the 354 generated events"):
         run(n_generated=354)
 
 
@@ -195,7 +195,7 @@ def test_objects_that_delphes_does_not_give_are_refused(name: str) -> None:
 
 
 def test_spin_is_refused() -> None:
-    with pytest.raises(InputError, match="spin of a particle, which Delphes does not give"):
+    with pytest.raises(InputError, match="spin of a particle, which Delphes does not provide"):
         run(observables=[("x", "e[0].spin")])
 
 

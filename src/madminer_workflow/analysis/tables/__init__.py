@@ -111,7 +111,7 @@ def chosen(path: Path, names: Sequence[str], table: str | None, what: str) -> st
         raise InputError(f"{path}: has no {what} '{table}' (it has {', '.join(names) or 'none'})")
     if table is None and len(names) != 1:
         there = ", ".join(names) or "none"
-        raise InputError(f"{path}: say in `table` which {what} is meant (it has {there})")
+        raise InputError(f"{path}: name the {what} in `table` (the file has {there})")
     return table if table is not None else names[0]
 
 

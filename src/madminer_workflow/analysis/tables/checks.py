@@ -55,8 +55,8 @@ def _weights(
         yield Finding(key, str(error))
     if sampled not in process["cross_section"]:
         message = (
-            f"{table.path}: tables do not say their cross-section: give that of the benchmark "
-            f"{sampled}, before cuts, under `cross_section`"
+            f"{table.path}: tables do not contain their cross-section: give the cross-section at "
+            f"the benchmark {sampled}, before cuts, under `cross_section`"
         )
         yield Finding(key, message)
 

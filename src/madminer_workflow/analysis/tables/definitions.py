@@ -48,13 +48,11 @@ def require(table: Table, expression: Expression, names: Iterable[str] = ()) -> 
         is_list = table.columns[name].is_list
         if is_list and name in expression.scalars:
             raise InputError(
-                f"{table.path}: '{name}' is a list of numbers in every event; choose one, "
-                f"{name}[0], or count them, len({name})"
+                f"{table.path}: '{name}' is a list of numbers; use one of them, {name}[0], or "
+                f"their number, len({name})"
             )
         if not is_list and name in expression.lists:
-            raise InputError(
-                f"{table.path}: '{name}' is one number in every event, and no list; write {name}"
-            )
+            raise InputError(f"{table.path}: '{name}' is a single number, not a list; write {name}")
     columns_for(table, particles_in(expression, names), expression.attributes)
 
 
@@ -104,6 +102,6 @@ def sum_before_cuts(table: Table, weight: Expression) -> float | None:
     if table.sum_of_weights is None or weight.text.strip() == "genWeight":
         return table.sum_of_weights
     raise InputError(
-        f"{table.path}: Runs/genEventSumw is the sum of genWeight, and events were drawn with "
+        f"{table.path}: Runs/genEventSumw is the sum of genWeight, but events were drawn with "
         f"{weight.text}; give sum_of_weights"
     )

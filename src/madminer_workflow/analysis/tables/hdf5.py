@@ -36,7 +36,7 @@ def opened(path: Path, table: str | None) -> Table:
     for place, length in layout.lengths.items():
         if length != n_events:
             raise InputError(
-                f"{path}: {place} has {length} entries where another column has {n_events}"
+                f"{path}: {place} has {length} entries, but another column has {n_events}"
             )
 
     def pieces(places: Sequence[str], size: int) -> Iterator[Mapping[str, Values]]:

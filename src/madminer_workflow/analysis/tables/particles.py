@@ -73,16 +73,16 @@ def _columns(table: Table, names: Collection[str], attributes: Collection[str]) 
 def _refuse(table: Table, names: Collection[str], attributes: Collection[str]) -> None:
     if table.kind == PLAIN:
         raise InputError(
-            f"{table.path}: '{min(names)}' are particles in expressions, and a plain table has "
-            "columns only; rename a column that is called so"
+            f"{table.path}: '{min(names)}' are particles in expressions, but a plain table has "
+            "only columns; rename any column with this name"
         )
     known = {*LISTS, "l", "met", *_SUMS}
     if other := sorted(set(names) - known):
         raise InputError(
-            f"{table.path}: gives no '{other[0]}', but {', '.join(sorted(known))} and its columns"
+            f"{table.path}: has no '{other[0]}'; it has {', '.join(sorted(known))} and its columns"
         )
     without = set(_TAGS) if table.kind == NANOAOD else set()
     if other := sorted(set(attributes) - (_PROVIDED - without)):
         raise InputError(
-            f"{table.path}: does not say the {other[0]} of particles; use a column that tells"
+            f"{table.path}: does not contain the {other[0]} of particles; use a column that does"
         )

@@ -17,7 +17,7 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
     kinds = table_patterns(process)
     if not sound.tables:
         if process["table"] is not None:
-            yield Finding((*path, "table"), "its files are no tables; leave this out")
+            yield Finding((*path, "table"), "its files are not tables; leave this out")
         return
     others = [
         other
@@ -26,14 +26,14 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
     ]
     if any(kinds) and others:
         message = (
-            f"has tables, and '{others[0]['name']}' other events: observables cannot be defined "
-            "for both; give tables of all processes"
+            f"has tables, but '{others[0]['name']}' has other events: observables cannot be "
+            "defined for both; use tables for all processes"
         )
         yield Finding((*path, "files"), message)
     if not all(kinds):
         return
     if process["pythia8_card"] is not None:
-        message = "the events of tables are measured already; leave this out"
+        message = "the events in tables are already reconstructed; leave this out"
         yield Finding((*path, "pythia8_card"), message)
     for name, weight in process["weights"].items():
         key = (*path, "weights", name)
@@ -46,8 +46,8 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
             entry["effect"] in OBJECT_EFFECTS or entry["effect"] == "met_scale"
         ):
             message = (
-                f"the objects of the process '{process['name']}' are measured already; leave this "
-                "uncertainty out of the process' systematics"
+                f"the objects of the process '{process['name']}' are already reconstructed; "
+                "remove this uncertainty from the systematics of the process"
             )
             yield Finding((*i, "effect"), message)
 
@@ -57,5 +57,5 @@ def of_detector(detector: Entry) -> Iterator[Finding]:
     for key in SEEN:
         value = detector[key]
         if any(value.values()) if isinstance(value, dict) else value:
-            message = "not used with tables, whose events are measured already; leave it out"
+            message = "not used with tables, whose events are already reconstructed; leave it out"
             yield Finding(("detector", key), message)

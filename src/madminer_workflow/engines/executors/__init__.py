@@ -19,7 +19,10 @@ from madminer_workflow.engines.resources import Resources
 EXECUTORS = {
     "local": "Processes on this machine.",
     "dask": "Workers of a Dask scheduler (dask=ADDRESS) or batch jobs (dask=slurm, htcondor, …).",
-    "kubernetes": "Jobs like that of a file (kubernetes=FILE), on a volume that is here too.",
+    "kubernetes": (
+        "Kubernetes Jobs based on the one in a file (kubernetes=FILE), on a volume mounted "
+        "here, too."
+    ),
 }
 """Module and what it is, in a line."""
 

@@ -192,7 +192,7 @@ class Executor:
                 if future.done():
                     continue
                 if pool.trouble:
-                    raise StepError(f"no worker can be had: {pool.trouble}") from None
+                    raise StepError(f"no worker is available: {pool.trouble}") from None
             except ModuleNotFoundError as error:
                 raise InputError(
                     f"Dask's workers have no {error.name}: start them with this environment"
@@ -243,8 +243,8 @@ def _connect(place: str) -> Client:
     address = place or dask.config.get("scheduler-address", None)
     if not address:
         raise InputError(
-            "--on dask: no scheduler is known; expected --on dask=ADDRESS, the file or the class "
-            f"of a cluster, one of {', '.join(CLUSTERS)}, or DASK_SCHEDULER_ADDRESS"
+            "--on dask: no scheduler is configured; expected --on dask=ADDRESS, the file or the "
+            f"class of a cluster, one of {', '.join(CLUSTERS)}, or DASK_SCHEDULER_ADDRESS"
         )
     where = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
     try:
@@ -261,7 +261,7 @@ def _await_scheduler(client: Client) -> None:
     end = time.monotonic() + CONNECT_SECONDS
     while client.status != "running":
         if client.status == "closed" or time.monotonic() > end:
-            raise StepError("the Dask scheduler is gone")
+            raise StepError("the connection to the Dask scheduler was lost")
         time.sleep(0.1)
 
 
@@ -281,13 +281,13 @@ def _cluster_class(path: str) -> type:
     except ModuleNotFoundError as error:
         if error.name == "dask_jobqueue":
             raise
-        raise InputError(f"--on dask: {error.name} is not installed, which has {path}") from None
+        raise InputError(f"--on dask: {path} needs {error.name}, which is not installed") from None
     except AttributeError:
         raise InputError(f"--on dask={path}: {module} has no {name}") from None
     command = getattr(getattr(kind, "job_cls", None), "submit_command", None)
     if command and not shutil.which(command.split()[0]):
         raise InputError(
-            f"--on dask: {command} is not found; start from a machine that submits jobs"
+            f"--on dask: {command} not found; start from a machine on which jobs can be submitted"
         )
     return kind
 

@@ -88,7 +88,7 @@ def _check(errand: Errand, worker: str) -> None:
             )
     if not os.path.isdir(errand.task.directory):
         raise InputError(
-            f"the Dask worker {worker} does not see {errand.task.directory}: choose a --workdir "
+            f"the Dask worker {worker} cannot access {errand.task.directory}: choose a --workdir "
             "that all workers share"
         )
 

@@ -134,8 +134,8 @@ class Executor:
                 time.sleep(0.2)
         except (ApiException, HTTPError, StepError) as error:
             click.echo(
-                f"warning: Jobs may be left: kubectl delete job -n {self._space} "
-                f"-l {self._selector}: {error}",
+                "warning: some Jobs may remain; delete them with kubectl delete job -n "
+                f"{self._space} -l {self._selector}: {error}",
                 err=True,
             )
         finally:
@@ -210,7 +210,7 @@ class Executor:
             if self._looked < begun:
                 continue
             if job is None:
-                raise Lost("its Job was deleted by somebody")
+                raise Lost("its Job was deleted from outside")
             ends = {c.type for c in job.status.conditions or [] if c.status == "True"}
             if "Complete" in ends:
                 return 0
@@ -235,7 +235,9 @@ class Executor:
             pods = self._list(self._core.list_namespaced_pod)
         except (ApiException, HTTPError) as error:
             if isinstance(error, ApiException) and error.status in (401, FORBIDDEN):
-                raise StepError(f"the Kubernetes cluster refuses: {said(error)}") from None
+                raise StepError(
+                    f"the Kubernetes cluster refused the request: {said(error)}"
+                ) from None
             if now - self._answered > PATIENCE_SECONDS:
                 raise StepError(
                     f"the Kubernetes cluster has not answered for {PATIENCE_SECONDS / 60:g} minutes"
@@ -278,7 +280,7 @@ class Executor:
         statuses = pod.status.container_statuses or []
         end = next((status.state.terminated for status in statuses), None)
         if end is None or end.reason in UNKNOWN:
-            reason = pod.status.message or pod.status.reason or "nobody knows why"
+            reason = pod.status.message or pod.status.reason or "the reason is unknown"
             raise Lost(f"its pod ended with its node: {reason}")
         if end.exit_code in (UNSEEN, OTHER):
             raise InputError(_unfit(pod, end.exit_code, self._said(pod)))
@@ -308,8 +310,8 @@ def _template(place: str) -> dict[str, Any]:
     file = Path(place or TEMPLATE)
     if not told and not file.is_file():
         raise InputError(
-            f"--on kubernetes: {file}: no such file; expected --on kubernetes=FILE, a Job like "
-            "which those of the steps are to be, as mlflow/kubernetes_job_template.yaml"
+            f"--on kubernetes: {file}: no such file; expected --on kubernetes=FILE with a "
+            "template for the Jobs of steps, such as mlflow/kubernetes_job_template.yaml"
         )
     try:
         job = yaml.safe_load(told or file.read_text())
@@ -342,9 +344,10 @@ def _check_volume(job: Mapping[str, Any], workdir: Path) -> None:
     ]
     if not any(workdir.is_relative_to(place) for place in places):
         raise InputError(
-            f"--on kubernetes: {workdir} is on no volume of the Jobs (they mount "
-            f"{', '.join(places) or 'none'}); expected a --workdir there, at the same path here; "
-            "without such a volume here, run all in the cluster: make mlflow-kubernetes"
+            f"--on kubernetes: {workdir} is not on a volume of the Jobs (they mount "
+            f"{', '.join(places) or 'none'}); expected a --workdir on such a volume, with the "
+            "same path here; without such a volume, run everything in the cluster: make "
+            "mlflow-kubernetes"
         )
 
 
@@ -373,10 +376,10 @@ def _unfit(pod: Any, code: int, text: str) -> str:
     *_, last = ["", *text.strip().splitlines()]
     image = pod.spec.containers[0].image
     if code == OTHER:
-        return f"the image {image} would compute something else: {last}; expected one release"
+        return f"the image {image} would compute something else: {last}; expected the same release"
     return (
-        f"its pod does not see the work directory, or may not write to it ({last}): expected a "
-        "volume under the same path here and there, for the user of the pods"
+        f"its pod cannot access the work directory, or not write to it ({last}): expected a "
+        "volume with the same path here and in the pod, writable for the user of the pods"
     )
 
 

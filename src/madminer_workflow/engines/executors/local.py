@@ -52,7 +52,9 @@ class Executor:
     def __init__(self, conditions: Conditions | None = None, place: str = "") -> None:
         """Begin with nothing running."""
         if place:
-            raise InputError(f"--on local={place}: expected local alone, which is this machine")
+            raise InputError(
+                f"--on local={place}: expected local without a place, which is this machine"
+            )
         self._conditions = conditions or Conditions()
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()

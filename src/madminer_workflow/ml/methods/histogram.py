@@ -89,7 +89,7 @@ def _load(member: Member) -> _Bins:
             raise ValueError(f"it has the observables {', '.join(map(str, observables))}")
         edges = [check.of(model, f"edges_{i}", f"edges_{i}") for i in range(len(observables))]
         if any(np.any(np.diff(axis) < 0.0) for axis in edges):
-            raise ValueError("its edges do not ascend")
+            raise ValueError("its bin edges are not increasing")
         return _Bins(check.of(model, "template", n_bins(edges), "benchmarks"), observables, edges)
 
 

@@ -77,8 +77,8 @@ def check_draw(n_events: int, sampling_benchmark: str, known: Collection[str]) -
         raise InputError(f"n_events: is {n_events}; expected at least 1")
     if sampling_benchmark not in known:
         raise InputError(
-            f"sampling benchmark '{sampling_benchmark}': is not among those of this process, "
-            f"{', '.join(known)}"
+            f"sampling benchmark '{sampling_benchmark}': is not a sampling benchmark of this "
+            f"process, {', '.join(known)}"
         )
 
 

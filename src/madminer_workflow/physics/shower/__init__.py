@@ -63,7 +63,7 @@ def check_space(directories: Iterable[Path], events: Iterable[tuple[int, bool]])
         free = shutil.disk_usage(existing).free / 1e6
         if needed > free:
             raise StepError(
-                f"not enough disk space: {sum(n for n, _ in numbers)} showered events take up to "
-                f"{needed:.0f} MB, and {existing} has {free:.0f} MB left; make room, set TMPDIR to "
-                "another disk, or cut the events into more jobs (njobs)"
+                f"not enough disk space: {sum((n for n, _ in numbers))} showered events take up "
+                f"to {needed:.0f} MB, and {existing} has {free:.0f} MB left; free some space, "
+                "set TMPDIR to another disk, or split the events into more jobs (njobs)"
             )

@@ -26,14 +26,14 @@ _PLACEHOLDERS = {
 """What MadGraph's default card says without meaning it."""
 
 _OURS = {
-    "beams:": "the beams are those of the LHE file",
-    "main:": "the number of events is that of the LHE file",
-    "random:": "the seed follows from that of the analysis",
-    "hepmcoutput:": "the events are written where the next step expects them",
-    "lhefinputs:": "there is one LHE file",
-    "jetmatching:": "matched samples are not supported: they need weights that the shower changes",
-    "merging:": "merged samples are not supported: they need weights that the shower changes",
-    "syscalc:": "matched samples are not supported: they need weights that the shower changes",
+    "beams:": "the beams come from the LHE file",
+    "main:": "the number of events comes from the LHE file",
+    "random:": "the seed is derived from that of the analysis",
+    "hepmcoutput:": "the workflow sets where events are written",
+    "lhefinputs:": "the workflow sets the LHE file",
+    "jetmatching:": "matched samples are not supported: the shower would change their weights",
+    "merging:": "merged samples are not supported: the shower would change their weights",
+    "syscalc:": "matched samples are not supported: the shower would change their weights",
 }
 """Families of settings that a card must leave alone, and why."""
 

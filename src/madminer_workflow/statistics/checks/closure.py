@@ -32,13 +32,14 @@ def closure_check(log_ratios: np.ndarray, weights: np.ndarray, points: np.ndarra
         error,
         abs(value - 1.0) <= TOLERANCE + few * error,
         expected=f"1 within {TOLERANCE} and {few:.1f} standard errors",
-        meaning="mean likelihood ratio over events of the denominator, before it is normalised, "
-        "at the worst of the points along every axis that are checked; it is 1 for any true ratio",
-        reason="the ratio is divided by its mean before limits are set; where that mean is wrong "
-        "by more than 10 %, its shape has errors of the same size, which no normalisation mends",
+        meaning="mean likelihood ratio over events of the denominator, before normalisation, at "
+        "the worst of the tested points along every axis; it is 1 for any true ratio",
+        reason="the ratio is divided by its mean before limits are set; if the mean is wrong by "
+        "more than 10 %, the shape has errors of the same size, which normalisation "
+        "cannot correct",
         proves="its likelihood ratios are normalised",
-        sentence=f"The likelihood ratios average to {say(value, error)}, where true ones average "
-        "to 1.",
+        sentence=f"The mean of the likelihood ratios is {say(value, error)}; for true ratios it "
+        "is 1.",
         plot=ClosurePlot(
             points=plain(points),
             mean=plain(means[:, 0]),

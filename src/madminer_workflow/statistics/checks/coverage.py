@@ -68,27 +68,30 @@ def coverage_check(
     failing = [one for one in found if one.value < one.allowed]
     few = allowance(number_of_intervals(toys))
     sentence = (
-        f"Of {toys.n_toys} toys, {percentage(worst.value)} ± {percentage(worst.error)} % lie "
+        f"Of {toys.n_toys} toys, {percentage(worst.value)} ± {percentage(worst.error)} % are "
         f"within {worst.what} at {percentage(worst.level)} % from {KIND_WORDS[worst.kind]}"
     )
     if failing:
         more = len(failing) - 1
-        sentence += f", and {more} more of {len(found)} cover too little" if more else ""
+        sentence += (
+            f", and the coverage of {more} more of {len(found)} is too small" if more else ""
+        )
         sentence += f". {remedy(worst, limits[worst.kind], n_simulated)}"
     else:
-        sentence += ", the least of all by what is allowed."
+        sentence += ", the smallest coverage relative to its threshold."
     return make(
         "coverage of toys",
         worst.value - worst.level,
         worst.error,
         not failing,
-        expected=f"at least −{TOLERANCE} within {few:.1f} standard errors, and what toys of few "
-        "test events lack",
-        meaning="coverage of the intervals in toys, less their confidence level, worst interval: "
-        "joint and of each parameter, with the rate and without, at every level and point",
-        reason="an interval that covers 93 % instead of 95 % is 7 % too short; one that covers "
-        "more than it says is honest",
-        proves="toys lie within its intervals as often as these say",
+        expected=f"at least −{TOLERANCE} within {few:.1f} standard errors, with an allowance for "
+        "toys from few test events",
+        meaning="coverage of the intervals in toys minus their confidence level, for the worst "
+        "interval: joint and for each parameter, with and without the rate, at every "
+        "level and point",
+        reason="an interval with a coverage of 93 % instead of 95 % is 7 % too short; an "
+        "interval with too large a coverage is conservative",
+        proves="its intervals have the stated coverage in toys",
         sentence=sentence,
     )
 
@@ -149,7 +152,7 @@ def simulated_share(limits: Limits) -> float:
 def remedy(worst: Covered, limits: Limits, n_simulated: int) -> str:
     """Whether more simulated events would mend it, and how many."""
     if limits.errors is None:
-        return "Whether more simulated events would mend that is not known for this method."
+        return "For this method, it is not known whether more simulated events would help."
     share = simulated_share(limits)
     # One fluctuation of the simulation, at most three standard deviations of it.
     largest = share * (1.0 + 3.0 * np.sqrt(2.0 / worst.dof))
@@ -160,13 +163,13 @@ def remedy(worst: Covered, limits: Limits, n_simulated: int) -> str:
         factor = worst.excess / tolerable
         return (
             f"The simulation's error, {say(100.0 * share)} % of the data's variance, can explain "
-            f"that: with {say(factor)} times as many simulated events, about "
-            f"{say(factor * n_simulated)}, what is lacking would be tolerable."
+            f"this: with {say(factor)} times as many simulated events, about "
+            f"{say(factor * n_simulated)}, the coverage would be acceptable."
         )
     return (
-        f"More simulated events would not mend that: their error is {say(100.0 * share)} % of the "
-        f"data's variance, and {say(100.0 * worst.excess)} % are lacking. Use the critical values "
-        "from toys, or look for a bias of the model."
+        f"More simulated events would not help: their error is {say(100.0 * share)} % of the "
+        f"data's variance, but {say(100.0 * worst.excess)} % are missing. Use the critical "
+        "values from toys, or look for a bias of the model."
     )
 
 

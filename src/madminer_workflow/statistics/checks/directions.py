@@ -36,7 +36,11 @@ def seen_check(ratio: EstimatedRatio) -> Check:
         if len(points):
             proofs.append((ratio.proof(points), direction))
     if not proofs:
-        return _check(None, None, "It sets no limits: nothing that it sees tells parameters apart.")
+        return _check(
+            None,
+            None,
+            "It sets no limits, because it does not distinguish between parameter points.",
+        )
     proofs.sort(key=lambda pair: pair[0].significance)
     worst = proofs[0][0]
     least = [direction for proof, direction in proofs if proof.significance < LEAST]
@@ -45,11 +49,11 @@ def seen_check(ratio: EstimatedRatio) -> Check:
     return _check(
         worst.significance,
         1.0,
-        f"Nothing in the test events shows {names}: of the difference that it claims "
-        f"where limits on that end, they prove {share}. Such limits are made up."
+        f"The test events show no sensitivity to {names}: they prove only {share} of the "
+        "difference that it claims where these limits end. Such limits are spurious."
         if worst.significance < LEAST
-        else f"Least is proven of {names}: {share} of the difference that is claimed where "
-        "limits on that end.",
+        else f"The least proven direction is {names}: {share} of the claimed difference where "
+        "its limits end.",
     )
 
 
@@ -60,13 +64,13 @@ def _check(value: float | None, error: float | None, sentence: str) -> Check:
         error=error,
         passed=value is None or value >= LEAST,
         expected=f"at least {LEAST:g}",
-        meaning="difference between the means of the network's output for test events of the "
-        "assumed truth and of the points where its limits end, over its standard error, in "
-        "the direction in the space of the parameters where it is smallest",
-        reason="a network claims some information even on what the observables do not show, "
-        "learned from fluctuations of the training events, which other events do not have; true "
-        "limits are shown by 4.9 standard errors if there are enough test events",
-        proves="the test events show everything that it sets limits on",
+        meaning="difference between the mean network output for test events at the assumed "
+        "truth and at the points where the limits end, divided by its standard error, "
+        "for the direction in parameter space in which it is smallest",
+        reason="fluctuations of the training events make a network claim some information even "
+        "on directions that the observables do not resolve; for true limits the "
+        "difference is 4.9 standard errors if there are enough test events",
+        proves="the test events confirm its sensitivity in every direction",
         sentence=sentence,
     )
 

@@ -17,11 +17,11 @@ LARGEST_SPREAD = 0.5
 NAME = "agreement of the ensemble"
 WORDS: dict[str, Any] = {
     "expected": f"at most {LARGEST_SPREAD} standard deviations",
-    "meaning": "standard deviation, between the members, of the edges of their "
-    "intervals, over the square root of their number, in units of the parameter's own "
-    "standard deviation, worst edge",
-    "reason": "this is by how much another training could move the edge; half a standard "
-    "deviation, in quadrature, makes the error 12 % larger",
+    "meaning": "standard deviation of the interval edges between the members, divided by the "
+    "square root of their number, in units of the standard deviation of the "
+    "parameter, for the worst edge",
+    "reason": "another training could shift the edge by this much; half a standard deviation, "
+    "added in quadrature, makes the error 12 % larger",
     "proves": "its members agree",
 }
 
@@ -42,14 +42,14 @@ def spread_check(
     """
     if min(len(intervals) for intervals in members.values()) < 2:
         return _unknown(
-            "With a single member it is not known how much another training would "
-            "move the limits: train an ensemble with n_estimators or --ntrainsamples."
+            "With a single member, the effect of another training on the limits is unknown: "
+            "train an ensemble with n_estimators or --ntrainsamples."
         )
     spreads = _spreads(ensemble, members, level, ends)
     if not spreads:
         return _unknown(
-            "All members' intervals reach the ends of the grid, so that it is not "
-            "known how much another training would move the limits: widen limits.grid."
+            "The intervals of all members reach the ends of the grid, so the effect of another "
+            "training on the limits is unknown: widen limits.grid."
         )
     values = np.array(list(spreads.values()))
     worst = int(np.argmax(values))
@@ -59,7 +59,7 @@ def spread_check(
         None,
         values[worst] <= LARGEST_SPREAD,
         **WORDS,
-        sentence=f"Another training would move {list(spreads)[worst]} by {say(values[worst])} "
+        sentence=f"Another training would shift {list(spreads)[worst]} by {say(values[worst])} "
         "standard deviations.",
         plot=EnsemblePlot(
             parameters=list(ensemble),

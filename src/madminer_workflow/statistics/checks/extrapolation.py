@@ -53,13 +53,13 @@ def extrapolation_check(
         None,
         share <= LARGEST_SHARE,
         expected=f"at most {LARGEST_SHARE}",
-        meaning="share of the widest confidence region, of all parameters together, that lies "
-        f"outside of the central {CENTRAL:.0%} of the prior that the network was trained on",
-        reason="outside, there was hardly an event to learn from; 5 % are corners of the region, "
-        "which move no interval",
-        proves="its limits lie where it was trained",
-        sentence=f"{say(100.0 * share)} % of the confidence region lie outside of where the "
-        f"network was trained{where}.",
+        meaning="fraction of the widest confidence region, for all parameters together, that is "
+        f"outside the central {CENTRAL:.0%} of the prior used to train the network",
+        reason="there were hardly any training events outside; 5 % are corners of the region, "
+        "which do not affect intervals",
+        proves="its limits are within the region where it was trained",
+        sentence=f"{say(100.0 * share)} % of the confidence region is outside the region where "
+        f"the network was trained{where}.",
         plot=ExtrapolationPlot(
             prior=plain(np.column_stack([low, high])),
             region=plain(np.column_stack([allowed.min(axis=0), allowed.max(axis=0)])),

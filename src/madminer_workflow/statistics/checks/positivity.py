@@ -34,19 +34,23 @@ def _positivity(ratio: EstimatedRatio, points: np.ndarray) -> Check:
         number,
         None,
         number <= LARGEST_NUMBER and not within.any(),
-        expected=f"at most {LARGEST_NUMBER}, and no test event nearer, at the 95 % interval of one",
+        expected=f"at most {LARGEST_NUMBER}, and none for any test event at the 95 % interval "
+        "of one parameter",
         meaning="expected number of events whose likelihood ratio is not positive, at the worst of "
         "the points where the 95 % region of two parameters ends",
-        reason="the cross-section is no square of an amplitude, so that its ratio may become "
-        "negative; a single such event excludes a point, whatever the others say",
-        proves="its ratio, which is that of no square of an amplitude and may become negative, is "
-        "positive as far as limits reach",
-        sentence="The cross-section is no square of an amplitude: its ratio may become negative"
+        reason="the cross-section is not the square of an amplitude, so its ratio may become "
+        "negative; a single such event excludes a parameter point, whatever the other "
+        "events say",
+        proves="its ratio, which may become negative because the cross-section is not the "
+        "square of an amplitude, is positive as far as the limits extend",
+        sentence=(
+            "The cross-section is not the square of an amplitude, so its ratio may become negative"
+        )
         + (
-            f", and is so where limits are set, for {say(100.0 * share)} % of the events at "
+            f"; where limits are set it does, for {say(100.0 * share)} % of the events at "
             f"{at(points[worst], ratio.problem.setup.parameters)}."
             if share > 0.0
-            else ", but does not where limits are set."
+            else "; where limits are set it does not."
         ),
     )
 
@@ -66,14 +70,15 @@ def _calibration(ratio: EstimatedRatio, points: np.ndarray) -> Check:
         error,
         not len(points) or outside[worst] <= 0.0,
         expected=f"{low} to {high} within {few:.1f} standard errors",
-        meaning="difference between the means of the network's output for test events of the "
-        "assumed truth and of a point where limits end, over that which the ratio claims, at the "
-        "worst point; below 1 it claims more than the events show, above 1 less",
-        reason="without a square nothing keeps a ratio in bounds; intervals are as wrong as the "
-        "square root of this slope, as the score's calibration near the reference",
-        proves="its ratio is true where limits end",
-        sentence=f"Where limits end, the events differ by {say(value, error)} of what the ratio "
-        "claims.",
+        meaning="difference between the mean network output for test events at the assumed "
+        "truth and at a point where limits end, divided by the difference that the "
+        "ratio claims, at the worst point; below 1, the ratio claims more than the "
+        "events show, above 1, less",
+        reason="without a square, the ratio is unbounded; intervals are wrong by the square "
+        "root of this slope, as for the calibration of the score near the reference",
+        proves="its ratio is calibrated where limits end",
+        sentence=f"Where limits end, the events differ by {say(value, error)} times the "
+        "difference that the ratio claims.",
     )
 
 

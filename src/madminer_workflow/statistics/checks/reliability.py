@@ -54,16 +54,16 @@ def reliability_check(
         error,
         distances[worst] <= tolerances[worst] + few * error,
         expected=f"−{CAUTIOUS} to {OVERCONFIDENT} within {few:.1f} standard errors",
-        meaning="difference between the predicted fraction 1 / (1 + r) of events of the "
-        "denominator, among as many of the numerator, and the true one, in bins of the prediction; "
-        "positive where the prediction is too sure of itself, negative where it is too cautious; "
-        "worst bin of the points along every axis that are checked",
-        reason="log ratios that are 10 % too steep make intervals 10 % too short, and are wrong by "
-        "0.02 in this fraction at r = e; those that are 20 % too flat are wrong by 0.04, and make "
-        "intervals longer, which is still honest",
-        proves="they mean what they say as probabilities",
-        sentence=f"Where the ratio says that {percent(predicted[worst])} of the events come from "
-        f"the denominator, {percent(true[worst])} do.",
+        meaning="difference between the predicted fraction 1 / (1 + r) of denominator events in "
+        "an equal mixture with numerator events and the true fraction, in bins of the "
+        "prediction; positive where the prediction is overconfident, negative where it "
+        "is underconfident; worst bin of the tested points along every axis",
+        reason="log ratios that are 10 % too steep make intervals 10 % too short, and are wrong "
+        "by 0.02 in this fraction at r = e; those that are 20 % too flat are wrong by "
+        "0.04, and make intervals longer, which is conservative",
+        proves="as probabilities they are calibrated",
+        sentence=f"Where the ratio predicts that {percent(predicted[worst])} of the events come "
+        f"from the denominator, {percent(true[worst])} do.",
         plot=ReliabilityPlot(
             points=plain(points),
             curves=[

@@ -126,14 +126,14 @@ def _closure(variations: Mapping[str, Variation]) -> Check:
         error,
         abs(value - 1.0) <= MEAN + few * error,
         expected=f"1 within {MEAN} and {few:.1f} standard errors",
-        meaning="mean over events of the density with a nuisance parameter at +1 or −1 over that "
-        "at 0, at the worst of all; it is 1 for true densities",
-        reason="the number of events is known for itself: what is added to it here moves the "
-        "nuisance parameter, with a hundred events and a mean of 1.01 by one standard deviation of "
-        "its prior",
+        meaning="mean over events of the ratio of the density with a nuisance parameter at +1 "
+        "or −1 to that at 0, for the worst one; it is 1 for true densities",
+        reason="the number of events is known independently: any excess here shifts the "
+        "nuisance parameter; for a hundred events, a mean of 1.01 shifts it by one "
+        "standard deviation of its prior",
         proves="its densities at other nuisance parameters are normalised",
         sentence=f"The density with {list(variations)[worst]} has the integral "
-        f"{say(value, error)}, where it should have 1.",
+        f"{say(value, error)} instead of 1.",
     )
 
 
@@ -158,16 +158,16 @@ def _reweighting(variations: Mapping[str, Variation], observables: Sequence[str]
         expected=f"0 within {SHARE:.0%} of the largest effect on any observable, at least "
         f"{SMALLEST}, and {few:.1f} standard errors",
         meaning="largest difference between the cumulative distribution of an observable with a "
-        "nuisance parameter at +1 or −1 and that of events at 0 reweighted to it with the "
-        "estimated density, worst observable of all",
-        reason="a response that is missed leaves intervals too short, one that does not exist "
-        "makes data constrain a nuisance parameter that they know nothing of",
+        "nuisance parameter at +1 or −1 and that of events at 0 reweighted with the "
+        "estimated density, for the worst observable",
+        reason="a missed response makes intervals too short; a spurious one makes data "
+        "constrain a nuisance parameter to which they are insensitive",
         proves="they reproduce every observable at other nuisance parameters",
-        sentence=f"Events reweighted to other nuisance parameters miss {where}: "
-        f"{100.0 * value:.2g} % of them are in the wrong place."
+        sentence=f"Events reweighted to other nuisance parameters do not reproduce {where}: "
+        f"{100.0 * value:.2g} % of them are misplaced."
         if not passed
-        else f"Events reweighted to other nuisance parameters reproduce every observable, {where} "
-        f"worst: {say(100.0 * value)} % of the events are in the wrong place.",
+        else "Events reweighted to other nuisance parameters reproduce every observable, with "
+        f"{where} the worst: {say(100.0 * value)} % of the events are misplaced.",
     )
 
 
@@ -191,13 +191,15 @@ def _calibration(variations: Mapping[str, Variation], n_events: float) -> list[C
             error,
             passed,
             expected=f"{low} to {high} within {few:.1f} standard errors",
-            meaning="what the mean of the estimated response changes by between events with a "
-            "nuisance parameter at 0 and at +1 or −1, over what the estimate says, its variance; "
-            "worst of those that data could constrain; below 1 the density claims to know more of "
-            "them than it does",
-            reason="data constrain a nuisance parameter by as much as its response, so that a "
-            "slope outside of these bounds makes a profiled interval wrong by up to as much",
-            proves="what it knows of nuisance parameters is calibrated",
-            sentence=f"Nuisance parameters do {say(value, error)} of what is estimated to events.",
+            meaning="change of the mean estimated response between events with a nuisance "
+            "parameter at 0 and at +1 or −1, divided by the change that the estimate "
+            "claims, its variance; worst of those that data could constrain; below 1, "
+            "the density claims more information on them than it has",
+            reason="data constrain a nuisance parameter in proportion to its response, so a "
+            "slope outside these bounds makes a profiled interval wrong by up to the "
+            "same factor",
+            proves="its response to nuisance parameters is calibrated",
+            sentence=f"The effect of nuisance parameters on events is {say(value, error)} times "
+            "the estimated one.",
         )
     ]

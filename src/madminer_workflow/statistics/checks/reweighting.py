@@ -45,16 +45,16 @@ def reweighting_check(
         not bad,
         expected=f"0 within {TOLERANCE} and {few:.1f} standard errors, for every observable",
         meaning="largest difference between the cumulative distribution of an observable at a "
-        "parameter point and that of events of the denominator reweighted to it with the estimated "
-        "ratio, worst observable of the points along every axis that are checked",
-        reason="with a thousand events, data differ by 0.03 from their own distribution by chance; "
-        "a mistake as large as that looks like an effect of one standard deviation",
+        "parameter point and that of denominator events reweighted with the estimated "
+        "ratio, for the worst observable at the tested points along every axis",
+        reason="a thousand data events differ by 0.03 from their true distribution by chance; "
+        "an error of this size looks like an effect of one standard deviation",
         proves="they reproduce every observable at other parameters",
-        sentence=f"Reweighted events miss {' and '.join(bad)}: up to {100.0 * value:.2g} % of them "
-        "are in the wrong place."
+        sentence=f"Reweighted events do not reproduce {' and '.join(bad)}: up to "
+        f"{100.0 * value:.2g} % of them are misplaced."
         if bad
-        else f"Reweighted events reproduce every observable, {observables[worst]} worst: "
-        f"{say(100.0 * value)} % of the events are in the wrong place.",
+        else f"Reweighted events reproduce every observable, with {observables[worst]} the "
+        f"worst: {say(100.0 * value)} % of the events are misplaced.",
         plot=ReweightingPlot(
             observables=list(observables),
             difference=plain(differences),

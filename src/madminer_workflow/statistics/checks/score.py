@@ -38,13 +38,13 @@ def mean_check(scores: np.ndarray, weights: np.ndarray) -> Check:
         error,
         abs(value) <= BIAS + few * error,
         expected=f"0 within {BIAS} and {few:.1f} standard errors",
-        meaning="mean estimated score at its own point, in units of its standard deviation, "
-        "worst parameter; it is 0 for any true score",
-        reason="a mean of 0.05 adds the same information as 0.25 % of the score's variance, which "
-        "no limit shows; a much larger one is a sign of a training that has not converged",
+        meaning="mean of the estimated score at its reference point, in units of its standard "
+        "deviation, for the worst parameter; it is 0 for any true score",
+        reason="a mean of 0.05 corresponds to 0.25 % of the score's variance, which does not "
+        "affect limits; a much larger mean indicates that the training has not converged",
         proves="its score has no bias",
-        sentence=f"The mean of the score is {say(value, error)} of its standard deviation, where "
-        "that of a true score is 0.",
+        sentence=f"The mean of the score is {say(value, error)} standard deviations; for a true "
+        "score it is 0.",
     )
 
 
@@ -58,13 +58,14 @@ def calibration_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         error,
         passed,
         expected=f"{low} to {high} within {few:.1f} standard errors",
-        meaning="slope of the parton-level score on the estimated one, worst parameter; "
-        "below 1 the network claims more information than the events have, above 1 it misses some",
-        reason="a slope of 0.9 makes the interval of an ellipse 10 % too short, which fakes "
-        "sensitivity; one of 1.25 only widens it by 25 %, and is still honest",
-        proves="its score claims neither more nor much less than the events show",
-        sentence=f"The parton-level score rises by {say(value, error)} per unit of the estimated "
-        "one, where it should by 1.",
+        meaning="slope of the parton-level score as a function of the estimated score, for the "
+        "worst parameter; below 1, the network claims more information than the events "
+        "contain, above 1, it misses some",
+        reason="a slope of 0.9 makes an interval 10 % too short, which is a false claim of "
+        "sensitivity; a slope of 1.25 only widens it by 25 %, which is conservative",
+        proves="its score claims neither more nor much less information than the events contain",
+        sentence=f"The parton-level score has a slope of {say(value, error)} as a function of "
+        "the estimated score; for a calibrated score it is 1.",
     )
 
 
@@ -85,13 +86,14 @@ def nuisance_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray) -
             error,
             passed,
             expected=f"{low} to {high} within {few:.1f} standard errors",
-            meaning="the same for the score of the nuisance parameters, on which the profiled "
-            "Fisher information depends, but no limit",
-            reason="a slope outside of these bounds makes the information on the nuisance "
-            "parameters, and what profiling them costs, wrong by more than 20 %",
+            meaning="the same for the score with respect to the nuisance parameters, which "
+            "affects only the profiled Fisher information, not limits",
+            reason="a slope outside these bounds makes the information on the nuisance "
+            "parameters, and the loss from profiling them, wrong by more than 20 %",
             proves="the score of its nuisance parameters is calibrated",
-            sentence="The parton-level score of the nuisance parameters rises by "
-            f"{say(value, error)} per unit of the estimated one, where it should by 1.",
+            sentence="The parton-level score of the nuisance parameters has a slope of "
+            f"{say(value, error)} as a function of the estimated score; for a "
+            "calibrated score it is 1.",
             concerns="profiled Fisher information",
         )
     ]
@@ -154,12 +156,12 @@ def information_check(scores: np.ndarray, joint: np.ndarray, weights: np.ndarray
         error,
         value <= 1.0 + EXCESS + few * error,
         expected=f"at most 1 within {EXCESS} and {few:.1f} standard errors",
-        meaning="Fisher information of the estimated score over that of the parton-level truth, "
-        "in the direction of the parameters where it is largest",
-        reason="no observable knows more than the partons' momenta; 5 % more information would "
-        "shorten intervals by 2.5 %, which is negligible",
-        proves="it has less information than the partons",
-        sentence=f"In the direction where it claims most, it has {say(value, error)} times the "
-        "information of the parton-level truth"
-        + (", which is more than there is." if not value <= 1.0 + EXCESS + few * error else "."),
+        meaning="ratio of the Fisher information of the estimated score to that of the "
+        "parton-level truth, in the direction of parameter space in which it is largest",
+        reason="no observable contains more information than the parton momenta; 5 % more "
+        "information would shorten intervals by 2.5 %, which is negligible",
+        proves="it claims less information than the parton-level truth",
+        sentence=f"In the direction in which it claims most, it has {say(value, error)} times "
+        "the information of the parton-level truth"
+        + (", which is more than exists." if not value <= 1.0 + EXCESS + few * error else "."),
     )

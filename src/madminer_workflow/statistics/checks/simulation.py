@@ -41,13 +41,14 @@ def size_check(expected: float, weights: Mapping[str, np.ndarray]) -> Check:
         None,
         noise[worst] <= LARGEST_NOISE,
         expected=f"at most {LARGEST_NOISE}",
-        meaning="expected number of events over the effective number of test events, at the worse "
-        "of the assumed truth and the edges of the intervals that they are reweighted to",
-        reason="simulated events fluctuate as data do; their errors add in quadrature, and "
-        "a quarter of the events' variance makes the error of a limit 12 % larger",
+        meaning="expected number of events divided by the effective number of test events, at "
+        "the assumed truth or, after reweighting, at the edges of the intervals, "
+        "whichever is worse",
+        reason="simulated events fluctuate like data; errors add in quadrature, and an "
+        "additional quarter of the variance makes the error of a limit 12 % larger",
         proves="there are enough simulated events",
-        sentence=f"{expected:.0f} expected events are compared with {sizes[worst]:.0f} "
-        f"effective simulated ones at {worst}: the fluctuations of these make errors "
+        sentence=f"{expected:.0f} expected events are compared with {sizes[worst]:.0f} effective "
+        f"simulated events at {worst}, whose fluctuations make errors "
         f"{say(100.0 * growth)} % larger.",
         plot=SizesPlot(
             points=list(sizes),
@@ -71,13 +72,13 @@ def truth_check(log_likelihood: np.ndarray) -> Check:
         None,
         preference <= LARGEST_PREFERENCE,
         expected=f"at most {LARGEST_PREFERENCE:g}",
-        meaning="2 log of the likelihood of the best point on the grid over that of the "
-        "parameter point that the expected data are made at",
-        reason="more than 1, a standard deviation, means that the limits reflect the fluctuations "
-        "of too few simulated events, or a bias of the model",
+        meaning="2 log of the ratio of the likelihood at the best point on the grid to that at "
+        "the parameter point of the expected data",
+        reason="a value above 1, one standard deviation, means that limits reflect the "
+        "fluctuations of too few simulated events, or a bias of the model",
         proves="its best fit to the expected data is the truth",
         sentence=f"The best fit to the expected data is {say(np.sqrt(max(preference, 0.0)))} "
-        "standard deviations from the truth that they are made at.",
+        "standard deviations away from their true parameter point.",
     )
 
 
@@ -96,12 +97,12 @@ def bins_check(sums: np.ndarray, squares: np.ndarray) -> Check:
         None,
         smallest >= FEWEST_PER_BIN,
         expected=f"at least {FEWEST_PER_BIN:g}",
-        meaning="effective number of simulated events in the least populated bin that holds more "
-        "than a permille of the rate",
-        reason="with fewer than 25 events a bin of the template fluctuates by over 20 %, which "
-        "fakes sensitivity",
+        meaning="effective number of simulated events in the least populated bin with more than "
+        "0.1 % of the rate",
+        reason="with fewer than 25 events, a bin of the template fluctuates by over 20 %, which "
+        "mimics sensitivity",
         proves="its bins are well filled",
-        sentence=f"The least populated of {int(counting.sum())} bins has {smallest:.0f} effective "
-        "simulated events.",
+        sentence=f"The least populated of {int(counting.sum())} bins has {smallest:.0f} "
+        "effective simulated events.",
         plot=BinsPlot(size=plain(sizes), needed=FEWEST_PER_BIN),
     )

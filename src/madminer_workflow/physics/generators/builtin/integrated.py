@@ -112,7 +112,7 @@ def _read(directory: Path, modified: int) -> IntegratedProcess:
             len(hard_process(numbers.process).PARAMETERS),
         )
         if np.any(np.diff(grids, axis=2) <= 0.0) or np.any(grids[..., -1] != 1.0):
-            raise ValueError("grids: do not ascend from 0 to 1")
+            raise ValueError("grids: do not increase from 0 to 1")
         if list(numbers.channels) != sorted(benchmarks):
             raise ValueError("its benchmarks have no channels")
     return IntegratedProcess(

@@ -87,7 +87,7 @@ def integrate_channel(
     if not integral.sdev < _LARGEST_RELATIVE_ERROR * integral.mean:
         raise StepError(
             f"benchmark {name}: its cross-section, {integral} pb, cannot be integrated to "
-            f"{_LARGEST_RELATIVE_ERROR:.0%}; loosen the generation cuts"
+            f"{_LARGEST_RELATIVE_ERROR:.0%}; loosen the generator-level cuts"
         )
     # Vegas chooses the number of increments axis by axis; equal numbers make one array.
     integrator.map.adapt(ninc=_INCREMENTS)
@@ -104,8 +104,8 @@ def integrate_channel(
     above = np.maximum(second - maximum, 0.0).sum() / second.sum()
     if above > LARGEST_FRACTION_ABOVE_MAXIMUM:
         raise StepError(
-            f"benchmark {name}: {above:.1%} of the cross-section lies above the maximum weight "
-            "that unweighting would use; loosen the generation cuts"
+            f"benchmark {name}: {above:.1%} of the cross-section is above the maximum weight for "
+            "unweighting; loosen the generator-level cuts"
         )
     return Channel(grid, draft.cross_section, draft.error, maximum, float(accepted), float(above))
 
@@ -148,8 +148,8 @@ def unweight(
     while missing > 0:
         if n_trials > patience:
             raise StepError(
-                f"drew {n_events - missing} of {n_events} events from {n_trials} points, where "
-                f"{n_events / channel.efficiency:.0f} points were expected to do; the integration "
+                f"drew {n_events - missing} of {n_events} events from {n_trials} points, instead "
+                f"of the expected {n_events / channel.efficiency:.0f} points; the integration "
                 "does not belong to this process: run generate again"
             )
         n = min(int(1.1 * missing / channel.efficiency) + 100, _LARGEST_BATCH)

@@ -108,8 +108,8 @@ class _Sample:
         expected, n_events = self._process.events[self._sampled], sum(one.n_events for one in sums)
         if n_events != expected:
             raise InputError(
-                f"processes.{self._process.name}.files.{self._sampled}: {n_events} events where "
-                f"configure has counted {expected}; run it again"
+                f"processes.{self._process.name}.files.{self._sampled}: {n_events} events, but "
+                f"configure counted {expected}; run configure again"
             )
         found = normalise(
             sums,
@@ -131,7 +131,7 @@ class _Sample:
         for chunk, events, weights in self._read(i):
             at = weights[:, list(self._benchmarks).index(self._sampled)]
             if len(zero := np.flatnonzero(at == 0.0)):
-                problem = f"its weight at {self._sampled}, which it was drawn from, is 0"
+                problem = f"its weight at {self._sampled}, at which it was drawn, is 0"
                 raise chunk.wrong(int(zero[0]), problem)
             n_events += len(events)
             own, drawn = own + events.event_weight.sum(), drawn + at.sum()
@@ -146,7 +146,7 @@ class _Sample:
             if events.weight_names != start.weights:
                 raise chunk.wrong(
                     0,
-                    f"{len(events.weight_names)} weights where the first event of the file has "
+                    f"{len(events.weight_names)} weights, but the first event of the file has "
                     f"{len(start.weights)}",
                 )
             known = {XWGTUP: events.event_weight}

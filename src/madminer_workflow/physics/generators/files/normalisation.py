@@ -62,7 +62,7 @@ def normalise(
     if not total > 0.0:
         raise InputError(
             f"{files[0].start.path}: the weights of its sample add up to {total:.3g} pb at the "
-            "benchmark that it was drawn from; expected more than 0"
+            "benchmark at which it was drawn; expected more than 0"
         )
     if sum_of_weights is not None:
         before = total if cross_section is None else cross_section
@@ -94,14 +94,16 @@ def _own(file: Sums, cross_section: float | None, sum_of_weights: float | None) 
         added = norm * file.own
         if free and header and abs(added - header) > LARGEST_DIFFERENCE * header:
             raise InputError(
-                f"{start.path}: its weights add up to {added:.6g} pb, and <init> says that the "
-                f"cross-section is {header:.6g} pb; is it a part of a file, or are these events "
-                "that passed a filter? Give their cross_section, or sum_of_weights"
+                f"{start.path}: its weights add up to {added:.6g} pb, but <init> gives a "
+                f"cross-section of {header:.6g} pb. Is it part of a larger file, or have the "
+                "events passed a filter? Give cross_section or sum_of_weights"
             )
         return norm
     if header is not None:
         if not file.own > 0.0:
-            raise InputError(f"{start.path}: its events' own weights add up to {file.own:.3g}")
+            raise InputError(
+                f"{start.path}: the nominal weights of its events add up to {file.own:.3g}"
+            )
         return header / file.own
     if free or cross_section is None:
         raise InputError(f"{start.path}: <init> has no cross-section above 0; give cross_section")

@@ -58,17 +58,19 @@ class TableSample:
         """Write all blocks into ``directory``; the cross-section of their events and its error."""
         name = f"processes.{self._process.name}.files.{self._sampled}"
         if self._sampled not in self._process.cross_section:
-            raise InputError(f"{name}: tables do not say their cross-section; give cross_section")
+            raise InputError(
+                f"{name}: tables do not contain their cross-section; give cross_section"
+            )
         n_events, total, squares = self._sums()
         expected = self._process.events[self._sampled]
         if n_events != expected:
             raise InputError(
-                f"{name}: {n_events} events where configure has counted {expected}; run it again"
+                f"{name}: {n_events} events, but configure counted {expected}; run configure again"
             )
         if not total > 0.0:
             raise InputError(
                 f"{self._tables[0].path}: the weights of its sample add up to {total:.3g} at the "
-                "benchmark that it was drawn from; expected more than 0"
+                "benchmark at which it was drawn; expected more than 0"
             )
         factor = self._process.cross_section[self._sampled] / (self._before_cuts() or total)
         directory.mkdir(parents=True)
@@ -99,7 +101,7 @@ class TableSample:
         if known and len(known) < len(sums):
             without = self._tables[sums.index(None)].path
             raise InputError(
-                f"{without}: has no Runs/genEventSumw, as other files of its sample have; give "
+                f"{without}: has no Runs/genEventSumw, unlike other files of its sample; give "
                 "sum_of_weights"
             )
         return sum(known) if known else None
@@ -115,7 +117,7 @@ class TableSample:
                 if len(zero := np.flatnonzero(drawn == 0.0)):
                     raise InputError(
                         f"{table.path}: entry {entries[zero[0]]}: its weight at {self._sampled}, "
-                        "which it was drawn from, is 0"
+                        "at which it was drawn, is 0"
                     )
                 n_events += len(values)
                 total, squares = total + float(drawn.sum()), squares + float(drawn @ drawn)
@@ -144,8 +146,8 @@ def _values(
         if np.any(wrong):
             entry = entries[int(np.flatnonzero(np.broadcast_to(wrong, len(entries)))[0])]
             raise InputError(
-                f"{table.path}: entry {entry}: its weight at {benchmark}, {weight.text}, is not "
-                "there, or no finite number"
+                f"{table.path}: entry {entry}: its weight at {benchmark}, {weight.text}, is "
+                "missing, or not a finite number"
             )
         values.append(value)
     return np.stack([np.broadcast_to(value, len(entries)) for value in values], axis=1)

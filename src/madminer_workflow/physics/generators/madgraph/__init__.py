@@ -222,7 +222,7 @@ def _param_cards(
     known = read_param_card(text, where)
     for (block, ids), value in forgotten(request.parameters, known).items():
         _log.warning(
-            "%s: %s %s is %g at all benchmarks; a card with 0 there is one without it",
+            "%s: %s %s is %g at all benchmarks; set it to 0 in the card to switch it off",
             where,
             block,
             " ".join(map(str, ids)),

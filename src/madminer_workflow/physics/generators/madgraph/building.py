@@ -25,8 +25,8 @@ def copy_model(
     if ufo_model is not None and Path(ufo_model).name != card.model:
         brought = Path(ufo_model).name
         raise InputError(
-            f"{where}: imports the model {card.model}, but the process brings {brought}; "
-            f"expected 'import model {brought}' (with a restriction where there is one)"
+            f"{where}: imports the model {card.model}, but the ufo_model of the process is "
+            f"{brought}; expected 'import model {brought}' (with a restriction, if there is one)"
         )
     folder = madgraph / "models" if ufo_model is None else models
     source = folder / card.model
@@ -36,8 +36,8 @@ def copy_model(
         hint = f"; did you mean {close[0]}?" if close else ""
         raise InputError(
             f"{where}: there is no UFO model {card.model} in {folder} (there are "
-            f"{', '.join(known) or 'none'}){hint} A model of your own goes beside the analysis "
-            "file and is named by ufo_model"
+            f"{', '.join(known) or 'none'}){hint} Put your own model next to the analysis file "
+            "and name it with ufo_model"
         )
     restriction = card.restriction.removeprefix("-")
     if restriction not in ("", "full") and not (source / f"restrict_{restriction}.dat").is_file():

@@ -77,9 +77,9 @@ def read_cross_section(point: Path, name: str) -> Estimate:
     total, error = math.fsum(values), math.sqrt(math.fsum(e * e for e in errors))
     if not (math.isfinite(total) and math.isfinite(error)) or total <= 0.0:
         raise StepError(
-            f"{name}: MadGraph's cross-section is {total:.4g} +- {error:.2g} pb. A vanishing one "
-            "comes from cuts that leave nothing, from an s-channel particle of width zero, or "
-            "from parton densities that do not know an incoming parton"
+            f"{name}: MadGraph's cross-section is {total:.4g} +- {error:.2g} pb. It vanishes if "
+            "cuts remove all events, if an s-channel particle has zero width, or if the parton "
+            "densities do not include an incoming parton"
         )
     if error > LARGEST_ERROR * total:
         raise StepError(

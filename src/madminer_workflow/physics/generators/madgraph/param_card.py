@@ -63,7 +63,7 @@ def values_at(
     for parameter in parameters:
         name, place = parameter.parameter_name, _known_place(parameter, known, where)
         if place in values:
-            raise InputError(f"parameters.{name}: another parameter has the same place in {where}")
+            raise InputError(f"parameters.{name}: another parameter has the same entry in {where}")
         values[place] = parameter.card_value(theta[name])
     return values
 

@@ -45,7 +45,7 @@ def _problem(key: str, text: str, known: Mapping[str, str]) -> str:
         return f"'{key}' {text}"
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return f"'{key}' is not a setting that MadGraph's run card knows{hint}"
+    return f"'{key}' is not a setting of MadGraph's run card{hint}"
 
 
 def our_settings(seed: int, single: bool, varied: bool) -> dict[str, str]:

@@ -61,8 +61,8 @@ def ratios(
     if not (sampled > 0.0).all():
         bad = int(np.sum(sampled <= 0.0))
         raise StepError(
-            f"{bad} of {len(events)} events have no positive matrix element at {sampling}, where "
-            "they were drawn: generator and reweighting disagree"
+            f"{bad} of {len(events)} events have no positive matrix element at {sampling}, at "
+            "which they were drawn: generator and reweighting disagree"
         )
     difference = float(np.abs(again / sampled[:, 0] - 1.0).max())
     if difference > _REPRODUCED:

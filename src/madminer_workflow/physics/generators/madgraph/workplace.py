@@ -158,13 +158,13 @@ def _interpreter(python: Path) -> str:
         report = json.loads(answer.stdout)
     except json.JSONDecodeError:
         raise InputError(
-            f"MG5_PYTHON: {python} does not run: {answer.stderr.strip()[-300:]}"
+            f"MG5_PYTHON: {python} cannot be run: {answer.stderr.strip()[-300:]}"
         ) from None
     if report["problem"]:
         raise InputError(
             f"MG5_PYTHON: {python} cannot run MadGraph and compile matrix elements "
-            f"({report['problem']}); install six and numpy, from Python 3.12 on also meson and "
-            "ninja, into it, or set MG5_PYTHON to another interpreter"
+            f"({report['problem']}); install six and numpy (and, for Python 3.12 and later, "
+            "meson and ninja) for it, or set MG5_PYTHON to another interpreter"
         )
     return report["tag"]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 INSTALL = (
-    "'lhapdf install NAME' installs a set, and LHAPDF_DATA_PATH says where sets are that are "
-    "not in LHAPDF's own directory"
+    "'lhapdf install NAME' installs a set; set LHAPDF_DATA_PATH for sets outside LHAPDF's own "
+    "directory"
 )
 
 
@@ -40,13 +40,13 @@ def problem(settings: dict[str, Any]) -> str | None:
     if not lhapdf:
         return (
             f"its Python module cannot be imported by MadGraph's interpreter, {sys.executable}; "
-            "build it with PYTHON set to that one"
+            "build it with PYTHON set to that interpreter"
         )
     try:
         lhapdf.mkPDF(settings["lhapdf_id"])
     except RuntimeError as error:
         number = settings["lhapdf_id"]
-        return f"the events' own densities, set {number}, are missing ({error}); {INSTALL}"
+        return f"the parton densities of the events, set {number}, are missing ({error}); {INSTALL}"
     for _, _, name, member in settings["variations"]:
         try:
             lhapdf.mkPDF(name, member) if name else None
