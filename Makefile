@@ -98,6 +98,8 @@ docs: $(READY)core  ## Generate the references of analysis file and expressions,
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 
 site: $(READY)docs  ## Build the documentation as a site in build/site, and check its links
+	@rm -rf build/reference
+	@$(BIN)/python scripts/reference_pages.py build/reference
 	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs --quiet build
 
 graphs: $(READY)test  ## Draw the graphs of the workflow in docs/images; needs graphviz

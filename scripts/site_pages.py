@@ -1,4 +1,4 @@
-"""Hook of MkDocs: pages that lie outside of docs/, and links between all of them."""
+"""Hook of MkDocs: pages that lie outside of docs/, or are made, and links between all of them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ OUTSIDE = {
 }
 """Where pages of the repository are on the site."""
 
+MADE = REPOSITORY / "build" / "reference"
+"""Where scripts/reference_pages.py has put pages, before."""
+
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)]*)?\)")
 
 
@@ -29,6 +32,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for source, target in OUTSIDE.items():
         text = (REPOSITORY / source).read_text("utf-8")
         files.append(File.generated(config, target, content=text))
+    for made in sorted(MADE.iterdir()):
+        files.append(File.generated(config, made.name, abs_src_path=str(made)))
     return files
 
 
@@ -43,6 +48,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     def moved(link: re.Match[str]) -> str:
         mark, words, target, anchor = link[1], link[2], link[3], link[4] or ""
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        # Of a notebook, the page that is made of it is shown.
+        path = path.replace("docs/notebook.ipynb", "docs/notebook.md")
         uri = OUTSIDE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
         if not uri:
             if not (REPOSITORY / path).exists():

@@ -13,6 +13,7 @@ from scipy.stats import chi2
 
 from madminer_workflow.report import verdict
 from madminer_workflow.report.results import (
+    SCHEMA_VERSION,
     IntervalComparison,
     MethodReport,
     Report,
@@ -249,6 +250,7 @@ def make(
     ]
     sections = ("morphing", "processes", "detector", "observables", "cuts", "efficiencies")
     content = {
+        "schema_version": SCHEMA_VERSION,
         "version": "1.0",
         "versions": {},
         "analysis": {"name": "made-up", "title": "Made-up results", "seed": 1},

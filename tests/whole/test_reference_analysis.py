@@ -14,6 +14,7 @@ import pytest
 
 from madminer_workflow.files import read_json
 from tests.support.paths import REPOSITORY
+from tests.support.scripts import script
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +54,19 @@ def diagonal(results: dict[str, Any], name: str) -> tuple[float, float]:
     [entry] = [entry for entry in entries if entry["name"] == name]
     matrix = entry["fisher_information"]["matrix"]
     return matrix[0][0], matrix[1][1]
+
+
+def test_the_notebook_as_it_stands(
+    workdir: Path, results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/wbf").symlink_to(workdir)
+    monkeypatch.chdir(tmp_path)
+    cells = list(script("reference_pages.py").cells(True, tmp_path))
+    written = " ".join(output for _, _, output in cells)
+    assert "<Run runs/wbf: histogram_pt, histogram_2d, sally, polynomial>" in written
+    assert float(written.rpartition("largest difference: ")[2]) < 1e-6
+    assert len(list(tmp_path.glob("notebook-*.png"))) == 4
 
 
 def test_rates(results: dict[str, Any]):

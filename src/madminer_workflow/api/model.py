@@ -43,12 +43,13 @@ class Model:
 
     Parameters are those of the analysis file, in its units; nuisance parameters are 0. Observables
     have the units that their definitions give them: momenta and masses GeV, angles radians.
+    ``archives`` are the files of the members; of MadMiner's methods they hold MadMiner's own files.
     """
 
     def __init__(self, archives: Sequence[Path]) -> None:
         """Open the members in ``archives``; see ``load_model``."""
         self._scratch = TemporaryDirectory()
-        self._archives = archives
+        self.archives = list(archives)
         self._members = open_members(archives, Path(self._scratch.name))
         self._note = self._members[0].note
         self._family = methods.family_of(self._note.settings)
@@ -169,7 +170,7 @@ class Model:
     def _events(self, x: Observations) -> Iterator[Observed]:
         """The events, of which members keep nothing after the block."""
         events = self._observed(x)
-        check_defined(events, self._archives[0], self._note)
+        check_defined(events, self.archives[0], self._note)
         try:
             yield events
         finally:

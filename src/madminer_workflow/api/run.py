@@ -193,11 +193,13 @@ class Run:
         Raises InputError for a name that there is not.
         """
         from madminer_workflow.report import redrawing
+        from madminer_workflow.report.figures import style as figure_style
 
         report = redrawing.subset(self.report, methods) if methods else self.report
         [plot] = redrawing.figures_of(report, [figure])
         look = redrawing.settings(style) if style else {}
         with redrawing.drawn(plot, look) as drawn:
+            figure_style.keep_fonts(drawn)
             if file is not None:
                 drawn.savefig(file)
             return drawn

@@ -47,6 +47,9 @@ from madminer_workflow.statistics.results import (
     ToySummary,
 )
 
+SCHEMA_VERSION = 1
+"""Of the file: another number where what is there already gets another name, place or meaning."""
+
 ValueAndError = tuple[float, float]
 
 
@@ -346,8 +349,10 @@ class Report(Result, frozen=True, kw_only=True):
 
     ``grid`` has the axis of each parameter; ``missing`` are methods without results. ``part_of``
     are the names of all methods of the run, where the report is one of some of them.
+    ``schema_version`` is that of the file's structure, ``version`` that of the package.
     """
 
+    schema_version: int
     version: str
     versions: dict[str, str]
     analysis: Title
@@ -396,7 +401,15 @@ def report_of(content: Any) -> Report:
 
 def read_report(path: Path) -> Report:
     """Read ``results.json``; InputError if it is not what plotting writes."""
+    content = read_json(path)
+    if isinstance(content, dict) and "verdict" in content:
+        version = content.get("schema_version", "missing")
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema_version: is {version}; this version of madminer-workflow reads "
+                f"{SCHEMA_VERSION}: run plotting again, or use the version that wrote the file"
+            )
     try:
-        return report_of(read_json(path))
+        return report_of(content)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: holds no results of plotting: {error}") from None

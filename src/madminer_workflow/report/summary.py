@@ -16,6 +16,7 @@ from madminer_workflow.report.comparison import with_comparison
 from madminer_workflow.report.distributions import summarise_observables
 from madminer_workflow.report.efficiency import with_efficiency
 from madminer_workflow.report.results import (
+    SCHEMA_VERSION,
     Baseline,
     BaselineInformation,
     Baselines,
@@ -92,6 +93,7 @@ def summarise_all(
     ]
     given = {method.name for method in methods}
     report = Report(
+        schema_version=SCHEMA_VERSION,
         version=__version__,
         versions=joined([*(r.summary.versions for r in results), versions(REPORTING)]),
         analysis=Title(name=analysis.name, title=analysis.title, seed=analysis.seed),

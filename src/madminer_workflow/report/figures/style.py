@@ -20,6 +20,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import Affine2D
@@ -167,6 +168,18 @@ def settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     # Not "none", which keeps a place for the engine and lays out at every draw.
     figure.set_layout_engine(None)
+
+
+def keep_fonts(figure: Figure) -> None:
+    """Let the figure have the fonts of the style that it was drawn in wherever it is shown.
+
+    matplotlib looks up fonts, unlike sizes, only when it renders a figure.
+    """
+    look = matplotlib.rcParams
+    fonts = [font for name in look["font.family"] for font in look.get(f"font.{name}", [name])]
+    for text in figure.findobj(Text):
+        text.set_fontfamily(fonts)
+        text.set_math_fontfamily(look["mathtext.fontset"])
 
 
 def save(figure: Figure, stem: FilePath) -> None:
