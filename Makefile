@@ -32,7 +32,7 @@ unexport ADVISORIES ANALYSIS DATA MACHINE METHOD NJOBS NTRAINSAMPLES OBSERVED PA
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY)$(or $(EXTRA),core)  ## Make the environment .venv (with EXTRA=mlflow, sweep, ...)
+setup: $(READY)$(or $(EXTRA),core)  ## Create the environment .venv (with EXTRA=mlflow, sweep, ...)
 
 # What an analysis needs; every other target brings its own extra of pyproject.toml.
 $(READY)core: pyproject.toml constraints.txt
@@ -53,10 +53,10 @@ run: $(READY)$(if $(value TRACKING_URI)$(value MLFLOW_TRACKING_URI),mlflow,core)
 test: $(READY)test  ## Run the tests
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m "not slow and not campaign"
 
-fuzz: $(READY)test  ## Look for counterexamples to the property tests, at random
+fuzz: $(READY)test  ## Search for counterexamples to the property tests at random
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(CORES) -m "hypothesis and not slow"
 
-campaign: $(READY)test  ## Try bad files, damaged products, hostile archives, kills and faults: half an hour
+campaign: $(READY)test  ## Test bad files, damaged products, malicious archives, kills and faults: half an hour
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile tests/campaign
 
 check: lint $(READY)test  ## Before a commit, in under a minute: style, types and the quickest tests
@@ -65,11 +65,11 @@ check: lint $(READY)test  ## Before a commit, in under a minute: style, types an
 test-local: $(READY)test  ## Run the whole workflow with a tiny analysis under plain yadage
 	@$(BIN)/python -m pytest -q tests/engines/test_local_run.py
 
-test-reana: $(READY)test $(READY)reana $(READY)reana95  ## Run the tests with REANA's clients, which need gcc and python3-dev (OLDEST=yes: its oldest engine, too)
+test-reana: $(READY)test $(READY)reana $(READY)reana95  ## Run the tests with REANA's clients, which need gcc and python3-dev (OLDEST=yes: also with its oldest engine)
 	@PATH="$(abspath $(BIN)):$$PATH" $(VENV)-reana/bin/python -m pytest -q tests/whole/test_reana.py \
 		tests/whole/test_reana_server.py
 
-test-all: test  ## Run all tests, the full reference analysis included
+test-all: test  ## Run all tests, including the full reference analysis
 	@$(BIN)/python -m pytest -q -n $(CORES) --dist loadfile -m slow
 
 lint: $(READY)test $(READY)lint  ## Check style and types
@@ -81,14 +81,14 @@ format: $(READY)lint  ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-audit: $(READY)audit  ## Compare what is installed and pinned with known ADVISORIES (a file, a folder, or a service)
+audit: $(READY)audit  ## Compare installed and pinned packages with known ADVISORIES (a file, a folder, or a service)
 	@$(VENV)-audit/bin/python scripts/audit --environment $(VENV) \
 		$(addprefix --pins ,$(wildcard constraints*.txt)) $(if $(value ADVISORIES),--advisories $(call quoted,ADVISORIES))
 
-wheels: $(READY)core  ## Say which compiled packages have no wheel for MACHINE (aarch64)
+wheels: $(READY)core  ## List compiled packages without a wheel for MACHINE (aarch64)
 	@$(BIN)/python scripts/wheels $(VENV) $(if $(value MACHINE),$(call quoted,MACHINE),aarch64) 3.11
 
-sbom: $(READY)audit  ## Write what the environment and the images here consist of (CycloneDX, build/sbom)
+sbom: $(READY)audit  ## Write bills of materials of the environment and the images (CycloneDX, build/sbom)
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
 
 docs: $(READY)core  ## Generate the references of analysis file and expressions, and the MLproject files
@@ -111,10 +111,10 @@ benchmark: $(READY)test  ## Measure the numbers quoted in the documentation
 benchmark-tutorial: $(READY)core  ## Reproduce the tutorial's Fisher information, three times, with errors
 	@$(BIN)/python benchmarks/tutorial.py
 
-benchmark-coverage: $(READY)test  ## Prove errors and coverage over 100 replicas of three sizes: under an hour
+benchmark-coverage: $(READY)test  ## Measure errors and coverage with 100 replicas of three sizes: under an hour
 	@$(BIN)/python benchmarks/coverage.py
 
-images: $(READY)audit  ## Build the container images with docker or podman, check them, write their bills and provenance
+images: $(READY)audit  ## Build the container images with docker or podman, check them, write bills of materials and provenance
 	@scripts/images build
 	@$(VENV)-audit/bin/python scripts/sbom $(VENV) build/sbom
 
@@ -130,19 +130,19 @@ reana-run: $(READY)$(CLIENT)  ## Run ANALYSIS on REANA (PART=all, physics or ml,
 reana-follow: $(READY)$(CLIENT)  ## Follow WORKFLOW on REANA
 	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" $(REANA) follow
 
-reana-logs: $(READY)$(CLIENT)  ## Show the logs of WORKFLOW on REANA, or of its STEP and METHOD alone
+reana-logs: $(READY)$(CLIENT)  ## Show the logs of WORKFLOW on REANA, or only of STEP and METHOD
 	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" STEP=$(if $(filter-out file,$(origin STEP)),$(call quoted,STEP)) $(REANA) logs
 
-reana-download: $(READY)$(CLIENT)  ## Fetch the results of WORKFLOW from REANA into runs/reana
+reana-download: $(READY)$(CLIENT)  ## Download the results of WORKFLOW from REANA into runs/reana
 	@PATH="$(abspath $(VENV)-$(CLIENT)/bin):$(abspath $(BIN)):$$PATH" $(REANA) download
 
 kube-input: $(READY)core  ## Write kube/input_configmap.yml from the folder ANALYSIS
 	@$(KUBERNETES) input --analysis $(call quoted,ANALYSIS)
 
-kube-apply: $(READY)kubernetes  ## Make the volume and the ConfigMap of kube/ known to the cluster
+kube-apply: $(READY)kubernetes  ## Create the volume and the ConfigMap in kube/ on the cluster
 	@$(KUBERNETES) apply --namespace $(call quoted,NAMESPACE) --storage-class $(call quoted,STORAGE_CLASS)
 
-kube-logs: $(READY)kubernetes  ## Keep the logs of all Jobs as artifacts of their MLflow runs
+kube-logs: $(READY)kubernetes  ## Store the logs of all Jobs as artifacts of their MLflow runs
 	@$(KUBERNETES) logs --namespace $(call quoted,NAMESPACE)
 
 mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS as Jobs on Kubernetes, submitted by MLflow
@@ -153,5 +153,5 @@ mlflow-kubernetes: $(READY)kubernetes  ## Run STEP (or all) of ANALYSIS as Jobs 
 		--pull-secret $(call quoted,PULL_SECRET) --service-account $(call quoted,SERVICE_ACCOUNT) \
 		--node-selector $(call quoted,NODE_SELECTOR) -- $(call quoted,STEP)
 
-clean:  ## Remove the environments and caches; results in runs/ stay
+clean:  ## Remove the environments and caches, but not the results in runs/
 	@rm -rf $(VENV) $(VENV)-audit $(VENV)-docs $(VENV)-reana $(VENV)-reana95 .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

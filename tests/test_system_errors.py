@@ -29,7 +29,7 @@ HDF5 = (
             "/a/b: No space left on device; free some space there",
         ),
         (OSError(errno.EDQUOT, "x", "/a/b"), "/a/b: Disk quota exceeded; free some space there"),
-        (OSError(errno.EROFS, "x", "/a/b"), "/a/b: Read-only file system; choose another place"),
+        (OSError(errno.EROFS, "x", "/a/b"), "/a/b: Read-only file system; choose another location"),
         (OSError(errno.EACCES, "x", "/a/b"), "/a/b: Permission denied; change the permissions"),
         (
             OSError(errno.EIO, "x", "/a/b"),

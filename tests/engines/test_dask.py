@@ -68,7 +68,7 @@ def test_a_failure_is_told_as_here_and_nothing_more_begins(toy: Toy, cluster: Da
     change_steps(toy, "sleep {delay}; echo doubling", f"echo x >> ../../../begun; {note}")
     with pytest.raises(StepError, match=r"step part/double_0 failed with exit code 1") as failure:
         run(toy, cluster.on, 12, toy.directory)
-    assert "Run the same command again to go on" in str(failure.value)
+    assert "Run the same command again to continue" in str(failure.value)
     then, begun = ((toy.directory / name).read_text().count("x") for name in ("then", "begun"))
     # Each of the three workers may have begun another before the engine knew.
     assert begun <= then + 3

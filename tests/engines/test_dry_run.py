@@ -87,7 +87,7 @@ def test_everything_is_to_run(workdir: Path, tmp_path: Path):
     assert "at most" not in last
     (tmp_path / "other").mkdir()
     told, _ = dry(ANALYSIS, tmp_path / "other")
-    assert {why for _, why in told.values()} == {"not done before"}
+    assert {why for _, why in told.values()} == {"not run before"}
 
 
 def test_a_product_that_is_gone(workdir: Path, tmp_path: Path):
@@ -96,12 +96,12 @@ def test_a_product_that_is_gone(workdir: Path, tmp_path: Path):
     shutil.rmtree(copy / "_cache" / key)
     told, _ = dry(ANALYSIS, copy)
     assert to_run(told)["pythia"] == "1"
-    assert told["pythia"][1] == "its product is not in the store any more, or damaged"
+    assert told["pythia"][1] == "its product is missing from the cache, or damaged"
     # A work directory of before products said what they were made from.
     for file in copy.rglob("made_from.json"):
         file.unlink()
     told, _ = dry(ANALYSIS, copy, "--njobs", 3)
-    assert told["generate"][1] == "something that it is made from has changed"
+    assert told["generate"][1] == "one of its inputs has changed"
 
 
 def made(**different: object) -> MadeFrom:

@@ -88,7 +88,7 @@ def test_a_failure_is_told_as_here(toy: Toy, site: Site):
     with pytest.raises(StepError, match=r"step part/double_0 failed with exit code 1") as failure:
         run(toy, site.on)
     assert "| doubling" in str(failure.value)
-    assert "Run the same command again to go on" in str(failure.value)
+    assert "Run the same command again to continue" in str(failure.value)
     assert not site.cluster.jobs and leftovers(toy.workdir) == []
 
 

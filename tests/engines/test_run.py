@@ -207,7 +207,7 @@ def test_a_step_that_refuses_its_input_makes_the_run_refuse(toy: Toy):
 
 def test_a_promised_file_that_is_missing_is_a_failure(toy: Toy):
     toy.letters.write_text("")
-    with pytest.raises(StepError, match=r"part/split ended well but did not publish jobs/\*.txt"):
+    with pytest.raises(StepError, match=r"part/split succeeded but did not publish jobs/\*.txt"):
         toy.run()
 
 
@@ -392,7 +392,7 @@ def test_an_input_that_changes_while_a_step_reads_it(toy: Toy):
     def run(directory: Path) -> None:
         run_yadage("workflow.yml", directory, toy.parameters(0), toy.workdir, 1)
 
-    with pytest.raises(StepError, match=r"step part/split: what it reads.* was changed while it"):
+    with pytest.raises(StepError, match=r"step part/split: its inputs.* changed while it"):
         run(toy.directory)
     assert not list((toy.workdir / "part/split").glob("jobs"))
     toy.letters.write_text("a b c")
@@ -433,7 +433,7 @@ def test_a_store_that_cannot_be_used(toy: Toy, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(cache, "_link_files", full)
     toy.suffix.write_text("END\n")
     assert ran(toy.run()) == {"join"}
-    assert "warning: kept for no later run: /store/file: No space left" in toy.output.getvalue()
+    assert "warning: not cached for later runs: /store/file: No space left" in toy.output.getvalue()
     assert toy.joined == "aabbccEND"
 
 
@@ -489,7 +489,7 @@ def test_a_wrong_analysis_writes_nothing(tmp_path: Path):
 
 
 def test_paths_that_a_shell_would_split_are_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="without blanks"):
+    with pytest.raises(InputError, match="without spaces"):
         run_workflow(Order(WBF, tmp_path / "my results"))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
@@ -500,6 +500,6 @@ def test_where_nothing_can_be_written_another_place_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(os, "access", lambda place, mode: False)
-    with pytest.raises(InputError, match=r"cannot be written to.* --workdir"):
+    with pytest.raises(InputError, match=r"is not writable.* --workdir"):
         run_workflow(Order(WBF, tmp_path / "results"))
     assert list(tmp_path.iterdir()) == []

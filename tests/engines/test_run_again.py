@@ -182,7 +182,7 @@ def test_ctrl_c_and_going_on(tmp_path: Path):
             engine.send_signal(signal.SIGINT)
     assert engine.wait(30) == 130
     text = "".join(lines)
-    assert "Run the same command again to go on" in text
+    assert "Run the same command again to continue" in text
     assert "Traceback" not in text
     assert not list((tmp_path / "workdir/physics/generate").glob("*.gz"))
 

@@ -150,8 +150,8 @@ def test_observed_data_count_by_content(stand_in: Path, toys: int, observed: Pat
         ({"observed": "none.h5"}, "none.h5: no such file"),
         ({"observed": "smm"}, "no benchmark smm.*did you mean sm?"),
         ({"observed": "CWL2=0.2"}, "expected finite values for CWL2, CPWL2"),
-        ({"observed": "my events.h5"}, "choose one without blanks"),
-        ({"observed": "sm", "part": "physics"}, "ends before data are needed"),
+        ({"observed": "my events.h5"}, "choose a path without spaces"),
+        ({"observed": "sm", "part": "physics"}, "does not use observed data"),
     ],
 )
 def test_wrong_observed_data_stop_it_before_it_starts(

@@ -253,7 +253,7 @@ def test_the_base_is_pinned_to_what_a_registry_says(tmp_path: Path):
 def test_a_base_without_a_digest_is_not_pinned(tmp_path: Path):
     finished, _ = images(tmp_path, "pin", DIGESTS="")
     assert finished.returncode == 1
-    assert "it has no digest of a registry here" in finished.stderr
+    assert "it has no registry digest on this machine" in finished.stderr
     file = tmp_path / "repository/docker-images/docker-madminer/Dockerfile"
     assert file.read_text() == (FOLDERS["madminer"] / "Dockerfile").read_text()
 

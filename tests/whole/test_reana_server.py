@@ -245,7 +245,7 @@ def test_the_script_says_which_client_it_found(reana: Session, tmp_path: Path):
     assert f"reana-client {name}." in script(reana, "follow", 2, WORKFLOW="")
     if reana.release.bundles:
         said = script(reana, "follow", 2, REANA_SERVER_URL=reana.url)
-        assert f"unset it, then say it once: reana-client login --server {reana.url}" in said
+        assert f"unset it, then log in once: reana-client login --server {reana.url}" in said
         said = script(reana, "follow", 2, REANA_CLIENT_CONFIG=str(tmp_path / "none"))
         assert "log in: reana-client login --server https://" in said
     else:
@@ -301,7 +301,7 @@ def test_the_script_says_what_is_missing(reana: Session, tmp_path: Path):
     assert "expected a path below" in script(reana, "run", 2, OBSERVED=str(tmp_path / "x.h5"))
     assert "expected a path below" in script(reana, "run", 2, ANALYSIS="--help")
     said = script(reana, "run", 2, TRACKING_URI="https://me:pa55word@mlflow.example")
-    assert "expected it in secrets" in said and "pa55word" not in said
+    assert "put it into secrets" in said and "pa55word" not in said
     assert "name the workflow" in script(reana, "download", 2, WORKFLOW="")
 
 

@@ -139,14 +139,14 @@ def test_a_failure_is_shown(tmp_path: Path):
     finished, _ = setup(tmp_path, BROKEN="yes")
     assert finished.returncode == 1
     assert "no such package" in finished.stderr
-    assert "error: the environment could not be made" in finished.stderr
+    assert "error: the environment could not be created" in finished.stderr
     assert not (tmp_path / "clone/.venv/.ready-core").exists()
 
 
 def test_blanks_in_the_path_are_refused_before_anything_is_made(tmp_path: Path):
     finished, calls = setup(tmp_path, folder="my clone")
     assert (finished.returncode, calls) == (2, [])
-    assert "my clone: yadage puts paths into shell commands as they are" in finished.stderr
+    assert "my clone: yadage inserts paths into shell commands unquoted" in finished.stderr
     assert not (tmp_path / "my clone/.venv").exists()
 
 
@@ -162,7 +162,7 @@ def test_who_may_not_write_is_told_where_results_can_go(tmp_path: Path):
 def test_an_old_python_is_refused(tmp_path: Path):
     finished, calls = setup(tmp_path, TOO_OLD="1")
     assert (finished.returncode, calls) == (2, [])
-    assert "there is no Python 3.11 or newer here" in finished.stderr
+    assert "no Python 3.11 or newer was found" in finished.stderr
 
 
 def test_reanas_client_is_told_to_need_a_compiler(tmp_path: Path):

@@ -52,7 +52,7 @@ def _why(
 ) -> str:
     """The reasons of a step's jobs; ``asked`` are all steps of the run."""
     if not foreseen:
-        return "--fresh" if fresh else "not done before"
+        return "--fresh" if fresh else "not run before"
     known = foreseen.get(step.step)
     told = _counted(known.reasons) if known else []
     if known and known.reused + len(known.reasons) >= step.jobs:

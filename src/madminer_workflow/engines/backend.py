@@ -148,8 +148,8 @@ class Queue:
         if outcome.changed:
             self.fail(
                 job,
-                f"step {job.name}: what it reads, or its code, was changed while it ran, so that "
-                "its product is of no use",
+                f"step {job.name}: its inputs or its code changed while it ran, so its product "
+                "cannot be used",
             )
             return
         if outcome.unkept:
@@ -188,7 +188,7 @@ class LocalBackend(ExternalAsyncBackend):
         missing = [value for value in published if not Path(job.target, str(value)).exists()]
         if missing:
             names = ", ".join(str(value).removeprefix(f"{job.target}/") for value in missing)
-            self.queue.fail(job, f"step {job.name} ended well but did not publish {names}")
+            self.queue.fail(job, f"step {job.name} succeeded but did not publish {names}")
         return not missing
 
 

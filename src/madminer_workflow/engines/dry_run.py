@@ -68,13 +68,13 @@ class DryQueue(Queue):
     def _reason(self, job: Job, key: str) -> str:
         folder = self._really / job.target.relative_to(self.workdir)
         if not (folder / NOTES / "key").is_file():
-            return "not done before"
+            return "not run before"
         then, now = read_made_from(folder / NOTES), self._cache.made_from[key]
         if then is None:
-            return "something that it is made from has changed"
+            return "one of its inputs has changed"
         if then.key == key:
-            return "its product is not in the store any more, or damaged"
-        return changes(then, now, [self.workdir, self._really]) or "its command is another one"
+            return "its product is missing from the cache, or damaged"
+        return changes(then, now, [self.workdir, self._really]) or "its command has changed"
 
 
 def foresee(

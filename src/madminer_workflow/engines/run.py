@@ -42,7 +42,7 @@ POLL_SECONDS = 0.05
 ENGINE_NOTES = "_yadage"
 """Where a work directory keeps what yadage and executors have to say."""
 LONGEST_MINUTES = 1e6
-GO_ON = "Run the same command again to go on: finished steps are kept."
+GO_ON = "Run the same command again to continue: finished steps are kept."
 _SAFE_PATH = re.compile(r"[\w./+,:@%=~^-]+")
 
 
@@ -55,7 +55,8 @@ def run_workflow(order: Order, console: Console | None = None) -> int:
     """
     if sys.flags.optimize > 1:
         raise InputError(
-            "Python runs without docstrings (PYTHONOPTIMIZE=2 or -OO), which yadage reads; unset it"
+            "yadage needs docstrings, but Python runs without them (PYTHONOPTIMIZE=2 or "
+            "-OO); unset it"
         )
     workers, limit = check_numbers(order), order.step_timeout
     if order.part not in PARTS:
@@ -128,7 +129,7 @@ def check_numbers(order: Order) -> int:
             raise InputError(f"{name} = {number}: expected at most {MOST}")
     limit = order.step_timeout
     if limit is not None and not 0 < limit < LONGEST_MINUTES:
-        raise InputError(f"step-timeout = {limit:g}: expected minutes, more than 0")
+        raise InputError(f"step-timeout = {limit:g}: expected a number of minutes above 0")
     return workers
 
 
@@ -141,7 +142,7 @@ def _parameters(order: Order) -> dict[str, str | int]:
         parameters["njobs"] = order.njobs
     if order.part == "physics" and order.observed.strip():
         raise InputError(
-            f"observed = {order.observed}: the part physics ends before data are needed"
+            f"observed = {order.observed}: the part physics does not use observed data"
         )
     if order.part != "physics":
         parameters["ntrainsamples"] = order.ntrainsamples
@@ -237,7 +238,7 @@ def _interpret(
             remove_scratch(workdir)
         for problem in dict.fromkeys(queue.unkept):
             console.print(
-                f"warning: kept for no later run: {problem}", highlight=False, soft_wrap=True
+                f"warning: not cached for later runs: {problem}", highlight=False, soft_wrap=True
             )
         _remove_unused(workdir, _directories_in_use(steering.workflow))
         cache.prune(_keys(workdir))
@@ -274,8 +275,8 @@ def _settings(changes: Sequence[str]) -> str:
     for change in changes:
         if set(change) & set("{}"):
             raise InputError(
-                f"--set {change}: expected no braces, which yadage fills with folders; change one "
-                "setting at a time"
+                f"--set {change}: braces are not allowed, because yadage interprets them; change "
+                "one setting at a time"
             )
     return " ".join(changes)
 
@@ -306,15 +307,15 @@ def _work_directory(workdir: Path) -> Path:
         raise InputError(f"{workdir}: is a file; expected a directory for the results")
     above = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
     if not os.access(above, os.W_OK):
-        raise InputError(f"{above}: cannot be written to; choose another place with --workdir")
+        raise InputError(f"{above}: is not writable; choose another location with --workdir")
     return _safe(Path(os.path.realpath(workdir)))
 
 
 def _safe(path: Path) -> Path:
     if not _SAFE_PATH.fullmatch(str(path)):
         raise InputError(
-            f"{path}: yadage puts paths into shell commands as they are; "
-            "choose one without blanks, quotes and other special characters"
+            f"{path}: yadage inserts paths into shell commands unquoted; choose a path without "
+            "spaces, quotes or other special characters"
         )
     return path
 
