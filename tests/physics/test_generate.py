@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from madminer_workflow.analysis.types import Generation
 from madminer_workflow.physics.points import held_out_point
-from madminer_workflow.physics.tasks import BLOCK, all_tasks, split_into_jobs
+from madminer_workflow.physics.tasks import (
+    BLOCK,
+    MOST_BLOCKS,
+    all_tasks,
+    block_size,
+    split_into_jobs,
+)
 from tests.support import parts
 
 sizes = st.dictionaries(st.sampled_from(["sm", "w", "ww"]), st.integers(1, 4 * BLOCK), min_size=1)
@@ -17,6 +23,16 @@ sizes = st.dictionaries(st.sampled_from(["sm", "w", "ww"]), st.integers(1, 4 * B
 def generation(events: list[dict[str, int]]) -> Generation:
     processes = [parts.process(name=f"p{i}", events=numbers) for i, numbers in enumerate(events)]
     return parts.generation(seed=3, processes=processes)
+
+
+def test_blocks_grow_where_there_would_be_too_many() -> None:
+    most = BLOCK * MOST_BLOCKS
+    assert block_size(generation([{"sm": most - 5, "w": 5}])) == BLOCK
+    large = generation([{"sm": 3 * most + 1}, {"sm": 17}])
+    assert block_size(large) == 4 * BLOCK
+    tasks = all_tasks(large)
+    assert sum(task.n_events for task in tasks) == 3 * most + 18
+    assert len(tasks) < MOST_BLOCKS
 
 
 @given(events=st.lists(sizes, min_size=1, max_size=3), njobs=st.integers(1, 40))

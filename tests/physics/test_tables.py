@@ -15,7 +15,6 @@ from madminer_workflow.ml.evaluating import evaluating
 from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.ml.training import training
 from madminer_workflow.physics import tasks
-from madminer_workflow.physics.generators.files import tables as generator
 from madminer_workflow.physics.points import benchmark_values
 from madminer_workflow.physics.readers.delphes_root import read_delphes
 from madminer_workflow.products.results import read_results
@@ -155,7 +154,6 @@ def test_nanoaod_with_weights_of_an_effective_theory(
 ) -> None:
     """Weights relative to genWeight, sums from Runs, jagged branches, and pieces of all sizes."""
     monkeypatch.setattr(tables, "AT_ONCE", 70)
-    monkeypatch.setattr(generator, "BLOCK", 64)
     monkeypatch.setattr(tasks, "BLOCK", 64)
     written = write_nanoaod(tmp_path / "a/nano.root", 200, sum_of_weights=1000.0)
     file = one_parameter(

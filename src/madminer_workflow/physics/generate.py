@@ -14,7 +14,7 @@ from madminer_workflow.madminer_file import read_setup
 from madminer_workflow.physics import generators
 from madminer_workflow.physics.points import benchmark_values, held_out_point
 from madminer_workflow.physics.shower.card import read_card
-from madminer_workflow.physics.tasks import all_tasks, split_into_jobs
+from madminer_workflow.physics.tasks import all_tasks, block_size, split_into_jobs
 from madminer_workflow.products.jobs import write_jobs
 from madminer_workflow.products.parts import read_generation
 from madminer_workflow.products.processes import (
@@ -86,4 +86,5 @@ def request(
         models=models,
         columns=generation.columns,
         seed=derive_seed(generation.seed, "integrate", process.name),
+        block_size=block_size(generation),
     )

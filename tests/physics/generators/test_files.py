@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from tests.support.parts import CPWL2, CWL2, process, request
 CROSS_SECTION = 1.0517e-3
 
 
-def integrated(models: Path, output: Path, n: int = 1000, **keys: Any) -> Integration:
+def integrated(
+    models: Path, output: Path, n: int = 1000, block_size: int = 1000, **keys: Any
+) -> Integration:
     entry = process("files", **{"files": {"sm": ["a.lhe"]}, "events": {"sm": n}, **keys})
     asked = request(entry, [CWL2, CPWL2], BENCHMARKS, models=models)
-    return generator.integrate(asked, output)
+    return generator.integrate(replace(asked, block_size=block_size), output)
 
 
 def drawn(directory: Path, n: int, output: Path, block: int = 0) -> LHEEvents:
@@ -61,11 +64,10 @@ def test_several_files_are_one_sample(norm: str, tmp_path: Path) -> None:
     assert ak.all(ours.particles.px == theirs.particles.px)
 
 
-def test_blocks_share_the_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_share_the_events(tmp_path: Path) -> None:
     """As the weights of each block of a generator add up to the cross-section, so do these."""
-    monkeypatch.setattr(generator, "BLOCK", 300)
     (tmp_path / "a.lhe").write_text(text())
-    integrated(tmp_path, tmp_path / "out")
+    integrated(tmp_path, tmp_path / "out", block_size=300)
     theirs = read_lhe(REFERENCE)
     for block, n in enumerate((300, 300, 300, 100)):
         ours = drawn(tmp_path / "out", n, tmp_path / "x.lhe", block)

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from madminer_workflow.analysis.types import Columns, Parameter, Process, Systematic
 from madminer_workflow.errors import InputError
+from madminer_workflow.physics.tasks import BLOCK
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration, Points
 
@@ -27,6 +28,7 @@ class Request:
     that events are drawn from and weighted for; ``check_points`` are integrated only.
     ``reference`` is the benchmark at which uncertainties are evaluated. ``models`` is the folder
     of the analysis' own UFO models. ``columns`` are those of tables that the analysis uses.
+    Events that exist are cut into blocks of ``block_size``.
     """
 
     process: Process
@@ -38,6 +40,7 @@ class Request:
     models: Path
     seed: int
     columns: Columns | None = None
+    block_size: int = BLOCK
 
 
 class Generator(Protocol):

@@ -31,7 +31,6 @@ from madminer_workflow.physics.generators.lhe_writer import (
 from madminer_workflow.physics.readers.lhe import LHEEvents, read_events
 from madminer_workflow.physics.readers.lhe_chunks import Chunk, read_chunks
 from madminer_workflow.physics.readers.lhe_text import without_comments
-from madminer_workflow.physics.tasks import BLOCK
 from madminer_workflow.products.columns import SUFFIX, read_columns, write_columns
 from madminer_workflow.products.events import Draw
 from madminer_workflow.products.processes import Integration
@@ -93,6 +92,7 @@ class _Sample:
         self, request: Request, process: FilesProcess, sampled: str, files: Sequence[Path]
     ) -> None:
         self._process, self._sampled = process, sampled
+        self._size = request.block_size
         # A background is the same at every benchmark.
         points = {sampled: request.benchmarks[sampled]} if process.is_background else None
         self._benchmarks = points or request.benchmarks
@@ -118,8 +118,8 @@ class _Sample:
         )
         directory.mkdir(parents=True)
         texts = self._texts(found.factors, n_events)
-        for number in range(-(-n_events // BLOCK)):
-            block = list(islice(texts, BLOCK))
+        for number in range(-(-n_events // self._size)):
+            block = list(islice(texts, self._size))
             header = self._header(found.cross_section, len(block))
             write_lhe(_block(directory, number), header, block)
         return found.cross_section
@@ -165,7 +165,7 @@ class _Sample:
         for i, factor in enumerate(factors):
             for chunk, _, weights in self._read(i):
                 for text, row in zip(chunk.texts, weights, strict=True):
-                    size = min(BLOCK, n_events - place // BLOCK * BLOCK)
+                    size = min(self._size, n_events - place // self._size * self._size)
                     values = (row * (factor * (n_events / size))).tolist()
                     yield _text(text, values[sampled], zip(names, values, strict=True))
                     place += 1

@@ -16,7 +16,6 @@ from madminer_workflow.analysis.types import FilesProcess
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import Expression
 from madminer_workflow.physics.generators import Request
-from madminer_workflow.physics.tasks import BLOCK
 from madminer_workflow.products.columns import SUFFIX, ColumnEvents, write_columns
 
 LARGEST_WEIGHT = 1e100
@@ -35,6 +34,7 @@ class TableSample:
         """Open the tables; InputError for columns or weights that are not there."""
         assert request.columns is not None
         self._process, self._sampled = process, sampled
+        self._size = request.block_size
         # A background is the same at every benchmark.
         self._benchmarks = [sampled] if process.is_background else [*request.benchmarks]
         self._tables = [open_table(file, process.table) for file in files]
@@ -74,8 +74,8 @@ class TableSample:
             )
         factor = self._process.cross_section[self._sampled] / (self._before_cuts() or total)
         directory.mkdir(parents=True)
-        blocks = _blocks(self._pieces())
-        for number in range(-(-n_events // BLOCK)):
+        blocks = _blocks(self._pieces(), self._size)
+        for number in range(-(-n_events // self._size)):
             weights, columns = next(blocks)
             # The weights of each block add up to the cross-section, as those of generators do.
             weights = weights * (factor * (n_events / len(weights)))
@@ -153,16 +153,16 @@ def _values(
     return np.stack([np.broadcast_to(value, len(entries)) for value in values], axis=1)
 
 
-def _blocks(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The same events in pieces of ``BLOCK``, but for the last."""
+def _blocks(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
+    """The same events in pieces of ``size``, but for the last."""
     held: list[Piece] = []
     for piece in pieces:
         held.append(piece)
-        while sum(len(weights) for weights, _ in held) >= BLOCK:
+        while sum(len(weights) for weights, _ in held) >= size:
             weights, columns = _joined(held)
-            yield weights[:BLOCK], {name: values[:BLOCK] for name, values in columns.items()}
-            rest = {name: values[BLOCK:] for name, values in columns.items()}
-            held = [(weights[BLOCK:], rest)]
+            yield weights[:size], {name: values[:size] for name, values in columns.items()}
+            rest = {name: values[size:] for name, values in columns.items()}
+            held = [(weights[size:], rest)]
     if held and len(held[-1][0]):
         yield _joined(held)
 
