@@ -6,18 +6,20 @@ complex numbers where real ones are meant. Here, all of that is an error.
 
 from __future__ import annotations
 
+import struct
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
 from madminer_workflow import archives
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import AT_ONCE, MAPPED_FROM, pieces, release
 
 KINDS = "biufU"
 """Of types that arrays in files have: numbers and texts."""
@@ -76,7 +78,10 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an archive; an error of ``DAMAGES`` or OSError if it is another file."""
+    """The arrays of an archive; an error of ``DAMAGES`` or OSError if it is another file.
+
+    Large ones stay in the file (``large_arrays.release``), and cannot be written into.
+    """
     with _opened(path) as raw, zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]
@@ -88,9 +93,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         for member in members:
             with archive.open(member) as file:
                 name = member.filename.removesuffix(".npy")
-                arrays[name] = _array(name, file, member.file_size)
-                if file.read(1):
-                    raise ValueError(f"{name}: continues after its end")
+                if member.file_size < MAPPED_FROM or member.compress_type != zipfile.ZIP_STORED:
+                    arrays[name] = _array(name, file, member.file_size)
+                    if file.read(1):
+                        raise ValueError(f"{name}: continues after its end")
+                    continue
+                shape, order, dtype = _header(name, file, member.file_size)
+                place = _place(raw, member) + file.tell()
+                while file.read(AT_ONCE):
+                    pass
+                arrays[name] = np.asarray(np.memmap(path, dtype, "r", place, shape, order))
         return arrays
 
 
@@ -101,8 +113,27 @@ def _opened(path: Path) -> IO[bytes]:
         raise ValueError(f"{path.name}: {error}") from None
 
 
+def _place(file: IO[bytes], member: zipfile.ZipInfo) -> int:
+    """Where the data of a member of an archive begin: behind its own header and names in it."""
+    file.seek(member.header_offset)
+    header = file.read(30)
+    return member.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
+
+
 def _array(name: str, file: IO[bytes], size: int) -> np.ndarray:
     """An array of a known size [B], of which no more is allocated than there is."""
+    shape, order, dtype = _header(name, file, size)
+    n_bytes = size - file.tell()
+    data = file.read(n_bytes)
+    if len(data) != n_bytes:
+        raise ValueError(f"{name}: breaks off")
+    return np.frombuffer(data, dtype).reshape(shape, order=order).copy()
+
+
+def _header(
+    name: str, file: IO[bytes], size: int
+) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype]:
+    """The shape, the order and the type of an array whose file has a known size [B]."""
     version = np.lib.format.read_magic(file)
     headers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -118,10 +149,7 @@ def _array(name: str, file: IO[bytes], size: int) -> np.ndarray:
         count *= length
     if min(shape, default=0) < 0 or file.tell() + count * dtype.itemsize != size:
         raise ValueError(f"{name}: its size is not that of its shape {shape}")
-    data = file.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(f"{name}: breaks off")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy()
+    return shape, "F" if fortran else "C", dtype
 
 
 class Checked:
@@ -170,9 +198,14 @@ class Checked:
             known = self.sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
             if size != known:
                 raise ValueError(f"{name}: has {size} entries along axis {axis}, expected {known}")
-        if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-            bad = int(np.sum(~np.isfinite(array)))
+        rows = [array] if array.ndim == 0 else (array[piece] for piece in pieces(len(array)))
+        bad = low = 0
+        for some in rows:
+            bad += int(np.sum(~np.isfinite(some))) if finite and array.dtype.kind == "f" else 0
+            low += int(np.sum(some < least)) if least is not None else 0
+            release(array)
+        if bad:
             raise ValueError(f"{name}: {bad} of {array.size} numbers are NaN or infinite")
-        if least is not None and np.any(array < least):
+        if low:
             raise ValueError(f"{name}: has a number below {least:g}")
         return array

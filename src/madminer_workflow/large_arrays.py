@@ -5,16 +5,16 @@ Up to ``ROWS`` events are one piece: sums over them have the digits that they ha
 
 from __future__ import annotations
 
+import io
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 ROWS = 1 << 18
 """Events of a piece: 100 MB of 50 numbers each."""
-
 
 AT_ONCE = 1 << 24
 """Bytes of an array that are read together where it is not needed as a whole."""
@@ -41,23 +41,47 @@ def release(array: np.ndarray) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
+def empty(n: int, width: int) -> np.ndarray:
+    """An array (n, width) to be filled, column behind column.
+
+    A large one is in a file that nobody else sees, and can be released as what is read from files.
+    """
+    if n <= ROWS or n * width * np.dtype(float).itemsize < MAPPED_FROM:
+        return np.empty((n, width), order="F")
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, float, "w+", 0, (n, width), "F"))
+
+
+def by_rows(n: int, width: int, some: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """The array (n, width) of which ``some`` gives rows; all at once where they are few."""
+    if n <= ROWS:
+        return some(slice(0, n))
+    result = empty(n, width)
+    for rows in pieces(n):
+        result[rows] = some(rows)
+        release(result)
+    return result
+
+
 def columns(array: np.ndarray, chosen: list[int]) -> np.ndarray:
     """Some columns of an array that may be mapped, (n, len(chosen))."""
-    if len(array) <= ROWS:
-        return array[:, chosen]
-    # In the order in which numpy itself has them: sums in another one have other last digits.
-    result = np.empty((len(array), len(chosen)), array.dtype, order="F")
-    for rows in pieces(len(array)):
-        result[rows] = array[rows][:, chosen]
+
+    def some(rows: slice) -> np.ndarray:
+        values = array[rows][:, chosen]
         release(array)
-    return result
+        return values
+
+    return by_rows(len(array), len(chosen), some)
 
 
 class RowsFile:
     """Rows of numbers that are written one after another, and then read in pieces."""
 
-    def __init__(self, directory: Path, width: int, dtype: type = float) -> None:
-        """Rows of ``width`` numbers, in a file in ``directory`` that nobody else sees."""
+    def __init__(self, directory: Path | None, width: int, dtype: type = float) -> None:
+        """Rows of ``width`` numbers, in a file in ``directory`` that nobody else sees.
+
+        Without one it is where temporary files are.
+        """
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         self._width, self._dtype = width, np.dtype(dtype)
 
@@ -84,3 +108,11 @@ class RowsFile:
         """All rows at once."""
         self._file.seek(0)
         return np.frombuffer(self._file.read(), self._dtype).reshape(-1, self._width)
+
+    def mapped(self) -> np.ndarray:
+        """All rows, if they are many left in the file, which may be closed, and as in ``all``."""
+        size = self._file.seek(0, io.SEEK_END)
+        if size < MAPPED_FROM:
+            return self.all()
+        shape = size // (self._width * self._dtype.itemsize), self._width
+        return np.asarray(np.memmap(self._file, self._dtype, "r", 0, shape))

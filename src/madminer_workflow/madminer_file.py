@@ -22,7 +22,7 @@ from madminer_workflow.analysis.systematics import EFFECTS, EFFECTS_NOTE, Nuisan
 from madminer_workflow.array_files import Checked
 from madminer_workflow.files import atomic_path
 from madminer_workflow.hdf5_files import MAPPED_FROM, Contents
-from madminer_workflow.large_arrays import pieces
+from madminer_workflow.large_arrays import empty, pieces, release
 from madminer_workflow.statistics.observed import Shifted, places
 from madminer_workflow.statistics.sample import Sample, madminer_shares, reordered_shifted
 from madminer_workflow.statistics.setup import Setup
@@ -186,7 +186,7 @@ def _weights(file: Contents, nuisance: np.ndarray, n: int) -> tuple[np.ndarray, 
     if shape != (n, len(nuisance)):
         raise ValueError(f"{name}: has the shape {shape}, expected {(n, len(nuisance))}")
     # In the order of columns that numpy makes: sums in another one have other last digits.
-    sides = [(side, np.empty((n, int(side.sum())), order="F")) for side in (~nuisance, nuisance)]
+    sides = [(side, empty(n, int(side.sum()))) for side in (~nuisance, nuisance)]
     for rows in pieces(n):
         weights = Checked()(name, file.rows(name, rows), rows.stop - rows.start, len(nuisance))
         largest = max(weights.max(initial=0.0), -weights.min(initial=0.0))
@@ -194,6 +194,7 @@ def _weights(file: Contents, nuisance: np.ndarray, n: int) -> tuple[np.ndarray, 
             raise ValueError(f"{name}: up to {largest:.3g} pb, more than any event has")
         for chosen, side in sides:
             side[rows] = weights[:, chosen]
+            release(side)
     return sides[0][1], sides[1][1]
 
 

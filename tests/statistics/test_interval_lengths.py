@@ -58,7 +58,7 @@ def test_edges_move_as_fits_to_replicas_say(problem: Problem) -> None:
     edges = edges_of(nominal.intervals, q, grid, LEVEL)
     assert edges.parameters.tolist() == [0, 0, 1, 1]
     density = density_at(known, problem.setup, edges.points(problem.theta_true))
-    told = log_length_replicas(density, edges, problem, nominal.intervals, LEVEL)
+    told = log_length_replicas([density], edges, problem, nominal.intervals, LEVEL)
 
     weights = problem.test.weights_at(problem.theta_true)
     expected = float(problem.expected_events(problem.theta_true))

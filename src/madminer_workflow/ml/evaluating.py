@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized
+from madminer_workflow.large_arrays import ROWS
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.goodness import goodness_of_data
 from madminer_workflow.ml.member import Member, open_members
@@ -173,9 +174,12 @@ def length_changes(
     best = np.array(limits.best_fit) if known.densities else problem.theta_true
     edges = edges_of(intervals, q, grid, level)
     points = edges.points(best)
-    [density] = densities(members, problem, known.densities[:1], points)
+    some = [points] if len(problem.test) <= ROWS else np.split(points, len(points))
+    at_points = (
+        density for at in some for density in densities(members, problem, known.densities[:1], at)
+    )
     changes = {
-        LENGTH_REPLICAS: log_length_replicas(density, edges, problem, intervals, level),
+        LENGTH_REPLICAS: log_length_replicas(at_points, edges, problem, intervals, level),
         LENGTH_DIRECTIONS: np.empty((len(intervals), 0)),
     }
     if SIMULATION in known.fluctuations:

@@ -16,6 +16,7 @@ from madminer_workflow.analysis.types import Settings
 from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import named
+from madminer_workflow.large_arrays import pieces
 from madminer_workflow.products.model import ModelNote, read_model
 from madminer_workflow.statistics.events import Events, Observed
 
@@ -64,9 +65,9 @@ class Member:
         benchmarks = self.note.fingerprint.benchmarks or {}
         return np.array(benchmarks[self.note.settings.reference])
 
-    def inputs(self, events: Observed) -> np.ndarray:
-        """The observables that the method sees, (n_events, n_inputs)."""
-        return events.columns(self.note.settings.inputs(events.observables))
+    def inputs(self, events: Observed, rows: slice = slice(None)) -> np.ndarray:
+        """The observables that the method sees, (n_events, n_inputs); of some ``rows``."""
+        return events.columns(self.note.settings.inputs(events.observables), rows)
 
     def once(self, events: Observed, what: str, answer: Callable[[], np.ndarray]) -> np.ndarray:
         """``answer()``, which is ``what`` this member says of ``events``, computed once."""
@@ -83,7 +84,7 @@ class Member:
 
     def numbers(self, what: str, values: np.ndarray) -> np.ndarray:
         """The ``values``, which are ``what`` it says; InputError if it says no numbers."""
-        bad = int(np.sum(~np.isfinite(values)))
+        bad = sum(int(np.sum(~np.isfinite(values[rows]))) for rows in pieces(len(values)))
         if bad:
             raise InputError(
                 f"{self.archive or self.directory}: {bad} of {values.size} "

@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from madminer_workflow.array_files import Checked, read_npz
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import ROWS, by_rows, pieces, release
 from madminer_workflow.madminer_file import LARGEST_POWER
 from madminer_workflow.statistics.monomials import Monomials
 
@@ -40,14 +41,24 @@ class Scaling:
     @classmethod
     def of(cls, x: np.ndarray) -> Scaling:
         """That of observables (n_events, n_inputs): their median and their central 68 %."""
-        low, centres, high = np.quantile(x, [0.16, 0.5, 0.84], axis=0)
+        levels = [0.16, 0.5, 0.84]
+        if len(x) <= ROWS:
+            (low, centres, high), spread = np.quantile(x, levels, axis=0), x.std(axis=0)
+        else:
+            low, centres, high = np.transpose([np.quantile(column, levels) for column in x.T])
+            spread = np.array([column.std() for column in x.T])
+            release(x)
         widths = 0.5 * (high - low)
-        spread = np.where(x.std(axis=0) > 0.0, x.std(axis=0), 1.0)
+        spread = np.where(spread > 0.0, spread, 1.0)
         return cls(centres, np.where(widths > 1e-3 * spread, widths, spread))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Inputs of the network."""
-        return (LINEAR * np.arcsinh((x - self.centres) / self.widths / LINEAR)).astype(np.float32)
+        inputs = np.empty(x.shape, np.float32)
+        for rows in pieces(len(x)):
+            inputs[rows] = LINEAR * np.arcsinh((x[rows] - self.centres) / self.widths / LINEAR)
+            release(x)
+        return inputs
 
 
 def outputs(scaling: Scaling, layers: Layers, x: np.ndarray) -> np.ndarray:
@@ -120,7 +131,11 @@ class PolynomialNetwork:
 
     def coefficients(self, x: np.ndarray, monomials: Monomials) -> np.ndarray:
         """The ratio as coefficients of ``monomials`` of theta, (n_events, n_monomials)."""
-        return self.coefficients_of(self.entries(x), monomials)
+
+        def some(rows: slice) -> np.ndarray:
+            return self.coefficients_of(self.entries(x[rows]), monomials)
+
+        return by_rows(len(x), len(monomials), some)
 
     def coefficients_of(self, entries: np.ndarray, monomials: Monomials) -> np.ndarray:
         """The same from ``entries`` (n_events, n_entries)."""

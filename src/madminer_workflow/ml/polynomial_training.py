@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from madminer_workflow.analysis.types import Polynomial, PolynomialTraining
+from madminer_workflow.large_arrays import release
 from madminer_workflow.ml.methods.family import OnEpoch
 from madminer_workflow.ml.polynomial_network import Layers, PolynomialNetwork, Scaling
 from madminer_workflow.ml.polynomial_pool import Pool
@@ -147,7 +148,9 @@ def unconstrained(
 
 def tensor(values: np.ndarray) -> torch.Tensor:
     """Values in single precision."""
-    return torch.as_tensor(np.asarray(values, dtype=np.float32))
+    single = torch.as_tensor(np.asarray(values, dtype=np.float32))
+    release(values)
+    return single
 
 
 def layers_of(sizes: list[int], n_outputs: int, start: float = START) -> torch.nn.Sequential:

@@ -13,6 +13,7 @@ import numpy as np
 
 from madminer_workflow.array_files import read_npz, reading
 from madminer_workflow.files import atomic_path
+from madminer_workflow.large_arrays import pieces, release
 
 NOTE = "content"
 """The array that has the note."""
@@ -54,5 +55,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         total.update(f"\0{name} {array.dtype.str} {array.shape}\0".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
+        for rows in pieces(len(array)) if array.ndim else [...]:
+            total.update(array[rows].tobytes())
+            release(array)
     return total.hexdigest()

@@ -15,6 +15,7 @@ from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.array_files import reading
 from madminer_workflow.errors import InputError
 from madminer_workflow.hdf5_files import require_unchanged
+from madminer_workflow.large_arrays import release
 from madminer_workflow.madminer_file import read_report, read_sample, read_setup
 from madminer_workflow.products.combined import CutFlow
 from madminer_workflow.products.evaluation import Evaluation
@@ -72,6 +73,7 @@ def require_weights(data: Path, sample: Sample, setup: Setup) -> None:
     if not len(sample.shares):
         raise InputError(f"{data}: holds no events")
     totals = sample.shares @ sample.weights
+    release(sample.weights)
     for name, total in zip(setup.benchmark_names, totals, strict=True):
         if not total > 0.0:
             raise InputError(

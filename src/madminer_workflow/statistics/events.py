@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import by_rows, release
 from madminer_workflow.statistics.nuisance import response
 from madminer_workflow.statistics.observed import Observed, Shifted
 from madminer_workflow.statistics.sample import Sample
@@ -34,13 +35,18 @@ class Events(Observed):
     drawn_from: np.ndarray | None = None
     n_drawn: np.ndarray | None = None
 
-    def weights_at(self, theta: np.ndarray) -> np.ndarray:
-        """Weights in pb at a parameter point, shape (n_events,), by morphing."""
-        return self.weights @ self.setup.morphing_weights(theta)
+    def weights_at(self, theta: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+        """Weights in pb at a parameter point, shape (n_events,), by morphing; of some ``rows``."""
+        return self._times(self.setup.morphing_weights(theta), rows)
 
-    def gradients_at(self, theta: np.ndarray) -> np.ndarray:
+    def gradients_at(self, theta: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
         """Derivatives of the weights, shape (n_events, n_parameters), in pb per unit parameter."""
-        return self.weights @ self.setup.morphing_gradients(theta).T
+        return self._times(self.setup.morphing_gradients(theta).T, rows)
+
+    def _times(self, coefficients: np.ndarray, rows: slice) -> np.ndarray:
+        values = self.weights[rows] @ coefficients
+        release(self.weights)
+        return values
 
     def cross_section(self, theta: np.ndarray) -> np.ndarray:
         """Cross-section in pb at one point, or at each of (n_thetas, n_parameters) points."""
@@ -79,6 +85,12 @@ class Events(Observed):
                 f"{n} events are too few: the fraction from {start:.0%} to {stop:.0%} is empty; "
                 "generate more events or loosen the cuts"
             )
+
+        def scaled(rows: slice) -> np.ndarray:
+            values = self.weights[chosen][rows] * n / size
+            release(self.weights)
+            return values
+
         shifted = {}
         for benchmark, events in self.shifted.items():
             some = events.part(chosen.start, chosen.stop, n)
@@ -86,7 +98,7 @@ class Events(Observed):
         return replace(
             self,
             x=self.x[chosen],
-            weights=self.weights[chosen] * n / size,
+            weights=by_rows(size, self.weights.shape[1], scaled),
             slopes=self.slopes[chosen],
             curvatures=self.curvatures[chosen],
             shifted=shifted,
@@ -101,15 +113,21 @@ def union(sample: Sample, setup: Setup, n_drawn: np.ndarray | None = None) -> Ev
     and of background, before any cut.
     """
     slopes, curvatures = response(sample, setup)
+
+    def shared(rows: slice) -> np.ndarray:
+        values = sample.weights[rows] * sample.shares[rows, None]
+        release(sample.weights)
+        return values
+
     return Events(
         setup=setup,
         observables=sample.observables,
         x=sample.observations,
-        weights=sample.weights * sample.shares[:, None],
+        weights=by_rows(len(sample.shares), sample.weights.shape[1], shared),
         slopes=slopes,
         curvatures=curvatures,
         shifted=sample.shifted,
-        drawn_from=None if n_drawn is None else sample.sampling_ids % len(n_drawn),
+        drawn_from=None if n_drawn is None else sample.sampling_ids.astype(np.int16) % len(n_drawn),
         n_drawn=n_drawn,
     )
 

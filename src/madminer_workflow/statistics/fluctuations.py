@@ -16,12 +16,13 @@ fluctuations go together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import pieces, release
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.nuisance import varied_rates
 from madminer_workflow.statistics.problem import Problem
@@ -131,16 +132,20 @@ def of_totals(problem: Problem, group: np.ndarray, n_groups: int) -> np.ndarray:
     return directions(sums.swapaxes(0, 1))
 
 
-def of_norm(problem: Problem, densities: np.ndarray) -> Fluctuations:
+def of_norm(problem: Problem, densities: Callable[[slice], np.ndarray]) -> Fluctuations:
     """Those of the integral of a density of single events, and of the rate.
 
-    The former is the sum over training events of ``densities`` (n_events, n_monomials), which they
-    are learned from; the density itself is taken as it is.
+    The former is the sum over training events of what ``densities`` gives for some of them,
+    (n, n_monomials), which they are learned from; the density itself is taken as it is.
     """
     group = groups_of(problem.everything, MOST_GROUPS, problem.seed)
-    of_train = group[: len(densities)], np.arange(len(densities))
-    sums = sparse.csr_array((np.ones(len(densities)), of_train), (MOST_GROUPS, len(densities)))
-    norm = directions(sums @ densities)
+    sums: np.ndarray | float = 0.0
+    for rows in pieces(len(problem.train)):
+        some = densities(rows)
+        places = group[rows], np.arange(len(some))
+        members = sparse.csr_array((np.ones(len(some)), places), (MOST_GROUPS, len(some)))
+        sums = sums + members @ some
+    norm = directions(np.asarray(sums))
     return Fluctuations(None, norm, of_totals(problem, group, MOST_GROUPS))
 
 
@@ -149,9 +154,16 @@ def of_members(coefficients: Sequence[np.ndarray], norms: Sequence[np.ndarray]) 
 
     Of ``coefficients``, each (n_cells, n_monomials), and ``norms``, each (n_monomials,).
     """
-    n = len(norms)
-    cells, norm = (
-        (np.stack(rows, axis=-2) - np.mean(rows, axis=0)[..., None, :]) / np.sqrt(n * (n - 1.0))
-        for rows in (coefficients, norms)
-    )
-    return Fluctuations(cells[:, None], norm, None)
+    cells = np.empty((len(coefficients[0]), len(norms), len(norms[0])))
+    for rows in pieces(len(cells)):
+        cells[rows] = _deviations([one[rows] for one in coefficients])
+        for one in coefficients:
+            release(one)
+    return Fluctuations(cells[:, None], _deviations(norms), None)
+
+
+def _deviations(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Of members' ``rows`` (..., n) from their mean, as those of a mean, (..., n_members, n)."""
+    n = len(rows)
+    apart = np.stack(rows, axis=-2) - np.mean(rows, axis=0)[..., None, :]
+    return apart / np.sqrt(n * (n - 1.0))

@@ -8,13 +8,14 @@ the nuisance parameters fixed, and profiled, with a unit Gaussian constraint on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import RowsFile, pieces, release
 from madminer_workflow.statistics.events import Events
 from madminer_workflow.statistics.nuisance import (
     coefficients,
@@ -72,15 +73,30 @@ def bootstrapped(
 
     ``estimate`` maps multiplicities, shape (n_events,), to a matrix.
     """
-    replicas = [estimate(row.astype(float)) for row in _multiplicities(n_events, seed)]
-    return Bootstrap(estimate(np.ones(n_events)), np.array(replicas))
+    first, *replicas = [estimate(times) for times in _multiplicities(n_events, seed)]
+    return Bootstrap(first, np.array(replicas))
+
+
+def _multiplicities(n_events: int, seed: int, rows: slice = slice(None)) -> Iterator[np.ndarray]:
+    """How often events occur, (n_events,): once, and then in each replica; those of some ``rows``.
+
+    They are the same for all members.
+    """
+    drawn = _drawn(n_events, seed)
+    yield np.ones(len(range(n_events)[rows]))
+    for times in drawn:
+        yield times[rows].astype(float)
+        release(drawn)
 
 
 @lru_cache(maxsize=2)
-def _multiplicities(n_events: int, seed: int) -> np.ndarray:
-    """How often every event occurs in replicas, (REPLICAS, n_events), the same for all members."""
+def _drawn(n_events: int, seed: int) -> np.ndarray:
+    """How often every event occurs in replicas, (REPLICAS, n_events)."""
     rng = np.random.default_rng(seed)
-    return np.array([rng.poisson(1.0, n_events).astype(np.uint8) for _ in range(REPLICAS)])
+    with RowsFile(None, n_events, np.uint8) as file:
+        for _ in range(REPLICAS):
+            file.append(rng.poisson(1.0, (1, n_events)))
+        return file.mapped()
 
 
 def information(parts: Sequence[Bootstrap], n_parameters: int) -> Information:
@@ -172,18 +188,16 @@ def histogram(
 
     ``shifted`` are, by nuisance benchmark, those of shifted events, if there are any.
     """
-    weights = events.weights_at(theta)[:, None]
     n_parameters, n_nuisance = len(events.setup.parameters), len(events.setup.nuisance)
-    columns = np.column_stack(
-        [
-            weights,
-            events.gradients_at(theta),
-            weights * np.exp(events.curvatures + events.slopes),
-            weights * np.exp(events.curvatures - events.slopes),
-        ]
-    )
     ends = np.cumsum([1, n_parameters, n_nuisance])
-    one_per_event = np.arange(len(events) + 1)
+    sums = np.zeros((1 + REPLICAS, n_bins, 1 + n_parameters + 2 * n_nuisance))
+    for rows in pieces(len(events)):
+        columns = _varied_columns(events, theta, rows)
+        # Row i of the matrix has the multiplicities of the events in bin i.
+        shape = n_bins, len(columns)
+        for i, n in enumerate(_multiplicities(len(events), seed, rows)):
+            cells = n, indices[rows], np.arange(len(n) + 1)
+            sums[i] += sparse.csc_array(cells, shape) @ columns
 
     moved = [
         (
@@ -195,27 +209,42 @@ def histogram(
         for column, benchmark, rows in shifted_columns(events)
     ]
 
-    def estimate(n: np.ndarray) -> np.ndarray:
-        # Row i of the matrix has the multiplicities of the events in bin i.
-        sums = sparse.csc_array((n, indices, one_per_event), (n_bins, len(events))) @ columns
-        for column, benchmark, partners, once in moved:
-            assert shifted is not None, "the bins of shifted events are needed"
-            replicated = n[partners] * once
-            sums[:, column] = np.bincount(shifted[benchmark], replicated, minlength=n_bins)
-        nominal, gradients, up, down = np.split(sums, ends, axis=1)
+    if moved:
+        assert shifted is not None, "the bins of shifted events are needed"
+        for i, n in enumerate(_multiplicities(len(events), seed)):
+            for column, benchmark, partners, once in moved:
+                replicated = n[partners] * once
+                sums[i, :, column] = np.bincount(shifted[benchmark], replicated, minlength=n_bins)
+    estimates = []
+    for in_bins in sums:
+        nominal, gradients, up, down = np.split(in_bins, ends, axis=1)
         slopes, _ = coefficients(nominal, up, down, events.setup)
         everything = np.column_stack([gradients, nominal * slopes])
-        return of_counts(nominal[:, 0], everything, luminosity)
+        estimates.append(of_counts(nominal[:, 0], everything, luminosity))
+    return Bootstrap(estimates[0], np.array(estimates[1:]))
 
-    return bootstrapped(estimate, len(events), seed)
+
+def _varied_columns(events: Events, theta: np.ndarray, rows: slice) -> np.ndarray:
+    """Weights of some events, their gradients, and weights at +1 and -1 of nuisance parameters."""
+    weights = events.weights_at(theta, rows)[:, None]
+    slopes, curvatures = events.slopes[rows], events.curvatures[rows]
+    return np.column_stack(
+        [
+            weights,
+            events.gradients_at(theta, rows),
+            weights * np.exp(curvatures + slopes),
+            weights * np.exp(curvatures - slopes),
+        ]
+    )
 
 
 def rate(events: Events, theta: np.ndarray, luminosity: float) -> Information:
     """Information in the total number of events."""
-    return information([_rate(events, theta, luminosity)], len(events.setup.parameters))
+    return information([counted(events, theta, luminosity)], len(events.setup.parameters))
 
 
-def _rate(events: Events, theta: np.ndarray, luminosity: float) -> Bootstrap:
+def counted(events: Events, theta: np.ndarray, luminosity: float) -> Bootstrap:
+    """The same, with nuisance parameters, in replicas of the events."""
     cells = np.zeros(len(events), dtype=int)
     return histogram(events, cells, 1, theta, luminosity, seed=1, shifted=everywhere(events))
 
@@ -226,17 +255,18 @@ def truth(events: Events, theta: np.ndarray, luminosity: float) -> Information:
     Uncertainties of what is measured in an event change the rate alone.
     """
     events = without_shifts(events, theta)
-    weights, gradients = events.weights_at(theta), events.gradients_at(theta)
-    positive = weights > 0.0
-    scores = np.column_stack(
-        [gradients[positive] / weights[positive, None], events.slopes[positive]]
-    )
-    weighted = weights[positive, None] * scores
-
-    def estimate(n: np.ndarray) -> np.ndarray:
-        return luminosity * scores.T @ (n[positive, None] * weighted)
-
-    return information([bootstrapped(estimate, len(events), seed=2)], gradients.shape[1])
+    size = len(events.setup.parameters) + events.slopes.shape[1]
+    sums = np.zeros((1 + REPLICAS, size, size))
+    for rows in pieces(len(events)):
+        weights, gradients = events.weights_at(theta, rows), events.gradients_at(theta, rows)
+        positive = weights > 0.0
+        scores = np.column_stack(
+            [gradients[positive] / weights[positive, None], events.slopes[rows][positive]]
+        )
+        weighted = weights[positive, None] * scores
+        for i, n in enumerate(_multiplicities(len(events), 2, rows)):
+            sums[i] += luminosity * scores.T @ (n[positive, None] * weighted)
+    return information([Bootstrap(sums[0], sums[1:])], len(events.setup.parameters))
 
 
 def from_scores(
@@ -246,13 +276,14 @@ def from_scores(
     luminosity: float,
     everything: Events,
     seed: int,
+    of_rate: Bootstrap | None = None,
 ) -> Information:
     """Rate information plus the covariance of estimated scores, (n_events, n_scores).
 
     As MadMiner's ``FisherInformation.full_information``: the rate comes from ``everything``,
     the kinematics from ``events``, normalised to the same number of expected events. Scores are
     those of the physics parameters, and of the nuisance parameters if the method estimates them:
-    otherwise these are taken to change the rate only.
+    otherwise these are taken to change the rate only. ``of_rate`` is the former, if it is known.
     """
     weights = events.weights_at(theta)
     expected = luminosity * everything.cross_section(theta)
@@ -264,5 +295,5 @@ def from_scores(
         return expected * complete.T @ (normalised[:, None] * complete)
 
     kinematic = bootstrapped(estimate, len(events), seed)
-    rate_part = _rate(everything, theta, luminosity)
+    rate_part = counted(everything, theta, luminosity) if of_rate is None else of_rate
     return information([rate_part, kinematic], len(events.setup.parameters))

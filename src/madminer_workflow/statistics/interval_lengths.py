@@ -11,7 +11,7 @@ of them have in common cancels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -102,24 +102,31 @@ def _lowest(q: np.ndarray, thetas: np.ndarray) -> np.ndarray:
 
 
 def log_length_replicas(
-    density: Density, edges: Edges, problem: Problem, intervals: Intervals, level: float
+    densities: Iterable[Density],
+    edges: Edges,
+    problem: Problem,
+    intervals: Intervals,
+    level: float,
 ) -> np.ndarray:
     """Change of the log of each interval's length in replicas, (n_parameters, n_replicas).
 
-    The ``density`` is known at the ``points`` of the edges and the maximum. Nuisance
-    parameters stay at 0, as what profiling changes fluctuates by much less. Not a number where
-    there is no interval.
+    The ``densities`` are known at the ``points`` of the edges and the maximum, some of them each.
+    Nuisance parameters stay at 0, as what profiling changes fluctuates by much less. Not a number
+    where there is no interval.
     """
     weights = problem.test.weights_at(problem.theta_true)
-    log_p = density.log_p[:, density.cells["test"]]
     expected = float(problem.expected_events(problem.theta_true))
+    changes = []
+    for density in densities:
+        log_p = density.log_p[:, density.cells["test"]]
 
-    def log_likelihoods(multiplicities: np.ndarray) -> np.ndarray:
-        shares = multiplicities * weights
-        return expected * (log_p @ (shares / shares.sum()))
+        def log_likelihoods(multiplicities: np.ndarray, log_p: np.ndarray = log_p) -> np.ndarray:
+            shares = multiplicities * weights
+            return expected * (log_p @ (shares / shares.sum()))
 
-    found = bootstrapped(log_likelihoods, len(weights), problem.seed)
-    return _grown(found.replicas - found.estimate, edges, intervals, level)
+        found = bootstrapped(log_likelihoods, len(weights), problem.seed)
+        changes.append(found.replicas - found.estimate)
+    return _grown(np.concatenate(changes, axis=1), edges, intervals, level)
 
 
 def log_length_directions(

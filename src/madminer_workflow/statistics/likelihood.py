@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import ROWS
 from madminer_workflow.statistics import nuisance
 from madminer_workflow.statistics.polynomial import IMPOSSIBLE
 from madminer_workflow.statistics.problem import Problem
@@ -84,6 +85,8 @@ class DataSets:
         """Numbers of events in the cells, which events of samples are in, (n_sets, n_cells)."""
         cells = cells_of[self.sample]
         n = len(cells)
+        if n == n_cells > ROWS and np.array_equal(cells, np.arange(n)):
+            return self.multiplicities
         shape = (n, n_cells)
         return self.multiplicities @ sparse.csr_array((np.ones(n), (np.arange(n), cells)), shape)
 

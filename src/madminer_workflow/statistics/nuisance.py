@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import pieces, release
 from madminer_workflow.statistics.observed import Shifted
 from madminer_workflow.statistics.sample import Sample
 from madminer_workflow.statistics.setup import Setup
@@ -82,12 +83,13 @@ def shifted_columns(events: Events) -> Iterator[tuple[int, str, Shifted]]:
                 yield 1 + i + side * len(nuisance), benchmark, events.shifted[benchmark]
 
 
-def varied_factors(events: Events) -> np.ndarray:
+def varied_factors(events: Events, rows: slice = slice(None)) -> np.ndarray:
     """What cross-sections of events are multiplied with, (n_events, 2 n_nuisance).
 
-    With one nuisance parameter at a time at +1, then at -1.
+    With one nuisance parameter at a time at +1, then at -1; of some ``rows``.
     """
-    return np.hstack([np.exp(events.curvatures + sign * events.slopes) for sign in (1.0, -1.0)])
+    slopes, curvatures = events.slopes[rows], events.curvatures[rows]
+    return np.hstack([np.exp(curvatures + sign * slopes) for sign in (1.0, -1.0)])
 
 
 def varied_rates(
@@ -99,12 +101,16 @@ def varied_rates(
     (n_events,), are those of the events; ``shifted`` by nuisance benchmark those of the shifted
     events, which have to be there if these are.
     """
-    n = len(events)
-    columns = np.hstack([np.ones((n, 1)), varied_factors(events)])
-    result = np.empty((size, columns.shape[1], events.weights.shape[1]))
-    for i, column in enumerate(columns.T):
-        sums = sparse.csc_array((column, cells, np.arange(n + 1)), (size, n))
-        result[:, i] = sums @ events.weights
+    n_variations = 1 + 2 * events.slopes.shape[1]
+    result = np.zeros((size, n_variations, events.weights.shape[1]))
+    for rows in pieces(len(events)):
+        weights = events.weights[rows]
+        n = len(weights)
+        columns = np.hstack([np.ones((n, 1)), varied_factors(events, rows)])
+        for i, column in enumerate(columns.T):
+            sums = sparse.csc_array((column, cells[rows], np.arange(n + 1)), (size, n))
+            result[:, i] += sums @ weights
+        release(events.weights)
     for i, benchmark, moved in shifted_columns(events):
         assert shifted is not None, "the cells of shifted events are needed"
         ones = np.ones(len(moved)), shifted[benchmark], np.arange(len(moved) + 1)
@@ -119,7 +125,12 @@ def everywhere(events: Events) -> dict[str, np.ndarray]:
 
 def varied_totals(events: Events) -> np.ndarray:
     """Cross-sections of all events, (1 + 2 n_nuisance, n_benchmarks), as in ``varied_rates``."""
-    totals = np.vstack([events.weights.sum(axis=0), varied_factors(events).T @ events.weights])
+    varied: np.ndarray | float = 0.0
+    for rows in pieces(len(events)):
+        varied = varied + varied_factors(events, rows).T @ events.weights[rows]
+        release(events.weights)
+    totals = np.vstack([events.weights.sum(axis=0), varied])
+    release(events.weights)
     for i, _, moved in shifted_columns(events):
         totals[i] = moved.weights.sum(axis=0)
     return totals

@@ -24,9 +24,9 @@ class Observed:
         """Number of events."""
         return len(self.x)
 
-    def columns(self, names: Sequence[str]) -> np.ndarray:
-        """The observables ``names`` as columns, shape (n_events, len(names))."""
-        return columns(self.x, [self.observables.index(name) for name in names])
+    def columns(self, names: Sequence[str], rows: slice = slice(None)) -> np.ndarray:
+        """The observables ``names`` as columns, shape (n_events, len(names)); of some ``rows``."""
+        return columns(self.x[rows], [self.observables.index(name) for name in names])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from madminer_workflow.statistics.events import Events, Observed
+from madminer_workflow.statistics.information import Bootstrap, counted
 from madminer_workflow.statistics.nuisance import varied_totals
 from madminer_workflow.statistics.results import ObservedData
 from madminer_workflow.statistics.setup import Setup
@@ -53,6 +54,11 @@ class Problem:
         At nu = 0, with one nuisance parameter at a time at +1, and at -1.
         """
         return varied_totals(self.everything)
+
+    @cached_property
+    def rate_information(self) -> Bootstrap:
+        """Of the number of all events at the Fisher point."""
+        return counted(self.everything, self.fisher_theta, self.luminosity)
 
     def samples(self) -> dict[str, Observed]:
         """The events that methods are asked about, by name."""

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import ROWS
 from madminer_workflow.statistics.fits import Likelihood, edges
 from madminer_workflow.statistics.fluctuations import SIMULATION, TRAINING, Fluctuations
 from madminer_workflow.statistics.plain import plain
@@ -118,7 +119,9 @@ class Simulated:
         coefficients = self.density.coefficients
         if self.counts.shape[0] == 1:
             # All points see the same cells.
-            cells = self.counts.indices
+            filled = self.counts.indices
+            every = len(filled) > ROWS and np.array_equal(filled, np.arange(len(coefficients)))
+            cells = slice(None) if every else filled
             rates = m @ coefficients[cells].T
             return cells, np.where(
                 rates > 0.0, self.counts.data / np.where(rates > 0.0, rates, 1.0), 0.0

@@ -23,6 +23,7 @@ import numpy as np
 from madminer_workflow.analysis import types
 from madminer_workflow.array_files import Checked, read_npz
 from madminer_workflow.errors import InputError
+from madminer_workflow.large_arrays import ROWS, by_rows, release
 from madminer_workflow.madminer_file import LARGEST_POWER
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.family import Arrays, Losses, OnEpoch
@@ -85,7 +86,12 @@ def draw(events: Events, settings: types.Polynomial, rng: np.random.Generator) -
     moved = monomials.moved(origin, np.ones_like(origin))
 
     def coefficients(weights: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(moved.T, (weights @ setup.morphing_matrix).T).T
+        def some(rows: slice) -> np.ndarray:
+            values = np.linalg.solve(moved.T, (weights[rows] @ setup.morphing_matrix).T).T
+            release(weights)
+            return values
+
+        return by_rows(len(weights), len(monomials), some)
 
     inputs = settings.inputs(events.observables)
     arrays = {
@@ -127,11 +133,16 @@ def train(
 
     monomials, coefficients = Monomials(arrays["powers"]), arrays["coefficients"]
     constant = monomials.powers.sum(axis=1) == 0
-    rates = coefficients[:, constant][:, 0]
+    rates = np.array(coefficients[:, int(np.flatnonzero(constant)[0])])
+    release(coefficients)
     pool = make_pool(coefficients, monomials, np.random.default_rng(seed))
     losses = polynomial_training.EpochLosses(len(arrays["x"]), settings.training, on_epoch)
     units = np.prod(pool.units**monomials.powers, axis=1)
-    in_units = coefficients * units / rates.mean()
+    in_units = by_rows(
+        len(coefficients),
+        len(monomials),
+        lambda rows: coefficients[rows] * units / rates.mean(),
+    )
     network = polynomial_training.train(
         arrays["x"],
         in_units,
@@ -289,13 +300,22 @@ def _mean_of_all(
 ) -> np.ndarray:
     """The mean over members of what each says of test and observed events."""
     monomials = Monomials(problem.setup.components)
-    return np.concatenate(
-        [
-            np.mean([of_member(member, events, monomials) for member in members], axis=0)
-            for name, events in problem.samples().items()
-            if name != "train"
-        ]
-    )
+    means = [
+        _mean([of_member(member, events, monomials) for member in members])
+        for name, events in problem.samples().items()
+        if name != "train"
+    ]
+    return means[0] if len(means) == 1 else np.concatenate(means)
+
+
+def _mean(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over members of ``rows`` (n, ...) of each; those of a lone one themselves."""
+    if len(rows) == 1:
+        return rows[0]
+    if rows[0].ndim > 2 or len(rows[0]) <= ROWS:
+        return np.mean(rows, axis=0)
+    n, width = rows[0].shape
+    return by_rows(n, width, lambda some: np.mean([one[some] for one in rows], axis=0))
 
 
 def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluctuations]:
@@ -306,10 +326,19 @@ def fluctuations(members: Sequence[Member], problem: Problem) -> dict[str, Fluct
     """
     monomials = Monomials(problem.setup.components)
     train = problem.train
-    rows = np.mean([coefficients(one, train, monomials) for one in members], axis=0)
     at_reference = train.weights_at(_load(members[0])[0].origin)
-    weighted = rows * (at_reference / at_reference.sum())[:, None]
-    found = {SIMULATION: of_norm(problem, weighted)}
+    shares = at_reference / at_reference.sum()
+
+    def densities(rows: slice) -> np.ndarray:
+        of_members = [
+            one.numbers(
+                "coefficients", _load(one)[0].coefficients(one.inputs(train, rows), monomials)
+            )
+            for one in members
+        ]
+        return np.mean(of_members, axis=0) * shares[rows, None]
+
+    found = {SIMULATION: of_norm(problem, densities)}
     if len(members) > 1:
         of_each = [nominal([member], problem) for member in members]
         found[TRAINING] = of_members(

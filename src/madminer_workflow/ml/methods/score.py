@@ -306,6 +306,7 @@ def information(members: Sequence[Member], problem: Problem) -> Information:
         problem.luminosity,
         problem.everything,
         problem.seed,
+        problem.rate_information,
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized, Ratio
+from madminer_workflow.large_arrays import by_rows
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.methods.family import Arrays
@@ -45,8 +46,11 @@ def score(member: Member, events: Observed, theta: np.ndarray) -> np.ndarray:
     """One member's score at ``theta``: the gradient of the log ratio, (n_events, n_parameters)."""
     from madminer_workflow.ml import networks
 
-    x = member.inputs(events)
-    return networks.evaluate(member.network, x, theta[None, :], score=True)[1][0]
+    def some(rows: slice) -> np.ndarray:
+        x = member.inputs(events, rows)
+        return networks.evaluate(member.network, x, theta[None, :], score=True)[1][0]
+
+    return by_rows(len(events), len(theta), some)
 
 
 def scores(members: Sequence[Member], events: Observed, theta: np.ndarray) -> np.ndarray:
@@ -106,6 +110,7 @@ def of_scores(estimated: np.ndarray, problem: Problem) -> Information:
         problem.luminosity,
         problem.everything,
         problem.seed,
+        problem.rate_information,
     )
 
 

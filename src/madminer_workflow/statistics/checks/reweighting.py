@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from madminer_workflow import large_arrays
 from madminer_workflow.statistics.checks import CHANCE, make, say
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.results import Check, ReweightingPlot
@@ -70,12 +71,18 @@ def _at_worst_points(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Difference and error of every observable at its worst point, and the allowance in errors."""
     p1 = normalised(denominator)
-    rows = [
-        [largest_difference(column, reweighted(row, p1), normalised(weights)) for column in x.T]
-        for row, weights in zip(log_ratios, numerators, strict=True)
-    ]
+    columns = (large_arrays.columns(x, [i])[:, 0] for i in range(x.shape[1]))
+    by_observable = []
+    for column in columns:
+        order = np.argsort(column, kind="stable")
+        by_observable.append(
+            [
+                largest_difference(column, reweighted(row, p1), normalised(weights), order)
+                for row, weights in zip(log_ratios, numerators, strict=True)
+            ]
+        )
     # Each of shape (n_points, n_observables).
-    differences, errors = np.moveaxis(np.array(rows), -1, 0)
+    differences, errors = np.transpose(by_observable, (2, 1, 0))
     few = supremum_allowance(differences.size)
     worst = np.argmax(differences - few * errors, axis=0)[None, :]
     return (
@@ -91,15 +98,17 @@ def reweighted(log_ratios: np.ndarray, p1: np.ndarray) -> np.ndarray:
     return normalised(p1 * np.exp(log_ratios - np.max(log_ratios)))
 
 
-def largest_difference(x: np.ndarray, q: np.ndarray, p: np.ndarray) -> tuple[float, float]:
+def largest_difference(
+    x: np.ndarray, q: np.ndarray, p: np.ndarray, order: np.ndarray | None = None
+) -> tuple[float, float]:
     """Largest difference of the distributions of ``x`` under ``q`` and ``p``, and its error.
 
-    All have shape (n_events,); ``q`` and ``p`` are normalised weights of the same events. The
-    error is the largest standard error of the difference at any value of ``x``: by its influence
-    function, event i moves the difference at t by q_i (1[x_i <= t] - Q(t)) - p_i (1[x_i <= t] -
-    P(t)).
+    All have shape (n_events,); ``q`` and ``p`` are normalised weights of the same events, ``order``
+    is that in which ``x`` ascend, if it is known. The error is the largest standard error of the
+    difference at any value of ``x``: by its influence function, event i moves the difference at t
+    by q_i (1[x_i <= t] - Q(t)) - p_i (1[x_i <= t] - P(t)).
     """
-    order = np.argsort(x, kind="stable")
+    order = np.argsort(x, kind="stable") if order is None else order
     q, p, x = q[order], p[order], x[order]
     Q, P = np.cumsum(q), np.cumsum(p)
 
