@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from madminer.sampling import SampleAugmenter, morphing_point
 
 from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.ml.sampling import sampling
 from madminer_workflow.products.combined import SurplusCheck, read_closure
+from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.events import union
 from tests.support.chain import TINY1, Physics, analysis_file, run_physics
 from tests.support.shared import shared
@@ -75,7 +78,7 @@ def analysis(folder: Path, columns: Mapping[str, np.ndarray]) -> Path:
     )
 
 
-ML = {
+ML: dict[str, Any] = {
     "test_split": 0.5,
     "methods": [{"name": "counts", "method": "histogram", "observables": ["x"], "bins": {"x": 3}}],
     "limits": {"grid": {"c": {"range": [-2.0, 2.0], "resolution": 5}}},
@@ -140,6 +143,31 @@ def test_madminer_reads_and_uses_the_fit(exact: Physics) -> None:
     np.testing.assert_allclose(
         theirs.morpher.calculate_morphing_weights(theta), setup.morphing_weights(theta), rtol=1e-12
     )
+
+
+def test_methods_learn_from_the_fit(exact: Physics, tmp_path: Path) -> None:
+    """MadMiner's morphing-aware network has as many outputs as terms, and so a basis of its own."""
+    aware = {
+        "method": "alice",
+        "n_samples": 200,
+        "estimator": "morphing_aware",
+        "theta0": {"n_thetas": 5, "priors": {"c": {"prior": "flat", "min": -1.0, "max": 1.0}}},
+    }
+    methods = [*ML["methods"], aware, {"method": "polynomial"}]
+    file = analysis_file(tmp_path / "input.yml", exact.input, ml={**ML, "methods": methods})
+    (tmp_path / "events.h5").symlink_to(exact.input.parent / "events.h5")
+    sampling(file, exact.combined, 1, tmp_path)
+    shapes = {
+        name: {key: array.shape for key, array in arrays.items()}
+        for name in ("alice", "counts", "polynomial")
+        for arrays in [read_samples(samples_path(tmp_path / "methods", name, 0)).arrays]
+    }
+    assert shapes["alice"]["morphing_matrix"] == (5, 5)
+    assert shapes["counts"]["weights"][1] == 7
+    assert shapes["polynomial"]["coefficients"][1] == 5
+    setup = read_setup(exact.config)
+    points = np.linalg.inv(setup.basis_matrix).T[:, 1]
+    assert sorted(points) == pytest.approx(sorted(set(THETAS.values()) & set(points.round(9))))
 
 
 def test_a_wrong_column_is_named(tmp_path: Path) -> None:

@@ -36,10 +36,14 @@ class Posed:
         return fits.maxima(self.likelihood, values, self.points, self.units)
 
 
-def pose(n_parameters: int, seed: int = 1, n_events: int = EVENTS) -> Posed:
-    """Events of the process with the rate and shape known exactly."""
-    process = KnownProcess.of(n_parameters)
-    events, origin = process.events(20_000, seed=3), np.zeros(n_parameters)
+HIGHER = {"fourth": KnownProcess.fourth(), "product": KnownProcess.product()}
+"""Processes with powers above two: of a parameter in two vertices, and of two in one each."""
+
+
+def pose(which: int | str, seed: int = 1, n_events: int = EVENTS) -> Posed:
+    """Events of a process of so many parameters, or of ``HIGHER``, known exactly."""
+    process = KnownProcess.of(which) if isinstance(which, int) else HIGHER[which]
+    events, origin = process.events(20_000, seed=3), np.zeros(process.n_parameters)
     weights = events.weights_at(origin)
     rows = process.coefficients(events.x)
     ratios = rows / rows[:, :1]
@@ -60,10 +64,11 @@ def pose(n_parameters: int, seed: int = 1, n_events: int = EVENTS) -> Posed:
     )
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 10])
+@pytest.mark.parametrize("which", [1, 2, 4, 10, *HIGHER])
 @pytest.mark.parametrize("with_rate", [True, False])
-def test_derivatives_are_those_of_the_value(n: int, with_rate: bool) -> None:
-    posed = pose(n)
+def test_derivatives_are_those_of_the_value(which: int | str, with_rate: bool) -> None:
+    posed = pose(which)
+    n = len(posed.units)
     likelihood = posed.likelihood
     likelihood = likelihood if with_rate else replace(likelihood, expected=None)
     sets, step = np.zeros(3, dtype=int), 1e-5
@@ -77,9 +82,10 @@ def test_derivatives_are_those_of_the_value(n: int, with_rate: bool) -> None:
         np.testing.assert_allclose(here.hessian[:, i], slope, rtol=1e-5, atol=1e-2)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 10])
-def test_best_fit_is_scipys(n: int) -> None:
-    posed = pose(n)
+@pytest.mark.parametrize("which", [1, 2, 4, 10, *HIGHER])
+def test_best_fit_is_scipys(which: int | str) -> None:
+    posed = pose(which)
+    n = len(posed.units)
     best = posed.maxima()
     found = minimize(
         lambda theta: -posed.log_likelihood(theta), np.zeros(n), method="BFGS", tol=1e-8
@@ -88,13 +94,13 @@ def test_best_fit_is_scipys(n: int) -> None:
     np.testing.assert_allclose(best.thetas[0, 0] / posed.units, found.x / posed.units, atol=1e-2)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_profiles_reach_the_threshold_at_the_edges(n: int) -> None:
+@pytest.mark.parametrize("which", [1, 2, 4, *HIGHER])
+def test_profiles_reach_the_threshold_at_the_edges(which: int | str) -> None:
     """To a hundredth of a standard deviation: q rises by 2 sqrt(q) per standard deviation."""
-    posed = pose(n)
+    posed = pose(which)
     best = posed.maxima()
     thresholds = [chi2_quantile(level, 1) for level in LEVELS]
-    ranges = np.tile([-10.0, 10.0], (n, 1))
+    ranges = np.tile([-10.0, 10.0], (len(posed.units), 1))
     found = fits.intervals(posed.likelihood, best, thresholds, ranges, posed.units)
     for i, by_level in enumerate(found):
         for threshold, [(low, high)] in zip(thresholds, by_level, strict=True):
@@ -114,9 +120,10 @@ def profile(posed: Posed, i: int, value: float, start: np.ndarray) -> float:
     return -minimize(lost, others, method="Powell", tol=1e-8).fun if len(others) else -lost(others)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, pytest.param(10, marks=pytest.mark.slow)])
-def test_edges_are_those_of_minos(n: int) -> None:
-    posed = pose(n, seed=5)
+@pytest.mark.parametrize("which", [1, 2, 4, pytest.param(10, marks=pytest.mark.slow), *HIGHER])
+def test_edges_are_those_of_minos(which: int | str) -> None:
+    posed = pose(which, seed=5)
+    n = len(posed.units)
     best = posed.maxima()
     thresholds = [chi2_quantile(level, 1) for level in LEVELS]
     ranges = np.tile([-10.0, 10.0], (n, 1))

@@ -65,6 +65,16 @@ def test_as_many_points_as_terms_leave_nothing_over() -> None:
     assert fit.suspects(np.zeros(6), np.ones(6)) == []
 
 
+def test_a_basis_of_the_points_has_the_same_polynomials() -> None:
+    fit = random_fit([2, 2], 4, 5, 1)
+    matrix = fit.basis_matrix()
+    assert matrix.shape == (9, 9)
+    # Its inverse has the values of the monomials at the points of the basis.
+    values = np.linalg.inv(matrix).T
+    rows = fit.monomials.values(fit.points)
+    assert all(np.isclose(rows, row, rtol=1e-6).all(axis=1).any() for row in values)
+
+
 def test_deviations_are_those_from_fits_without_the_point() -> None:
     fit = random_fit([2, 2], 2, 3, 5)
     values = np.random.default_rng(2).normal(size=(4, 9)) * fit.norms

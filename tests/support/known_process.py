@@ -108,6 +108,23 @@ class KnownProcess:
         return cls(alpha, beta, smearing, powers=np.array([[0], [1], [2]]), cut=3)
 
     @classmethod
+    def fourth(cls, smearing: float = 0.5) -> KnownProcess:
+        """One of a single parameter in production and decay, up to its fourth power."""
+        return replace(cls.cubic(smearing), cut=None)
+
+    @classmethod
+    def product(cls, smearing: float = 0.5) -> KnownProcess:
+        """One with a parameter in production and another in decay: 9 terms, a^2 b^2 the last."""
+        of_two = cls.of(2, smearing=smearing)
+        both = 0.5 * of_two.beta[1:2, ::-1]
+        return replace(
+            of_two,
+            alpha=np.concatenate([of_two.alpha, 0.1 * np.ones((1, 2))]),
+            beta=np.concatenate([of_two.beta, both]),
+            powers=np.array([[0, 0], [1, 0], [0, 1], [1, 1]]),
+        )
+
+    @classmethod
     def blind(cls, combined: bool = False, cut: int | None = 1) -> KnownProcess:
         """One whose second parameter interferes with a latent alone that is not observed.
 

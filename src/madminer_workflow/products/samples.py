@@ -135,7 +135,7 @@ def _expected(note: MemberNote) -> tuple[dict[str, Axes], dict[str, Axes]]:
             rows |= {"theta": scores, "t_xz": scores}
         if settings.estimator == "morphing_aware":
             others["components"] = ("components", "parameters")
-            others["morphing_matrix"] = ("components", "benchmarks")
+            others["morphing_matrix"] = ("components", "components")
     else:
         rows["theta"] = scores
         if settings.learns_score:

@@ -53,6 +53,11 @@ class Setup:
         return Fit(Monomials(self.components), self.benchmarks)
 
     @property
+    def basis_matrix(self) -> np.ndarray:
+        """The morphing matrix of as many benchmarks as terms, (n_components, n_components)."""
+        return self.morphing_matrix if self.surplus is None else self.surplus.basis_matrix()
+
+    @property
     def shifted_benchmarks(self) -> list[str]:
         """The nuisance benchmarks at which other values are measured in events."""
         return [name for one in self.nuisance if one.shifts for name in one.benchmarks]

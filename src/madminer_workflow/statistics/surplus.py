@@ -58,6 +58,17 @@ class Fit:
         units = np.prod(self._units**self.monomials.powers, axis=1)
         return np.linalg.pinv(self._rows).T / self.norms[:, None] / units
 
+    def basis_matrix(self) -> np.ndarray:
+        """``matrix`` of a basis, the points that are farthest from depending on each other.
+
+        They are as many as monomials, chosen by pivots; (n_monomials, n_monomials).
+        """
+        from scipy.linalg import qr
+
+        *_, pivots = qr(self._rows.T, mode="economic", pivoting=True)
+        points = self.points[np.sort(pivots[: len(self.monomials)])]
+        return np.linalg.inv(self.monomials.values(points)).T
+
     @cached_property
     def left(self) -> np.ndarray:
         """The projection 1 - H on what no polynomial has, (n_points, n_points)."""

@@ -50,7 +50,8 @@ def draw(events: Events, settings: Ratio, rng: np.random.Generator) -> Arrays:
     for theta1, of ``sample_train_more_ratios``, which has the score at theta1, too. To these come
     ``reference``, the denominator that this ratio will be evaluated with, (n_parameters,), or, for
     the morphing-aware estimator, ``components`` (n_components, n_parameters) and
-    ``morphing_matrix`` (n_components, n_benchmarks).
+    ``morphing_matrix`` of a basis, (n_components, n_components): its network has an output for each
+    benchmark of the basis.
     """
     setup = events.setup
     theta1 = settings.theta1
@@ -77,7 +78,7 @@ def draw(events: Events, settings: Ratio, rng: np.random.Generator) -> Arrays:
     if settings.doubly_parameterized:
         arrays["reference"] = setup.theta(settings.reference)
     if settings.estimator == "morphing_aware":
-        arrays |= {"components": setup.components, "morphing_matrix": setup.morphing_matrix.T}
+        arrays |= {"components": setup.components, "morphing_matrix": setup.basis_matrix.T}
     return arrays
 
 
