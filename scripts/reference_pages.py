@@ -43,18 +43,18 @@ WIDTH = 92
 RESULTS = f"""\
 # results.json
 
-Every number of a run, in `ml/plotting/results.json`: the report, its figures, `plot` and
-`compare` are made from it alone. `schema_version`, {SCHEMA_VERSION} here, changes where something
-that is there gets another name, place or meaning; new keys do not change it. What this version of
-the package cannot read is refused. As [JSON Schema]({SCHEMA}), with names and types; in Python it
-is [`load_run(…).report`](api.md).
+`ml/plotting/results.json` contains all numbers of a run; the report, its figures, `plot` and
+`compare` use nothing else. `schema_version`, currently {SCHEMA_VERSION}, changes when an existing
+entry changes its name, place or meaning, but not when keys are added. A version that this package
+cannot read is refused. There is a [JSON Schema]({SCHEMA}) with names and types. In Python, the
+content is [`load_run(…).report`](api.md).
 
-Parameter points are arrays in the order of `parameters`, confidence levels keys as in the
-analysis file (`"0.95"`). The kinds of likelihood are `rate_and_shape` and `shape`. A number that
-is not finite is `null`; what a run does not have, such as `observed` limits without data, has no
-key, and is marked *optional*. Parameters and observables are in the analysis file's units,
-cross-sections in fb, but those under `cross_sections`, `cut_flow` and `closure`, which the
-physics steps noted, in pb.
+Parameter points are arrays in the order of `parameters`. Confidence levels are keys, written as in
+the analysis file (`"0.95"`). The kinds of likelihood are `rate_and_shape` and `shape`. A number
+that is not finite is `null`. Something that a run does not have, such as `observed` limits without
+data, has no key; such keys are marked *optional*. Parameters and observables have the units of the
+analysis file. Cross-sections are in fb, except those under `cross_sections`, `cut_flow` and
+`closure`, which the physics steps recorded in pb.
 """
 
 API = """\
@@ -71,27 +71,27 @@ x = run.evaluated("polynomial").arrays["x_test"]
 log_r = model.log_likelihood_ratio(x, {"CWL2": 0.2, "CPWL2": 0.0})
 ```
 
-What it computes is what the steps compute, with their code. The [notebook](notebook.md) is an
-example from a run to a contour. Import it where it is used: it takes half a second, and PyTorch
-is loaded with the first network.
+The API uses the code of the steps, so it gives the same numbers. The [notebook](notebook.md) shows
+an example, from a run to a contour. The import takes half a second; PyTorch is loaded with the
+first network.
 """
 
 STEPS_HEAD = """\
 # Steps
 
-What the workflow consists of, from `src/madminer_workflow/graph.py`. Every step is a command,
-`madminer-workflow STEP`, that reads only its arguments and writes only into `--output`; its
-options are in [commands](commands.md#{first}). *For each* is what it is done for: one job of
-events, one method, one member of its ensemble, one share of the toys. Results lie in the work
+The steps of the workflow, as defined in `src/madminer_workflow/graph.py`. Every step is a command,
+`madminer-workflow STEP`, that reads only its arguments and writes only to `--output`; its options
+are in [commands](commands.md#{first}). *For each* says for what a step runs separately: for every
+job of events, method, member of an ensemble, or share of the toys. Results are in the work
 directory under `physics/` and `ml/`.
 
 | step | after | for each | resources |
 |---|---|---|---|
 {table}
 
-[Resource classes](reana.md) are those of `steps/resources.yml`:
+The [resource classes](reana.md) are defined in `steps/resources.yml`:
 
-| class | memory | CPU | longest |
+| class | memory | CPU | time limit |
 |---|---|---|---|
 {classes}
 """
@@ -99,8 +99,8 @@ directory under `physics/` and `ml/`.
 COMMANDS = """\
 # Commands
 
-What `madminer-workflow COMMAND --help` says. Bad input ends a command with exit code 2, a step
-that fails with 1, and either with one line for every problem.
+The output of `madminer-workflow COMMAND --help`. A command ends with exit code 2 for bad input and
+with exit code 1 if a step fails; in both cases, it prints one line per problem.
 """
 
 

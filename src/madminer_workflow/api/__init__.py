@@ -6,9 +6,9 @@
     run.limits("sally").intervals["CWL2"]["0.95"]
     run.model("polynomial").log_likelihood_ratio(x, {"CWL2": 0.2, "CPWL2": 0.0})
 
-Nothing here computes anything itself: numbers are those of the steps' products, and models are
-asked by the code that `evaluating` asks them with. What goes wrong because of what was given is an
-``InputError``, with what the command line would say.
+The API computes nothing by itself: numbers come from the products of the steps, and models are
+evaluated with the code of `evaluating`. Wrong input raises ``InputError`` with the message that the
+command line would print.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = [
 
 
 def load_analysis(place: str | Path, cards: bool = True) -> Analysis:
-    """The analysis of a file, or of a folder with an input.yml or one other analysis file.
+    """Load the analysis in a file, or in a folder with an input.yml or one other analysis file.
 
-    With all defaults filled in. Its cards, models and event files must be there, too, unless
-    ``cards`` is false. Raises InputError, which lists all problems, as `validate` does.
+    All defaults are filled in. Unless ``cards`` is false, its cards, models and event files must
+    exist. Raises InputError with a list of all problems, like `validate`.
     """
     return read_analysis(analysis_file(Path(place)), cards=cards)

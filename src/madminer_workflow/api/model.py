@@ -1,4 +1,4 @@
-"""A method's trained ensemble, asked about events of any origin."""
+"""The trained ensemble of a method, which can be evaluated on events from any source."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from madminer_workflow.statistics.polynomial import PolynomialDensity
 
 Point = str | Mapping[str, float] | ArrayLike
 """A parameter point: the name of a benchmark, values by parameter, or an array (n_parameters,) in
-the order of ``Model.parameters``; of the last also several, (n_thetas, n_parameters)."""
+the order of ``Model.parameters``; also an array of several points, (n_thetas, n_parameters).
+"""
 
 
 @runtime_checkable
 class Columns(Protocol):
-    """A column (n_events,) by observable: a dict of arrays, or a table of pandas."""
+    """One column (n_events,) per observable: a dict of arrays, or a pandas table."""
 
     def keys(self) -> Any:
         """The names."""
@@ -39,11 +40,12 @@ Observations = Columns | ArrayLike
 
 
 class Model:
-    """The ensemble of one method. What it says is the mean over its members.
+    """The ensemble of one method. Its outputs are means over the members.
 
-    Parameters are those of the analysis file, in its units; nuisance parameters are 0. Observables
-    have the units that their definitions give them: momenta and masses GeV, angles radians.
-    ``archives`` are the files of the members; of MadMiner's methods they hold MadMiner's own files.
+    Parameters are those of the analysis file, in the same units; nuisance parameters are 0.
+    Observables have the units of their definitions: momenta and masses in GeV, angles in radians.
+    ``archives`` are the files of the members; for MadMiner's methods, they contain MadMiner's own
+    files.
     """
 
     def __init__(self, archives: Sequence[Path]) -> None:
@@ -55,7 +57,7 @@ class Model:
         self._family = methods.family_of(self._note.settings)
 
     def __repr__(self) -> str:
-        """Which method's it is, and of how many members."""
+        """The method and the number of members."""
         return f"<Model {self.name}: {self.settings.method}, {len(self)} members>"
 
     def __len__(self) -> int:
@@ -69,7 +71,7 @@ class Model:
 
     @property
     def settings(self) -> Method:
-        """All settings of the method that it was trained with."""
+        """All settings with which the method was trained."""
         return self._note.settings
 
     @property
@@ -84,29 +86,31 @@ class Model:
 
     @property
     def inputs(self) -> list[str]:
-        """The observables that the method sees; events given by name need no others."""
+        """The observables that the method uses; events given by name need no others."""
         return self._note.settings.inputs(self._note.observables)
 
     @property
     def benchmarks(self) -> dict[str, np.ndarray]:
-        """The parameter points that have a name, each (n_parameters,)."""
+        """The named parameter points, each (n_parameters,)."""
         known = self._note.fingerprint.benchmarks or {}
         return {name: np.array(values) for name, values in known.items()}
 
     @property
     def reference(self) -> np.ndarray:
-        """The denominator of ratios, and where the score is taken by default, (n_parameters,)."""
+        """The denominator of ratios, and the default point of the score, (n_parameters,)."""
         return self._members[0].reference
 
     def log_likelihood_ratio(self, x: Observations, theta: Point) -> np.ndarray:
         """log r(x | theta) = log p(x | theta) − log p(x | reference) of every event.
 
-        (n_events,) at one point, (n_thetas, n_events) at several. It is that of the observables'
-        distribution, without the rate. That of ``polynomial`` is normalised and the one that its
-        limits are made from, minus infinity where the polynomial is not positive; networks of the
-        ratio are as they are, before `evaluating` normalises them on its test events.
+        The shape is (n_events,) for one point, (n_thetas, n_events) for several. The ratio refers
+        to the distribution of the observables, without the rate. For ``polynomial``, it is
+        normalised and the one used for limits, minus infinity where the polynomial is not positive.
+        For networks of the ratio, it is the raw output, before `evaluating` normalises it on its
+        test events.
 
-        Raises InputError for methods that have none: histograms, and those of the score alone.
+        Raises InputError for methods without a ratio: histograms, and methods that learn only the
+        score.
         """
         points = self._points(theta)
         with self._events(x) as events:
@@ -116,8 +120,8 @@ class Model:
     def score(self, x: Observations, theta: Point | None = None) -> np.ndarray:
         """The gradient of log p(x | theta) in the parameters, (n_events, n_parameters).
 
-        At the reference if no ``theta`` is given; methods such as SALLY know it there alone. Raises
-        InputError elsewhere for them, and for histograms.
+        Without ``theta``, it is evaluated at the reference, which is the only point for methods
+        such as SALLY. Raises InputError for other points of such methods, and for histograms.
         """
         point = None if theta is None else self._points(theta)
         if point is not None and point.ndim != 1:
@@ -126,16 +130,16 @@ class Model:
             return self._family.event_scores(self._members, events, point)
 
     def polynomial(self, x: Observations) -> PolynomialDensity:
-        """The likelihood ratio of every event to the reference as a polynomial in the parameters.
+        """The likelihood ratio of every event to the reference, as a polynomial in the parameters.
 
         The ratio of event i is ``coefficients[i] @ m / (norm @ m)`` with the monomials m =
-        ``monomials.values(theta)``: ``coefficients`` are (n_events, n_monomials), ``norm``
-        (n_monomials,) and ``monomials.powers``, those of the parameters, (n_monomials,
-        n_parameters). Raises InputError for methods other than ``polynomial``.
+        ``monomials.values(theta)``. ``coefficients`` has the shape (n_events, n_monomials),
+        ``norm`` (n_monomials,), and ``monomials.powers``, the powers of the parameters,
+        (n_monomials, n_parameters). Raises InputError for methods other than ``polynomial``.
         """
         if not isinstance(self.settings, Polynomial):
             raise InputError(
-                f"{self.name}: is no polynomial in the parameters, but {self.settings.method}"
+                f"{self.name}: is not a polynomial in the parameters, but {self.settings.method}"
             )
         with self._events(x) as events:
             return methods.polynomial.ratio(self._members, events)
@@ -200,14 +204,14 @@ def _numbers(what: str, values: ArrayLike) -> np.ndarray:
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{what}: is no array of numbers") from None
+        raise InputError(f"{what}: is not an array of numbers") from None
 
 
 def load_model(archives: Sequence[str | Path] | str | Path) -> Model:
-    """The ensemble whose members are in ``archives``, the ``Model.tar.gz`` of `training`.
+    """Load the ensemble whose members are in ``archives``, the ``Model.tar.gz`` from `training`.
 
-    In any order, one or several. Raises InputError if they are damaged, or not all members of one
-    method of one analysis.
+    There can be one or several, in any order. Raises InputError if they are damaged, or do not all
+    belong to one method of one analysis.
     """
     given = [archives] if isinstance(archives, str | Path) else archives
     if not given:

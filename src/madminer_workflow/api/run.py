@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Kind = Literal["rate_and_shape", "shape"]
-"""The likelihood: of the number of events and their distribution, or of the latter alone."""
+"""The likelihood: of the number of events and their distribution, or of the distribution alone."""
 
 Data = Literal["expected", "observed"]
-"""The data: what is expected at the assumed truth, or what was observed."""
+"""The data: expected for the assumed truth, or observed."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The test statistic q = −2 log L(theta)/L(best fit) on a grid of one parameter, or two.
+    """The test statistic q = −2 log L(theta)/L(best fit) on a grid of one or two parameters.
 
-    ``axes`` are the values of each of ``parameters``, ``q`` has a value for every node: (n_points,)
-    or (n_first, n_second), NaN where it is not finite.
+    ``axes`` are the values of each of ``parameters``; ``q`` has one value per grid point, with the
+    shape (n_points,) or (n_first, n_second), and is NaN where it is not finite.
     """
 
     parameters: tuple[str, ...]
@@ -51,15 +51,15 @@ class Scan:
     q: np.ndarray
 
     def threshold(self, level: float | str) -> float:
-        """What q is below, at this confidence level, within the limits: a quantile of χ²."""
+        """The value of q at which limits with this confidence level end: a quantile of χ²."""
         return chi2_quantile(float(level), len(self.parameters))
 
 
 class Run:
-    """What a run found. All of it, typed, is ``report``; methods lead to what is asked most.
+    """The results of a run: ``report`` contains all of them, typed.
 
-    A ``method`` is the name of one in the analysis file, or of what methods are compared with:
-    "truth", the parton-level ceiling, and "rate", the number of events alone.
+    A ``method`` is the name of a method in the analysis file, or of a baseline: "truth", the
+    parton-level ceiling, or "rate", the number of events alone.
     """
 
     def __init__(self, directory: Path, results: Path) -> None:
@@ -68,7 +68,7 @@ class Run:
         self.report: Report = read_report(results)
 
     def __repr__(self) -> str:
-        """Where it is, and of what."""
+        """The folder of the run, and its methods."""
         return f"<Run {self.directory}: {', '.join(self.methods)}>"
 
     @property
@@ -83,18 +83,18 @@ class Run:
 
     @property
     def levels(self) -> list[str]:
-        """The confidence levels as they are written in ``Limits``, lowest first."""
+        """The confidence levels as written in ``Limits``, lowest first."""
         return self.report.levels
 
     @cached_property
     def analysis(self) -> Analysis:
-        """The analysis with all defaults, and the changes that the run was given."""
+        """The analysis with all defaults, and with the changes made for this run."""
         return read_struct(self.directory / "ml/sampling/analysis.json", "sampling", Analysis)
 
     def limits(self, method: str, kind: Kind = "rate_and_shape", data: Data = "expected") -> Limits:
-        """Best fit, intervals by parameter and level, and what their errors are made of.
+        """Best fit, intervals by parameter and level, and the contributions to their errors.
 
-        Raises InputError if there are none, e.g. because nothing was observed.
+        Raises InputError if there are none, for example because there are no observed data.
         """
         subject = self._subject(method)
         limits = subject.limits if data == "expected" else subject.observed or {}
@@ -103,9 +103,10 @@ class Run:
         return limits[kind]
 
     def information(self, method: str, profiled: bool = False) -> MethodInformation:
-        """The Fisher information at the analysis's ``fisher.theta``, with errors.
+        """The Fisher information at ``fisher.theta`` of the analysis, with errors.
 
-        With the nuisance parameters fixed, or ``profiled``. Raises InputError if there are none.
+        Nuisance parameters are fixed, or ``profiled``. Raises InputError if there are none to
+        profile.
         """
         subject = self._method(method)
         information = (
@@ -136,9 +137,10 @@ class Run:
         data: Data = "expected",
         profiled: bool = True,
     ) -> Scan:
-        """q on the grid of one of the parameters, or two, as profiles and contours show it.
+        """q on the grid of one or two of the parameters, as shown in profiles and contours.
 
-        With the other parameters ``profiled``, or fixed at the nodes nearest to the assumed truth.
+        The other parameters are ``profiled``, or fixed at the grid points nearest to the assumed
+        truth.
         """
         subject = self._subject(method)
         curves = subject.curves if data == "expected" else subject.observed_curves or {}
@@ -159,15 +161,15 @@ class Run:
         raise InputError(f"expected one parameter or two of {', '.join(self.parameters)}")
 
     def model(self, method: str) -> Model:
-        """The trained ensemble of a method; InputError if the run does not keep it here."""
+        """The trained ensemble of a method; InputError if the run does not contain it."""
         self._method(method)
         return Model(self._members(method))
 
     def evaluated(self, method: str) -> Results:
-        """What `evaluating` found of a method: all numbers, and arrays of the test events.
+        """The results of `evaluating` for a method: all numbers, and arrays of the test events.
 
-        Those are ``arrays["x_test"]`` (n_events, n_observables), their weights in pb at the
-        assumed truth, ``arrays["weights_test"]`` (n_events,), and what the method says of them.
+        The arrays include ``arrays["x_test"]`` (n_events, n_observables), the weights in pb at the
+        assumed truth, ``arrays["weights_test"]`` (n_events,), and the outputs of the method.
         """
         self._method(method)
         return read_results(self._members(method)[0].parents[1] / "evaluating" / RESULTS)
@@ -186,11 +188,11 @@ class Run:
         methods: Sequence[str] = (),
         style: str | None = None,
     ) -> Figure:
-        """Draw a figure of the report, and write it to ``file`` (.png, .pdf, .svg) if one is given.
+        """Draw a figure of the report, and write it to ``file`` (.png, .pdf, .svg) if given.
 
-        ``methods`` are those to show, all by default; ``style`` is a matplotlib style on top of
-        ours, by name or as a file. The result is matplotlib's, with its ``axes``, to go on with.
-        Raises InputError for a name that there is not.
+        ``methods`` are the methods to show, all by default; ``style`` is a matplotlib style on top
+        of ours, by name or as a file. The result is a matplotlib figure, whose ``axes`` can be
+        modified. Raises InputError for an unknown name.
         """
         from madminer_workflow.report import redrawing
         from madminer_workflow.report.figures import style as figure_style
@@ -229,9 +231,9 @@ class Run:
 
 
 def load_run(place: str | Path) -> Run:
-    """The run of a work directory; of its ml/plotting or results.json alone, without models.
+    """Load the run in a work directory, or only its ml/plotting or results.json, without models.
 
-    Raises InputError if it has not finished.
+    Raises InputError if the run has not finished.
     """
     directory = Path(place)
     if directory.is_file():

@@ -1,4 +1,4 @@
-"""``Results.tar.gz``: what evaluating finds of one method, numbers and the arrays behind them."""
+"""``Results.tar.gz``: the results of evaluating one method, numbers and the arrays behind them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ARCHIVE = "Results.tar.gz"
 SUMMARY = "results.json"
 ARRAYS = "arrays.npz"
 NAMES = "arrays"
-"""The key of the names of all arrays, so that none is missed."""
+"""The key for the names of all arrays, so that a missing one is noticed."""
 FITTED = "fitted"
-"""The key of the data that joint fits are to, for the same reason."""
+"""The key for the data of the joint fits, for the same reason."""
 PREFIXES = {
     "limits": "q",
     "limits_statistical": "q_statistical",
@@ -40,10 +40,10 @@ PREFIXES = {
     "observed_statistical": "q_observed_statistical",
     "limits_fixed": "q_fixed",
 }
-"""What the test statistics of limits are called among the arrays."""
+"""Prefixes of the test statistics of limits among the arrays."""
 
 WITH_MEMBERS = ("limits", "observed")
-"""Those that there are of members, too; others are of the ensemble alone."""
+"""Test statistics that also exist for members; the others exist only for the ensemble."""
 
 PROVEN_REPLICAS = "proven_information_replicas"
 """Proven information in bootstrap replicas of the test events, which all methods have in common."""
@@ -58,16 +58,16 @@ error, none if that is not known."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is found of an ensemble.
+    """Results of an ensemble.
 
-    ``limits`` by kind of likelihood are expected ones, ``observed`` those of observed data,
-    ``limits_fixed`` expected ones with nuisance parameters fixed, where there are any;
-    ``limits_statistical`` and ``observed_statistical`` are what limits would be if the simulation
-    were exact, where its error is known and in the others;
-    ``joint_fits`` are those of parameters and nuisance parameters to "expected" and, if there are
-    any, "observed" data; ``goodness`` by kind says whether the latter look like the simulation at
-    the best fit. ``checks`` are of the ensemble, ``diagnostics`` of each member;
-    ``versions`` are those of the packages that trained and evaluated it.
+    ``limits``, by kind of likelihood, are expected limits, ``observed`` are limits from observed
+    data, and ``limits_fixed`` are expected limits with nuisance parameters fixed, if there are any;
+    ``limits_statistical`` and ``observed_statistical`` are the limits for an exact simulation, if
+    its error is known and included in the others. ``joint_fits`` are fits of parameters and
+    nuisance parameters to "expected" and, if there are any, "observed" data; ``goodness``, by kind,
+    says whether the observed data look like the simulation at the best fit. ``checks`` refer to the
+    ensemble, ``diagnostics`` to each member; ``versions`` are those of the packages that trained
+    and evaluated it.
     """
 
     name: str
@@ -134,7 +134,7 @@ def _names(results: Results) -> dict[str, list[str]]:
 
 
 def checked(results: Results) -> Results:
-    """The results; ValueError unless numbers and arrays go together."""
+    """The results; ValueError unless numbers and arrays are consistent."""
     summary, arrays = results.summary, results.arrays
     n = len(summary.parameters)
     if not summary.members == len(summary.diagnostics) == len(summary.losses) > 0:

@@ -1,8 +1,8 @@
-"""What statistics finds, typed, in the form that ``results.json`` has.
+"""Typed results of the statistics, in the form of ``results.json``.
 
-Parameters, confidence levels and kinds of likelihood are the keys of mappings; a level is written
-as in the analysis file, "0.95". ``Number`` is None where a number is not finite. What a result does
-not have, an attribute that is None by default, has no key in the file.
+The keys of mappings are parameters, confidence levels and kinds of likelihood; a level is written
+as in the analysis file, "0.95". ``Number`` is None if a number is not finite. Something that a
+result does not have is an attribute that is None by default, and has no key in the file.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ Matrix = list[list[Number]]
 Interval = tuple[float, float]
 
 IntervalsByLevel = dict[str, list[Interval]]
-"""Disjoint intervals of one parameter, lowest first; none where the grid has no such point."""
+"""Disjoint intervals of one parameter, lowest first; none if no grid point is inside."""
 
 Intervals = dict[str, IntervalsByLevel]
 """By parameter."""
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """Base of all."""
+    """Base class of all results."""
 
 
 class ObservedData(Result, frozen=True, kw_only=True):
-    """Where observed events come from, how many there are, and where pseudo-data were drawn."""
+    """Source and number of the observed events, and the point at which pseudo-data were drawn."""
 
     source: str
     events: int
@@ -35,11 +35,11 @@ class ObservedData(Result, frozen=True, kw_only=True):
 
 
 class ParameterError(Result, frozen=True, kw_only=True):
-    """What the 68.3 % interval of a parameter is made of, as standard deviations.
+    """The contributions to the 68.3 % interval of a parameter, as standard deviations.
 
-    ``statistical`` is that of the data, ``simulation`` of other simulated events and ``training``
-    of other trainings on the same ones; squares add up. None where the likelihood has no edge
-    within the grid, or the error is not known.
+    ``statistical`` is that of the data, ``simulation`` that of the finite simulated sample, and
+    ``training`` that of the training; they add in quadrature. None if the likelihood has no edge
+    within the grid, or if the error is unknown.
     """
 
     statistical: Number
@@ -50,10 +50,10 @@ class ParameterError(Result, frozen=True, kw_only=True):
 class Limits(Result, frozen=True, kw_only=True):
     """Limits from one likelihood on the grid.
 
-    ``best_fit`` (n_parameters,); ``intervals`` have the other parameters profiled;
-    ``allowed_volume``, by level, is what the joint region of all parameters encloses.
-    ``member_intervals`` are those of the members of an ensemble, in their order, without the error
-    from finite simulation. ``errors`` are those of each parameter, None where that is not known.
+    ``best_fit`` (n_parameters,); ``intervals`` profile the other parameters; ``allowed_volume``, by
+    level, is the volume of the joint region of all parameters. ``member_intervals`` are the
+    intervals of the members of an ensemble, in their order, without the error from finite
+    simulation. ``errors`` are those of each parameter, None if unknown.
     """
 
     best_fit: list[float]
@@ -64,10 +64,10 @@ class Limits(Result, frozen=True, kw_only=True):
 
 
 class Shifts(Result, frozen=True, kw_only=True):
-    """How far the best fit of a parameter moves with a nuisance parameter fixed off its own.
+    """Shifts of the best fit of a parameter when a nuisance parameter is fixed off its own.
 
-    ``postfit`` with the latter at its best fit minus, and plus, its post-fit error; ``prefit``
-    minus, and plus, the width of its constraint, 1.
+    ``postfit``: fixed at its best fit minus, and plus, its post-fit error; ``prefit``: minus, and
+    plus, the width of its constraint, 1.
     """
 
     postfit: tuple[Number, Number]
@@ -75,12 +75,12 @@ class Shifts(Result, frozen=True, kw_only=True):
 
 
 class NuisanceFit(Result, frozen=True, kw_only=True):
-    """What data say of one nuisance parameter of the uncertainty ``systematic``.
+    """The result of the fit for one nuisance parameter of the uncertainty ``systematic``.
 
-    ``pull`` is its best fit less what measured it, and ``error`` its post-fit standard deviation
-    from the curvature of the likelihood, both in units of the prior width: the latter is what is
-    called its constraint. ``profile_error`` are the distances at which the profile likelihood has
-    dropped by 1/2, below and above. ``impact``, by parameter.
+    ``pull`` is its best fit minus its auxiliary measurement, and ``error`` its post-fit standard
+    deviation from the curvature of the likelihood (its constraint), both in units of the prior
+    width. ``profile_error`` are the distances at which the profile likelihood has dropped by 1/2,
+    below and above. ``impact`` is given by parameter.
     """
 
     name: str
@@ -94,9 +94,9 @@ class NuisanceFit(Result, frozen=True, kw_only=True):
 class JointFit(Result, frozen=True, kw_only=True):
     """The fit of all parameters and nuisance parameters to one data set, from rate and shape.
 
-    ``best_fit`` and ``error`` (n_parameters,) are those of the parameters; ``correlation`` that of
-    the parameters and, after them, the nuisance parameters. ``ranking`` has the names of the latter
-    by parameter, the largest post-fit impact first.
+    ``best_fit`` and ``error`` (n_parameters,) refer to the parameters; ``correlation`` is the
+    matrix for the parameters followed by the nuisance parameters. ``ranking`` lists the names of
+    the nuisance parameters for every parameter, the largest post-fit impact first.
     """
 
     best_fit: list[float]
@@ -109,10 +109,10 @@ class JointFit(Result, frozen=True, kw_only=True):
 class GoodnessTest(Result, frozen=True, kw_only=True):
     """One test of data against the simulation at the best fit.
 
-    ``about`` is what is compared: "count", "pulls", "observable", "score" (of the parameter
-    ``name``, as a method estimates it) or "events", all observables together. ``interval`` of an
-    observable or score is where data and simulation differ most, None for an end that is open;
-    ``observed`` events are there, or in all, and ``expected`` ones.
+    ``about`` is what is compared: "count", "pulls", "observable", "score" (with respect to the
+    parameter ``name``, as estimated by the method) or "events", all observables together. For an
+    observable or score, ``interval`` is the region in which data and simulation differ most, None
+    for an open end. ``observed`` and ``expected`` are the numbers of events in it, or in total.
     """
 
     name: str
@@ -124,9 +124,9 @@ class GoodnessTest(Result, frozen=True, kw_only=True):
 
 
 class GoodnessPlot(Result, frozen=True, kw_only=True):
-    """Events by bins of what differs most: ``edges`` (n_bins + 1,), the outer ones of all events.
+    """Binned events for the largest discrepancy: ``edges`` (n_bins + 1,) span all events.
 
-    Events ``expected`` at the best fit are as many in all as those ``observed``.
+    ``expected`` events at the best fit are normalised to the number of ``observed`` events.
     """
 
     name: str
@@ -139,7 +139,8 @@ class GoodnessPlot(Result, frozen=True, kw_only=True):
 class Goodness(Result, frozen=True, kw_only=True):
     """Whether data look like the simulation at the best fit, from ``n_toys`` toys.
 
-    ``p_value`` is that of the smallest p-value of all ``tests``; none is below 1/(n_toys + 1).
+    ``p_value`` is that of the smallest p-value of all ``tests``; no p-value is below 1/(n_toys +
+    1).
     """
 
     p_value: float
@@ -153,12 +154,12 @@ class Goodness(Result, frozen=True, kw_only=True):
 
     @property
     def smallest(self) -> GoodnessTest:
-        """The test with the smallest p-value; of several, the first."""
+        """The test with the smallest p-value; the first one if there are several."""
         return min(self.tests, key=lambda test: test.p_value)
 
     @property
     def place(self) -> GoodnessTest | None:
-        """The test of an observable, or else of a score, that has the smallest p-value."""
+        """The test of an observable, or otherwise of a score, that has the smallest p-value."""
         for about in ("observable", "score"):
             tests = [test for test in self.tests if test.about == about]
             if tests:
@@ -169,9 +170,10 @@ class Goodness(Result, frozen=True, kw_only=True):
 class FisherInformation(Result, frozen=True, kw_only=True):
     """Information of an ensemble, (n_parameters, n_parameters) in the order of the parameters.
 
-    ``statistical_error`` are standard errors from the events, ``ensemble_spread`` the standard
-    deviation between the ``members``' matrices, 0 for one member. ``full``, of profiled
-    information only, is that on physics and nuisance parameters together, unconstrained.
+    ``statistical_error`` are standard errors from the events, ``ensemble_spread`` is the standard
+    deviation between the matrices of the ``members``, 0 for one member. ``full``, for profiled
+    information only, is the information on physics and nuisance parameters together, without
+    constraints.
     """
 
     matrix: Matrix
@@ -189,9 +191,10 @@ class Estimate(Result, frozen=True, kw_only=True):
 
 
 class Shares(Result, frozen=True, kw_only=True):
-    """One information over another: on each of ``parameters``, all others fixed, and ``together``.
+    """The ratio of two informations, for each of ``parameters`` and ``together``.
 
-    That is the geometric mean over independent directions of the parameter space.
+    For each, all others are fixed; ``together`` is the geometric mean over independent directions
+    of parameter space.
     """
 
     parameters: dict[str, Estimate]
@@ -199,10 +202,10 @@ class Shares(Result, frozen=True, kw_only=True):
 
 
 class ProvenInformation(Result, frozen=True, kw_only=True):
-    """The information that a method's scores of the test events have for certain, with errors.
+    """The information that the test events prove to be in a method's scores, with errors.
 
-    Of rate and shape, nuisance parameters fixed; ``claimed`` is what the scores have if they are
-    taken for true ones, over it.
+    From rate and shape, with nuisance parameters fixed; ``claimed`` is the ratio to it of the
+    information in the scores if they are taken for true ones.
     """
 
     matrix: Matrix
@@ -211,9 +214,10 @@ class ProvenInformation(Result, frozen=True, kw_only=True):
 
 
 class Thresholds(Result, frozen=True, kw_only=True):
-    """What toys say of one test statistic, by level.
+    """Results from toys for one test statistic, by level.
 
-    ``coverage`` is that of the asymptotic threshold, ``critical`` the threshold that covers.
+    ``coverage`` is that of the asymptotic threshold, ``critical`` the threshold with nominal
+    coverage.
     """
 
     coverage: dict[str, Estimate]
@@ -221,9 +225,9 @@ class Thresholds(Result, frozen=True, kw_only=True):
 
 
 class JointThresholds(Thresholds, frozen=True, kw_only=True):
-    """Of the test statistic of all parameters, and of each ``parameters``, the others profiled.
+    """Thresholds for all parameters jointly, and for each of ``parameters``, the others profiled.
 
-    ``q`` are numbers of toys between ``edges``; the last bin has what lies beyond.
+    ``q`` are numbers of toys between ``edges``; the last bin contains the overflow.
     """
 
     edges: list[float]
@@ -240,12 +244,12 @@ class PointCoverage(Result, frozen=True, kw_only=True):
 
 
 class ToySummary(Result, frozen=True, kw_only=True):
-    """What toys of a method say: ``n_toys`` at each of ``points``.
+    """Results of a method's toys: ``n_toys`` at each of ``points``.
 
     ``nuisance_parameters`` are "nominal" or drawn from their "prior", see ``statistics.toys``.
 
-    ``intervals`` by kind of likelihood have their thresholds from toys (Neyman's construction), of
-    expected data, and of observed ones if there are any.
+    ``intervals``, by kind of likelihood, use thresholds from toys (Neyman's construction), for
+    expected data, and for observed data if there are any.
     """
 
     n_toys: int
@@ -256,7 +260,7 @@ class ToySummary(Result, frozen=True, kw_only=True):
 
 
 class Plot(Result, frozen=True, kw_only=True, tag_field="kind"):
-    """What there is to draw of a check."""
+    """The data of a figure of a check."""
 
 
 class ClosurePlot(Plot, frozen=True, kw_only=True, tag="closure"):
@@ -269,7 +273,7 @@ class ClosurePlot(Plot, frozen=True, kw_only=True, tag="closure"):
 
 
 class ReliabilityCurve(Result, frozen=True, kw_only=True):
-    """Fractions of the denominator's events in bins of the prediction, each (n_bins,)."""
+    """Fractions of denominator events in bins of the prediction, each (n_bins,)."""
 
     predicted: list[Number]
     true: list[Number]
@@ -277,7 +281,7 @@ class ReliabilityCurve(Result, frozen=True, kw_only=True):
 
 
 class ReliabilityTolerance(Result, frozen=True, kw_only=True):
-    """Differences that pass, whatever the statistics."""
+    """Differences that are accepted, whatever the statistics."""
 
     overconfident: float
     cautious: float
@@ -292,7 +296,7 @@ class ReliabilityPlot(Plot, frozen=True, kw_only=True, tag="reliability"):
 
 
 class ReweightingPlot(Plot, frozen=True, kw_only=True, tag="reweighting"):
-    """Largest difference of the distributions of each observable, its error, and what passes."""
+    """Largest difference of the distributions of each observable, its error, and the tolerance."""
 
     observables: list[str]
     difference: list[Number]
@@ -302,7 +306,7 @@ class ReweightingPlot(Plot, frozen=True, kw_only=True, tag="reweighting"):
 
 
 class EnsemblePlot(Plot, frozen=True, kw_only=True, tag="ensemble"):
-    """First and last edge of the intervals of an ensemble, and of its members, by parameter."""
+    """Outermost edges of the intervals of an ensemble and of its members, by parameter."""
 
     parameters: list[str]
     intervals: list[list[Number]]
@@ -310,7 +314,7 @@ class EnsemblePlot(Plot, frozen=True, kw_only=True, tag="ensemble"):
 
 
 class ExtrapolationPlot(Plot, frozen=True, kw_only=True, tag="extrapolation"):
-    """Both ends of the prior, and of the confidence region, (n_parameters, 2) each."""
+    """Ends of the prior and of the confidence region, (n_parameters, 2) each."""
 
     prior: list[list[float]]
     region: list[list[Number]]
@@ -343,13 +347,13 @@ AnyPlot = (
 
 
 class Check(Result, frozen=True, kw_only=True):
-    """Whether a model may be believed in one respect.
+    """Whether a model can be trusted in one respect.
 
-    ``value`` is what was measured and ``error`` its standard error; ``expected`` what passes, in
-    words; ``meaning`` what is measured; ``reason`` why it must pass at this threshold;
-    ``sentence`` what was seen, for a reader; ``proves`` what passing shows, as in a list.
-    ``concerns`` names what the check is about if it is not the limits. A check that passes without
-    a value could not tell.
+    ``value`` is the measured value and ``error`` its standard error. ``expected`` says which values
+    pass, ``meaning`` what is measured, ``reason`` why the threshold is what it is, ``sentence``
+    what was measured, for a reader, and ``proves`` what passing shows, for a list. ``concerns``
+    names what the check is about, if not the limits. A check that passes without a value could not
+    be decided.
     """
 
     name: str = field(name="check")

@@ -1,10 +1,9 @@
-"""Whether a trained model may be believed: checks that hold for any perfect estimator.
+"""Whether a trained model can be trusted: checks that any perfect estimator passes.
 
-Functions of plain arrays, one module an idea, each of which returns a
-``results.Check``.
+Functions of plain arrays, one module per idea, each of which returns a ``results.Check``.
 
-A tolerance is what leaves limits useful. Statistical fluctuations are allowed on top of it, so
-that a perfect model fails one time in several hundred, however few the events.
+A tolerance is the deviation within which limits remain useful. Statistical fluctuations are allowed
+on top of it, so that a perfect model fails one time in several hundred, however few the events.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ CHANCE = 0.0027
 
 
 def allowance(n: int) -> float:
-    """Standard errors to allow the worst of ``n`` numbers: 3 for one, more for the worst of many.
+    """Allowed standard errors for the worst of ``n`` numbers: 3 for one, more for several.
 
-    With as many, Gaussian fluctuations fail a perfect model with probability CHANCE at most
+    Gaussian fluctuations then fail a perfect model with a probability of at most CHANCE
     (Bonferroni's inequality).
     """
     return gaussian_deviations(0.5 * CHANCE / n)
 
 
 def say(value: float, error: float | None = None) -> str:
-    """A number in a sentence, with its standard error."""
+    """A number with its standard error, for use in a sentence."""
     if not np.isfinite(value):
         return "not a number"
     text = f"{value:.3g}" if error is None else f"{value:.3g} ± {error:.1g}"
@@ -52,7 +51,7 @@ def make(
     concerns: str | None = None,
     plot: AnyPlot | None = None,
 ) -> Check:
-    """A check of a measured ``value``. Not a number never passes."""
+    """A check of a measured ``value``. NaN never passes."""
     return Check(
         name=name,
         value=plain(float(value)),
@@ -69,7 +68,7 @@ def make(
 
 
 def deciding(checks: Sequence[Check]) -> list[Check]:
-    """The checks that decide whether limits are believed."""
+    """The checks that decide whether limits are trusted."""
     return [check for check in checks if check.concerns is None]
 
 
@@ -79,12 +78,12 @@ def failures(checks: Sequence[Check]) -> list[Check]:
 
 
 def believed(checks: Sequence[Check]) -> bool:
-    """Whether a method with these checks may be believed."""
+    """Whether a method with these checks can be trusted."""
     return not failures(deciding(checks))
 
 
 def reason(checks: Sequence[Check]) -> str:
-    """Why a method is, or is not, to be believed."""
+    """Why a method can, or cannot, be trusted."""
     checks = deciding(checks)
     failed = failures(checks)
     n = len(checks)
@@ -98,5 +97,5 @@ def reason(checks: Sequence[Check]) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """Items as in a sentence."""
+    """Items as an enumeration in a sentence."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
