@@ -94,6 +94,7 @@ sbom: $(READY)audit  ## Write bills of materials of the environment and the imag
 docs: $(READY)core  ## Generate the references of analysis file and expressions, and the MLproject files
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
 	@$(BIN)/python -m madminer_workflow.expressions.reference > docs/expressions.md
+	@$(BIN)/python -m madminer_workflow.report.terms > docs/glossary.md
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > MLproject
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 

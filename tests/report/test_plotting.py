@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
-from madminer_workflow.analysis.types import Analysis, Method
+from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.report import comparison, distributions, efficiency, summary, verdict
@@ -560,11 +560,16 @@ def test_projections_minimise_over_the_other_parameters() -> None:
     np.testing.assert_allclose(found.slice_pairs[1].q, cube[:, 2, :], rtol=1e-5)
 
 
-def test_contrasting_benchmarks_lie_along_one_parameter_each() -> None:
-    analysis = synthetic.analysis_content(2, ["sally"], "")
-    analysis["benchmarks"]["far"] = {"p0": 1.5, "p1": 1.5}
-    typed = msgspec.convert(analysis, Analysis)
-    assert distributions.contrasting_benchmarks(typed) == ["b0", "b1"]
+def test_observables_are_shown_where_limits_end(two: Plotted) -> None:
+    content = two.content
+    [best] = [m for m in content["methods"] if m["name"] == content["verdict"]["recommended"]]
+    for observable in content["observables"]:
+        reference, *others = observable["curves"]
+        assert reference["benchmark"] == content["setup"]["theta_ref"]["benchmark"]
+        for i, (name, curve) in enumerate(zip(content["parameters"], others, strict=True)):
+            ranges = best["limits"]["rate_and_shape"]["intervals"][name]["0.95"]
+            assert curve["theta"][i] in (ranges[0][0], ranges[-1][1])
+            assert curve["theta"][1 - i] == reference["theta"][1 - i]
 
 
 def test_histogram_edges() -> None:

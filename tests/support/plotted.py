@@ -65,12 +65,12 @@ def pictures(wanted: Callable[[Plot], Any]) -> Iterator[None]:
     """Only those figures are drawn for which ``wanted`` is true; the files of others are empty."""
     draw = drawing.draw
 
-    def chosen(plot: Plot, directory: Path) -> str:
+    def chosen(plot: Plot, directory: Path) -> None:
         if wanted(plot):
-            return draw(plot, directory)
+            draw(plot, directory)
+            return
         for ending in ("png", "pdf"):
             (directory / f"{plot.name}.{ending}").touch()
-        return "<svg/>"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "draw", chosen)

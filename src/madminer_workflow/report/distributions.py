@@ -1,4 +1,4 @@
-"""Distributions of the observables at benchmarks, for ``results.json``."""
+"""Distributions of the observables at the reference and near the limits, for ``results.json``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from madminer_workflow.analysis.types import Analysis
-from madminer_workflow.report.results import DensityCurve, Distribution
+from madminer_workflow.report.comparison import KIND
+from madminer_workflow.report.results import DensityCurve, Distribution, Subject
 from madminer_workflow.statistics.problem import Problem
 
 HISTOGRAM_BINS = 30
 
 
-def summarise_observables(analysis: Analysis, problem: Problem) -> list[Distribution]:
-    """Normalised distributions at the reference point and at benchmarks that differ from it."""
-    points = [analysis.ml.theta_ref, *contrasting_benchmarks(analysis)]
+def summarise_observables(
+    analysis: Analysis, problem: Problem, subject: Subject, level: str
+) -> list[Distribution]:
+    """Normalised distributions at the reference point and where the limits of ``subject`` end."""
+    points = [problem.theta_ref, *ends_of_limits(problem, subject, level)]
     events = problem.everything
     reference = events.weights_at(problem.theta_ref)
     result = []
@@ -23,11 +26,16 @@ def summarise_observables(analysis: Analysis, problem: Problem) -> list[Distribu
         values = events.columns([observable.name])[:, 0]
         edges = histogram_edges(values, reference, observable.range)
         curves = []
-        for name in points:
-            weights = events.weights_at(problem.setup.theta(name))
+        for i, theta in enumerate(points):
+            weights = events.weights_at(theta)
             density, error = normalised_histogram(values, weights, edges)
             curves.append(
-                DensityCurve(benchmark=name, density=density.tolist(), error=error.tolist())
+                DensityCurve(
+                    benchmark="" if i else analysis.ml.theta_ref,
+                    theta=theta.tolist(),
+                    density=density.tolist(),
+                    error=error.tolist(),
+                )
             )
         result.append(
             Distribution(
@@ -41,22 +49,19 @@ def summarise_observables(analysis: Analysis, problem: Problem) -> list[Distribu
     return result
 
 
-def contrasting_benchmarks(analysis: Analysis) -> list[str]:
-    """For each parameter the benchmark that is farthest from the reference along it alone."""
-    benchmarks = analysis.benchmarks
-    reference = benchmarks[analysis.ml.theta_ref]
-    spans = {p.parameter_name: np.ptp(p.parameter_range) for p in analysis.parameters}
-    chosen: list[str] = []
-    for parameter in spans:
+def ends_of_limits(problem: Problem, subject: Subject, level: str) -> list[np.ndarray]:
+    """For each parameter the end of its expected interval that is farther from the reference.
 
-        def purity(name: str, parameter: str = parameter) -> float:
-            steps = {p: abs(benchmarks[name][p] - reference[p]) / spans[p] for p in spans}
-            return 2.0 * steps[parameter] - sum(steps.values())
-
-        best = max(benchmarks, key=purity)
-        if best not in chosen and benchmarks[best] != reference:
-            chosen.append(best)
-    return chosen
+    All other parameters are at the reference, which is the point itself without an interval.
+    """
+    points = []
+    for i, name in enumerate(problem.setup.parameters):
+        ranges = subject.limits[KIND].intervals[name][level]
+        theta = problem.theta_ref.copy()
+        ends = [ranges[0][0], ranges[-1][1]] if ranges else [theta[i]]
+        theta[i] = max(ends, key=lambda end: abs(end - problem.theta_ref[i]))
+        points.append(theta)
+    return points
 
 
 def histogram_edges(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
 from madminer_workflow.errors import StepError
-from madminer_workflow.report.figures import Plot, plots, style, tables
-from madminer_workflow.report.page import InlineFigure
+from madminer_workflow.report.figures import Drawn, Plot, plots, tables
 from madminer_workflow.report.redrawing import drawn
 from madminer_workflow.report.results import Report
 
@@ -26,8 +24,8 @@ LONGEST_SOCKET = 107
 """Bytes of the name of a socket, on Linux."""
 
 
-def draw_all(report: Report, directory: Path, processes: int = 1) -> list[InlineFigure]:
-    """Write every figure and, below ``data``, its numbers; return the figures for the report.
+def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Drawn]:
+    """Write every figure and, below ``data``, its numbers; return what was written.
 
     The files and their order are the same for any number of ``processes``. Raises StepError if
     one of them ends before its work is done.
@@ -40,13 +38,11 @@ def draw_all(report: Report, directory: Path, processes: int = 1) -> list[Inline
     )
     # A process that is itself a helper may have none.
     if processes > 1 and not current_process().daemon and _reachable():
-        pictures = _draw_in_processes(report, directory, len(every), processes)
+        _draw_in_processes(report, directory, len(every), processes)
     else:
-        pictures = (draw(plot, directory) for plot in every)
-    return [
-        InlineFigure(plot, svg, files.get(plot.name, []))
-        for plot, svg in zip(every, pictures, strict=True)
-    ]
+        for plot in every:
+            draw(plot, directory)
+    return [Drawn(plot, files.get(plot.name, [])) for plot in every]
 
 
 def _reachable() -> bool:
@@ -54,16 +50,13 @@ def _reachable() -> bool:
     return len(os.fsencode(tempfile.gettempdir())) + SOCKET <= LONGEST_SOCKET
 
 
-def draw(plot: Plot, directory: Path) -> str:
-    """Write one figure as PNG and PDF; return it as SVG for the report."""
+def draw(plot: Plot, directory: Path) -> None:
+    """Write one figure as PNG and PDF."""
     with drawn(plot) as figure:
         style.save(figure, directory / plot.name)
-        return style.inline_svg(figure, plot.name, plot.caption)
 
 
-def _draw_in_processes(
-    report: Report, directory: Path, figures: int, processes: int
-) -> Iterator[str]:
+def _draw_in_processes(report: Report, directory: Path, figures: int, processes: int) -> None:
     # Not forked from this process, whose threads, if there are any, would not survive it.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -72,7 +65,8 @@ def _draw_in_processes(
         with ProcessPoolExecutor(
             min(processes, figures), context, _Worker.start, arguments
         ) as pool:
-            yield from pool.map(_Worker.draw, range(figures))
+            for _ in pool.map(_Worker.draw, range(figures)):
+                pass
     except BrokenProcessPool:
         raise StepError(
             "a process that draws figures ended unexpectedly (most often: the machine ran out of "
@@ -92,8 +86,8 @@ class _Worker:
         cls.plots, cls.directory = list(plots(report)), directory
 
     @classmethod
-    def draw(cls, number: int) -> str:
-        return draw(cls.plots[number], cls.directory)
+    def draw(cls, number: int) -> None:
+        draw(cls.plots[number], cls.directory)
 
 
 def _end_with_parent() -> None:

@@ -54,7 +54,10 @@ def p_of(method: MethodReport, kind: str) -> str:
 
 
 def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Markup:
-    """Intervals with digits that suit their length; a star marks ends of the grid ``axis``."""
+    """Intervals with digits that suit their length; a star marks ends of the grid ``axis``.
+
+    An empty ``axis`` has none.
+    """
     if not ranges:
         return Markup("none")
     length = ranges[-1][1] - ranges[0][0]
@@ -63,7 +66,7 @@ def intervals(ranges: Sequence[Sequence[float]], axis: Sequence[float]) -> Marku
         decimals = 2 - math.floor(math.log10(length))
 
     def edge(value: float) -> str:
-        star = "*" if value in (axis[0], axis[-1]) else ""
+        star = "*" if axis and value in (axis[0], axis[-1]) else ""
         return minus(f"{value:.{decimals}f}{star}")
 
     return Markup(" ∪ ".join(f"[{edge(low)}, {edge(high)}]" for low, high in ranges))

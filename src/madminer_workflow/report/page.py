@@ -1,15 +1,17 @@
-"""``report.html`` from ``results.json`` and the inline figures."""
+"""``report.html``: tables, and charts that its scripts draw, from ``results.json``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from msgspec import Struct
 
 from madminer_workflow.analysis.types import (
@@ -25,28 +27,39 @@ from madminer_workflow.analysis.types import (
     ScaleVariation,
     Systematic,
 )
+from madminer_workflow.report.advice import advice
+from madminer_workflow.report.charts import charts
+from madminer_workflow.report.charts.marks import Chart
 from madminer_workflow.report.comparison import ratio
+from madminer_workflow.report.disagreement import beside_sigma, disagreements, on_losses
 from madminer_workflow.report.efficiency import percentage, proven_words
-from madminer_workflow.report.figures import KINDS, Plot, style
+from madminer_workflow.report.facts import facts, in_card, is_scaled, unit
+from madminer_workflow.report.figures import KINDS, Drawn, style
 from madminer_workflow.report.goodness import doubtful, p_words, range_words, words
 from madminer_workflow.report.headline import intervals, minus
-from madminer_workflow.report.results import CutFlow, Report
+from madminer_workflow.report.results import CutFlow, MethodReport, Report, Subject
+from madminer_workflow.report.terms import METHODS, by_form
 from madminer_workflow.report.uncertainties import nuisance_titles
 from madminer_workflow.report.verdict import check_table, percent
 from madminer_workflow.statistics.checks import listing
 from madminer_workflow.statistics.plain import plain
 from madminer_workflow.statistics.quantiles import chi2_quantile
-from madminer_workflow.statistics.results import GoodnessTest, NuisanceFit, ObservedData
+from madminer_workflow.statistics.results import (
+    GoodnessTest,
+    Interval,
+    Intervals,
+    NuisanceFit,
+    ObservedData,
+)
 
 SECTIONS = {
     "verdict": "Verdict",
-    "headline": "Limits",
+    "limits": "Limits",
+    "checks": "Checks",
     "goodness": "Goodness of fit",
-    "limits": "Contours",
     "toys": "Toys",
     "fisher": "Fisher information",
     "systematics": "Systematic uncertainties",
-    "diagnostics": "Diagnostics",
     "training": "Training",
     "observables": "Observables",
     "setup": "Set-up",
@@ -58,17 +71,17 @@ OWN_ROWS = ("name", "n_estimators")
 """Settings that the table of settings shows in its head and as the number of members."""
 
 
-@dataclass(frozen=True)
-class InlineFigure:
-    """A figure for the report with its SVG and the files of its data."""
+LARGEST_WRITTEN = 1e6
+"""From here on numbers have exponents."""
 
-    plot: Plot
-    svg: str
-    data: Sequence[str]
+SCRIPTS = ("chart.js", "page.js", "tables.js")
 
 
-def render(report: Report, figures: Sequence[InlineFigure]) -> str:
-    """The whole page: no scripts, nothing loaded from elsewhere, all text escaped."""
+def render(report: Report, figures: Sequence[Drawn]) -> str:
+    """The whole page, with all that its charts need: nothing is loaded, all text is escaped.
+
+    ``figures`` are those for papers, which it links to.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -76,15 +89,39 @@ def render(report: Report, figures: Sequence[InlineFigure]) -> str:
     here = files(__package__)
     template = environment.from_string(here.joinpath("page.html").read_text("utf-8"))
     css = here.joinpath("page.css").read_text("utf-8")
-    return template.render(css=css, figures=figures, **context(report, figures)) + "\n"
+    scripts = [d3(), *(here.joinpath(name).read_text("utf-8") for name in SCRIPTS)]
+    return template.render(css=css, scripts=scripts, **context(report, figures)) + "\n"
 
 
-def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
+def d3() -> str:
+    """The text of D3, which draws the charts; mpld3's package has it."""
+    from mpld3.urls import D3_LOCAL
+
+    return Path(D3_LOCAL).read_text("utf-8")
+
+
+def data_of_scripts(value: Any) -> Markup:
+    """What scripts read as JSON, with no letter that HTML or XML would take for its own."""
+    text = msgspec.json.encode(value).decode()
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def context(report: Report, figures: Sequence[Drawn]) -> dict[str, Any]:
     """The variables of the template; the baselines have a title, which methods lack."""
     levels = [float(level) for level in report.levels]
     methods = report.methods
     by_name = {method.name: method for method in methods}
-    sections = sections_of(report, figures)
+    drawn = charts(report)
+    sections = sections_of(report, drawn)
+    parameters = report.setup.parameters
+    baselines = [
+        (report.baselines.truth, "parton-level ceiling"),
+        (report.baselines.rate, "rate only"),
+    ]
+    ranked = [by_name[name] for name in report.verdict.order]
+    looks = looks_of(report)
     return {
         "report": report,
         "setup": report.setup,
@@ -95,16 +132,28 @@ def context(report: Report, figures: Sequence[InlineFigure]) -> dict[str, Any]:
         "thresholds_words": listing([f"{chi2_quantile(level, 1):.3g}" for level in levels]),
         "pair_thresholds_words": listing([f"{chi2_quantile(level, 2):.3g}" for level in levels]),
         "parameters": report.parameters,
-        "labels": label_pictures(report.setup.parameters),
+        "labels": label_pictures(report),
+        "units": {one.name: f"[{one.unit}]" for one in report.observables if one.unit},
+        "scaled": {p.parameter_name: p if is_scaled(p) else None for p in parameters},
+        "unit_of": {p.parameter_name: unit(p) for p in parameters},
+        "facts": list(facts(report)),
+        "charts": drawn,
+        "files": {chart.name: files_of(chart, figures) for chart in drawn},
+        "chart_data": data_of_scripts({chart.name: chart for chart in drawn}),
+        "subject_data": data_of_scripts(looks),
+        "term_data": data_of_scripts(by_form()),
+        "looks": looks,
+        "disagreements": list(disagreements(report)),
+        "losses_words": on_losses(report),
         "truth_words": point_words(report.setup.theta_true.point),
         "methods": methods,
         "colours": {m.name: i % len(style.METHOD_COLOURS) for i, m in enumerate(methods)},
-        "ranked": [by_name[name] for name in report.verdict.order],
+        "ranked": ranked,
+        "ranked_subjects": [*baselines[:1], *((method, "") for method in ranked), *baselines[1:]],
         "best": by_name.get(report.verdict.recommended or ""),
         "subjects": [
             *((method, "") for method in methods),
-            (report.baselines.truth, "parton-level ceiling"),
-            (report.baselines.rate, "rate only"),
+            *baselines,
         ],
         "remarks": [(m.name, remark) for m in methods for remark in m.remarks],
         "has_published": any(m.fisher_information.published is not None for m in methods),
@@ -162,9 +211,32 @@ def nature_of_toys(report: Report) -> str:
     )
 
 
-def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, str]:
+def looks_of(report: Report) -> dict[str, dict[str, Any]]:
+    """How charts show methods and baselines, by name."""
+    methods = {
+        method.name: {
+            "title": method.name,
+            "colour": f"var(--c{i % len(style.METHOD_COLOURS)})",
+            "shape": i % len(style.MARKERS),
+            "look": "" if method.believed else "doubtful",
+        }
+        for i, method in enumerate(report.methods)
+    }
+    baselines = {
+        "truth": {"title": "parton-level ceiling", "colour": "var(--ink)", "look": "ceiling"},
+        "rate": {"title": "rate only", "colour": "var(--muted)", "look": "rate"},
+    }
+    return baselines | methods
+
+
+def files_of(chart: Chart, figures: Sequence[Drawn]) -> list[Drawn]:
+    """The figures for papers of what a chart shows."""
+    return [one for one in figures if one.plot.name.startswith(tuple(chart.figures))]
+
+
+def sections_of(report: Report, shown: Sequence[Chart]) -> dict[str, str]:
     """The titles of the sections that there is something for."""
-    drawn = {figure.plot.section for figure in figures}
+    drawn = {chart.section for chart in shown}
     absent = {
         "goodness": "goodness" not in drawn,
         "toys": "toys" not in drawn,
@@ -176,14 +248,40 @@ def sections_of(report: Report, figures: Sequence[InlineFigure]) -> dict[str, st
     return {key: title for key, title in SECTIONS.items() if not absent.get(key)}
 
 
-def label_pictures(parameters: Sequence[LabelledParameter]) -> dict[str, str]:
-    """The LaTeX label of each parameter as SVG; "" where it says no more than the name."""
+def label_pictures(report: Report) -> dict[str, str]:
+    """The LaTeX label of parameters and observables as SVG; "" where it says no more than names."""
+    labels = {p.parameter_name: p.latex for p in report.setup.parameters}
+    observables = {one.name: one.latex for one in report.observables}
     return {
-        entry.parameter_name: ""
-        if entry.latex == entry.parameter_name
-        else style.label_svg(entry.latex)
-        for entry in parameters
+        name: "" if latex == name else style.label_svg(latex)
+        for name, latex in (observables | labels).items()
     }
+
+
+def method_words(subject: Subject) -> str:
+    """What a method is, or a baseline, in a few words."""
+    if isinstance(subject, MethodReport):
+        kind = subject.settings.method
+        return f"{kind}: {METHODS[kind]}" if kind in METHODS else kind
+    return {
+        "truth": "perfect knowledge of every event at parton level; no method can do better",
+        "rate": "counting events, without looking at them",
+    }[subject.name]
+
+
+def total(ranges: Sequence[Interval]) -> float:
+    """The length of intervals together, by which tables are sorted."""
+    return float(f"{sum(high - low for low, high in ranges):.6g}")
+
+
+def as_limits(intervals_by_kind: Mapping[str, Intervals]) -> dict[str, dict[str, Intervals]]:
+    """Intervals by kind of likelihood in the form that limits have."""
+    return {kind: {"intervals": found} for kind, found in intervals_by_kind.items()}
+
+
+def card_words(ranges: Sequence[Interval], parameter: LabelledParameter) -> Markup:
+    """Intervals of what the parameter card has, with their unit."""
+    return Markup(f"{intervals(ranges, ())} {unit(parameter)}".strip())
 
 
 def point_words(point: str | Mapping[str, float]) -> str:
@@ -243,7 +341,12 @@ def pairs(settings: Struct | Mapping[str, Any], without: str = "") -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number with few digits and a proper minus sign."""
-    return "–" if value is None else minus(f"{value:.{digits}g}")
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}g}"
+    if "e+" in text and abs(value) < LARGEST_WRITTEN:
+        text = f"{float(text):.0f}"
+    return minus(text)
 
 
 def signed(value: float | None) -> str:
@@ -346,6 +449,7 @@ def observation(observed: ObservedData) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
+    *(advice, as_limits, beside_sigma, card_words, in_card, method_words, total),
     *(percentage, proven_words),
     *(doubtful, p_words, range_words),
     *(number, signed, with_error, intervals, observation, place),

@@ -139,15 +139,19 @@ class PhysicsNotes(Result, frozen=True, kw_only=True):
 
 
 class DensityCurve(Result, frozen=True, kw_only=True):
-    """A normalised distribution at a benchmark, and its statistical error, each (n_bins,)."""
+    """A normalised distribution at a point, and its statistical error, each (n_bins,).
+
+    ``benchmark`` is the name of the point ``theta``, "" for one that has none.
+    """
 
     benchmark: str
+    theta: list[float]
     density: list[Number]
     error: list[Number]
 
 
 class Distribution(Result, frozen=True, kw_only=True):
-    """An observable at the reference point, first, and at benchmarks that differ from it."""
+    """An observable at the reference point, first, and at points near the limits."""
 
     name: str
     latex: str
@@ -383,10 +387,6 @@ class Report(Result, frozen=True, kw_only=True):
     def truth(self) -> dict[str, float]:
         """The assumed truth, by parameter."""
         return dict(zip(self.parameters, self.setup.theta_true.theta, strict=True))
-
-    def benchmark(self, name: str) -> Benchmark:
-        """The benchmark of that name."""
-        return next(benchmark for benchmark in self.benchmarks if benchmark.name == name)
 
 
 def as_read(report: Report) -> Report:

@@ -92,6 +92,8 @@ def summarise_all(
         for method in with_comparison(with_efficiency(alone, results, problem), results, widest)
     ]
     given = {method.name for method in methods}
+    found = verdict.verdict(methods, widest)
+    shown = next((one for one in methods if one.name == found.recommended), baselines.truth)
     report = Report(
         schema_version=SCHEMA_VERSION,
         version=__version__,
@@ -107,12 +109,12 @@ def summarise_all(
         cut_flow=notes.cut_flow,
         closure=notes.closure,
         cross_sections=notes.cross_sections,
-        observables=summarise_observables(analysis, problem),
+        observables=summarise_observables(analysis, problem, shown, widest),
         systematics=uncertainties.summarise_systematics(analysis, problem),
         baselines=baselines,
         methods=methods,
         missing=[name for name in ml.by_name if name not in given],
-        verdict=verdict.verdict(methods, widest),
+        verdict=found,
     )
     return as_read(report)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from madminer_workflow.report import efficiency, goodness
+from madminer_workflow.report.advice import advice
 from madminer_workflow.report.comparison import (
     KIND,
     as_sensitive,
@@ -200,10 +201,13 @@ def verdict(methods: Sequence[MethodReport], level: str) -> Verdict:
 
 def _sentence(ranked: Sequence[MethodReport], good: Sequence[MethodReport], level: str) -> str:
     if not good:
-        return (
-            "No method passes its checks, so none of these limits should be used. Give the "
-            "networks more events, samples or epochs, or the histograms fewer bins."
-        )
+        closest = min(ranked, key=lambda method: len(failures(deciding(method.checks))))
+        words = [
+            "No method passes its checks, so none of these limits should be used.",
+            f"{closest.name} fails the fewest of them." if len(ranked) > 1 else "",
+            advice(closest),
+        ]
+        return " ".join(filter(None, words))
     best = good[0]
     sentences = [
         _on_the_best(ranked, good, level),

@@ -51,6 +51,14 @@ class Plot:
     draw: Callable[[], Figure]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was written, with the names of the files of its data."""
+
+    plot: Plot
+    data: Sequence[str]
+
+
 def plots(report: Report) -> Iterator[Plot]:
     """All figures of an analysis, in the order of the report."""
     for kind, words in KINDS.items():
@@ -197,8 +205,8 @@ def observable_plots(report: Report) -> Iterator[Plot]:
         yield Plot(
             f"observable_{observable.name}",
             "observables",
-            f"{observable.name}, normalised: the reference point and the benchmarks farthest "
-            "from it along each parameter. Bands: statistical errors of the simulation. Below: "
+            f"{observable.name}, normalised: the reference point and, along each parameter, "
+            "where its limits end. Bands: statistical errors of the simulation. Below: "
             "ratio to the reference.",
             [observables.table(report, observable)],
             partial(observables.draw, report, observable),

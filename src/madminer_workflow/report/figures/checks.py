@@ -357,9 +357,9 @@ KINDS = {
     ),
     "reliability": Kind(
         reliability,
-        "What the likelihood ratio says about the fraction of events that come from its "
-        "denominator, minus what is true, in bins; a shade for each point along the axes. The band "
-        "is tolerated whatever the statistics.",
+        "The true fraction of events that come from the denominator of the likelihood ratio, minus "
+        "what the ratio says it is, in bins of the latter; a shade for each point along the axes. "
+        "The band is tolerated whatever the statistics.",
         reliability_columns,
         "True against predicted fraction of the denominator, from",
     ),

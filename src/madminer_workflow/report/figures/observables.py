@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from madminer_workflow.report.figures import style
 from madminer_workflow.report.figures.series import parameter_labels
 from madminer_workflow.report.figures.tables import Column, Table
-from madminer_workflow.report.results import Distribution, Report
+from madminer_workflow.report.results import DensityCurve, Distribution, Report
 from madminer_workflow.statistics.results import Number
 
 
 def draw(report: Report, observable: Distribution) -> Figure:
-    """One observable at the reference point and at contrasting benchmarks, with their ratio."""
+    """One observable at the reference point and where limits end, with their ratio."""
     figure = style.figure(height=5.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     edges = np.array(observable.edges)
@@ -29,7 +29,7 @@ def draw(report: Report, observable: Distribution) -> Figure:
     for i, curve in enumerate([reference, *others]):
         colour = colours[i % len(colours)]
         values, errors = style.numbers(curve.density), style.numbers(curve.error)
-        _with_band(top, edges, values, errors, colour, point_label(report, curve.benchmark))
+        _with_band(top, edges, values, errors, colour, point_label(report, curve))
         with np.errstate(divide="ignore", invalid="ignore"):
             _with_band(bottom, edges, values / density, errors / density, colour, None)
     top.set_ylim(bottom=0.0)
@@ -64,15 +64,14 @@ def table(report: Report, observable: Distribution) -> Table:
                 curve.density,
                 f"1/{unit}" if unit else "",
                 {"statistics of the simulation": curve.error},
-                {"Point": curve.benchmark, **_values(report, curve.benchmark)},
+                {
+                    "Point": point_label(report, curve, names=True),
+                    **dict(zip(report.parameters, curve.theta, strict=True)),
+                },
             )
             for curve in observable.curves
         ],
     )
-
-
-def _values(report: Report, benchmark: str) -> dict[str, float]:
-    return dict(zip(report.parameters, report.benchmark(benchmark).theta, strict=True))
 
 
 def _with_band(
@@ -99,13 +98,16 @@ def _ratio_range(
     return 0.0, min(max(1.15 * top, 2.0), 6.0)
 
 
-def point_label(report: Report, benchmark: str) -> str:
-    """A benchmark with the values of its parameters that are not zero."""
+def point_label(report: Report, curve: DensityCurve, names: bool = False) -> str:
+    """A point by the values of its parameters that are not zero, with its name if it has one.
+
+    Parameters have their labels, or ``names``.
+    """
+    texts = report.parameters if names else parameter_labels(report).values()
     values = [
-        f"{text} = {value:g}".replace("-", "−")
-        for text, value in zip(
-            parameter_labels(report).values(), report.benchmark(benchmark).theta, strict=True
-        )
+        f"{text} = {value:.3g}".replace("-", "−")
+        for text, value in zip(texts, curve.theta, strict=True)
         if value
     ]
-    return f"{benchmark}: {', '.join(values) or 'all parameters 0'}"
+    words = ", ".join(values) or "all parameters 0"
+    return f"{curve.benchmark}: {words}" if curve.benchmark else words

@@ -1,8 +1,7 @@
-"""The look of all figures, and how they are written: reproducibly, and inline for the report."""
+"""The look of all figures, and how they are written: reproducibly."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from matplotlib.transforms import Affine2D
 from madminer_workflow.analysis.labels import is_control, is_mathtext, known_to_mathtext
 
 INK = "#16191d"
-"""Text, axes and the parton-level truth; follows the text colour in the report."""
+"""Text, axes and the parton-level truth."""
 
 MUTED = "#7d848c"
 """The rate alone, and reference lines; readable on white and on black."""
@@ -75,7 +74,6 @@ RC: dict[str, Any] = {
     # Text is a little wider at another resolution than the one that the figure is arranged at.
     "figure.dpi": 200,
     "savefig.dpi": 200,
-    "svg.hashsalt": "madminer-workflow",
 }
 
 WIDTH = 5.0
@@ -189,29 +187,6 @@ def save(figure: Figure, stem: FilePath) -> None:
         stem.with_suffix(".pdf"),
         metadata={"CreationDate": None, "Creator": None, "Producer": None},
     )
-
-
-def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as SVG for an HTML page, with colours that follow the page's.
-
-    INK becomes the text colour, the colours of methods the variables --c0, --c1, ...; ids get
-    the prefix ``name``, so that several figures can share a page. ``title`` must be escaped.
-    """
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace("xlink:href", "href")
-    view = re.search(r'viewBox="([^"]*)"', svg)
-    opening = f'<svg viewBox="{view[1]}" role="img" aria-label="{title}">' if view else "<svg>"
-    svg = opening + svg[svg.index(">") + 1 :]
-    svg = svg.replace(INK, "currentColor")
-    for i, value in enumerate(METHOD_COLOURS):
-        svg = svg.replace(value, f"var(--c{i})")
-    return svg
 
 
 @contextmanager

@@ -1,0 +1,185 @@
+"""The report in a real browser: nothing is asked for, nothing goes wrong, all switches work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Browser, browser
+from tests.support.plotted import Plotted
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture
+def opened(chromium: Browser, two: Plotted) -> Browser:
+    chromium.complaints.clear()
+    chromium.open(two.output / "report.html")
+    return chromium
+
+
+def press(page: Browser, switch: str) -> None:
+    page.evaluate(f"document.querySelector('{switch}').click()")
+    page.settle()
+
+
+def lines(page: Browser, chart: str, who: str = "") -> Any:
+    """The shapes of lines that a chart shows."""
+    of = f'[data-who="{who}"]' if who else ""
+    return page.evaluate(
+        f"[...document.querySelectorAll('#chart-{chart} .mark{of} :is(path, rect)')]"
+        ".map(node => node.outerHTML)"
+    )
+
+
+def texts(page: Browser, selector: str) -> list[str]:
+    """What is seen of some elements."""
+    return page.evaluate(f"[...document.querySelectorAll('{selector}')].map(seenText)")
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_nothing_is_asked_for_and_nothing_goes_wrong(
+    chromium: Browser, two: Plotted, systematic: Plotted, width: int, look: str
+) -> None:
+    for plotted in (two, systematic):
+        page = plotted.output / "report.html"
+        chromium.complaints.clear()
+        chromium.open(page, width, look)
+        for node in ("details", "section"):
+            chromium.evaluate(f"for (const n of document.querySelectorAll('{node}')) n.open = true")
+        chromium.settle()
+        assert chromium.requests == [page.as_uri()]
+        assert chromium.complaints == []
+        # Tables and charts scroll or shrink, the page itself is as wide as the window.
+        assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+        dark = (
+            chromium.evaluate("getComputedStyle(document.body).backgroundColor")
+            == "rgb(16, 19, 23)"
+        )
+        assert dark == (look == "dark")
+        empty = chromium.evaluate(
+            "[...document.querySelectorAll('.panel')].filter(p => p.offsetParent)"
+            ".filter(p => !p.querySelector('svg.plot .mark')).length"
+        )
+        assert empty == 0
+
+
+def test_the_kind_of_likelihood_is_switched(opened: Browser) -> None:
+    before = lines(opened, "triangle"), texts(opened, "#table-limits tbody td")
+    press(opened, '[data-switch="kind"][data-value="shape"]')
+    after = lines(opened, "triangle"), texts(opened, "#table-limits tbody td")
+    assert before[0] and after[0] and before[0] != after[0]
+    assert before[1] != after[1]
+    press(opened, '[data-switch="kind"][data-value="rate_and_shape"]')
+    assert texts(opened, "#table-limits tbody td") == before[1]
+
+
+def test_the_confidence_level_is_switched(opened: Browser, two: Plotted) -> None:
+    [best] = [m for m in two.content["methods"] if m["believed"]]
+    row = "#table-limits tr.best td:nth-child(3)"
+    for level in two.content["confidence_levels"]:
+        press(opened, f'[data-switch="level"][data-value="{level}"]')
+        [shown] = texts(opened, row)
+        low, _ = best["limits"]["rate_and_shape"]["intervals"]["p0"][level][0]
+        assert shown.startswith(f"[{low:.2f}".replace("-", "−")[:5])
+        assert (
+            opened.evaluate(
+                f"document.querySelector('[data-value=\"{level}\"]').getAttribute('aria-pressed')"
+            )
+            == "true"
+        )
+
+
+def test_other_parameters_are_profiled_or_fixed(opened: Browser) -> None:
+    profiled = lines(opened, "triangle")
+    press(opened, '[data-switch="part"][data-value="slices"]')
+    assert lines(opened, "triangle") != profiled
+
+
+@pytest.mark.parametrize("who", ["histogram", "sally", "truth", "rate"])
+def test_methods_are_hidden_and_shown_everywhere(opened: Browser, who: str) -> None:
+    rows = f"[...document.querySelectorAll('tr[data-of=\"{who}\"]')]"
+    assert lines(opened, "triangle", who) and lines(opened, "intervals", who)
+    press(opened, f'[data-method="{who}"]')
+    assert not lines(opened, "triangle", who) and not lines(opened, "intervals", who)
+    assert opened.evaluate(f"{rows}.length && {rows}.every(row => row.hidden)")
+    press(opened, f'[data-method="{who}"]')
+    assert lines(opened, "triangle", who)
+    assert not opened.evaluate(f"{rows}.some(row => row.hidden)")
+
+
+def test_values_are_shown_where_the_pointer_is(opened: Browser) -> None:
+    opened.evaluate(
+        "document.querySelector('#chart-intervals')"
+        ".scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    x, y = opened.evaluate(
+        '(() => { const box = document.querySelector(\'#chart-intervals .mark[data-who="histogram"]'
+        " rect').getBoundingClientRect(); return [box.x + 3, box.y + 3]; })()"
+    )
+    opened.point_at(x, y)
+    tip = opened.evaluate("document.getElementById('tip').innerText")
+    assert "histogram" in tip and "from −" in tip
+    opened.point_at(2, 2)
+    assert opened.evaluate("document.getElementById('tip').hidden")
+
+
+def test_terms_are_explained(opened: Browser) -> None:
+    assert opened.evaluate("document.querySelectorAll('.term').length") > 10
+    opened.evaluate("document.querySelector('#limits .term').focus()")
+    opened.settle()
+    shown = opened.evaluate("document.getElementById('tip').innerText")
+    assert shown == opened.evaluate("document.querySelector('#limits .term').dataset.words")
+
+
+def test_tables_are_sorted_and_copied(opened: Browser) -> None:
+    def first_cells() -> list[str]:
+        return texts(opened, "#table-limits tbody th")
+
+    before = sorted(first_cells())
+    for order in ("ascending", "descending"):
+        press(opened, "#table-limits thead th:nth-child(3)")
+        head = "document.querySelector('#table-limits thead th:nth-child(3)')"
+        assert opened.evaluate(f"{head}.getAttribute('aria-sort')") == order
+        lengths = opened.evaluate(
+            "[...document.querySelectorAll('#table-limits tbody tr')]"
+            ".map(row => sortValue(row.cells[2]))"
+        )
+        assert lengths == sorted(lengths, reverse=order == "descending")
+        assert sorted(first_cells()) == before
+    table = "document.querySelector('#table-limits')"
+    csv = opened.evaluate(f"asCSV({table})").splitlines()
+    assert len(csv) == 1 + len(before)
+    assert csv[0].startswith('method,believe?,"p0 below')
+    assert {line.count('"') % 2 for line in csv} == {0}
+    latex = opened.evaluate(f"asLaTeX({table})")
+    assert latex.startswith("\\begin{tabular}") and "\\end{tabular}" in latex
+    assert not {"−", "±", "✓"} & set(latex)
+    press(opened, "#limits .copy button")
+    assert opened.evaluate("document.querySelector('#limits .copy button').textContent") == "copied"
+
+
+def test_contents_lead_to_what_is_folded(opened: Browser) -> None:
+    assert not opened.evaluate("document.querySelector('#setup > details').open")
+    opened.evaluate("document.querySelector('nav a[href=\"#setup\"]').click()")
+    opened.settle()
+    assert opened.evaluate("document.querySelector('#setup > details').open")
+
+
+def test_the_look_can_be_changed(opened: Browser) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = opened.evaluate(colour)
+    press(opened, "[data-theme]")
+    assert opened.evaluate(colour) != light
+
+
+def test_a_print_shows_all(opened: Browser) -> None:
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate("[...document.querySelectorAll('details')].every(node => node.open)")
