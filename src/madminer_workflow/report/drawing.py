@@ -11,7 +11,7 @@ from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 
 from madminer_workflow.errors import StepError
-from madminer_workflow.report.figures import Drawn, Plot, plots, tables
+from madminer_workflow.report.figures import Drawn, Plot, plots, style, tables
 from madminer_workflow.report.redrawing import drawn
 from madminer_workflow.report.results import Report
 

@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-
 MARKUP = re.compile(r"[`*]| \(\[[^]]*\]\([^)]*\)\)")
 """What Markdown has beside the words: emphasis, and links in brackets."""
 
