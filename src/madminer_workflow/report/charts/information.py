@@ -68,12 +68,12 @@ def of_pair(report: Report, i: int, j: int) -> Iterator[Mark]:
         for _, _, _, matrix in matrices
     ]
     reach = fisher.scale_of([np.abs(shape).max(axis=1) for shape in shapes])
-    for (series, look, words, _), shape in zip(matrices, shapes, strict=True):
+    for (subject, look, words, _), shape in zip(matrices, shapes, strict=True):
         x, y = centre[:, None] + shape
         aside = bool(np.any(np.abs(shape).max(axis=1) > 1.01 * reach))
         yield Mark(
             kind="line",
-            who=series.name,
+            who=subject.name,
             x=digits(x),
             y=digits(y),
             look=look,
