@@ -38,8 +38,8 @@ HDF5 = (
         (OSError(errno.EMFILE, "x", "/a/b"), "/a/b: Too many open files; allow more open files"),
         (OSError(errno.ENOTDIR, "x", "/a/b"), "/a/b: Not a directory"),
         (OSError("odd"), "a file: odd"),
-        (OSError(HDF5), "/data/events.h5: No space left on device; make room"),
-        (RuntimeError(HDF5), "/data/events.h5: No space left on device; make room"),
+        (OSError(HDF5), "/data/events.h5: No space left on device; free some space"),
+        (RuntimeError(HDF5), "/data/events.h5: No space left on device; free some space"),
         (
             RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
             "cannot be",
@@ -50,7 +50,7 @@ HDF5 = (
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 80 bytes"), "out of memory (De"),
         (RuntimeError("can't start new thread"), "out of memory (can't start new thread)"),
         (ImportError("libtorch.so: failed to map"), "a package: cannot be loaded (libtorch.so: f"),
-        (EOFError("Ran out of input"), "a file: ends too early (Ran out of input); make it again"),
+        (EOFError("Ran out of input"), "a file: ends too early (Ran out of input); repeat the step"),
     ],
 )
 def test_errors_of_the_system_are_told(error: BaseException, said: str):
@@ -122,7 +122,7 @@ def test_a_stream_in_memory_is_no_file():
         assert stream
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    assert "No space left on device; make room" in str(explain(raised(write)))
+    assert "No space left on device; free some space" in str(explain(raised(write)))
 
 
 def test_what_the_work_held_is_given_back():

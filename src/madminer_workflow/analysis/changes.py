@@ -53,9 +53,9 @@ def has_setting(settings: Entry, assignment: str) -> bool:
 def change_setting(settings: Entry, key: str, value: Any) -> Entry:
     """A copy of a method's ``settings`` with another value of the one with the dotted name ``key``.
 
-    It lacks what only the old value gave a meaning: whoever changes the optimizer has not asked for
-    the momentum that another one had. Raises InputError if ``key`` lies in a section that is not
-    there.
+    It leaves out keys that had a meaning only with the old value: after a change of the optimizer,
+    the momentum of the old one does not apply. Raises InputError if the section of ``key`` does not
+    exist.
     """
     return _put(schema.fill(_put(settings, key, value), schema.method_part()), key, value)
 

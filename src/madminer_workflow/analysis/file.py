@@ -86,7 +86,7 @@ def examine(document: Document, folder: Path | None = None) -> tuple[Entry, list
     unread = {finding.path for finding in document.findings if not finding.harmless}
     placed = [*inherited.findings, *map(inherited.place, [*structure, *meaning])]
     told = [f for f in placed if f.path not in unread or f in document.findings]
-    # One mistake can be seen twice, e.g. a parameter that two methods lack a prior for.
+    # One mistake can be seen twice, e.g. a parameter without a prior in two methods.
     placed_once = dict.fromkeys(document.problem(finding) for finding in told)
     return analysis, sorted(placed_once, key=lambda problem: problem.line or 0)
 

@@ -34,7 +34,7 @@ _USUAL = re.compile(rf"\$(?:{_ATOM}(?:_{_SCRIPT})?(?:\^{_SCRIPT})?| (?=[^_^$])|\
 
 
 def known_to_mathtext(text: str) -> str:
-    """``text`` with the macro of the operator H†H □ H†H, which mathtext lacks, as a character."""
+    """``text`` with the macro of the operator H†H □ H†H, unknown to mathtext, as a character."""
     return text.replace(r"\Box", "□")
 
 
@@ -70,7 +70,7 @@ def is_control(character: str) -> bool:
 
 
 def without_glyph(text: str) -> str:
-    """The characters of ``text`` that the font of plots lacks."""
+    """The characters of ``text`` that the font of plots does not have."""
     if text.isascii():
         return ""
     import matplotlib

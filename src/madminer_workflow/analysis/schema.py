@@ -200,7 +200,7 @@ def choices(data: Any, part: Schema, chosen: Mapping[str, Any]) -> Mapping[str, 
 def _conditional(
     data: Any, part: Schema, path: KeyPath, chosen: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    """Find keys that the chosen method or prior does not have, or lacks."""
+    """Find keys that are unknown, or missing, for the chosen method or prior."""
     chosen = choices(data, part, chosen)
     if isinstance(data, dict):
         for key, child in part.get("properties", {}).items():

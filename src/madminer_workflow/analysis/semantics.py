@@ -34,7 +34,7 @@ ADDED_BENCHMARK = "morphing_basis_vector_"
 #: MadMiner names the benchmarks of nuisance parameters like this.
 NUISANCE = "_nuisance_param_"
 LEAST_LEVEL = 1e-6
-"""Of confidence, and of the lack of it: quantiles beyond are no numbers for toys."""
+"""Limits of confidence levels: toys cannot determine quantiles beyond them."""
 
 PER_FB = 1000.0
 """So many /pb are one /fb."""

@@ -66,7 +66,7 @@ def _check_tracking() -> None:
 
 
 def _check_cluster(submission: Submission, step: str) -> None:
-    """Raise InputError or StepError if the cluster would not take the Job, or lacks its inputs."""
+    """Raise InputError or StepError if the cluster would refuse the Job, or has no inputs."""
     space, analysis = namespace(submission.site), submission.analysis
     wanted = {
         "kind": "PersistentVolumeClaim",

@@ -275,7 +275,7 @@ class Measurement:
 
         As in MadMiner an event is dropped if a required observable is undefined (or not finite), if
         a cut is false, or if an efficiency is not positive; an undefined cut passes if it says
-        ``required``. Raises InputError if an expression uses what `variables` lack.
+        ``required``. Raises InputError if an expression uses a variable that is not in `variables`.
         """
         selection = _Selection(n_events)
         observations = [

@@ -82,8 +82,8 @@ def read_observed(path: Path, observables: Sequence[str]) -> Observation:
     """The events of an HDF5 file with MadMiner's names of data sets.
 
     These are ``observables/names`` and ``samples/observations``, with a row per event. The file may
-    have more observables than the analysis, in any order. Raises InputError if it lacks one, if an
-    observable of an event is no number, or if events are weighted, as simulated ones are.
+    have more observables than the analysis, in any order. Raises InputError if one is missing, if
+    an observable is not a number, or if events are weighted, as simulated ones are.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file of observed events")

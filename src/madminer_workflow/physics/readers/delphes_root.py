@@ -49,7 +49,7 @@ def read_delphes(
 
     Tags and charges are read if `attributes` has them. `acceptance` holds MadMiner's limits
     pt_min_e, eta_max_e and so on for mu, a and j; None is no limit. Raises InputError if the file
-    cannot be read, or lacks a branch that is needed.
+    cannot be read, or has no branch of a required name.
     """
     import uproot
 

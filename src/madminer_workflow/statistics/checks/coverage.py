@@ -47,7 +47,7 @@ class Covered:
 
     @property
     def excess(self) -> float:
-        """The relative variance that q lacks: with it the interval would cover."""
+        """The relative variance missing in q: with it, the coverage would be nominal."""
         reached = chi2_quantile(min(max(self.value, 1e-6), 1.0 - 1e-6), self.dof)
         return chi2_quantile(self.level, self.dof) / reached - 1.0
 
@@ -129,7 +129,7 @@ def number_of_intervals(toys: ToySummary) -> int:
 
 
 def fluctuations(level: float, dof: int, noise: float) -> tuple[float, float]:
-    """What coverage of a perfect interval lacks on average, and the standard deviation of that.
+    """How much too small the coverage of a perfect interval is on average, and its deviation.
 
     ``noise`` is the relative variance of the test events.
     """

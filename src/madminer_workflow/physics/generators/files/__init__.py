@@ -40,7 +40,7 @@ def integrate(request: Request, output: Path) -> Integration:
     """Check the files of a process and write their events into ``output``, block by block.
 
     Cross-sections are those that the events were drawn from. Raises InputError for files that are
-    damaged, lack weights, or have no cross-section.
+    damaged, or have no weights or no cross-section.
     """
     process = request.process
     assert isinstance(process, FilesProcess)
