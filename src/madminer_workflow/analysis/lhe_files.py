@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import unescape
 from pathlib import Path
 
 from madminer_workflow import archives
@@ -31,6 +32,11 @@ _LONGEST = 64_000_000
 _EVENT = re.compile(rb"^[ \t]*<event[\s>]", re.MULTILINE)
 _OWN = re.compile(rb"^[ \t]*<event(?:\s[^>]*)?>\s*\S+\s+\S+\s+(\S+)", re.MULTILINE)
 _USED = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
+LIST = re.compile(rb"<weights(?:\s[^>]*)?>([^<]*)</weights>")
+"""The weights of an event without their names, in the order of the header's."""
+_TAG = re.compile(rb"<(\w+)")
+_WITH_WEIGHTS = {"rwgt", "wgt", "weights"}
+_GROUP = re.compile(r"<weightgroup\b([^>]*)>(.*?)</weightgroup>", re.DOTALL)
 _DECLARED = re.compile(r"<weight\s([^>]*)>(.*?)</weight>", re.DOTALL)
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
 _SET = re.compile(r"set\s+param_card\s+(\w+)\s+(\d+)\s+([-+.\deEdD]+)")
@@ -65,7 +71,8 @@ class Weight:
 class LHEStart:
     """What a file has before its events, and the names of the weights in the first of these.
 
-    ``negative`` is the share of negative ones in the sum of its first events' own absolute weights.
+    ``negative`` is the share of negative ones in the sum of its first events' own absolute weights,
+    ``others`` are tags in the first event that have no weights.
     """
 
     path: Path
@@ -73,11 +80,28 @@ class LHEStart:
     weights: tuple[str, ...]
     declared: Mapping[str, Weight] = field(default_factory=dict)
     negative: float = 0.0
+    others: tuple[str, ...] = ()
 
     def card(self, tag: str) -> str | None:
         """The text of a card in the header."""
         found = re.search(rf"<{tag}>(.*?)</{tag}>", self.header, re.DOTALL)
         return found and found[1].replace("<![CDATA[", "").replace("]]>", "").strip("\n")
+
+    @property
+    def version(self) -> str | None:
+        """That of the format."""
+        found = re.search(r"<LesHouchesEvents\s+version\s*=\s*['\"]([^'\"]*)", self.header)
+        return found and found[1]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The names of groups of weights, and how many are in each."""
+        groups = []
+        for tag, text in _GROUP.findall(_weight_header(self.header)):
+            attributes = _attributes(tag)
+            name = attributes.get("name") or attributes.get("type") or "without a name"
+            groups.append((name, len(_DECLARED.findall(text))))
+        return groups
 
     @cached_property
     def run_card(self) -> Mapping[str, str]:
@@ -139,11 +163,13 @@ def read_start(path: Path) -> LHEStart:
         raise InputError(f"{path}: no events in this file")
     event = text[first.end() : text.find(EVENT_END, first.end())]
     header = text[: first.start()].decode(errors="replace")
-    names = [(single or double).decode(errors="replace") for single, double in _USED.findall(event)]
+    declared = declared_weights(header)
+    names = _names(event, declared)
     own = [_number(weight.decode("ascii", "replace")) for weight in _OWN.findall(text)]
     total = sum(map(abs, own))
     negative = -sum(weight for weight in own if weight < 0.0) / total if total > 0.0 else 0.0
-    return LHEStart(path, header, tuple(names), _declared(header), negative)
+    others = {tag.decode(): None for tag in _TAG.findall(event)}.keys() - _WITH_WEIGHTS
+    return LHEStart(path, header, names, declared, negative, tuple(sorted(others)))
 
 
 def count_events(path: Path) -> int:
@@ -200,14 +226,41 @@ def pieces(path: Path, size: int = _PIECE) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _declared(header: str) -> dict[str, Weight]:
+def names_of_list(n_weights: int, declared: Collection[str]) -> tuple[str, ...]:
+    """The names of the weights in ``<weights>``: those that the header has ``declared``.
+
+    If it has declared another number of them, that is their places, counted from 0.
+    """
+    if len(declared) == n_weights:
+        return tuple(declared)
+    return tuple(map(str, range(n_weights)))
+
+
+def _names(event: bytes, declared: Collection[str]) -> tuple[str, ...]:
+    """The names of the weights in an event."""
+    used = [(single or double).decode(errors="replace") for single, double in _USED.findall(event)]
+    if not used and (listed := LIST.search(event)):
+        return names_of_list(len(listed[1].split()), declared)
+    return tuple(used)
+
+
+def declared_weights(header: str) -> dict[str, Weight]:
     """The weights of ``<initrwgt>`` by their ids."""
     weights = {}
-    for tag, text in _DECLARED.findall(header):
-        attributes = {name: single or double for name, single, double in _ATTRIBUTE.findall(tag)}
+    for tag, text in _DECLARED.findall(_weight_header(header)):
+        attributes = _attributes(tag)
         if "id" in attributes:
             weights[attributes.pop("id")] = Weight(" ".join(text.split()), attributes)
     return weights
+
+
+def _weight_header(header: str) -> str:
+    """The header with ``<weight>`` tags; some programs write them as text, ``&lt;weight``."""
+    return unescape(header) if "&lt;weight" in header else header
+
+
+def _attributes(tag: str) -> dict[str, str]:
+    return {name: single or double for name, single, double in _ATTRIBUTE.findall(tag)}
 
 
 def _number(text: str) -> float:

@@ -10,6 +10,7 @@ from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
 from madminer_workflow.analysis.tables import rules as tables
+from madminer_workflow.analysis.weight_columns import EVERY, NAME
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 #: Names of particles in ``detector.smearing``.
@@ -49,8 +50,12 @@ def _processes(sound: Sound) -> Iterator[Finding]:
 
 def _existing(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
     """Check what an analysis file says of events that exist already."""
-    for name in process["weights"]:
-        yield from known((*path, "weights", name), "benchmark", name, sound.benchmarks)
+    for name, weight in process["weights"].items():
+        key = (*path, "weights", name)
+        if name != EVERY:
+            yield from known(key, "benchmark", name, sound.benchmarks)
+        elif not isinstance(weight, str) or NAME not in weight:
+            yield Finding(key, f"expected a name of weights with {NAME} in it")
     for key in ("cross_section", "sum_of_weights"):
         for name in process[key]:
             yield from known((*path, key, name), "benchmark of files", name, [*process["files"]])

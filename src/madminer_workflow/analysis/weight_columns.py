@@ -23,6 +23,19 @@ CardPoint = tuple[float, ...]
 """The values of all parameters in a parameter card."""
 
 
+EVERY = "*"
+"""The key of `weights` for benchmarks without an entry."""
+NAME = "{benchmark}"
+"""Stands for the name of a benchmark there."""
+
+
+def given_for(weights: Mapping[str, str | int], benchmark: str) -> str | int | None:
+    """What `weights` of an analysis file says of a benchmark, if anything."""
+    every = weights.get(EVERY)
+    every = every.replace(NAME, benchmark) if isinstance(every, str) else every
+    return weights.get(benchmark, every)
+
+
 def columns(
     start: LHEStart,
     benchmarks: Points,
@@ -39,8 +52,8 @@ def columns(
     chosen, missing = {}, []
     for name, values in benchmarks.items():
         wanted = tuple(p.card_value(values[p.parameter_name]) for p in parameters)
-        if name in given:
-            chosen[name] = _given(start, name, given[name])
+        if (weight := given_for(given, name)) is not None:
+            chosen[name] = _given(start, name, weight)
             continue
         column = name if name in start.weights else None
         column = XWGTUP if column is None and name == sampled else column

@@ -29,6 +29,12 @@ LISTS = {
 OF_SCALES = {"MUR", "MUF", "PDF", "DYN_SCALE"}
 """Attributes of weights with other scales or parton densities."""
 
+_MEANINGS = {
+    "mgrwt": " (what MadGraph's SysCalc makes weights of)",
+    "scales": " (scales of the event)",
+    "clustering": " (how jets were merged)",
+}
+
 Coupling = tuple[str, int]
 
 
@@ -38,7 +44,7 @@ def inspect(path: Path) -> Summary:
     names = (XWGTUP, *start.weights)
     sums, final, least = Sums(len(names)), Counter[int](), dict[str, int]()
     for chunk in read_chunks(path):
-        events = chunk.read(lambda texts: read_events(path, texts, 1.0))
+        events = chunk.read(lambda texts: read_events(path, texts, 1.0, start.declared))
         if events.weight_names != start.weights:
             raise chunk.wrong(0, "other weights than in the first event of the file")
         sums.add(np.column_stack([events.event_weight, events.weights]))
@@ -118,6 +124,14 @@ def _facts(start: LHEStart) -> dict[str, str]:
     if start.init:
         facts["beams"] = f"{' '.join(start.init[0][:2])} at {' '.join(start.init[0][2:4])} GeV"
         facts["subprocesses"] = ", ".join(words[-1] for words in start.init[1:])
+    if start.version:
+        facts["version"] = start.version
+    if start.groups:
+        facts["groups of weights"] = ", ".join(f"{name} ({n})" for name, n in start.groups)
+    if start.others:
+        facts["without weights"] = ", ".join(
+            f"<{tag}>{_MEANINGS.get(tag, '')}" for tag in start.others
+        )
     if version := start.card("MGVersion"):
         facts["MadGraph"] = version.strip()
     generated = [

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from madminer_workflow.analysis.tables import DELPHES, NANOAOD, Table, expression_name
 from madminer_workflow.analysis.tables.particles import columns_for
 from madminer_workflow.analysis.types import Columns
+from madminer_workflow.analysis.weight_columns import given_for
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import Expression, compile_expression
 
@@ -67,7 +68,8 @@ def weights_at(
     """
     chosen, missing = {}, []
     for name in benchmarks:
-        texts = [str(given[name])] if name in given else [*_candidates(table, name, sampled)]
+        text = given_for(given, name)
+        texts = [*_candidates(table, name, sampled)] if text is None else [str(text)]
         if not texts:
             missing.append(name)
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound, expression, table_patterns
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
+from madminer_workflow.analysis.weight_columns import EVERY, NAME
 
 SEEN = ("delphes_card", "use_generator_truth", "smearing", "met_noise")
 """Settings of the detector for events that no detector has seen."""
@@ -38,7 +39,8 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
     for name, weight in process["weights"].items():
         key = (*path, "weights", name)
         if isinstance(weight, str):
-            yield from expression(key, weight, particles=False, columns=True)
+            text = weight.replace(NAME, "w") if name == EVERY else weight
+            yield from expression(key, text, particles=False, columns=True)
         else:
             yield Finding(key, "expected the name of a column, or an expression such as w[2]")
     for i, entry in sound.entries("systematics"):

@@ -7,7 +7,7 @@ divided by the run card's ``nevents``, otherwise they are taken to sum to the cr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import awkward as ak
 import numpy as np
 
 from madminer_workflow import archives
+from madminer_workflow.analysis.lhe_files import declared_weights
 from madminer_workflow.errors import InputError
 from madminer_workflow.physics.momenta import register_momenta
 from madminer_workflow.physics.readers.lhe_numbers import read_numbers
@@ -85,7 +86,8 @@ def read_lhe(
     if not text.events:
         raise InputError(f"{path}: no events in this file")
     try:
-        events = read_events(path, texts, _normalisation(path, text.before))
+        declared = declared_weights(text.before.decode(errors="replace"))
+        events = read_events(path, texts, _normalisation(path, text.before), declared)
     except EventError as error:
         line = 1 + data.count(b"\n", 0, text.starts[error.number - 1])
         raise InputError(f"{path}: event {error.number} (line {line}): {error}") from None
@@ -117,11 +119,16 @@ def _choose(
     return replace(events, weights=weights, weight_names=tuple(benchmarks))
 
 
-def read_events(path: Path, texts: EventTexts, factor: float) -> LHEEvents:
-    """The events in these texts, their weights times ``factor``; EventError for wrong ones."""
+def read_events(
+    path: Path, texts: EventTexts, factor: float, declared: Collection[str] = ()
+) -> LHEEvents:
+    """The events in these texts, their weights times ``factor``; EventError for wrong ones.
+
+    ``declared`` are the weights in the header of the file.
+    """
     lines, particles = read_numbers(texts.lines, lambda: texts.bodies)
     variables = dict(zip(EVENT_LINE, lines, strict=True))
-    weights, names = read_weights(texts, variables["n_particles"])
+    weights, names = read_weights(texts, variables["n_particles"], declared)
     _need_finite(np.isfinite(lines).all(axis=0), "event line")
     _need_finite(np.isfinite(weights).all(axis=1), "weights")
     _need(np.abs(weights).max(axis=1, initial=0.0) < LARGEST_NUMBER, "weights too large")

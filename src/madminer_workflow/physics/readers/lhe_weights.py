@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from madminer_workflow.analysis.lhe_files import LIST, names_of_list
 from madminer_workflow.physics.readers.lhe_text import EventError, EventLines, EventTexts
 
 _WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
 
 
-def read_weights(events: EventTexts, n_particles: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_weights(
+    events: EventTexts, n_particles: np.ndarray, declared: Collection[str] = ()
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """The weights (n_events, n_names) of events, and their names.
 
-    ``n_particles`` (n_events,) are those of the events. Raises EventError for weights that cannot
-    be read, and for events that have others than the first.
+    ``n_particles`` (n_events,) are those of the events, ``declared`` are the weights in the header.
+    Raises EventError for weights that cannot be read, and for events that have others than the
+    first.
     """
     behind = events.lines.first + 1 + n_particles.astype(int)
     values, names = _at_once(events.lines, behind) or _one_by_one(events.bodies)
+    if not names and b"<weights" in events.lines.lines.text:
+        values = _listed(events.bodies)
+        return values, names_of_list(values.shape[1], declared)
     return values, tuple(name.decode(errors="replace") for name in names)
 
 
@@ -49,6 +56,22 @@ def _at_once(events: EventLines, behind: np.ndarray) -> tuple[np.ndarray, list[b
     return None if values is None else (values.reshape(len(names), len(behind)).T, names)
 
 
+def _listed(events: Sequence[bytes]) -> np.ndarray:
+    """The weights of ``<weights>``, (n_events, n_weights)."""
+    lists = [LIST.search(event) for event in events]
+    texts = [match[1] if match else b"" for match in lists]
+    sizes = [len(text.split()) for text in texts]
+    for number, (text, size) in enumerate(zip(texts, sizes, strict=True), 1):
+        if size != sizes[0]:
+            problem = f"{size} weights in <weights> where the first event has {sizes[0]}"
+            raise EventError(number, problem)
+        try:
+            list(map(float, text.split()))
+        except ValueError as error:
+            raise EventError(number, str(error)) from None
+    return np.array([[float(word) for word in text.split()] for text in texts])
+
+
 def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
     """The weights of events of which one may be wrong: EventError says which."""
     values: list[float] = []
@@ -65,8 +88,8 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
         elif ids != names:
             raise EventError(
                 number,
-                f"{len(ids)} weights ({_listed(ids)}) where the first event has "
-                f"{len(names)} ({_listed(names)})",
+                f"{len(ids)} weights ({_joined(ids)}) where the first event has "
+                f"{len(names)} ({_joined(names)})",
             )
         try:
             values.extend([float(value) for _, _, value in tags])
@@ -75,5 +98,5 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
     return np.reshape(values, (len(events), len(names or ()))), names or []
 
 
-def _listed(ids: list[bytes]) -> str:
+def _joined(ids: list[bytes]) -> str:
     return ", ".join(name.decode(errors="replace") for name in ids) or "none"

@@ -142,7 +142,7 @@ class _Sample:
         """The events of a file in chunks, with their weights (n_events, n_benchmarks)."""
         start = self._starts[i]
         for chunk in read_chunks(start.path):
-            events = chunk.read(lambda texts: read_events(start.path, texts, 1.0))
+            events = chunk.read(lambda texts: read_events(start.path, texts, 1.0, start.declared))
             if events.weight_names != start.weights:
                 raise chunk.wrong(
                     0,
