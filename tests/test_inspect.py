@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import uproot
 import yaml
 from click.testing import CliRunner
 
@@ -20,7 +21,7 @@ from madminer_workflow.inspection.summary import as_text
 from tests.support.chain import TINY1, Physics
 from tests.support.event_files import IDS, REFERENCE, text
 from tests.support.paths import DATA, REPOSITORY
-from tests.support.tables import write_nanoaod, write_table
+from tests.support.tables import cut_flow, write_nanoaod, write_table
 
 EXAMPLE = REPOSITORY / "inputs/files-example/events/wbf_haa.w.lhe.gz"
 
@@ -161,3 +162,11 @@ def test_what_is_suggested_for_tables_is_valid(kind: str, tmp_path: Path) -> Non
         assert sums["genWeight"] == pytest.approx(sums["genWeight*LHEReweightingWeight[0]"])
     else:
         assert sums == {"weight": 4.0}
+
+
+def test_cut_flows_are_shown(tmp_path: Path) -> None:
+    file = tmp_path / "flow.root"
+    write_table(file, {"x": np.arange(10.0)})
+    with uproot.update(file) as root:
+        root["CutFlow"] = cut_flow({"all": 1234.5, "two jets": 10.0})
+    assert inspect(file).facts["histogram CutFlow"] == "all: 1234.5, two jets: 10"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,21 @@ import awkward as ak
 import h5py
 import numpy as np
 import pytest
+import uproot
 import yaml
 
 from madminer_workflow.analysis.cards import parts
 from madminer_workflow.analysis.file import problems, read_analysis
 from madminer_workflow.analysis.tables import Table, open_table
 from madminer_workflow.analysis.tables import __name__ as package
-from madminer_workflow.analysis.types import Columns
+from madminer_workflow.analysis.types import Columns, FilesProcess
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import ExpressionError, compile_expression
 from madminer_workflow.physics.generators import files as generator
 from madminer_workflow.products.columns import read_columns
 from tests.support.chain import TINY1, analysis_file
 from tests.support.parts import process, request
-from tests.support.tables import FORMATS, write_nanoaod, write_table
+from tests.support.tables import FORMATS, cut_flow, write_nanoaod, write_table
 
 N = 120
 POINTS = {"sm": {"CWL2": 0.0}, "w": {"CWL2": 1.0}, "neg_w": {"CWL2": -1.0}}
@@ -262,6 +264,60 @@ def test_sums_of_another_weight_are_not_taken(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("definition: n\n", "definition: MET_phi\n"))
     [problem] = told(file)
     assert "Runs/genEventSumw is the sum of genWeight, but events were drawn with 2*gen" in problem
+
+
+def with_cut_flows(folder: Path, totals: Sequence[float]) -> None:
+    """Tables with cut flows, one with names of its bins and one without."""
+    for i, total in enumerate(totals):
+        write_table(folder / f"t{i}.root", columns())
+        bins = {"all": total, "trigger": 0.5 * total, "jets": 0.0}
+        with uproot.update(folder / f"t{i}.root") as file:
+            file["CutFlow"] = cut_flow(bins)
+            file["counts/plain"] = np.array([total, 1.0]), np.array([0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "given", ["CutFlow", "CutFlow[0]", "CutFlow[all]", "counts/plain[0]", 1200]
+)
+def test_sums_of_cut_flows(given: str | int, tmp_path: Path) -> None:
+    """Over all files, they are the weights of which events have their share."""
+    with_cut_flows(tmp_path, [900.0, 300.0])
+    keys = {"files": {"sm": ["t?.root"]}, "sum_of_weights": {"sm": given}}
+    file = analysis(tmp_path, **keys)
+    assert told(file) == []
+    [one] = read_analysis(file).processes
+    assert isinstance(one, FilesProcess)
+    keys = {"files": {"sm": ("t0.root", "t1.root")}, "events": {"sm": 2 * N}}
+    drawn = process("files", **keys, cross_section={"sm": 6.0}, sum_of_weights=one.sum_of_weights)
+    used = Columns(names=("n",), particles=(), attributes=())
+    asked = request(drawn, [], POINTS, models=tmp_path, columns=used)
+    report = generator.integrate(asked, tmp_path / "out")
+    total = 2 * columns()["sm"].sum()
+    assert report.cross_sections["sm"][0] == pytest.approx(6.0 * total / 1200.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("CutFlo", r"t0\.root: has no histogram 'CutFlo' .*did you mean 'CutFlow'"),
+        ("CutFlow[leptons]", "CutFlow has no bin 'leptons': it has 3, all, trigger, jets"),
+        ("CutFlow[3]", "CutFlow has no bin '3'"),
+        ("CutFlow[jets]", "expected a sum of weights above 0"),
+        ("counts/plain[all]", "it has 2, none of which has a name"),
+    ],
+)
+def test_wrong_cut_flows_are_told(given: str, says: str, tmp_path: Path) -> None:
+    with_cut_flows(tmp_path, [900.0])
+    keys = {"files": {"sm": ["t0.root"]}, "sum_of_weights": {"sm": given}}
+    [problem] = told(analysis(tmp_path, **keys))
+    assert re.search(says, problem), problem
+
+
+def test_other_files_have_no_cut_flows(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", columns())
+    keys = {"files": {"sm": ["t.parquet"]}, "sum_of_weights": {"sm": "CutFlow"}}
+    [problem] = told(analysis(tmp_path, **keys))
+    assert "is no ROOT file, which alone have histograms" in problem
 
 
 @pytest.mark.parametrize(

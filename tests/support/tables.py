@@ -43,6 +43,19 @@ def write_tree(file: Any, name: str, columns: Mapping[str, Any], as_rntuple: boo
     file[name].extend(dict(columns))
 
 
+def cut_flow(bins: Mapping[str, float]) -> Any:
+    """A histogram of ROOT with these bins, by their labels."""
+    from uproot.writing import identify
+
+    labels = identify.to_THashList([identify.to_TObjString(label) for label in bins])
+    for number, label in enumerate(labels, 1):
+        label._bases[0]._members["@fUniqueID"] = number
+    axis = identify.to_TAxis("xaxis", "", len(bins), 0.0, float(len(bins)), fLabels=labels)
+    contents = np.array([0.0, *bins.values(), 0.0])
+    moments = [0.0] * 4
+    return identify.to_TH1x("CutFlow", "", contents, len(bins), *moments, np.array([]), axis)
+
+
 def write_nanoaod(path: Path, n: int = 200, sum_of_weights: float | None = None) -> dict[str, Any]:
     """Events as NanoAOD has them: jets, missing momentum, ``genWeight`` and relative weights.
 

@@ -51,11 +51,11 @@ def _processes(sound: Sound) -> Iterator[Finding]:
 def _existing(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
     """Check what an analysis file says of events that exist already."""
     for name, weight in process["weights"].items():
-        key = (*path, "weights", name)
+        place = (*path, "weights", name)
         if name != EVERY:
-            yield from known(key, "benchmark", name, sound.benchmarks)
+            yield from known(place, "benchmark", name, sound.benchmarks)
         elif not isinstance(weight, str) or NAME not in weight:
-            yield Finding(key, f"expected a name of weights with {NAME} in it")
+            yield Finding(place, f"expected a name of weights with {NAME} in it")
     for key in ("cross_section", "sum_of_weights"):
         for name in process[key]:
             yield from known((*path, key, name), "benchmark of files", name, [*process["files"]])

@@ -248,7 +248,7 @@ class FilesProcess(_Process, frozen=True, kw_only=True, tag="files"):
     files: dict[str, tuple[str, ...]]
     weights: dict[str, str | int]
     cross_section: dict[str, float]
-    sum_of_weights: dict[str, float]
+    sum_of_weights: dict[str, float | str]
     table: str | None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from madminer_workflow.analysis.tables.histograms import histograms_in
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary
 from madminer_workflow.inspection.tables import suggest, weights
@@ -11,6 +12,8 @@ from madminer_workflow.inspection.tables import suggest, weights
 DELPHES, NANOAOD, RUNS = "Delphes", "Events", "Runs"
 _WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
 MOST_BRANCHES = 200
+MOST_BINS = 30
+"""Of a histogram that may be a cut flow."""
 
 
 def inspect(path: Path) -> Summary:
@@ -44,6 +47,10 @@ def inspect(path: Path) -> Summary:
         # What uproot raises for a damaged file depends on where it is damaged.
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{path}: cannot be read as a ROOT file ({reason})") from None
+    for name, bins in histograms_in(path).items():
+        if len(bins) <= MOST_BINS:
+            filled = [f"{label or i}: {value:.8g}" for i, (label, value) in enumerate(bins)]
+            facts[f"histogram {name}"] = ", ".join(filled)
     kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(main, "ROOT")
     notes = []
     if len(branches) > MOST_BRANCHES:

@@ -193,6 +193,7 @@ def test_a_changed_file_changes_what_is_integrated(tmp_path: Path) -> None:
         generate(config, generation, models, 1, generated)
         archives.append(generated / "Processes.tar.gz")
     events = [
-        Library(a, tmp_path / a.parent.name / "u").read("signal").process.events for a in archives
+        Library(a, tmp_path / a.parent.name / "u", []).read("signal").process.events
+        for a in archives
     ]
     assert events == [{"sm": 400}, {"sm": 300}]

@@ -47,8 +47,9 @@ def _weights(
     names = [sampled] if process["is_background"] else sound.benchmarks
     try:
         weights = weights_at(table, names, process["weights"], sampled)
-        if sampled in weights and sampled not in process["sum_of_weights"]:
-            sum_before_cuts(table, weights[sampled])
+        given = process["sum_of_weights"].get(sampled)
+        if sampled in weights and not isinstance(given, float | int):
+            sum_before_cuts(table, weights[sampled], given)
     except ExpressionError:
         return
     except InputError as error:

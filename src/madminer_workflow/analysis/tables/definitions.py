@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from madminer_workflow.analysis.tables import DELPHES, NANOAOD, Table, expression_name
+from madminer_workflow.analysis.tables.histograms import bin_content
 from madminer_workflow.analysis.tables.particles import columns_for
 from madminer_workflow.analysis.types import Columns
 from madminer_workflow.analysis.weight_columns import given_for
@@ -96,11 +97,14 @@ def _candidates(table: Table, benchmark: str, sampled: str) -> Iterator[str]:
                 yield text
 
 
-def sum_before_cuts(table: Table, weight: Expression) -> float | None:
-    """The sum of the weights of all events before cuts, if the file knows it.
+def sum_before_cuts(table: Table, weight: Expression, given: float | str | None) -> float | None:
+    """The sum of the weights of all events of a file before cuts, if it knows it.
 
-    Raises InputError if it knows it for another weight than the one events were drawn with.
+    That is in the bin of a histogram if one is ``given``. Raises InputError if that is not there,
+    or if the file knows it for another weight than the one events were drawn with.
     """
+    if isinstance(given, str):
+        return bin_content(table.path, given)
     if table.sum_of_weights is None or weight.text.strip() == "genWeight":
         return table.sum_of_weights
     raise InputError(

@@ -50,7 +50,8 @@ def opened(path: Path, table: str | None) -> Table:
         n_events = int(tree.num_entries)
 
     def pieces(places: Sequence[str], size: int) -> Iterator[Mapping[str, Values]]:
-        with reading(path, _WHAT), uproot.open(path) as file:
+        # Nothing is read twice: what uproot would keep is memory only.
+        with reading(path, _WHAT), uproot.open(path, array_cache=None) as file:
             tree = file[name]
             for start in range(0, n_events, size):
                 stop = min(start + size, n_events)

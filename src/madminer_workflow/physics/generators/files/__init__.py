@@ -111,10 +111,11 @@ class _Sample:
                 f"processes.{self._process.name}.files.{self._sampled}: {n_events} events, but "
                 f"configure counted {expected}; run configure again"
             )
+        before_cuts = self._process.sum_of_weights.get(self._sampled)
         found = normalise(
             sums,
             self._process.cross_section.get(self._sampled),
-            self._process.sum_of_weights.get(self._sampled),
+            before_cuts if isinstance(before_cuts, float) else None,
         )
         directory.mkdir(parents=True)
         texts = self._texts(found.factors, n_events)

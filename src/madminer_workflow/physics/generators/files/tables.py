@@ -91,10 +91,10 @@ class TableSample:
         Raises InputError if some of the files say it and some do not.
         """
         given = self._process.sum_of_weights.get(self._sampled)
-        if given is not None:
+        if isinstance(given, float):
             return given
         sums = [
-            sum_before_cuts(table, weights[self._sampled])
+            sum_before_cuts(table, weights[self._sampled], given)
             for table, weights in zip(self._tables, self._weights, strict=True)
         ]
         known = [one for one in sums if one is not None]
