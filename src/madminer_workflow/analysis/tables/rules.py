@@ -18,15 +18,11 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
     kinds = table_patterns(process)
     if not sound.tables:
         if process["table"] is not None:
-<<<<<<< HEAD
             yield Finding((*path, "table"), "its files are not tables; leave this out")
-=======
-            yield Finding((*path, "table"), "its files are no tables; leave this out")
         for name, total in process["sum_of_weights"].items():
             if isinstance(total, str):
                 message = "only ROOT files have histograms; expected a number"
                 yield Finding((*path, "sum_of_weights", name), message)
->>>>>>> cb3937d (Sums of weights before cuts from the cut flows of ROOT files; what reading costs)
         return
     others = [
         other
