@@ -138,13 +138,13 @@ X = np.zeros((3, 2))
         ("alices", lambda m: m.log_likelihood_ratio(X, [0, np.nan]), "NaN"),
         ("alices", lambda m: m.log_likelihood_ratio(X[:, :1], "sm"), r"\(n_events, 2\): x0, x1"),
         ("alices", lambda m: m.log_likelihood_ratio({"x0": X[:, 0]}, "sm"), "has no x1"),
-        ("alices", lambda m: m.log_likelihood_ratio(["a"], "sm"), "no array of numbers"),
+        ("alices", lambda m: m.log_likelihood_ratio(["a"], "sm"), "not an array of numbers"),
         ("alices", lambda m: m.score(X * np.nan), "x0, which is undefined in 3 of 3 events"),
-        ("alices", lambda m: m.polynomial(X), "no polynomial in the parameters, but alices"),
-        ("sally", lambda m: m.log_likelihood_ratio(X, "sm"), "knows the score at sm alone"),
-        ("sally", lambda m: m.score(X, "w"), "knows the score at sm alone"),
+        ("alices", lambda m: m.polynomial(X), "not a polynomial in the parameters, but alices"),
+        ("sally", lambda m: m.log_likelihood_ratio(X, "sm"), "knows only the score at sm"),
+        ("sally", lambda m: m.score(X, "w"), "knows only the score at sm"),
         ("sally", lambda m: m.score(X, POINTS), "has 3 points; expected one"),
-        ("histogram", lambda m: m.score(X), "says nothing of single events"),
+        ("histogram", lambda m: m.score(X), "has no likelihood ratio or score of single events"),
     ],
 )
 def test_what_a_model_cannot_be_asked(

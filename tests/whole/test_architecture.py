@@ -11,7 +11,7 @@ from tests.support.paths import REPOSITORY
 PACKAGE = REPOSITORY / "src" / "madminer_workflow"
 BASE = {
     *("__version__", "cores", "errors", "seeds", "versions"),
-    *("archives", "array_files", "files", "hdf5_files", "regular"),
+    *("archives", "array_files", "files", "hdf5_files", "large_arrays", "regular"),
 }
 BELOW_STEPS = {"analysis", "expressions", "madminer_file", "products", "statistics"}
 ALLOWED = {

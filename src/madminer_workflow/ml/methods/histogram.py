@@ -32,7 +32,7 @@ from madminer_workflow.statistics.results import Check
 
 MODEL = "histogram.npz"
 
-BINNED = "is a histogram, which says nothing of single events; its likelihood is in its limits"
+BINNED = "is a histogram, which has no likelihood ratio or score of single events; see its limits"
 
 
 def draw(events: Events, settings: Histogram, rng: np.random.Generator) -> Arrays:

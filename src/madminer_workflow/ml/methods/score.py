@@ -319,8 +319,8 @@ def event_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray
     """None: the likelihood is a histogram of the score."""
     settings = members[0].note.settings
     raise InputError(
-        f"{settings.name}: knows the score at {settings.reference} alone, and no likelihood ratio "
-        "of single events; its limits are from histograms of the score"
+        f"{settings.name}: knows only the score at {settings.reference}, and no likelihood ratio "
+        "of single events; its limits come from histograms of the score"
     )
 
 
@@ -330,7 +330,7 @@ def event_scores(
     """The score at the reference of events, (n_events, n_parameters); InputError elsewhere."""
     settings, reference = members[0].note.settings, members[0].reference
     if theta is not None and not np.array_equal(theta, reference):
-        raise InputError(f"{settings.name}: knows the score at {settings.reference} alone")
+        raise InputError(f"{settings.name}: knows only the score at {settings.reference}")
     return all_scores(members, events)[:, : len(reference)]
 
 
