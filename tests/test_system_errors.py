@@ -50,7 +50,10 @@ HDF5 = (
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 80 bytes"), "out of memory (De"),
         (RuntimeError("can't start new thread"), "out of memory (can't start new thread)"),
         (ImportError("libtorch.so: failed to map"), "a package: cannot be loaded (libtorch.so: f"),
-        (EOFError("Ran out of input"), "a file: ends too early (Ran out of input); repeat the step"),
+        (
+            EOFError("Ran out of input"),
+            "a file: ends too early (Ran out of input); repeat the step",
+        ),
     ],
 )
 def test_errors_of_the_system_are_told(error: BaseException, said: str):
