@@ -37,7 +37,18 @@ SPECIFICATION = {
 }
 
 
-@pytest.fixture(scope="module", params=releases.RELEASES, ids=lambda release: release.name)
+def of(*chosen: releases.Release) -> pytest.MarkDecorator:
+    """A test of some releases: what all have in common needs to be seen once."""
+    return pytest.mark.parametrize(
+        "reana", chosen, ids=lambda release: release.name, indirect=True, scope="module"
+    )
+
+
+# The clients, each with its server; the third release has another engine only.
+CLIENTS = (releases.OLDEST, releases.NEWEST)
+
+
+@pytest.fixture(scope="module", params=CLIENTS, ids=lambda release: release.name)
 def reana(request: pytest.FixtureRequest) -> Iterator[Session]:
     if request.param.client is None:
         pytest.skip(f"no client of REANA {request.param.name}: make test-reana")
@@ -59,6 +70,7 @@ def toy(reana: Session, tmp_path: Path) -> Session:
     return reana.in_folder(tmp_path)
 
 
+@of(*releases.RELEASES)
 def test_a_whole_session(toy: Session):
     assert "Authenticated as: A User" in toy.client("ping")
     assert "toy.1" in toy.client("create", "-w", "toy", "-f", "reana.yaml").splitlines()
@@ -113,6 +125,7 @@ def test_a_failed_step_shows_as_failed_with_its_log(toy: Session):
     assert "join" not in [each["request"]["job_name"] for each in toy.jobs("failing.1").values()]
 
 
+@of(releases.OLDEST)
 def test_jobs_run_as_the_user_of_reana_and_are_measured(toy: Session):
     toy.client("run", "-w", "user", "-f", "reana.yaml")
     assert toy.wait("user.1") == "finished"
@@ -221,15 +234,15 @@ def script(reana: Session, what: str, expected: int = 0, **settings: str) -> str
     return finished.stdout + finished.stderr
 
 
+@of(releases.OLDEST)
 def test_the_site_keeps_nothing_longer_than_it_says(toy: Session):
     text = (toy.folder / "reana.yaml").read_text()
     (toy.folder / "reana.yaml").write_text(text.replace("doubled.txt: 3", "doubled.txt: 30"))
     toy.client("create", "-w", "kept", "-f", "reana.yaml", expected=1)
 
 
+@of(releases.NEWEST)
 def test_a_bundle_that_cannot_be_loaded_is_refused_by_the_server(toy: Session):
-    if not toy.release.bundles:
-        pytest.skip("the client loads the specification itself")
     assert "SUCCESS" in toy.client("validate", "-f", "reana.yaml")
     (toy.folder / "steps.yml").write_text("split: 3\n")
     toy.client("create", "-w", "wrong", "-f", "reana.yaml", expected=1)
@@ -284,6 +297,7 @@ def test_login(options: tuple[str, ...], tmp_path: Path):
     assert server.problems == []
 
 
+@of(releases.OLDEST)
 def test_the_script_knows_no_other_release(reana: Session, tmp_path: Path):
     client = tmp_path / "reana-client"
     client.write_text("#!/bin/sh\necho 1.0.0\n")
@@ -292,6 +306,7 @@ def test_the_script_knows_no_other_release(reana: Session, tmp_path: Path):
     assert "expected 0.9 or 0.95" in script(reana, "follow", 2, PATH=path)
 
 
+@of(releases.OLDEST)
 def test_the_script_says_what_is_missing(reana: Session, tmp_path: Path):
     assert "expected all, physics or ml" in script(reana, "run", 2, PART="half")
     assert "inputs/none/input.yml: no such file" in script(reana, "run", 2, ANALYSIS="inputs/none")
@@ -316,6 +331,7 @@ def test_the_script_shows_why_a_run_failed(reana: Session):
     assert "no such step has run yet" in said
 
 
+@of(releases.NEWEST)
 def test_settings_and_the_tracking_uri_reach_no_shell(reana: Session, tmp_path: Path):
     payload = f"$(touch {tmp_path}/canary)'; touch {tmp_path}/canary; '"
     given = {"SETTINGS": payload, "TRACKING_URI": payload, "NTRAINSAMPLES": payload}
@@ -341,10 +357,8 @@ def fetched() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_the_tiny_analysis_whole_and_again_from_its_events(reana: Session, fetched: Path):
-    if reana.release is releases.ALPHA:
-        pytest.skip("the oldest and the newest engine run it")
     if reana.release is releases.OLDEST and not os.environ.get("OLDEST"):
-        pytest.skip("the oldest engine takes a quarter of an hour: make test-reana OLDEST=yes")
+        pytest.skip("the newest engine runs it; for this one: make test-reana OLDEST=yes")
     said = script(reana, "run", ANALYSIS=TINY, NJOBS="2", WORKFLOW="pytest")
     # configure, generate, 2 pythia, 2 delphes, combine, sampling, 3 methods of 2 steps, plotting.
     assert "finished 15 of 15 jobs" in said

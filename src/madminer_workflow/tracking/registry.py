@@ -139,6 +139,7 @@ def register(client: MlflowClient, run_id: str, record: Record, proposed: Propos
 
 def _save(files: Path, proposed: ProposedModel, target: Path) -> None:
     """Write the model as MLflow keeps models."""
+    import mlflow
     import mlflow.pyfunc
     import pandas
     from mlflow.models import ModelSignature
@@ -148,7 +149,7 @@ def _save(files: Path, proposed: ProposedModel, target: Path) -> None:
         Schema([ColSpec(DataType.double, column) for column in columns])
         for columns in (proposed.inputs, proposed.outputs)
     )
-    packages = ("mlflow", "madminer", "torch", "numpy")
+    packages = ("madminer", "torch", "numpy")
     mlflow.pyfunc.save_model(
         target,
         loader_module=LOADER,
@@ -157,6 +158,8 @@ def _save(files: Path, proposed: ProposedModel, target: Path) -> None:
         input_example=pandas.DataFrame(proposed.example),
         pip_requirements=[
             f"madminer-workflow=={__version__}",
+            # Not by its metadata: images have a part of MLflow only, under another name.
+            f"mlflow=={mlflow.__version__}",
             *(f"{package}=={version(package)}" for package in packages),
         ],
     )
