@@ -136,7 +136,56 @@ def test_too_few_benchmarks_and_varied_weights(tmp_path: Path) -> None:
     norm = {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.1}
     file = analysis(tmp_path / "scale", sections={"systematics": [scale, norm]})
     [problem] = told(file)
-    assert "the process 'signal' reads no varied weights from its files" in problem
+    assert (
+        "processes[signal].variations: no weights in the files for qcd; list 2 weights" in problem
+    )
+
+
+@pytest.mark.parametrize("factors", [[1.0], [0.25, 0.5, 1.0, 2.0]])
+def test_scales_with_other_numbers_of_factors_are_told_once(
+    factors: list[float], tmp_path: Path
+) -> None:
+    scale = {"systematic_name": "qcd", "effect": "scale", "scale_variations": factors}
+    file = analysis(tmp_path, sections={"systematics": [scale]}, variations={"qcd": ["w"]})
+    [problem] = [one for one in told(file) if "has no weights" not in one]
+    assert "expected one or two factors other than 1" in problem
+
+
+PAIR, MEMBERS = ["w", 1], "morphing_basis_vector_{2}"
+
+
+@pytest.mark.parametrize(
+    ("variations", "message"),
+    [
+        ({"qcd": PAIR, "pdf": MEMBERS}, None),
+        ({"qcd": ["w"], "pdf": MEMBERS}, "qcd: expected 2 weights (of the factors 0.5, 2), got 1"),
+        ({"qcd": PAIR, "pdf": ["w"]}, "expected 3 weights (of the central member and 2 others)"),
+        ({"qcd": PAIR, "pdf": "w"}, "expected one number in braces, which counts up, as in"),
+        ({"qcd": ["w", "x"], "pdf": MEMBERS}, "no weight 'x' for the uncertainty qcd"),
+        ({"qcd": ["w", 9], "pdf": MEMBERS}, "there is no weight 9 for the uncertainty qcd"),
+        ({"qcd": PAIR, "pdf": "morphing_basis_vector_{4}"}, "'morphing_basis_vector_6' for"),
+        ({"qcd": PAIR, "pdf": MEMBERS, "lumi": ["w"]}, "of effect norm has no weights"),
+        ({"qcd": PAIR, "pdf": MEMBERS, "qed": ["w"]}, "uncertainty of this process 'qed'"),
+    ],
+)
+def test_weights_of_scales_and_parton_densities(
+    variations: dict[str, Any], message: str | None, tmp_path: Path
+) -> None:
+    systematics = [
+        {"systematic_name": "qcd", "effect": "scale"},
+        {
+            "systematic_name": "pdf",
+            "effect": "pdf",
+            "pdf_variation": "set",
+            "pdf_members": 2,
+            "pdf_error_type": "hessian",
+        },
+        {"systematic_name": "lumi", "effect": "norm", "norm_variation": 1.1},
+    ]
+    file = analysis(tmp_path, sections={"systematics": systematics}, variations=variations)
+    problems = told(file)
+    assert message is None or any(message in one for one in problems), problems
+    assert message is not None or problems == []
 
 
 def test_events_are_counted_whatever_the_size_of_pieces(tmp_path: Path) -> None:

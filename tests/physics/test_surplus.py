@@ -18,6 +18,7 @@ from madminer.sampling import SampleAugmenter, morphing_point
 from madminer_workflow.errors import StepError
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml.sampling import sampling
+from madminer_workflow.physics import tasks
 from madminer_workflow.products.combined import SurplusCheck, read_closure
 from madminer_workflow.products.samples import read_samples, samples_path
 from madminer_workflow.statistics.events import union
@@ -183,7 +184,7 @@ def test_a_wrong_column_is_named(tmp_path: Path) -> None:
 
 
 def test_a_wrong_weight_of_one_event_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is warned of while all events together do not see it, and stops the analysis then."""
     columns = weights()
@@ -197,6 +198,8 @@ def test_a_wrong_weight_of_one_event_is_named(
     check = check_of(tmp_path / "combine")
     assert check.closes and check.off == 1
     assert check.worst is not None and check.worst.suspects == ("p2",)
+    # In the second of blocks of 100 events it is the 138th as well.
+    monkeypatch.setattr(tasks, "BLOCK", 100)
     columns["p2"][137] *= 2.0
     with pytest.raises(StepError, match=r"event 138 of those drawn from sm, where that of p2 is"):
         run_physics(analysis(tmp_path / "far", columns), tmp_path / "far", njobs=1)

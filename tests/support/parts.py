@@ -26,7 +26,13 @@ from madminer_workflow.products.processes import Points
 _PROCESSES: dict[str, dict[str, Any]] = {
     "builtin": {"process": "wbf_haa"},
     "madgraph": dict.fromkeys(("run_card", "param_card", "ufo_model")),
-    "files": {"weights": {}, "cross_section": {}, "sum_of_weights": {}, "table": None},
+    "files": {
+        "weights": {},
+        "cross_section": {},
+        "sum_of_weights": {},
+        "table": None,
+        "variations": {},
+    },
 }
 
 

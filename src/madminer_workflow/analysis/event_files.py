@@ -15,8 +15,16 @@ from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.analysis.tables import checks, open_table
-from madminer_workflow.analysis.types import Analysis, FilesProcess, Parameter, TrainedMethod
-from madminer_workflow.analysis.weight_columns import columns
+from madminer_workflow.analysis.types import (
+    Analysis,
+    FilesProcess,
+    Parameter,
+    PDFVariation,
+    ScaleVariation,
+    TrainedMethod,
+)
+from madminer_workflow.analysis.varied_weights import weights_of
+from madminer_workflow.analysis.weight_columns import columns, varied_columns
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import natural_order
 from madminer_workflow.regular import what_else
@@ -75,6 +83,7 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
         needed = [*map(_parameter, parameters)]
         if all(set(point) == set(sound.parameters) for point in benchmarks.values()):
             theory = needed, benchmarks
+    varied = _varied(process, sound)
     seen: dict[Path, str] = {}
     for sampled, patterns in process["files"].items():
         for i, pattern in enumerate(patterns):
@@ -89,9 +98,9 @@ def check(path: KeyPath, process: Entry, sound: Sound, folder: Path) -> Iterator
                     yield Finding(key, f"{file} is already listed under {seen[file]}")
                 seen.setdefault(file, sampled)
                 if is_table(pattern):
-                    yield from checks.of_file(path, key, file, sampled, process, sound)
+                    yield from checks.of_file(path, key, file, sampled, process, varied, sound)
                 else:
-                    yield from _start(key, file, sampled, process, theory)
+                    yield from _start(key, file, sampled, process, theory, varied)
     yield from _negative(process, sound, folder)
 
 
@@ -125,6 +134,31 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
                     yield Finding((*path, "method"), message, warning=True)
 
 
+def scale_and_pdf(process: Entry, sound: Sound) -> Iterator[ScaleVariation | PDFVariation]:
+    """The uncertainties of a process, in the sound part of a file, that need varied weights."""
+    kinds: dict[str, type[ScaleVariation | PDFVariation]] = {
+        "scale": ScaleVariation,
+        "pdf": PDFVariation,
+    }
+    for _, entry in sound.entries("systematics"):
+        if entry["effect"] not in kinds or entry["systematic_name"] not in process["systematics"]:
+            continue
+        varied = [factor for factor in entry.get("scale_variations", ()) if factor != 1.0]
+        # Another number of factors is reported where they are listed.
+        if entry["effect"] == "pdf" or len(varied) in (1, 2):
+            yield msgspec.convert(entry, kinds[entry["effect"]])
+
+
+def _varied(process: Entry, sound: Sound) -> dict[str, dict[str, str | int]]:
+    """The weights of the uncertainties that they are right for; the others are reported."""
+    varied = {}
+    for systematic in scale_and_pdf(process, sound):
+        with suppress(InputError):
+            weights = weights_of(systematic, process["variations"])
+            varied[systematic.systematic_name] = weights
+    return varied
+
+
 def _parameter(entry: Entry) -> Parameter:
     fields = [field.name for field in msgspec.structs.fields(Parameter)]
     return msgspec.convert({name: entry[name] for name in fields}, Parameter)
@@ -136,6 +170,7 @@ def _start(
     sampled: str,
     process: Entry,
     theory: tuple[list[Parameter], dict[str, Any]] | None,
+    varied: Mapping[str, Mapping[str, str | int]],
 ) -> Iterator[Finding]:
     if other := what_else(file):
         yield Finding(key, f"{file} is {other}; expected an event file")
@@ -158,6 +193,7 @@ def _start(
             background = process["is_background"]
             points = {sampled: benchmarks[sampled]} if background else benchmarks
             columns(start, points, parameters, process["weights"], sampled)
+        varied_columns(start, varied)
     except InputError as error:
         yield Finding(key, str(error))
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from madminer_workflow.analysis.event_files import scale_and_pdf
 from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
 from madminer_workflow.analysis.tables import rules as tables
+from madminer_workflow.analysis.varied_weights import weights_of
 from madminer_workflow.analysis.weight_columns import EVERY, NAME
+from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 #: Names of particles in ``detector.smearing``.
@@ -34,6 +37,7 @@ def _processes(sound: Sound) -> Iterator[Finding]:
             yield Finding((*path, key), message)
         if process["generator"] == "files":
             yield from _existing(path, process, sound)
+            yield from _varied(path, process, sound)
             yield from tables.of_process(path, process, sound)
         if process["generator"] == "builtin":
             yield from _phase_space((*path, "run"), process["run"])
@@ -128,7 +132,6 @@ def _norm(path: KeyPath, systematic: Entry, _: Sound) -> Iterator[Finding]:
 
 
 def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
-    yield from _in_files(path, systematic, sound)
     varied = [factor for factor in systematic["scale_variations"] if factor != 1.0]
     if len(varied) not in (1, 2):
         message = f"expected one or two factors other than 1, got {len(varied)}"
@@ -146,7 +149,6 @@ def _scale(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
 
 
 def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
-    yield from _in_files(path, systematic, sound)
     if systematic["pdf_error_type"] == "hessian" and systematic["pdf_members"] % 2:
         message = "the members of type hessian come in pairs: expected an even number"
         yield Finding((*path, "pdf_members"), message)
@@ -158,18 +160,23 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
         yield Finding((*path, "effect"), message)
 
 
-def _in_files(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
-    """Check that no weights are to vary which only a generator can make."""
-    for _, process in sound.entries("processes"):
-        if (
-            process["generator"] == "files"
-            and systematic["systematic_name"] in process["systematics"]
-        ):
-            message = (
-                f"the process '{process['name']}' reads no varied weights from its files; remove "
-                "this uncertainty from the systematics of the process"
-            )
-            yield Finding((*path, "effect"), message)
+def _varied(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
+    """Check that a process of files has weights for the uncertainties that need them, only."""
+    needing = {one.systematic_name: one for one in scale_and_pdf(process, sound)}
+    effects = {e["systematic_name"]: e["effect"] for _, e in sound.entries("systematics")}
+    for name in process["variations"]:
+        if name not in process["systematics"]:
+            message = unknown("uncertainty of this process", name, process["systematics"])
+            yield Finding((*path, "variations", name), message)
+        elif name in effects and name not in needing:
+            message = f"an uncertainty of effect {effects[name]} has no weights in files; remove it"
+            yield Finding((*path, "variations", name), message)
+    for name, systematic in needing.items():
+        place = (*path, "variations", *((name,) if name in process["variations"] else ()))
+        try:
+            weights_of(systematic, process["variations"])
+        except InputError as error:
+            yield Finding(place, str(error))
 
 
 def _objects(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:

@@ -250,6 +250,7 @@ class FilesProcess(_Process, frozen=True, kw_only=True, tag="files"):
     cross_section: dict[str, float]
     sum_of_weights: dict[str, float | str]
     table: str | None
+    variations: dict[str, str | tuple[str | int, ...]]
 
     @property
     def has_tables(self) -> bool:

@@ -74,6 +74,20 @@ def columns(
     return chosen
 
 
+def varied_columns(
+    start: LHEStart, varied: Mapping[str, Mapping[str, str | int]]
+) -> dict[str, str]:
+    """The name of the weight of each variation, by its name; ``varied`` is by uncertainty.
+
+    Raises InputError for weights that do not exist.
+    """
+    return {
+        name: _given(start, f"the uncertainty {uncertainty}", weight)
+        for uncertainty, weights in varied.items()
+        for name, weight in weights.items()
+    }
+
+
 def declared_points(start: LHEStart, parameters: Sequence[Parameter]) -> dict[str, CardPoint]:
     """The points of those weights, XWGTUP included, that the header says one of."""
     points: dict[str, CardPoint] = {}

@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from madminer_workflow.analysis.types import CLOSURE_POINT, Generation
 from madminer_workflow.physics.points import held_out_point
+from madminer_workflow.physics.tasks import block_size
 from madminer_workflow.physics.weights import balanced_shares
 from madminer_workflow.products.combined import (
     Closure,
@@ -59,7 +60,7 @@ def check_closure(
         *reweighting_checks(tasks, processes, sample, setup),
         *morphing_checks(generation, tasks, processes, setup),
     ]
-    surplus = tuple(surplus_checks(tasks, setup))
+    surplus = tuple(surplus_checks(tasks, setup, block_size(generation)))
     return Closure(max_pull=MAX_PULL, checks=tuple(checks), surplus=surplus)
 
 
@@ -164,20 +165,40 @@ def morphing_checks(
             yield compare(what, theta, predicted, (k_factor * value, k_factor * error))
 
 
-def surplus_checks(tasks: Sequence[MeasuredTask], setup: Setup) -> Iterator[SurplusCheck]:
-    """Every signal process, where benchmarks are more than terms."""
-    of_processes: dict[str, list[tuple[MeasuredTask, Leftover]]] = {}
+LeftOver = tuple[MeasuredTask, Leftover]
+"""The events of a task, and what their weights have that no polynomial has."""
+
+
+def surplus_checks(
+    tasks: Sequence[MeasuredTask], setup: Setup, size: int
+) -> Iterator[SurplusCheck]:
+    """Every signal process, where benchmarks are more than terms; blocks have ``size`` events."""
+    of_processes: dict[str, list[LeftOver]] = {}
     for task in tasks:
         if task.leftover is not UNSET:
             of_processes.setdefault(task.process, []).append((task, task.leftover))
     fit = setup.surplus
     if fit is not None:
         for name, parts in of_processes.items():
-            yield _surplus(name, parts, fit, setup)
+            yield _surplus(name, parts, fit, setup, _odd_event(parts, size))
+
+
+def _odd_event(parts: Sequence[LeftOver], size: int) -> OddEvent | None:
+    """The worst event of all blocks of ``size``."""
+    odd = [(left.worst, task) for task, left in parts if left.worst is not None]
+    if not odd:
+        return None
+    worst, task = max(odd, key=lambda pair: pair[0].relative_error)
+    return OddEvent(
+        sampling_benchmark=task.sampling_benchmark,
+        event=task.block * size + worst.event + 1,
+        relative_error=worst.relative_error,
+        suspects=worst.suspects,
+    )
 
 
 def _surplus(
-    process: str, parts: Sequence[tuple[MeasuredTask, Leftover]], fit: Fit, setup: Setup
+    process: str, parts: Sequence[LeftOver], fit: Fit, setup: Setup, worst: OddEvent | None
 ) -> SurplusCheck:
     residuals = np.sum([left.squares for _, left in parts], axis=0)
     squares = np.sum([np.diag(task.sum_weights_squared) for task, _ in parts], axis=0)
@@ -187,8 +208,6 @@ def _surplus(
     sums = np.sum([task.sum_weights for task, _ in parts], axis=0)
     predicted = sums - fit.deviations(sums)
     names = setup.benchmark_names
-    odd = [(left.worst, task) for task, left in parts if left.worst is not None]
-    worst = max(odd, key=lambda pair: pair[0].relative_error, default=None)
     return SurplusCheck(
         process=process,
         points=tuple(
@@ -205,14 +224,7 @@ def _surplus(
         suspects=() if closes.all() else tuple(names[i] for i in fit.suspects(residuals, squares)),
         n_events=sum(task.n_events for task, _ in parts),
         off=sum(left.off for _, left in parts),
-        worst=None
-        if worst is None
-        else OddEvent(
-            sampling_benchmark=worst[1].sampling_benchmark,
-            event=worst[0].event + 1,
-            relative_error=worst[0].relative_error,
-            suspects=worst[0].suspects,
-        ),
+        worst=worst,
     )
 
 

@@ -33,7 +33,6 @@ from madminer_workflow.physics.reconstruction import (
     reconstruct_delphes,
 )
 from madminer_workflow.physics.smearing import BlockRandom
-from madminer_workflow.physics.tasks import BLOCK
 from madminer_workflow.physics.weights import event_weights, weight_names
 from madminer_workflow.products.columns import SUFFIX, ColumnEvents, read_columns
 from madminer_workflow.products.events import Events, GeneratedTask, SampledProcess, read_events
@@ -390,7 +389,7 @@ def left_over(block: Block, weights: np.ndarray, setup: Setup) -> Leftover | Uns
         squares=tuple(residuals.sum(axis=0).tolist()),
         off=off,
         worst=WorstEvent(
-            event=block.task.block * BLOCK + worst,
+            event=worst,
             relative_error=float(errors[worst]),
             suspects=tuple(setup.benchmark_names[i] for i in suspects),
         )

@@ -32,7 +32,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorstEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The event, counted from 0 in its sample, whose weights are the least like a polynomial.
+    """The event, counted from 0 in its block, whose weights are the least like a polynomial.
 
     Their ``relative_error`` explains the difference; any of the ``suspects`` alone may be wrong.
     """

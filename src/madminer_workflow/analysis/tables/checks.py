@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,25 @@ import numpy as np
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.tables import Table, open_table
-from madminer_workflow.analysis.tables.definitions import require, sum_before_cuts, weights_at
+from madminer_workflow.analysis.tables.definitions import (
+    require,
+    sum_before_cuts,
+    variations_at,
+    weights_at,
+)
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import ExpressionError, compile_expression
 from madminer_workflow.regular import what_else
 
 
 def of_file(
-    path: KeyPath, key: KeyPath, file: Path, sampled: str, process: Entry, sound: Sound
+    path: KeyPath,
+    key: KeyPath,
+    file: Path,
+    sampled: str,
+    process: Entry,
+    varied: Mapping[str, Mapping[str, str | int]],
+    sound: Sound,
 ) -> Iterator[Finding]:
     """Check a file at ``key`` of the process at ``path``: columns, weights, cross-section."""
     if other := what_else(file):
@@ -29,6 +40,10 @@ def of_file(
         yield Finding(key, str(error))
         return
     yield from _weights(path, key, table, sampled, process, sound)
+    try:
+        variations_at(table, varied)
+    except (ExpressionError, InputError) as error:
+        yield Finding((*path, "variations"), " ".join(str(error).split()))
     for section in ("observables", "cuts", "efficiencies"):
         names = [] if section == "observables" else sound.observables
         for place, entry in sound.entries(section):

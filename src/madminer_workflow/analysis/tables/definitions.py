@@ -88,6 +88,24 @@ def weights_at(
     return chosen
 
 
+def variations_at(
+    table: Table, varied: Mapping[str, Mapping[str, str | int]]
+) -> dict[str, Expression]:
+    """The weight of each variation, by its name, as an expression; ``varied`` is by uncertainty.
+
+    Raises InputError for columns that do not exist, ExpressionError for what is no expression.
+    """
+    chosen = {}
+    for uncertainty, weights in varied.items():
+        for name, weight in weights.items():
+            chosen[name] = compile_expression(str(weight), particles=False, columns=True)
+            try:
+                require(table, chosen[name])
+            except InputError as error:
+                raise InputError(f"{error} (a weight of the uncertainty {uncertainty})") from None
+    return chosen
+
+
 def _candidates(table: Table, benchmark: str, sampled: str) -> Iterator[str]:
     if expression_name(benchmark) in table.columns:
         yield expression_name(benchmark)

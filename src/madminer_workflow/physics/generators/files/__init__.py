@@ -16,12 +16,14 @@ import numpy as np
 from madminer_workflow import __version__, archives
 from madminer_workflow.analysis.lhe_files import XWGTUP, LHEStart, read_start
 from madminer_workflow.analysis.types import FilesProcess
-from madminer_workflow.analysis.weight_columns import columns
+from madminer_workflow.analysis.varied_weights import varied_weights
+from madminer_workflow.analysis.weight_columns import columns, varied_columns
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import atomic_path, named
 from madminer_workflow.physics.generators import Request, check_draw
 from madminer_workflow.physics.generators.files.normalisation import Sums, normalise
 from madminer_workflow.physics.generators.files.tables import TableSample
+from madminer_workflow.physics.generators.files.varied import with_variations
 from madminer_workflow.physics.generators.lhe_writer import (
     Header,
     assignments,
@@ -97,10 +99,16 @@ class _Sample:
         points = {sampled: request.benchmarks[sampled]} if process.is_background else None
         self._benchmarks = points or request.benchmarks
         self._starts = [read_start(file) for file in files]
+        varied = varied_weights(process.variations, request.systematics)
         self._columns = [
             columns(start, self._benchmarks, request.parameters, process.weights, sampled)
+            | varied_columns(start, varied)
             for start in self._starts
         ]
+        # Those of the benchmarks, in their order, and then those of uncertainties.
+        self._names = [*self._benchmarks, *(name for some in varied.values() for name in some)]
+        self._drawn = self._names.index(sampled)
+        self._reference = self._drawn if points else self._names.index(request.reference)
 
     def write(self, directory: Path) -> tuple[float, float]:
         """Write all blocks into ``directory``; the cross-section of their events and its error."""
@@ -130,7 +138,7 @@ class _Sample:
         own = drawn = squares = 0.0
         n_events = 0
         for chunk, events, weights in self._read(i):
-            at = weights[:, list(self._benchmarks).index(self._sampled)]
+            at = weights[:, self._drawn]
             if len(zero := np.flatnonzero(at == 0.0)):
                 problem = f"its weight at {self._sampled}, at which it was drawn, is 0"
                 raise chunk.wrong(int(zero[0]), problem)
@@ -140,7 +148,7 @@ class _Sample:
         return Sums(self._starts[i], n_events, float(own), float(drawn), float(squares))
 
     def _read(self, i: int) -> Iterator[tuple[Chunk, LHEEvents, np.ndarray]]:
-        """The events of a file in chunks, with their weights (n_events, n_benchmarks)."""
+        """The events of a file in chunks, with their weights (n_events, n_weights)."""
         start = self._starts[i]
         for chunk in read_chunks(start.path):
             events = chunk.read(lambda texts: read_events(start.path, texts, 1.0, start.declared))
@@ -152,23 +160,23 @@ class _Sample:
                 )
             known = {XWGTUP: events.event_weight}
             known |= dict(zip(events.weight_names, events.weights.T, strict=True))
-            chosen = [known[self._columns[i][name]] for name in self._benchmarks]
-            yield chunk, events, np.stack(chosen, axis=1)
+            weights = np.stack([known[self._columns[i][name]] for name in self._names], axis=1)
+            n_benchmarks = len(self._benchmarks)
+            weights = with_variations(weights, n_benchmarks, self._drawn, self._reference)
+            yield chunk, events, weights
 
     def _texts(self, factors: Sequence[float], n_events: int) -> Iterator[str]:
         """All events, with weights of which those of each block add up to the cross-section.
 
         That is what generators write, but for fluctuations of the weights.
         """
-        names = list(self._benchmarks)
-        sampled = names.index(self._sampled)
         place = 0
         for i, factor in enumerate(factors):
             for chunk, _, weights in self._read(i):
                 for text, row in zip(chunk.texts, weights, strict=True):
                     size = min(self._size, n_events - place // self._size * self._size)
                     values = (row * (factor * (n_events / size))).tolist()
-                    yield _text(text, values[sampled], zip(names, values, strict=True))
+                    yield _text(text, values[self._drawn], zip(self._names, values, strict=True))
                     place += 1
 
     def _header(self, cross_section: tuple[float, float], n_events: int) -> Header:

@@ -10,12 +10,18 @@ import awkward as ak
 import numpy as np
 
 from madminer_workflow.analysis.tables import Table, open_table
-from madminer_workflow.analysis.tables.definitions import sum_before_cuts, weights_at
+from madminer_workflow.analysis.tables.definitions import (
+    sum_before_cuts,
+    variations_at,
+    weights_at,
+)
 from madminer_workflow.analysis.tables.particles import columns_for
 from madminer_workflow.analysis.types import FilesProcess
+from madminer_workflow.analysis.varied_weights import varied_weights
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import Expression
 from madminer_workflow.physics.generators import Request
+from madminer_workflow.physics.generators.files.varied import with_variations
 from madminer_workflow.products.columns import SUFFIX, ColumnEvents, write_columns
 
 LARGEST_WEIGHT = 1e100
@@ -50,9 +56,15 @@ class TableSample:
                 f"processes.{process.name}.files.{sampled}: are tables of different kinds, "
                 f"{', '.join(f'{t.path} ({t.kind})' for t in self._tables)}"
             )
+        varied = varied_weights(process.variations, request.systematics)
         self._weights = [
-            weights_at(table, self._benchmarks, process.weights, sampled) for table in self._tables
+            weights_at(table, self._benchmarks, process.weights, sampled)
+            | variations_at(table, varied)
+            for table in self._tables
         ]
+        self._drawn = self._benchmarks.index(sampled)
+        background = process.is_background
+        self._reference = self._drawn if background else self._benchmarks.index(request.reference)
 
     def write(self, directory: Path) -> tuple[float, float]:
         """Write all blocks into ``directory``; the cross-section of their events and its error."""
@@ -80,7 +92,7 @@ class TableSample:
             # The weights of each block add up to the cross-section, as those of generators do.
             weights = weights * (factor * (n_events / len(weights)))
             place = directory / f"{number:06d}{SUFFIX}"
-            names, kind = tuple(self._benchmarks), self._tables[0].kind
+            names, kind = tuple(self._weights[0]), self._tables[0].kind
             write_columns(place, ColumnEvents(place, kind, names, weights, columns))
         value = factor * total
         return value, value * squares**0.5 / total
@@ -109,11 +121,10 @@ class TableSample:
     def _sums(self) -> tuple[int, float, float]:
         """The number of events, and the sums of weights that they were drawn with, and squares."""
         n_events, total, squares = 0, 0.0, 0.0
-        place = self._benchmarks.index(self._sampled)
         for table, weights in zip(self._tables, self._weights, strict=True):
             for entries, columns in table.chunks(_names_in(weights.values())):
                 values = _values(table, entries, columns, weights)
-                drawn = values[:, place]
+                drawn = values[:, self._drawn]
                 if len(zero := np.flatnonzero(drawn == 0.0)):
                     raise InputError(
                         f"{table.path}: entry {entries[zero[0]]}: its weight at {self._sampled}, "
@@ -127,7 +138,12 @@ class TableSample:
         parts = zip(self._tables, self._weights, self._columns, strict=True)
         for table, weights, used in parts:
             for entries, columns in table.chunks(sorted({*used, *_names_in(weights.values())})):
-                values = _values(table, entries, columns, weights)
+                values = with_variations(
+                    _values(table, entries, columns, weights),
+                    len(self._benchmarks),
+                    self._drawn,
+                    self._reference,
+                )
                 yield values, {name: columns[name] for name in used}
 
 
