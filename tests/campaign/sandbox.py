@@ -202,11 +202,10 @@ class Constraints:
 CAPABILITY_VERSION = 0x20080522
 
 
-def sketch(plot: Any, directory: Path) -> str:
-    """What stands for a figure."""
+def sketch(plot: Any, directory: Path) -> None:
+    """Write what stands for a figure."""
     for suffix in (".png", ".pdf"):
         (directory / f"{plot.name}{suffix}").write_text(plot.name)
-    return f"<svg>{plot.name}</svg>"
 
 
 def confine() -> None:

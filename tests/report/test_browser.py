@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from madminer_workflow.report.page import render
 from tests.support.browser import Browser, browser
+from tests.support.figure_content import make
 from tests.support.plotted import Plotted
+
+EMPTY_PANELS = (
+    "[...document.querySelectorAll('.panel')].filter(panel => panel.offsetParent)"
+    ".filter(panel => !panel.querySelector('svg.plot .mark')).length"
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +72,23 @@ def test_nothing_is_asked_for_and_nothing_goes_wrong(
             == "rgb(16, 19, 23)"
         )
         assert dark == (look == "dark")
-        empty = chromium.evaluate(
-            "[...document.querySelectorAll('.panel')].filter(p => p.offsetParent)"
-            ".filter(p => !p.querySelector('svg.plot .mark')).length"
-        )
-        assert empty == 0
+        assert chromium.evaluate(EMPTY_PANELS) == 0
+
+
+@pytest.mark.parametrize("parameters", [1, 3])
+def test_any_number_of_parameters_with_data(
+    chromium: Browser, tmp_path: Path, parameters: int
+) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(render(make(parameters, observed=True), []), encoding="utf-8")
+    chromium.complaints.clear()
+    chromium.open(page)
+    shown = lines(chromium, "triangle")
+    for data in ("expected", "observed"):
+        press(chromium, f'[data-switch="data"][data-value="{data}"]')
+        assert 0 < len(lines(chromium, "triangle")) < len(shown)
+    assert chromium.complaints == []
+    assert chromium.evaluate(EMPTY_PANELS) == 0
 
 
 def test_the_kind_of_likelihood_is_switched(opened: Browser) -> None:

@@ -211,7 +211,7 @@ def test_results_without_systematics_do_not_mention_them(two: Plotted) -> None:
     for subject in [*content["methods"], *content["baselines"].values()]:
         assert "fisher_information_profiled" not in subject
     assert 'id="systematics"' not in two.page and "change shapes" not in two.page
-    assert "none: limits have statistical errors only" in two.page
+    assert "none (statistical uncertainties only)" in two.page
 
 
 def test_data_without_the_systematics_are_refused(two: Plotted, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def advice(method: MethodReport) -> str:
         check for check in failures(deciding(method.checks)) if check.name not in TELLS_ITSELF
     ]
     steps = list(dict.fromkeys(step for check in failed for step in remedies(check, method)))
-    return f"To mend that, {listing(steps)}." if steps else ""
+    return f"To fix this, {listing(steps)}." if steps else ""
 
 
 def remedies(check: Check, method: MethodReport) -> Iterator[str]:
@@ -41,14 +41,14 @@ def remedies(check: Check, method: MethodReport) -> Iterator[str]:
             yield f"simulate {factor} times as many events or make bins {factor} times wider"
             return
         case ExtrapolationPlot():
-            yield "widen the priors in `thetas` until they hold the confidence region"
+            yield "widen the priors in thetas until they contain the confidence region"
             return
     if check.name == AGREEMENT and check.value is not None:
         members = math.ceil(method.members * (check.value / LARGEST_SPREAD) ** 2)
         yield f"train {max(members, method.members + 1)} members (--ntrainsamples)"
     elif method.settings.trainable:
         yield (
-            f"train on {MORE:g} times as many simulated events (`events` and `n_samples`), and "
+            f"train on {MORE:g} times as many simulated events (events and n_samples), and "
             "with twice the epochs if the loss is still falling at the last one"
         )
     else:

@@ -50,8 +50,8 @@ def disagreements(report: Report) -> Iterator[str]:
                 yield (
                     f"{one.name} has more information on {name} than {other.name} "
                     f"(σ {sigmas[0]:.3g} against {sigmas[1]:.3g}), but longer intervals "
-                    f"({lengths[0]:.3g} against {lengths[1]:.3g}): it knows small changes of "
-                    f"{name} better, and large ones less well. For limits, the intervals count."
+                    f"({lengths[0]:.3g} against {lengths[1]:.3g}): it measures small "
+                    "deviations better and large ones less well. For limits, the intervals count."
                 )
 
 
@@ -77,14 +77,15 @@ def on_losses(report: Report) -> str:
     words = []
     if validated:
         words.append(
-            "A validation loss that rises while the training loss falls means overfitting: stop "
-            "earlier, or give more events."
+            "A validation loss that rises while the training loss falls indicates overfitting: "
+            "train for fewer epochs, or with more events."
         )
     if below:
         words.append(
-            f"The validation loss of {listing(below)} is the lower one, which is no mistake: it is "
-            "of other events, a few of which with large joint scores or ratios make up much of any "
-            "loss, so that two samples differ by a constant; and the training loss is a mean over "
-            "an epoch, in which it still falls."
+            f"The validation loss of {listing(below)} is below the training loss. This is not a "
+            "mistake: the two are computed from different events, and a few events with large "
+            "joint scores or ratios dominate both, so they differ by a constant. Besides, the "
+            "training loss is an average over an epoch, during which it still falls. Only the "
+            "trend of the validation loss matters."
         )
     return " ".join(words)

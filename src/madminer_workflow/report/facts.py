@@ -46,7 +46,7 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
         "; ".join(f"{process.name}: {channel(process)}" for process in backgrounds) or "none",
     )
     names = [uncertainty.name for uncertainty in report.systematics]
-    yield "systematics", listing(names) if names else "none: limits have statistical errors only"
+    yield "systematics", listing(names) if names else "none (statistical uncertainties only)"
     yield "observables", listing([observable.name for observable in setup.observables])
     energy = setup.energy_tev
     collisions = f" at √s = {energy:.4g} TeV" if energy else ""
@@ -57,8 +57,8 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
     )
     yield (
         "simulation",
-        f"{setup.events.all} events after cuts, {setup.events.train} of them to learn from and "
-        f"{setup.events.test} to set limits with",
+        f"{setup.events.all} events after cuts: {setup.events.train} for training, "
+        f"{setup.events.test} for limits",
     )
 
 
@@ -79,16 +79,16 @@ def level(report: Report) -> str:
     """How far the simulation goes: partons, their smearing, a shower, a detector."""
     detector, processes = report.setup.detector, report.setup.processes
     if all(isinstance(one, FilesProcess) and one.has_tables for one in processes):
-        return "observables as the tables have them"
+        return "observables from tables"
     if detector.delphes_card is not None:
-        return f"detector, simulated by Delphes ({detector.delphes_card})"
-    words = "partons, without shower"
+        return f"detector level (Delphes, {detector.delphes_card})"
+    words = "parton level, without parton shower"
     if any(process.pythia8_card for process in processes):
-        words = "particles after Pythia's shower"
+        words = "particle level (Pythia)"
     smeared = [objects(smearing) for smearing in detector.smearing]
     if detector.met_noise.abs_ or detector.met_noise.rel:
         smeared.append("missing momentum")
-    return f"{words}; smeared: {listing(smeared)}" if smeared else f"{words} or detector"
+    return f"{words}; smeared: {listing(smeared)}" if smeared else f"{words}, without detector"
 
 
 def objects(smearing: Smearing) -> str:

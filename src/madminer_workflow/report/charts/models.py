@@ -164,7 +164,8 @@ def ratio_closure(report: Report, rows: Rows) -> list[Panel]:
 def sizes(report: Report, rows: Rows) -> list[Panel]:
     """Effective simulated events at the truth and at the edges of intervals."""
     needed = max(plot.needed for _, plot in rows)
-    marks = [Mark(kind="rule", x=digits([needed]), look="dashed", words="needed")]
+    largest = max(size for _, plot in rows for size in plot.size if size is not None)
+    marks = [Mark(kind="shade", low=digits([needed]), high=digits([1.1 * max(needed, largest)]))]
     for height, (series, plot) in enumerate(rows):
         found: SizesPlot = plot
         for point, size in zip(found.points, found.size, strict=True):
@@ -182,7 +183,9 @@ def sizes(report: Report, rows: Rows) -> list[Panel]:
 def bins(report: Report, rows: Rows) -> list[Panel]:
     """Effective simulated events of every bin that counts, fewest first."""
     first: BinsPlot = rows[0][1]
-    marks = [Mark(kind="rule", y=digits([first.needed]), look="dashed", words="needed")]
+    largest = max(size for _, plot in rows for size in plot.size if size is not None)
+    ends = digits([first.needed]) * 2, digits([1.5 * max(first.needed, largest)]) * 2
+    marks = [Mark(kind="band", x=[0.0, 1.0], low=ends[0], high=ends[1], words="enough")]
     for series, plot in rows:
         size = np.sort(np.array(plot.size, dtype=float))
         share = (np.arange(len(size)) + 0.5) / len(size)
@@ -316,14 +319,6 @@ def toy_charts(report: Report) -> Iterator[Chart]:
         panels=[coverage(report, i) for i in range(len(points))],
     )
     yield Chart(
-        name="neyman",
-        section="toys",
-        caption="Expected intervals: filled with asymptotic critical values, framed with those of "
-        "toys (Neyman's construction).",
-        figures=["neyman_"],
-        panels=[constructed(report, name) for name in report.parameters],
-    )
-    yield Chart(
         name="toys",
         section="toys",
         caption="Distribution of the test statistic q, all parameters fixed, at the point where "
@@ -331,6 +326,14 @@ def toy_charts(report: Report) -> Iterator[Chart]:
         "all larger values.",
         figures=["toys_"],
         panels=[distribution(report, i) for i in range(len(points))],
+    )
+    yield Chart(
+        name="neyman",
+        section="toys",
+        caption="Expected intervals: filled with asymptotic critical values, framed with those of "
+        "toys (Neyman's construction).",
+        figures=["neyman_"],
+        panels=[constructed(report, name) for name in report.parameters],
     )
 
 

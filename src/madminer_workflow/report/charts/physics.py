@@ -58,8 +58,9 @@ def distribution(report: Report, observable: Distribution) -> Chart:
     return Chart(
         name=f"observable_{observable.name}",
         section="observables",
-        caption=f"{observable.name}, normalised, at the reference point and at points where "
-        "limits end; bands: statistical errors of the simulation. Right: ratio to the reference.",
+        caption=f"Normalised distribution of {observable.name} at the reference point and at the "
+        "ends of the limits; bands: statistical errors of the simulation. Beside it: the ratio to "
+        "the reference.",
         figures=[f"observable_{observable.name}"],
         legend=True,
         panels=[
@@ -89,15 +90,15 @@ def goodness_chart(report: Report) -> Iterator[Chart]:
     found = goodness.shown(report)
     names = list(dict.fromkeys(name for row in rows for name in row.p))
     marks = [Mark(kind="rule", x=[DOUBTFUL], look="dashed", words=f"doubtful below {DOUBTFUL:g}")]
-    for row in rows:
-        # Toys may have no smaller p-value than 0.
+    for k, row in enumerate(rows):
         p = {name: value for name, value in row.p.items() if value > 0.0}
+        shift = 0.5 * (k + 0.5) / len(rows) - 0.25
         marks.append(
             Mark(
                 kind="points",
                 who=row.series.name,
                 x=digits(list(p.values())),
-                y=[names.index(name) for name in p],
+                y=[round(names.index(name) + shift, 3) for name in p],
             )
         )
     panels = [
@@ -113,7 +114,9 @@ def goodness_chart(report: Report) -> Iterator[Chart]:
     yield Chart(
         name="goodness_of_fit",
         section="goodness",
-        caption=goodness.caption(found),
+        caption="p-values of the observed data at the best fits, from toys, and what differs most "
+        f"at the best fit of {found[0]}: events per unit, the simulation scaled to the observed "
+        "number of events. Shaded: the least likely interval.",
         figures=["goodness_of_fit"],
         panels=panels,
     )
