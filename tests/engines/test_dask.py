@@ -182,7 +182,7 @@ def test_workers_must_compute_the_same_and_see_the_files(tmp_path: Path):
     with pytest.raises(InputError, match=r"worker tcp://n1 has numpy .*, and this machine 1.0"):
         dask_worker._check(other, "tcp://n1")
     away = Task("step", "true", tmp_path / "away", tmp_path / "log")
-    with pytest.raises(InputError, match=r"does not see .*away: choose a --workdir that all"):
+    with pytest.raises(InputError, match=r"cannot access .*away: choose a --workdir that all"):
         dask_worker._check(dask_worker.Errand("", "", away, {}, None, known), "tcp://n1")
 
 

@@ -202,7 +202,7 @@ def test_an_image_that_would_compute_something_else(site: Site, monkeypatch, cap
 def test_pods_that_do_not_see_the_files(site: Site):
     executor = site.executor()
     task = Task("step", "true", site.volume / "away", site.workdir / "log")
-    with pytest.raises(InputError, match=r"does not see the work directory, .*cannot write to"):
+    with pytest.raises(InputError, match=r"cannot access the work directory, .*cannot write to"):
         executor.run(task)
 
 

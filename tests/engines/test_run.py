@@ -358,7 +358,7 @@ def test_a_step_that_takes_too_long_is_ended(toy: Toy):
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
 def test_a_limit_is_a_number_of_minutes(tmp_path: Path, minutes: float):
-    with pytest.raises(InputError, match=r"step-timeout = .*: expected minutes"):
+    with pytest.raises(InputError, match=r"step-timeout = .*: expected a number of minutes"):
         run_workflow(Order(WBF, tmp_path / "results", step_timeout=minutes))
     assert list(tmp_path.iterdir()) == []
 

@@ -175,7 +175,7 @@ def test_models_that_do_not_belong_together(
     sally, again = members["sally"]
     message = "is a model of alices with other settings than .*sally_0.Model.tar.gz"
     refused(toy_file, [sally, members["alices"][0]], tmp_path, message)
-    message = "is member 0 of sally, and so is"
+    message = "is member 0 of sally, like"
     refused(toy_file, [sally, again, sally], tmp_path, message)
 
 

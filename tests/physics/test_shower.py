@@ -182,7 +182,7 @@ def test_a_card_is_passed_on_without_comments() -> None:
         ("Beams:LHEF = mine.lhe", "must be left out: the beams"),
         ("Main:numberOfEvents = 100", "must be left out: the number of events"),
         ("random:seed = 3", "must be left out: the seed"),
-        ("HEPMCoutput:file = /tmp/x", "must be left out: the events"),
+        ("HEPMCoutput:file = /tmp/x", "must be left out: the workflow sets where events"),
         ("JetMatching:merge = on", "must be left out: matched samples"),
         ("JetMatching:qCut = 30", "must be left out: matched samples"),
         ("Merging:Process = pp>jj", "must be left out: merged samples"),

@@ -118,7 +118,7 @@ ALL = GoodnessTest(name="all observables (wide)", about="events", p_value=0.0005
 
 def test_words_say_where() -> None:
     assert place_words(found(COUNT, replace(PT, p_value=0.5))) == (
-        "there are 40 events where 268 are expected"
+        "there are 40 events, where 268 are expected"
     )
     assert place_words(found(COUNT, PT)).endswith(
         ", and pt has 12 events below 30 where 3.25 are expected"

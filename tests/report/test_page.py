@@ -113,7 +113,7 @@ def test_there_are_colours_for_both_themes(page: str) -> None:
 def test_it_opens_with_the_method_to_use(parsed: Collector) -> None:
     words = " ".join("".join(parsed.text).split())
     assert words.index("Use this: histogram") < words.index("most sensitive method first")
-    assert "sally looks more sensitive but cannot be believed" in words
+    assert "sally looks more sensitive but cannot be trusted" in words
 
 
 def test_numbers_are_those_of_results_json(two: Plotted, parsed: Collector) -> None:

@@ -138,7 +138,7 @@ def test_the_verdict_prefers_a_believed_method_to_a_more_sensitive_one(two: Plot
     content = two.content
     assert content["verdict"]["order"] == ["sally", "histogram"]
     assert content["verdict"]["recommended"] == "histogram"
-    assert "sally looks more sensitive but cannot be believed" in content["verdict"]["sentence"]
+    assert "sally looks more sensitive but cannot be trusted" in content["verdict"]["sentence"]
     assert [method["believed"] for method in content["methods"]] == [True, False]
     assert "0.75" in content["methods"][1]["reason"]
 
@@ -155,14 +155,17 @@ def test_proven_information_is_compared(two: Plotted) -> None:
         assert 0.01 < estimate["error"] < 0.08
         assert estimate["value"] == pytest.approx(0.5, abs=4.0 * estimate["error"])
     assert histogram["proven_information"]["claimed"]["together"]["value"] > 1.5
-    said = f"histogram {100.0 * lost['together']['value']:.2g} % of that."
-    assert f"sally proves the most information; {said}" in content["verdict"]["sentence"]
+    said = f"histogram {100.0 * lost['together']['value']:.2g} %."
+    assert (
+        f"sally proves the most information; relative to it, {said}"
+        in content["verdict"]["sentence"]
+    )
     [claim] = [remark for remark in histogram["remarks"] if remark.startswith("It claims")]
     assert "intervals are about" in claim and "too short" in claim
     assert not any(remark.startswith("It claims") for remark in sally["remarks"])
     page = html.unescape(two.page)
     assert f"{efficiency.percentage(estimate_of(lost))} of the best method's (sally)" in page
-    assert "the most of all methods, 100 % of the partons'" in page
+    assert "the largest of all methods, 100 % of the parton-level information" in page
 
 
 def estimate_of(share: dict[str, Any]) -> Estimate:
@@ -306,10 +309,10 @@ def test_methods_that_leave_uncertainties_out_come_last() -> None:
     assert own.order == ["long", "longer", "short"]
     assert own.recommended == "long"
     assert own.sentence == (
-        "long has the shortest 95 % intervals of the 2 methods that pass their checks and know how "
-        "nuisance parameters change shapes, 1.50 ± 0.01 times shorter than those of longer, the "
-        "next. The intervals of short are shorter because it leaves out how scale and pdf change "
-        "shapes, and it comes after the methods that know."
+        "long has the shortest 95 % intervals of the 2 methods that pass their checks and "
+        "include how nuisance parameters change shapes, 1.50 ± 0.01 times shorter than those of "
+        "longer, the second best. The intervals of short are shorter because it leaves out how "
+        "scale and pdf change shapes, and it comes after the methods that include this."
     )
     # Nothing is said where leaving out gains nothing, and who knows but fails is not recommended.
     own = verdict.verdict([method("wide", 3.0, **ignorant), long], "0.95")
@@ -319,7 +322,7 @@ def test_methods_that_leave_uncertainties_out_come_last() -> None:
     assert "long looks more sensitive" not in own.sentence
     assert own.sentence.endswith(
         "Its limits leave out how scale and pdf change shapes, which would make them wider; no "
-        "method that knows this passes its checks."
+        "method that includes this passes its checks."
     )
 
 
@@ -342,7 +345,7 @@ def test_the_sentence_says_who_proves_less() -> None:
         ],
         "0.95",
     )
-    assert own.sentence.endswith("best proves the most information; weak 84 % of that.")
+    assert own.sentence.endswith("best proves the most information; relative to it, weak 84 %.")
     weak = method("weak", 1.0, **shared_information("best", 0.8412, 0.01))
     assert efficiency.proven_words(weak) == (
         "Proven information: 84 ± 1 % of the best method's (best)."
@@ -394,7 +397,7 @@ def test_remarks_on_the_grid_and_the_ceiling() -> None:
     assert remarks(few_nodes) == [], "limits that are fitted need no nodes"
     binning = {"kind": "adaptive", "bins": None}
     scanned = msgspec.convert({"name": "m", **synthetic.SALLY, "binning": binning}, Method)
-    assert "spans 1.0 steps" in remarks(replace(few_nodes, settings=scanned))[0]
+    assert "spans only 1.0 steps" in remarks(replace(few_nodes, settings=scanned))[0]
     assert "No 95 % interval" in remarks(method("m", 0.0))[0]
     assert "exceeds the parton-level ceiling" in remarks(method("m", 1.0), ceiling=0.5)[0]
 
@@ -404,7 +407,7 @@ def test_a_check_that_does_not_concern_the_limits() -> None:
     assert checks.failures(checks.deciding([GOOD, about])) == []
     assert checks.reason([GOOD, about]) == "Passes its one check: its score has no bias."
     [remark] = remarks(replace(method("m", 1.0), checks=[GOOD, about]))
-    assert remark.startswith("Its profiled Fisher information is not to be believed: it fails “nui")
+    assert remark.startswith("Do not trust its profiled Fisher information: it fails “nui")
 
 
 def test_remarks_on_the_simulation() -> None:
@@ -412,7 +415,7 @@ def test_remarks_on_the_simulation() -> None:
         limits = replace(method("m", 1.0).limits["rate_and_shape"], errors=errors)
         return remarks(replace(method("m", 1.0), limits={"rate_and_shape": limits}))
 
-    assert "is not in its intervals" in with_errors(None)[0]
+    assert "do not include the error from finite simulation" in with_errors(None)[0]
     large = ParameterError(statistical=1.0, simulation=0.5, training=None)
     assert "interval of p 12 % longer" in with_errors({"p": large})[0]
     unknown = ParameterError(statistical=None, simulation=None, training=None)
@@ -421,7 +424,7 @@ def test_remarks_on_the_simulation() -> None:
 
 def test_remarks_on_members_and_what_is_unknown() -> None:
     [remark] = remarks(replace(method("m", 1.0), diagnostics=[[GOOD], [BAD], [GOOD]]))
-    assert remark.startswith("Taken alone, 1 of its 3 members fail “mean of the score”")
+    assert remark.startswith("Individually, 1 of its 3 members fail “mean of the score”")
     unknown = replace(GOOD, name="agreement", value=None, sentence="Not known.")
     assert remarks(replace(method("m", 1.0), checks=[GOOD, unknown])) == ["Not known."]
 
@@ -436,7 +439,7 @@ def test_the_headline_is_printed(two: Plotted) -> None:
 
 def test_results_given_twice_are_refused(two: Plotted, tmp_path: Path) -> None:
     own = two.inputs
-    with pytest.raises(InputError, match="results of the method sally, and so does"):
+    with pytest.raises(InputError, match="results of the method sally, like"):
         plotting(own.analysis, own.data, [*own.results, own.results[1]], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -447,7 +450,7 @@ def test_results_given_twice_are_refused(two: Plotted, tmp_path: Path) -> None:
         ({"name": "other"}, "there is no method other; expected one of histogram, sally"),
         (
             {"settings": {"name": "sally", **synthetic.SALLY, "n_samples": 200}},
-            "the method sally has other settings now",
+            "the settings of the method sally have changed",
         ),
         ({"expected_events": 1.0}, "evaluated for 1 expected events"),
         (
@@ -503,7 +506,7 @@ def test_a_grid_that_changed_is_noticed(two: Plotted, tmp_path: Path) -> None:
     ml = read_json(own.analysis)["ml"]
     ml["limits"]["grid"]["p0"]["range"] = [-1.0, 2.0]
     edited = synthetic.edited_analysis(own, tmp_path, ml=ml)
-    with pytest.raises(InputError, match="the limits grid is another one now"):
+    with pytest.raises(InputError, match="the grid of the limits has changed"):
         plotting(edited.analysis, own.data, own.results, tmp_path)
 
 
@@ -520,7 +523,7 @@ def test_a_model_is_not_a_result(two: Plotted, tmp_path: Path) -> None:
     own = two.inputs
     write_json(tmp_path / "content" / "method.json", {})
     synthetic.pack(tmp_path / "content", tmp_path / "Model.tar.gz")
-    with pytest.raises(InputError, match=r"Model\.tar\.gz: holds no results of a method"):
+    with pytest.raises(InputError, match="Model\\.tar\\.gz: contains no results of a method"):
         plotting(own.analysis, own.data, [tmp_path / "Model.tar.gz"], tmp_path)
 
 
@@ -629,10 +632,14 @@ def test_plotting_imports_neither_torch_nor_madminer() -> None:
 @pytest.mark.parametrize(
     ("size", "error", "words"),
     [
-        (1.02, None, "but b (1.02 times as long, give or take its one training) is"),
-        (1.06, None, "1.06 times shorter than those of b, the next"),
+        (
+            1.02,
+            None,
+            "but b (1.02 times as long, with unknown error because it was trained only once) is",
+        ),
+        (1.06, None, "1.06 times shorter than those of b, the second best"),
         (1.06, 0.04, "but b (1.06 ± 0.04 times as long) is indistinguishable from it."),
-        (1.06, 0.004, "1.060 ± 0.004 times shorter than those of b, the next"),
+        (1.06, 0.004, "1.060 ± 0.004 times shorter than those of b, the second best"),
         (2.0, 0.1, "2.00 ± 0.10 times shorter"),
     ],
 )

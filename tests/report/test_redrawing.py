@@ -92,7 +92,7 @@ def test_a_style_of_ones_own(plotting: Path, tmp_path: Path) -> None:
     [
         (["--methods", "nobody"], "--methods: unknown method 'nobody'"),
         (["--figures", "nothing"], "--figures: unknown figure 'nothing'"),
-        (["--style", "nowhere"], "no such file, nor a style of matplotlib"),
+        (["--style", "nowhere"], "neither a file nor a style of matplotlib"),
         (["--style", "bad.mplstyle"], "font.size: Could not convert 'x' to float"),
         (["--output", "run/plots"], "is in the run"),
         (["--output", "."], "is not empty"),

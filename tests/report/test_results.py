@@ -29,7 +29,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, observed: bool) -> Non
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "results.json", {"version": "1.0"})
-    message = r"holds no results of plotting: .* missing required field `schema_version`"
+    message = "is not a results.json from plotting: .* missing required field `schema_version`"
     with pytest.raises(InputError, match=rf"results\.json: {message}"):
         read_report(tmp_path / "results.json")
 

@@ -136,7 +136,7 @@ def test_fits_that_do_not_go_together_are_refused(finished: Path) -> None:
     blind = replace(fit, nuisance=[replace(first, impact={}), *others])
     assert "impacts" in told({"expected": blind})
     assert "ranking" in told({"expected": replace(fit, ranking={})})
-    assert "number of its parameters" in told({"expected": replace(fit, best_fit=[])})
+    assert "wrong number of parameters" in told({"expected": replace(fit, best_fit=[])})
 
 
 def test_toys_have_the_nuisance_parameters_that_were_asked_for(
@@ -150,7 +150,7 @@ def test_toys_have_the_nuisance_parameters_that_were_asked_for(
     write_json(tmp_path / "analysis.json", changed)
     results = [finished / name / "Results.tar.gz" for name in ("counts", "sally", "alices")]
     drawn = sorted(finished.glob("*/toys_*/Toys.npz"))
-    with pytest.raises(InputError, match="the nuisance_parameters prior, the analysis nominal"):
+    with pytest.raises(InputError, match="nuisance_parameters prior, but the analysis has nominal"):
         plotting(tmp_path / "analysis.json", uncertain.combined, results, tmp_path, drawn)
 
 

@@ -69,8 +69,8 @@ def _draw_in_processes(report: Report, directory: Path, figures: int, processes:
                 pass
     except BrokenProcessPool:
         raise StepError(
-            "a process that draws figures ended unexpectedly (most often: the machine ran out of "
-            "memory)"
+            "a process that draws figures ended unexpectedly (the most common cause is a lack "
+            "of memory)"
         ) from None
 
 

@@ -62,7 +62,10 @@ def proven_words(method: MethodReport) -> str:
     best = method.efficiency.best
     if method.name == best:
         share = percentage(method.efficiency.of_partons.together)
-        return f"Proven information: the most of all methods, {share} of the partons'."
+        return (
+            f"Proven information: the largest of all methods, {share} of the parton-level "
+            "information."
+        )
     share = percentage(method.efficiency.of_best.together)
     return f"Proven information: {share} of the best method's ({best})."
 
@@ -108,7 +111,7 @@ def claims(method: MethodReport) -> Iterator[str]:
     name, share = max(known.items(), key=lambda item: item[1].value or 0.0)
     if share.value is not None and share.value > NOTABLE_CLAIM:
         yield (
-            f"It claims {percentage(share)} of the information on {name} that it proves: where "
-            "that decides, its intervals are about "
+            f"It claims {percentage(share)} of the information on {name} that it proves: near "
+            "the reference point, its intervals are about "
             f"{100.0 - 100.0 / math.sqrt(share.value):.0f} % too short."
         )

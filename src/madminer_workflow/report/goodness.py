@@ -61,7 +61,7 @@ def difference(test: GoodnessTest) -> str:
     """What data have and what is expected, of one test."""
     if test.about == "count":
         return (
-            f"there are {number(test.observed)} events where {number(test.expected)} are expected"
+            f"there are {number(test.observed)} events, where {number(test.expected)} are expected"
         )
     if test.interval is None:
         return f"the test of {words(test)} has p = {test.p_value:.2g}"

@@ -202,12 +202,13 @@ def nature_of_toys(report: Report) -> str:
         return ""
     if natures == {NOMINAL}:
         return (
-            "nuisance parameters are 0 in nature and their auxiliary measurements fluctuate: what "
-            "a method leaves out does not show"
+            "the true nuisance parameters are 0, and their auxiliary measurements fluctuate: "
+            "effects that a method leaves out do not show"
         )
     return (
-        "nuisance parameters are drawn from their priors for every toy, and measured to be 0: a "
-        "method that leaves out what they do covers less"
+        "the true nuisance parameters are drawn from their priors for every toy, and their "
+        "auxiliary measurements are 0: a method that leaves out their effects has too small a "
+        "coverage"
     )
 
 
@@ -265,7 +266,7 @@ def method_words(subject: Subject) -> str:
         return f"{kind}: {METHODS[kind]}" if kind in METHODS else kind
     return {
         "truth": "perfect knowledge of every event at parton level; no method can do better",
-        "rate": "counting events, without looking at them",
+        "rate": "counting events, without using their distribution",
     }[subject.name]
 
 

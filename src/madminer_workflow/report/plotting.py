@@ -51,7 +51,7 @@ def plotting(
     given = read_all(results, analysis, problem, grid)
     given_toys = read_toys(toys)
     check_toys(given_toys, given, analysis.ml.limits.toys.nuisance_parameters)
-    with reading(data, "has no notes of the physics steps"):
+    with reading(data, "has no records of the physics steps"):
         notes = msgspec.convert(read_report(data), PhysicsNotes)
     by_method = {name: toys_of.toys for name, toys_of in given_toys.items()}
     report = summarise_all(analysis, problem, grid, given, by_method, notes)
@@ -75,8 +75,8 @@ def read_all(
         name = results.summary.name
         if name in given:
             raise InputError(
-                f"{path}: holds results of the method {name}, and so does {given[name][0]}; "
-                "give one file per method"
+                f"{path}: has results of the method {name}, like {given[name][0]}; give one file "
+                "per method"
             )
         given[name] = path, results
     return [given[name][1] for name in analysis.ml.by_name if name in given]
@@ -100,15 +100,15 @@ def check_results(
     elif name not in declared:
         difference = f"there is no method {name}; expected one of {', '.join(declared)}"
     elif sampled_with(summary.settings) != sampled_with(declared[name].of_member):
-        difference = f"the method {name} has other settings now"
+        difference = f"the settings of the method {name} have changed"
     elif not np.array_equal(results.arrays["thetas"], grid.thetas()):
-        difference = "the limits grid is another one now"
+        difference = "the grid of the limits has changed"
     elif summary.observation != (None if problem.observed is None else problem.observed.summary()):
         difference = "it was evaluated for other observed data"
     elif not np.isclose(summary.expected_events, expected, rtol=1e-9):
         difference = (
-            f"it was evaluated for {summary.expected_events:.6g} expected events, "
-            f"the data mean {float(expected):.6g}"
+            f"it was evaluated for {summary.expected_events:.6g} expected events, but the data "
+            f"correspond to {float(expected):.6g}"
         )
     else:
         return
@@ -125,15 +125,15 @@ def check_toys(
     settings = {one.summary.name: one.summary.settings for one in results}
     for name, of_method in toys.items():
         if name not in settings:
-            raise InputError(f"there are toys of {name}, but no results of it")
+            raise InputError(f"there are toys of {name}, but no results")
         if of_method.settings != settings[name]:
             raise InputError(
-                f"the toys of {name} are of models with other settings; run toys again"
+                f"the toys of {name} belong to models with other settings; run toys again"
             )
         drawn = of_method.toys.nuisance_parameters
         if drawn != nuisance_parameters:
             raise InputError(
-                f"the toys of {name} have the nuisance_parameters {drawn}, the analysis "
+                f"the toys of {name} have nuisance_parameters {drawn}, but the analysis has "
                 f"{nuisance_parameters}; run toys again"
             )
 

@@ -84,7 +84,7 @@ def settings(look: str) -> Mapping[str, Any]:
     file = Path(look)
     if not file.is_file():
         styles = [name for name in matplotlib.style.available if not name.startswith("_")]
-        message = f"{look}: no such file, nor a style of matplotlib"
+        message = f"{look}: neither a file nor a style of matplotlib"
         raise InputError(f"{message} ({', '.join(styles)})")
     with _warnings() as told:
         try:

@@ -412,4 +412,4 @@ def read_report(path: Path) -> Report:
     try:
         return report_of(content)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: holds no results of plotting: {error}") from None
+        raise InputError(f"{path}: is not a results.json from plotting: {error}") from None

@@ -33,8 +33,8 @@ PULLED = 2.0
 """Prior widths: the same of a best fit."""
 
 LOOK = {
-    "expected": "give the method more events to learn from, or look for its bias,",
-    "observed": "look for what the simulation does not describe",
+    "expected": "give the method more training events, or look for its bias,",
+    "observed": "look for features that the simulation does not describe",
 }
 
 NAMED = 4
@@ -64,7 +64,7 @@ def remarks(
     return [
         *_on_the_grid(method, grid, level),
         *(
-            f"Its {check.concerns} is not to be believed: it fails “{check.name}”. {check.sentence}"
+            f"Do not trust its {check.concerns}: it fails “{check.name}”. {check.sentence}"
             for check in failures(method.checks)
             if check.concerns is not None
         ),
@@ -97,8 +97,8 @@ def _on_the_grid(
             )
         elif span < GRID_POINTS and not method.settings.fitted:
             yield (
-                f"The {percent(level)} interval of {name} spans {span:.1f} steps of the grid only: "
-                "refine limits.grid."
+                f"The {percent(level)} interval of {name} spans only {span:.1f} steps of the "
+                "grid: refine limits.grid."
             )
 
 
@@ -107,8 +107,8 @@ def _on_the_simulation(method: MethodReport) -> Iterator[str]:
     errors = method.limits[KIND].errors
     if errors is None:
         yield (
-            "The error from finite simulation is not in its intervals: what other simulated events "
-            "would make of it is not known."
+            "Its intervals do not include the error from finite simulation: the effect of other "
+            "simulated events is unknown."
         )
         return
     for name, error in errors.items():
@@ -118,7 +118,7 @@ def _on_the_simulation(method: MethodReport) -> Iterator[str]:
         if growth > NOTABLE_GROWTH:
             yield (
                 f"Finite simulation makes the interval of {name} {100.0 * (growth - 1.0):.2g} % "
-                "longer: with twice as many simulated events it would be half of that."
+                "longer; with twice as many simulated events, by half of that."
             )
 
 
@@ -134,7 +134,7 @@ def _on_lone_members(method: MethodReport) -> list[str]:
             if check.name not in names:
                 failing[check.name] = failing.get(check.name, 0) + 1
     return [
-        f"Taken alone, {n} of its {len(members)} members fail “{name}”, which their mean passes."
+        f"Individually, {n} of its {len(members)} members fail “{name}”; their mean passes."
         for name, n in failing.items()
     ]
 
@@ -161,9 +161,9 @@ def on_nuisance_parameters(method: MethodReport) -> Iterator[str]:
             order = sorted(tight, key=lambda name: tight[name] or 0.0)
             yield (
                 f"The {data} data constrain "
-                f"{_named([f'{name} to {tight[name]:.2g}' for name in order])} of the prior width: "
-                f"{'its prior' if len(tight) == 1 else 'the priors'} may be too wide, or the model "
-                "too rigid, with one nuisance parameter where nature has several."
+                f"{_named([f'{name} to {tight[name]:.2g}' for name in order])} of the prior "
+                f"width: {('its prior' if len(tight) == 1 else 'the priors')} may be too wide, "
+                "or the model too rigid, with one nuisance parameter where nature has several."
             )
         pulls = {titles[one.name]: one.pull or 0.0 for one in fit.nuisance}
         far = [name for name, pull in pulls.items() if abs(pull) > PULLED]
@@ -226,11 +226,11 @@ def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], l
         return f"{best.name} passes its checks."
     n = 1 + len(others)
     text = (
-        f"{best.name} has the shortest {percent(level)} intervals of the "
-        f"{n} method{'s' if n > 1 else ''} that pass their checks"
+        f"{best.name} has the shortest {percent(level)} intervals of the {n} "
+        f"method{('s' if n > 1 else '')} that pass their checks"
     )
     if len(good) > n:
-        text += " and know how nuisance parameters change shapes"
+        text += " and include how nuisance parameters change shapes"
     equal = as_sensitive(good)
     if equal:
         beside = [
@@ -239,13 +239,13 @@ def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], l
         verb = "is" if len(equal) == 1 else "are"
         text += f", but {listing(beside)} {verb} indistinguishable from it"
     elif others and times(others[0]):
-        text += f", {times(others[0])} shorter than those of {others[0].name}, the next"
+        text += f", {times(others[0])} shorter than those of {others[0].name}, the second best"
     return f"{text}."
 
 
 def _without_error(method: MethodReport) -> str:
     known = method.comparison and method.comparison.together.error
-    return "" if known else ", give or take its one training"
+    return "" if known else ", with unknown error because it was trained only once"
 
 
 def _on_the_unbelieved(
@@ -259,7 +259,7 @@ def _on_the_unbelieved(
     ]
     if tighter:
         verb = "looks" if len(tighter) == 1 else "look"
-        yield f"{listing(tighter)} {verb} more sensitive but cannot be believed."
+        yield f"{listing(tighter)} {verb} more sensitive but cannot be trusted."
 
 
 def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]:
@@ -268,8 +268,8 @@ def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]
     if best.shapes_left_out:
         yield (
             f"Its limits leave out how {listing(best.shapes_left_out)} "
-            f"{'changes' if len(best.shapes_left_out) == 1 else 'change'} shapes, which would make "
-            "them wider; no method that knows this passes its checks."
+            f"{('changes' if len(best.shapes_left_out) == 1 else 'change')} shapes, which would "
+            "make them wider; no method that includes this passes its checks."
         )
         return
     size = interval_size(best.limits[KIND], level)
@@ -282,10 +282,10 @@ def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]
         left_out = list(dict.fromkeys(name for m in shorter for name in m.shapes_left_out))
         one = len(shorter) == 1
         yield (
-            f"The intervals of {listing([method.name for method in shorter])} are shorter because "
-            f"{'it leaves' if one else 'they leave'} out how {listing(left_out)} "
-            f"{'changes' if len(left_out) == 1 else 'change'} shapes, and "
-            f"{'it comes' if one else 'they come'} after the methods that know."
+            f"The intervals of {listing([method.name for method in shorter])} are shorter "
+            f"because {('it leaves' if one else 'they leave')} out how {listing(left_out)} "
+            f"{('changes' if len(left_out) == 1 else 'change')} shapes, and "
+            f"{('it comes' if one else 'they come')} after the methods that include this."
         )
 
 
@@ -294,7 +294,7 @@ def _on_efficiency(ranked: Sequence[MethodReport]) -> Iterator[str]:
     losses = [f"{method.name} {100.0 * share:.2g} %" for method, share in efficiency.losing(ranked)]
     if losses:
         best = next(method.efficiency.best for method in ranked if method.efficiency)
-        yield f"{best} proves the most information; {listing(losses)} of that."
+        yield f"{best} proves the most information; relative to it, {listing(losses)}."
 
 
 def percent(level: str | float) -> str:

@@ -49,11 +49,11 @@ def test_process_card_becomes_commands():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("launch", "line 3: 'launch' is given by the workflow"),
-        ("output here", "line 3: 'output' is given by the workflow"),
+        ("launch", "line 3: 'launch' is set by the workflow"),
+        ("output here", "line 3: 'output' is set by the workflow"),
         ("generate p p > t t~ [QCD]", "only leading-order"),
-        ("set nb_core 4", "'nb_core' is not the card's business"),
-        ("set lhapdf /x", "'lhapdf' is not the card's business"),
+        ("set nb_core 4", "'nb_core' cannot be set in the card"),
+        ("set lhapdf /x", "'lhapdf' cannot be set in the card"),
         ("! rm -r x", "'! rm -r x' is not understood"),
         ("install pythia8", "not understood; expected import model, set"),
         ("import model sm", "has 2 lines 'import model"),
@@ -132,7 +132,7 @@ def test_run_card_lists_all_problems():
         read_run_card(text, "processes.signal.run_card")
     lines = str(error.value).splitlines()
     assert len(lines) == 5
-    assert "line 1: 'nevents' cannot be set: the analysis file says" in lines[0]
+    assert "line 1: 'nevents' cannot be set: the analysis file sets" in lines[0]
     assert "line 3: 'ptj' is set twice" in lines[1]
     assert "line 4: 'ptj 20'; expected 'value = key'" in lines[2]
     assert "line 5: '= etaj'; expected" in lines[3]

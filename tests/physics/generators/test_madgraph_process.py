@@ -292,7 +292,9 @@ def test_job_in_another_installation(packed, tmp_path):
 def test_unknown_names(packed, tmp_path):
     with pytest.raises(InputError, match="n_events: is 0"):
         madgraph.generate_events(packed, "sm", 0, 1, tmp_path / "events.lhe")
-    with pytest.raises(InputError, match=r"sampling benchmark 'w': is not among .*, sm"):
+    with pytest.raises(
+        InputError, match=r"sampling benchmark 'w': is not a sampling benchmark .*, sm"
+    ):
         madgraph.generate_events(packed, "w", 10, 1, tmp_path / "events.lhe")
     with pytest.raises(InputError, match="no integrated process"):
         madgraph.generate_events(tmp_path, "sm", 10, 1, tmp_path / "events.lhe")

@@ -56,7 +56,7 @@ def interval_chart(report: Report) -> Chart:
     both = "Bars: expected; lines with the best fit: observed." if report.observed else ""
     several = any(method.members > 1 for method in report.methods)
     ticks = "Thin lines above a bar: intervals of the members of an ensemble." if several else ""
-    others = ", the other parameters profiled" if len(report.parameters) > 1 else ""
+    others = ", with the other parameters profiled" if len(report.parameters) > 1 else ""
     return Chart(
         name="intervals",
         section="limits",
@@ -295,9 +295,10 @@ def compared(report: Report) -> Iterator[Chart]:
             name="comparison",
             section="limits",
             caption=f"Lengths of expected {percent(report.verdict.confidence_level)} intervals "
-            f"from rate and shape over those of {report.verdict.recommended}, with standard errors "
-            "of the ratio: methods have the simulated events in common, and each its training. A "
-            "method that was trained once has no error.",
+            f"from rate and shape relative to those of {report.verdict.recommended}, "
+            "with standard errors of the ratio: methods share the simulated events, but "
+            "not the training. For a method that was trained only once, the error is "
+            "unknown.",
             figures=["comparison"],
             panels=[relative_lengths(name, rows) for name in report.parameters],
         )
@@ -306,9 +307,9 @@ def compared(report: Report) -> Iterator[Chart]:
         yield Chart(
             name="errors",
             section="limits",
-            caption="What one standard deviation of each parameter, the others profiled, is made "
-            "of, from rate and shape: data, other simulated events, other trainings. Squares add "
-            "up.",
+            caption="Contributions to one standard deviation of each parameter, with the others "
+            "profiled, from rate and shape: data, finite simulation, training. They add "
+            "in quadrature.",
             figures=["errors"],
             legend=True,
             panels=[parts_of_errors(name, made_of) for name in report.parameters],

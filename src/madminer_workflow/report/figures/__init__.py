@@ -69,9 +69,9 @@ def plots(report: Report) -> Iterator[Plot]:
             "comparison",
             "headline",
             f"Lengths of expected {percent(report.verdict.confidence_level)} intervals from rate "
-            f"and shape over those of {report.verdict.recommended}, with standard errors of the "
-            "ratio: methods have the simulated events in common, and each its training. A single "
-            "training does not tell its error: such points have none.",
+            f"and shape relative to those of {report.verdict.recommended}, with standard errors "
+            "of the ratio: methods share the simulated events, but not the training. For a "
+            "single training, the error is unknown and not drawn.",
             [comparison.table(compared, report)],
             partial(comparison.draw, report, compared),
         )
@@ -81,8 +81,9 @@ def plots(report: Report) -> Iterator[Plot]:
         yield Plot(
             "errors",
             "headline",
-            "What one standard deviation of each parameter, the others profiled, is made of, from "
-            "rate and shape: data, other simulated events, other trainings. Squares add up.",
+            "Contributions to one standard deviation of each parameter, with the others "
+            "profiled, from rate and shape: data, finite simulation, training. They add in "
+            "quadrature.",
             [errors.table(made_of, report)],
             partial(errors.draw, report, made_of),
         )
@@ -227,8 +228,8 @@ def toy_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
     yield Plot(
         f"coverage_{kind}",
         "toys",
-        f"How often the asymptotic limits from {words} contain the truth in toys, jointly and "
-        "for each parameter with the others profiled. Lines: the confidence levels.",
+        f"Coverage of the asymptotic limits from {words} in toys, jointly and for each parameter "
+        "with the others profiled. Lines: the confidence levels.",
         [toys.coverage_table(report, covered, kind)],
         partial(toys.coverage, report, covered, kind),
     )
@@ -237,7 +238,7 @@ def toy_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
         f"toys_{kind}",
         "toys",
         f"Distribution of the test statistic q from {words} at the point where the toys are "
-        "drawn, and its asymptotic form. Vertical lines: critical values. The last bin holds "
+        "drawn, and its asymptotic form. Vertical lines: critical values. The last bin contains "
         "all larger values.",
         toys.distribution_tables(report, histograms, kind),
         partial(toys.distributions, report, histograms, kind),
@@ -246,8 +247,8 @@ def toy_plots(report: Report, kind: str, words: str) -> Iterator[Plot]:
     yield Plot(
         f"neyman_{kind}",
         "toys",
-        f"Expected intervals from {words}: filled with asymptotic critical values, framed with "
-        "those of toys.",
+        f"Expected intervals from {words}: filled bars with asymptotic critical values, frames "
+        "with those from toys.",
         [toys.constructed_table(constructed, kind, report.levels)],
         partial(toys.constructed, report, constructed, kind),
     )
@@ -264,7 +265,7 @@ def training_plots(report: Report) -> Iterator[Plot]:
             yield Plot(
                 f"training_{method.name}",
                 "training",
-                f"{method.name}: loss by epoch, one colour shade per ensemble member."
+                f"{method.name}: loss by epoch, one shade per ensemble member."
                 + rising * ("validation" in training.kinds(method)),
                 [training.table(method)],
                 partial(training.losses, series),

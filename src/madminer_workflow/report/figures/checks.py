@@ -246,7 +246,7 @@ def bins(report: Report, rows: Sequence[tuple[Series, BinsPlot]]) -> Figure:
     axes.axhline(needed, **THIN)
     axes.set_ylim(0.5 * low, high)
     axes.set_xlim(0.0, 1.0)
-    axes.set_xlabel("bins, as a share of all")
+    axes.set_xlabel("fraction of bins")
     axes.set_ylabel("effective simulated events")
     legend(figure, rows)
     return figure
@@ -351,44 +351,46 @@ KINDS = {
     "closure": Kind(
         closure,
         "Mean estimated likelihood ratio over events of the denominator, at points along every "
-        "axis. It is 1 for any true ratio; the band is tolerated whatever the statistics.",
+        "axis. It is 1 for any true ratio; values within the band are tolerated whatever the "
+        "statistics.",
         closure_columns,
         "Mean of the likelihood ratio over events of the denominator, from",
     ),
     "reliability": Kind(
         reliability,
-        "The true fraction of events that come from the denominator of the likelihood ratio, minus "
-        "what the ratio says it is, in bins of the latter; a shade for each point along the axes. "
-        "The band is tolerated whatever the statistics.",
+        "True minus predicted fraction of events from the denominator of the likelihood ratio, "
+        "in bins of the predicted fraction; one shade per point along the axes. Values within "
+        "the band are tolerated whatever the statistics.",
         reliability_columns,
         "True against predicted fraction of the denominator, from",
     ),
     "reweighting": Kind(
         reweighting,
-        "How far events that are reweighted with the estimated ratio are from those at another "
-        "parameter point: largest difference of the cumulative distributions of every observable, "
-        "at the worst point. The band is tolerated whatever the statistics.",
+        "Difference between events reweighted with the estimated ratio and events at another "
+        "parameter point: the largest difference of the cumulative distributions of every "
+        "observable, at the worst point. Values within the band are tolerated whatever the "
+        "statistics.",
         reweighting_columns,
         "Distributions of observables against reweighted ones, from",
     ),
     "ensemble": Kind(
         ensemble,
-        "Intervals of the ensemble, thick, and of each of its members, thin, from rate and shape.",
+        "Intervals of the ensemble (thick) and of each of its members (thin), from rate and shape.",
         ensemble_columns,
         "Intervals of the members of",
     ),
     "extrapolation": Kind(
         extrapolation,
-        "Where the network was trained, the central 99 % of the prior (thin), and how far the "
-        "widest confidence region of all parameters reaches (thick).",
+        "The region in which the network was trained, the central 99 % of the prior (thin), and "
+        "the extent of the widest confidence region of all parameters (thick).",
         extrapolation_columns,
-        "Where the prior and the confidence region lie, for",
+        "Extent of the prior and of the confidence region, for",
     ),
     "sizes": Kind(
         sizes,
-        "Effective number of simulated events at the assumed truth and reweighted to the edges of "
-        "the intervals. In the band there are enough; left of it, their fluctuations make errors "
-        "more than 12 % larger.",
+        "Effective number of simulated events at the assumed truth, and reweighted to the edges "
+        "of the intervals. Within the band there are enough; to the left of it, their "
+        "fluctuations make errors more than 12 % larger.",
         sizes_columns,
         "Effective numbers of simulated events for the limits of",
     ),

@@ -44,8 +44,7 @@ def closure_table(checks: Sequence[ClosureCheck]) -> Table:
     }
     return Table(
         "closure",
-        "Cross-sections that are known directly, and predicted by reweighting or morphing "
-        "other events.",
+        "Cross-sections, known directly and predicted by reweighting or morphing other events.",
         [Column("Check", [check.what for check in checks])],
         [
             *(
@@ -105,8 +104,8 @@ def calibration_tables(shown: Sequence[tuple[Series, list[Calibration]]]) -> lis
     return [
         Table(
             f"score_calibration_{series.name}_{score.parameter}",
-            f"Mean parton-level score on {score.parameter} in bins of the score that "
-            f"{series.name} estimates.",
+            f"Mean parton-level score on {score.parameter} in bins of the score estimated by "
+            f"{series.name}.",
             [Column("Estimated score", score.estimated)],
             [
                 Column(

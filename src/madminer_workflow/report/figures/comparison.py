@@ -74,7 +74,7 @@ def table(rows: list[Row], report: Report) -> Table:
     level = float(report.verdict.confidence_level)
     return Table(
         "comparison",
-        f"Lengths of expected intervals at {level} confidence level over those of "
+        f"Lengths of expected intervals at {level} confidence level relative to those of "
         f"{report.verdict.recommended}, from rate and shape.",
         columns(("Method", "Parameter"), [row[:2] for row in ratios]),
         [

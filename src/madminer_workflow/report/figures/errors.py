@@ -67,8 +67,8 @@ def table(rows: list[Row], report: Report) -> Table:
     ]
     return Table(
         "errors",
-        "What one standard deviation of each parameter, the others profiled, is made of, expected, "
-        "from rate and shape.",
+        "Expected contributions to one standard deviation of each parameter, with the others "
+        "profiled, from rate and shape.",
         columns(("Method", "Parameter"), [entry[:2] for entry in entries]),
         [
             Column(

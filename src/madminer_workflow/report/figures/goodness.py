@@ -45,7 +45,7 @@ def shown(report: Report) -> tuple[str, Goodness]:
     by_name = {method.name: method for method in report.methods}
     ranked = [by_name[name] for name in report.verdict.order]
     method = deciding(ranked, [method for method in ranked if method.believed])
-    assert method is not None and method.goodness, "a row is there for each method"
+    assert method is not None and method.goodness, "there is a row for each method"
     return method.name, method.goodness[KIND]
 
 
@@ -53,15 +53,15 @@ def caption(found: tuple[str, Goodness]) -> str:
     """What is drawn."""
     method, goodness = found
     text = (
-        "Left: p-values of the observed data at each method's best fit to rate and shape, by "
+        "Left: p-values of the observed data at each method's best fit to rate and shape, from "
         f"toys; the line is at {DOUBTFUL:g}."
     )
     if goodness.plot is None:
         return text
     return (
-        f"{text} Right: what differs most at the best fit of {method}, {plot_words(goodness.plot)}"
-        ": events by unit, the simulation scaled to as many as were observed. Shaded: the "
-        "interval that is least likely. Below: pulls."
+        f"{text} Right: the largest discrepancy at the best fit of {method}, "
+        f"{plot_words(goodness.plot)}: events per unit, with the simulation normalised to the "
+        "observed number. Shaded: the least likely interval. Below: pulls."
     )
 
 
@@ -105,7 +105,7 @@ def p_values(axes: Axes, rows: Sequence[Row], n_toys: int) -> None:
 def compare(report: Report, top: Axes, bottom: Axes, found: Goodness) -> None:
     """Data and simulation, and pulls."""
     plot, place = found.plot, found.place
-    assert plot is not None and place is not None, "what differs most is drawn"
+    assert plot is not None and place is not None, "the largest discrepancy is drawn"
     edges, observed = clipped(plot), np.array(plot.observed)
     expected = style.numbers(plot.expected)
     widths, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
@@ -190,8 +190,8 @@ def tables(report: Report, rows: Sequence[Row], found: tuple[str, Goodness]) -> 
         result.append(
             Table(
                 "goodness_of_fit_worst",
-                f"Observed events and those expected at the best fit of {method}, as many in all, "
-                f"by bins of {plot_words(plot)}.",
+                f"Observed events and those expected at the best fit of {method}, normalised to "
+                f"the observed number, in bins of {plot_words(plot)}.",
                 [Column(label, list(pairwise(plot.edges)), unit)],
                 [
                     Column("Observed events", plot.observed, qualifiers=about),

@@ -193,9 +193,9 @@ def table(rows: Sequence[Row], kind: str, levels: Sequence[str]) -> Table:
     common = {"Limits from": kind.replace("_", " ")}
     return Table(
         f"intervals_{kind}",
-        f"Intervals of every parameter from {kind.replace('_', ' ')}, the others profiled; "
-        "a row for each interval where there are several. Errors: lowest and highest member "
-        "of the ensemble.",
+        f"Intervals of every parameter from {kind.replace('_', ' ')}, with the others profiled; "
+        "one row per interval if there are several. Errors: lowest and highest member of the "
+        "ensemble.",
         columns(KEYS, [row[:4] for row in table_rows]),
         [
             Column("Lower end", values[4], "", {"ensemble": values[6]}, common),

@@ -90,13 +90,13 @@ def caption(found: Ranking) -> str:
     n, both = len(found.titles), len(found.rows) > 1
     most = f"The {SHOWN} of {n} nuisance parameters" if n > SHOWN else "Nuisance parameters"
     return (
-        f"{most} with the largest impact on {found.parameter} in the fit of {found.series.name} to "
-        f"the {found.data} data, from rate and shape. Bars, upper axis: shift of the best fit of "
-        f"{found.parameter} when a nuisance parameter is fixed at its best fit plus (dark) or "
-        "minus (light) its post-fit error, and all others are fitted again; frames: plus or minus "
-        "the width of its prior. Points, lower axis: best fit in units of the prior's width, with "
-        "post-fit errors; one that is shorter than from −1 to 1 means that the data constrain the "
-        "nuisance parameter." + " Hollow points: expected data." * both
+        f"{most} with the largest impact on {found.parameter} in the fit of {found.series.name} "
+        f"to the {found.data} data, from rate and shape. Bars, upper axis: shift of the best fit "
+        f"of {found.parameter} when a nuisance parameter is fixed at its best fit plus (dark) or "
+        "minus (light) its post-fit error, and all others are fitted again; frames: plus or "
+        "minus the width of its prior. Points, lower axis: best fit in units of the prior's "
+        "width, with post-fit errors; an error bar shorter than from −1 to 1 means that the "
+        "data constrain the nuisance parameter." + " Hollow points: expected data." * both
     )
 
 

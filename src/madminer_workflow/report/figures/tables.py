@@ -104,8 +104,8 @@ def write(
     common = {"SQRT(S)": (1000.0 * energy, "GeV")} if energy else {}
     common["LUMINOSITY"] = (report.setup.luminosity_fb, "fb$^{-1}$")
     comment = (
-        f"{report.analysis.title}. Data of the figures of the analysis {report.analysis.name}, by "
-        f"madminer-workflow {report.version}."
+        f"{report.analysis.title}. Data behind the figures of the analysis "
+        f"{report.analysis.name}, from madminer-workflow {report.version}."
     )
     documents: list[dict[str, Any]] = [{"comment": comment}]
     for number, table in enumerate(chosen.values(), 1):

@@ -183,8 +183,8 @@ def distribution_tables(report: Report, rows: Sequence[Histogram], kind: str) ->
         tables.append(
             Table(
                 f"toys_{kind}_{name}_{row.number}",
-                f"Test statistic q of {name} at {point.name or 'the point'} in toys "
-                "drawn there; the last bin holds all above it, too.",
+                f"Test statistic q of {name} at {point.name or 'the point'} in toys drawn there; "
+                "the last bin includes the overflow.",
                 [Column("q", list(pairwise(row.q.edges)))],
                 [
                     Column("Toys", row.q.q, qualifiers=qualifiers),
