@@ -694,6 +694,6 @@ def test_methods_are_compared_in_the_report(two: Plotted) -> None:
     ratio = sally["comparison"]["together"]
     assert ratio["value"] < 1.0 and 0.0 < ratio["error"] < 0.2
     assert (
-        "Relative length: of the 95 % intervals from rate and shape to those of histogram"
-        in two.page
+        "Relative length: length of the 95 % intervals from rate and shape divided by that of "
+        "histogram" in two.page
     )

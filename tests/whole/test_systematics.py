@@ -91,7 +91,7 @@ def test_the_report_says_what_is_not_profiled(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "Limits profile the nuisance parameters" in page
     assert "alices: nuisance parameters enter through the rate alone" in page
-    assert "those that leave out how uncertainties change shapes last" in page
+    assert "methods that ignore how uncertainties change shapes are last" in page
 
 
 def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None:
@@ -113,7 +113,7 @@ def test_nuisance_parameters_are_fitted_ranked_and_drawn(finished: Path) -> None
         assert (finished / "plots" / "data" / f"ranking_{method}_CWL2.yaml").is_file()
     page = (finished / "report.html").read_text()
     assert "counts: pulls and impacts of 3 nuisance parameters" in page
-    assert "alices: no fit, as the best point is at the end" in page
+    assert "alices: no fit, because the best point is at the end" in page
 
 
 def test_fits_that_do_not_go_together_are_refused(finished: Path) -> None:

@@ -48,8 +48,8 @@ def remedies(check: Check, method: MethodReport) -> Iterator[str]:
         yield f"train {max(members, method.members + 1)} members (--ntrainsamples)"
     elif method.settings.trainable:
         yield (
-            f"train on {MORE:g} times as many simulated events (events and n_samples), and "
-            "with twice the epochs if the loss is still falling at the last one"
+            f"train on {MORE:g} times as many simulated events (events and n_samples), and for "
+            "twice as many epochs if the loss still decreases in the last one"
         )
     else:
         yield f"simulate {MORE:g} times as many events"

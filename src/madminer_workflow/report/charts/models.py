@@ -192,7 +192,7 @@ def bins(report: Report, rows: Rows) -> list[Panel]:
         marks.append(Mark(kind="line", who=series.name, x=digits(share), y=digits(size)))
     return [
         Panel(
-            x=Axis(label="bins, as a share of all", name="share", low=0.0, high=1.0),
+            x=Axis(label="fraction of bins", name="share", low=0.0, high=1.0),
             y=Axis(label="effective simulated events", name="events", log=True),
             marks=marks,
         )
@@ -297,7 +297,7 @@ def losses(report: Report) -> Iterator[Chart]:
         yield Chart(
             name="losses",
             section="training",
-            caption="Loss by epoch, a line for each member of an ensemble. Solid: training; "
+            caption="Loss by epoch, one line per member of an ensemble. Solid: training; "
             "dashed: validation.",
             figures=["training_"],
             panels=panels,
@@ -313,8 +313,8 @@ def toy_charts(report: Report) -> Iterator[Chart]:
     yield Chart(
         name="coverage",
         section="toys",
-        caption="How often the asymptotic limits hold the truth in toys, jointly and for each "
-        "parameter with the others profiled. Dashed: the confidence level.",
+        caption="Coverage of the asymptotic limits in toys, jointly and for each parameter with "
+        "the others profiled. Dashed: the confidence level.",
         figures=["coverage_"],
         panels=[coverage(report, i) for i in range(len(points))],
     )
@@ -322,16 +322,16 @@ def toy_charts(report: Report) -> Iterator[Chart]:
         name="toys",
         section="toys",
         caption="Distribution of the test statistic q, all parameters fixed, at the point where "
-        "toys are drawn; in grey its asymptotic form. Dashed: critical value. The last bin holds "
-        "all larger values.",
+        "toys are drawn; in grey its asymptotic form. Dashed: critical value. The last "
+        "bin contains all larger values.",
         figures=["toys_"],
         panels=[distribution(report, i) for i in range(len(points))],
     )
     yield Chart(
         name="neyman",
         section="toys",
-        caption="Expected intervals: filled with asymptotic critical values, framed with those of "
-        "toys (Neyman's construction).",
+        caption="Expected intervals: filled bars with asymptotic critical values, frames with "
+        "those from toys (Neyman's construction).",
         figures=["neyman_"],
         panels=[constructed(report, name) for name in report.parameters],
     )

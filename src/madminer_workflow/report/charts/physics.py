@@ -59,8 +59,8 @@ def distribution(report: Report, observable: Distribution) -> Chart:
         name=f"observable_{observable.name}",
         section="observables",
         caption=f"Normalised distribution of {observable.name} at the reference point and at the "
-        "ends of the limits; bands: statistical errors of the simulation. Beside it: the ratio to "
-        "the reference.",
+        "ends of the limits; bands: statistical errors of the simulation. The second "
+        "panel shows the ratio to the reference.",
         figures=[f"observable_{observable.name}"],
         legend=True,
         panels=[
@@ -125,7 +125,7 @@ def goodness_chart(report: Report) -> Iterator[Chart]:
 def worst(report: Report, found: Goodness) -> Panel:
     """Data and simulation in what differs most."""
     plot, place = found.plot, found.place
-    assert plot is not None and place is not None, "what differs most is drawn"
+    assert plot is not None and place is not None, "the largest discrepancy is drawn"
     edges = goodness.clipped(plot)
     observed, expected = np.array(plot.observed), np.array(plot.expected, dtype=float)
     widths, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
