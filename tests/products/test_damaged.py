@@ -199,7 +199,7 @@ HDF5: list[tuple[str, Callable[[h5py.File], None]]] = [
     ("is of the type complex", scaled(X, lambda x: x + 0j)),
     ("has 2 dimensions|has 1 dim", scaled(X, lambda x: x.ravel())),
     ("entries along axis 0", scaled(X, lambda x: x[:-1])),
-    ("entries along axis 1", scaled(W, lambda w: np.hstack([w, w[:, :1]]))),
+    ("has the shape", scaled(W, lambda w: np.hstack([w, w[:, :1]]))),
     ("not a data set", link(W, h5py.SoftLink("/samples"))),
     ("link to another place", link(W, h5py.SoftLink("/samples/weights"))),
     ("link to another place", link(W, h5py.ExternalLink("other.h5", W))),
