@@ -204,7 +204,7 @@ def test_a_job_that_the_cluster_would_not_take_is_seen_before_anything_runs(user
     template = yaml.safe_load(Path(TEMPLATE).read_text())
     template["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"] = False
     Path(TEMPLATE).write_text(yaml.safe_dump(template))
-    with pytest.raises(StepError, match='cluster refused the request: violates PodSecurity "restricted"'):
+    with pytest.raises(StepError, match='refused the request: violates PodSecurity "restr'):
         user.run()
     assert not user.cluster.jobs and not user.tracked.known
 
