@@ -184,7 +184,7 @@ def summarise_baselines(problem: Problem, grid: Grid, levels: Sequence[float]) -
     }
     truths, limits_of_truth = truth_limits(problem, grid, levels)
     events, theta, luminosity = problem.everything, problem.fisher_theta, problem.luminosity
-    of_rate = information.rate(events, theta, luminosity)
+    of_rate = information.information([problem.rate_information], len(theta))
     of_truth = information.truth(events, theta, luminosity)
     return Baselines(
         rate=baseline("rate", rates, limits_of_rate, of_rate, problem, grid),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from madminer_workflow.large_arrays import pieces, release
 from madminer_workflow.statistics.closed_form import density_at
 from madminer_workflow.statistics.likelihood import DataSets, Density, chunks, log_likelihoods
 from madminer_workflow.statistics.monomials import Monomials
-from madminer_workflow.statistics.nuisance import varied_rates, without_shifts
+from madminer_workflow.statistics.nuisance import varied_factors, without_shifts
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Problem
 
@@ -22,7 +23,12 @@ def truth(problem: Problem) -> PolynomialDensity:
     events = without_shifts(problem.test, problem.theta_true)
     reference = events.weights_at(problem.theta_true)
     cells = np.arange(len(events))
-    rates = varied_rates(events, cells, len(events)) @ setup.morphing_matrix
+    factors = np.hstack([np.ones((len(events), 1)), varied_factors(events)])
+    rates = np.empty((*factors.shape, setup.morphing_matrix.shape[1]))
+    for rows in pieces(len(events)):
+        varied = factors[rows, :, None] * events.weights[rows, None]
+        rates[rows] = np.ascontiguousarray(varied) @ setup.morphing_matrix
+        release(events.weights)
     norm = rates[:, 0].sum(axis=0) / reference.sum()
     possible = reference != 0.0
     rates[possible] /= reference[possible, None, None]

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from scipy import sparse
 
+from madminer_workflow.large_arrays import ROWS
 from madminer_workflow.statistics import divergence
 from madminer_workflow.statistics.event_sums import SumsOfEvents, thinned
 from madminer_workflow.statistics.fits import (
@@ -20,7 +21,13 @@ from madminer_workflow.statistics.fits import (
     maxima,
 )
 from madminer_workflow.statistics.fluctuations import Fluctuations
-from madminer_workflow.statistics.likelihood import KINDS, DataSets, Density, roughly_profiled
+from madminer_workflow.statistics.likelihood import (
+    KINDS,
+    DataSets,
+    Density,
+    chunks,
+    roughly_profiled,
+)
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import response_of_rates, two_sided
 from madminer_workflow.statistics.polynomial import EventResponse, Likelihoods, PolynomialDensity
@@ -423,4 +430,10 @@ def log_likelihoods_at(
     density: PolynomialDensity, data: DataSets, problem: Problem, thetas: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Log likelihoods at points, roughly profiled, by kind, (n_sets, n_thetas)."""
-    return roughly_profiled(density_at(density, problem.setup, thetas), data, problem, thetas)
+    # All points at once, unless that is much: in parts, last digits are others.
+    parts = [thetas] if (n := len(density.coefficients)) <= ROWS else chunks(thetas, n)
+    values = [
+        roughly_profiled(density_at(density, problem.setup, some), data, problem, some)
+        for some in parts
+    ]
+    return {kind: np.concatenate([one[kind] for one in values], axis=1) for kind in values[0]}

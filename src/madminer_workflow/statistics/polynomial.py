@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from madminer_workflow.large_arrays import ROWS, release
 from madminer_workflow.statistics.monomials import Monomials
 
 IMPOSSIBLE = -1e6
@@ -71,7 +72,9 @@ class PolynomialDensity:
         (n_thetas, n_cells) or (n_thetas, n_events).
         """
         rows = self.coefficients if sample is None else self.rows(sample)
-        return log_or_impossible(self.monomials.values(thetas) @ rows.T)
+        values = self.monomials.values(thetas) @ rows.T
+        release(rows)
+        return log_or_impossible(values)
 
     def log_density(self, thetas: np.ndarray) -> np.ndarray:
         """The logarithm of the density of all cells, (n_thetas, n_cells)."""
@@ -82,7 +85,10 @@ class PolynomialDensity:
 
     def rows(self, sample: str) -> np.ndarray:
         """Coefficients of every event of a sample, (n_events, n_monomials)."""
-        return self.coefficients[self.cells[sample]]
+        cells = self.cells[sample]
+        if len(cells) > ROWS and np.array_equal(cells, np.arange(len(self.coefficients))):
+            return self.coefficients
+        return self.coefficients[cells]
 
 
 @dataclass(frozen=True)
