@@ -29,7 +29,7 @@ SHARED = {"analysis", "expressions", "products"}
 EVENTS = SHARED | {"physics", "statistics"}
 NETWORKS = SHARED | {"ml", "statistics", "madminer_fixes"}
 ROOMS = {
-    "configure": SHARED | {"physics", "madminer_fixes"},
+    "configure": EVENTS | {"madminer_fixes"},
     "generate": EVENTS,
     "pythia": SHARED | {"physics"},
     "delphes": EVENTS,

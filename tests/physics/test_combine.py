@@ -218,7 +218,7 @@ def test_backgrounds_alone_make_events_and_nothing_to_learn(tmp_path: Path) -> N
     sample = read_sample(physics.combined)
     assert sample.background == len(sample.weights) > 100
     assert read_json(physics.combined.parent / "closure.json")["checks"] == []
-    with pytest.raises(InputError, match="all processes are backgrounds"):
+    with pytest.raises(InputError, match="processes: all are backgrounds"):
         sampling(file, physics.combined, 1, tmp_path / "sampling")
 
 

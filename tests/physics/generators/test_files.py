@@ -119,7 +119,11 @@ def changed(number: int, old: str, new: str) -> str:
     ("old", "new", "message"),
     [
         ("<wgt id='w'>", "<wgt id='v'>", r"event 700 \(line LINE\): 5 weights \(v, morphing"),
-        ("+1.0517000e-06", "0.0", r"event 700 \(line LINE\): its weight at sm, which it was drawn"),
+        (
+            "+1.0517000e-06",
+            "0.0",
+            r"event 700 \(line LINE\): its weight at sm, at which it was drawn",
+        ),
         ("+1.0517000e-06", "nan", r"event 700 \(line LINE\): event line with NaN"),
         (" 7      1", " 8      1", r"event 700 \(line LINE\): 97 numbers where 110 were announced"),
         ("</event>", "", r"truncated|event 700 \(line LINE\)"),
