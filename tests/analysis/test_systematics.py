@@ -107,7 +107,10 @@ def test_toys_are_drawn_between_measurements_that_are_known_on_both_sides(tmp_pa
         told.append([str(problem) for problem in problems(path)])
     assert not told[0]
     [refusal] = told[1]
-    assert "nuisance_parameters: of_energy_resolution (energy_resolution) is known at +1" in refusal
+    assert (
+        "nuisance_parameters: of_energy_resolution (energy_resolution) is known only at +1"
+        in refusal
+    )
 
 
 def test_every_process_has_its_own_uncertainties(uncertain: Physics) -> None:

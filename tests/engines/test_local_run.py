@@ -32,6 +32,8 @@ TINY = DATA / "tiny" / "input.yml"
 MEMBERS = {"counts": 1, "ratio": 2, "sally": 2}
 N_EVENTS = 600
 
+pytestmark = pytest.mark.slow
+
 
 def documented(workflow: str) -> list[str]:
     """The line of docs/running.md that runs ``workflow``, as words."""

@@ -14,7 +14,7 @@ import madminer_workflow.statistics
 ROOM = Path(madminer_workflow.statistics.__file__).parent
 MODULES = sorted(ROOM.rglob("*.py"))
 
-ROOMS = ("statistics", "analysis", "errors")
+ROOMS = ("statistics", "analysis", "errors", "large_arrays")
 """Of the package, what statistics may import."""
 
 BENEATH = {*ROOMS, "expressions", "madminer_imports"}

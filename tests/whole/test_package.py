@@ -97,6 +97,7 @@ def test_its_description_is_right(distributions: Path):
     run(sys.executable, "-m", "twine", "check", "--strict", *distributions.iterdir())
 
 
+@pytest.mark.slow
 def test_the_package_alone_validates_and_runs_the_analysis(installed: Path, tmp_path: Path):
     program = installed / "madminer-workflow"
     environment = WITHOUT_CHECKOUT | {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}
