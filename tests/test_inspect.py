@@ -98,7 +98,8 @@ def test_other_kinds_of_events(tiny: Physics) -> None:
     assert "Jet" in {column["name"] for column in root["columns"]}
     hepmc = said(DATA / "pythia_interface_2.hepmc.gz")
     assert (hepmc["format"], hepmc["events"]) == ("HepMC2 as text", 2)
-    assert hepmc["columns"][0]["name"] == "Weight_MERGING=0.000" and hepmc["notes"] == []
+    assert hepmc["weights"][0]["name"] == "Weight_MERGING=0.000" and hepmc["notes"] == []
+    assert hepmc["facts"]["cross-section"].endswith("pb (of the last event)")
     config = said(DATA / "madminer_config.h5")
     assert config["format"] == "MadMiner, without events"
     assert "w (CWL2 = 10, CPWL2 = 0)" in config["facts"]["benchmarks"]

@@ -68,7 +68,7 @@ def test_weights_by_place_and_by_name() -> None:
         (
             {"new": {"CWL2": 1.0, "CPWL2": 2.0}, "other": {"CWL2": 3.0, "CPWL2": 2.0}},
             {},
-            r"no weights for new, other \(<rwgt> has w at \(165.2, 0\), morphing_basis_vector_2",
+            r"no weights for new, other \(the file has w at \(165.2, 0\), morphing_basis_vector_2",
         ),
         (
             {"w": {"CWL2": 15.2, "CPWL2": 0.1}},
@@ -82,7 +82,7 @@ def test_weights_by_place_and_by_name() -> None:
             r"its events were generated at dim6 2 = 0, dim6 5 = 0 of the parameter card",
         ),
         ({}, {"ten": 5}, "there is no weight 5 for ten: the file has 5 weights, counted from 0"),
-        ({}, {"ten": "W"}, r"no weight 'W' for ten \(<rwgt> has w, morphing_basis_vector_2"),
+        ({}, {"ten": "W"}, r"no weight 'W' for ten \(the file has w, morphing_basis_vector_2"),
     ],
 )
 def test_weights_that_are_not_those_of_the_benchmarks(

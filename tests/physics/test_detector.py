@@ -25,6 +25,7 @@ from tests.support.chain import Physics
 from tests.support.paths import DATA
 
 ROOT = DATA / "wbf_delphes_60.root"
+HEPMC = DATA / "pythia_interface_2.hepmc.gz"
 NUMBERS = np.arange(0, 360, 6)
 """The event numbers in ROOT."""
 
@@ -153,7 +154,7 @@ def test_the_card_gets_the_seed_and_all_events(
         "own": DelphesCard(name="mine.tcl", text="set MaxEvents 3"),
     }.items():
         (tmp_path / name).mkdir()
-        texts[name] = detect(tmp_path / "x", card, 41, tmp_path / name)[0].read_text()
+        texts[name] = detect(HEPMC, card, 41, tmp_path / name)[0].read_text()
     own = "set RandomSeed 42\nset MaxEvents 0\nset SkipEvents 0\n"
     assert texts["own"] == f"set MaxEvents 3\n{own}set helped 1\n"
     assert texts["shipped"] == f"source helper.tcl\nset RandomSeed 7\n\n{own}set helped 1\n"
@@ -165,7 +166,7 @@ def test_an_unknown_shipped_card_is_refused(
     monkeypatch.setenv("DELPHES_DIR", str(stand_in(tmp_path / "d", "true")))
     card = DelphesCard(name="delphes_card_SMC.tcl", text=None)
     with pytest.raises(InputError, match=r"has no card 'delphes_card_SMC\.tcl'.*_CMS"):
-        detect(tmp_path / "x", card, 41, tmp_path)
+        detect(HEPMC, card, 41, tmp_path)
 
 
 @pytest.fixture(scope="module")

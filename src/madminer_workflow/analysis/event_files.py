@@ -10,7 +10,14 @@ from typing import Any, get_args
 
 import msgspec
 
-from madminer_workflow.analysis.lhe_files import count_events, estimate_events, read_start
+from madminer_workflow.analysis import hepmc_files
+from madminer_workflow.analysis.hepmc_files import is_hepmc
+from madminer_workflow.analysis.lhe_files import (
+    LHEStart,
+    count_events,
+    estimate_events,
+    read_start,
+)
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
 from madminer_workflow.analysis.table_names import is_table
@@ -113,7 +120,7 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
             share = (
                 checks.negative(file, sampled, process)
                 if is_table(file.name)
-                else read_start(file).negative
+                else _negative_share(file)
             )
             if share <= LARGEST_NEGATIVE_SHARE:
                 continue
@@ -132,6 +139,12 @@ def _negative(process: Entry, sound: Sound, folder: Path) -> Iterator[Finding]:
                         "histogram can use negative weights"
                     )
                     yield Finding((*path, "method"), message, warning=True)
+
+
+def _negative_share(file: Path) -> float:
+    if is_hepmc(file.name):
+        return hepmc_files.negative_share(hepmc_files.read_start(file))
+    return read_start(file).negative
 
 
 def scale_and_pdf(process: Entry, sound: Sound) -> Iterator[ScaleVariation | PDFVariation]:
@@ -178,16 +191,20 @@ def _start(
     if is_table(file.name):
         yield Finding(key, f"{file} is a table: the pattern must end with *{file.suffix}")
         return
-    if not file.name.endswith(SUFFIXES):
+    if is_hepmc(file.name):
+        if not is_hepmc(str(process["files"][sampled][key[-1]])):
+            message = f"{file} is a HepMC file: the pattern must end with .hepmc or .hepmc.gz"
+            yield Finding(key, message)
+            return
+    elif not file.name.endswith(SUFFIXES):
         yield Finding(key, f"{file}: expected an event file, {' or '.join(SUFFIXES)}")
         return
     try:
-        start = read_start(file)
+        start = _read_start(file)
         if start.cross_section is None and sampled not in process["cross_section"]:
-            yield Finding(
-                key,
-                f"{file}: <init> has no cross-section above 0; give it under `cross_section`",
-            )
+            where = "its first event" if is_hepmc(file.name) else "<init>"
+            message = f"{file}: {where} has no cross-section above 0; give it under `cross_section`"
+            yield Finding(key, message)
         if theory is not None and sampled in theory[1]:
             parameters, benchmarks = theory
             background = process["is_background"]
@@ -196,6 +213,13 @@ def _start(
         varied_columns(start, varied)
     except InputError as error:
         yield Finding(key, str(error))
+
+
+def _read_start(file: Path) -> LHEStart:
+    if not is_hepmc(file.name):
+        return read_start(file)
+    start = hepmc_files.read_start(file)
+    return hepmc_files.as_lhe(start, start.first.cross_section)
 
 
 def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis:
@@ -219,7 +243,12 @@ def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis
 
 
 def _counting(exactly: bool) -> Callable[[Path], int]:
-    return count_events if exactly else estimate_events
+    def counting(file: Path) -> int:
+        if is_hepmc(file.name):
+            return (hepmc_files.count_events if exactly else hepmc_files.estimate_events)(file)
+        return (count_events if exactly else estimate_events)(file)
+
+    return counting
 
 
 def _counting_rows(table: str | None) -> Callable[[Path], int]:

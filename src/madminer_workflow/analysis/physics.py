@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 
 from madminer_workflow.analysis.event_files import scale_and_pdf
+from madminer_workflow.analysis.hepmc_files import is_hepmc
 from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
-from madminer_workflow.analysis.sound import Sound, duplicates, interval, known
+from madminer_workflow.analysis.sound import Sound, duplicates, has_hepmc, interval, known
 from madminer_workflow.analysis.systematics import OBJECT_EFFECTS
 from madminer_workflow.analysis.tables import rules as tables
 from madminer_workflow.analysis.varied_weights import weights_of
@@ -251,7 +252,9 @@ def _detector(sound: Sound) -> Iterator[Finding]:
         return
     delphes = detector["delphes_card"] is not None
     for path, process in sound.entries("processes"):
-        if delphes and process["pythia8_card"] is None:
+        if has_hepmc(process):
+            yield from _showered_already(path, process, delphes)
+        elif delphes and process["pythia8_card"] is None:
             message = f"process '{process['name']}' needs a pythia8_card: Delphes requires hadrons"
             yield Finding(path, message)
         elif not delphes and process["pythia8_card"] is not None:
@@ -271,6 +274,19 @@ def _detector(sound: Sound) -> Iterator[Finding]:
             yield Finding(("detector", key), f"{wrong} delphes_card")
 
 
+def _showered_already(path: KeyPath, process: Entry, delphes: bool) -> Iterator[Finding]:
+    """Check a process of HepMC files."""
+    if not all(is_hepmc(name) for names in process["files"].values() for name in names):
+        message = "lists HepMC files and other files; use one kind of file for each process"
+        yield Finding((*path, "files"), message)
+    if process["pythia8_card"] is not None:
+        message = "events in HepMC files are already showered; leave this out"
+        yield Finding((*path, "pythia8_card"), message)
+    if not delphes:
+        message = f"process '{process['name']}' reads HepMC files: this needs a delphes_card"
+        yield Finding((*path, "files"), message)
+
+
 def _expressions(sound: Sound) -> Iterator[Finding]:
     """Check that expressions name what Delphes provides."""
     if not sound.get("detector", "delphes_card"):
@@ -285,6 +301,9 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
                 if name in used and name not in sound.observables:
                     message = f"'{name}' exists only at parton level, not after Delphes"
                     yield Finding((*path, "definition"), message)
+            if "n_particles" in used and any(map(has_hepmc, sound.get("processes") or ())):
+                message = "n_particles, of the hard process, is not known for HepMC files"
+                yield Finding((*path, "definition"), message)
 
 
 CHECKS = (_processes, _systematics, _smearing, _detector, _expressions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from madminer_workflow.analysis.hepmc_files import is_hepmc
 from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
 from madminer_workflow.analysis.table_names import is_table
@@ -83,6 +84,13 @@ class Sound:
 def table_patterns(process: Entry) -> list[bool]:
     """Whether the files are tables that each pattern of a process of files names."""
     return [is_table(name) for names in process["files"].values() for name in names]
+
+
+def has_hepmc(process: Entry) -> bool:
+    """Whether a process has files with events after the shower."""
+    return process["generator"] == "files" and any(
+        is_hepmc(name) for names in process["files"].values() for name in names
+    )
 
 
 def duplicates(sound: Sound, section: tuple[str, ...], key: str) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from madminer_workflow.analysis.hepmc_files import is_hepmc
 from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
@@ -256,6 +257,11 @@ class FilesProcess(_Process, frozen=True, kw_only=True, tag="files"):
     def has_tables(self) -> bool:
         """Whether its files are tables, and not LHE files."""
         return any(is_table(name) for names in self.files.values() for name in names)
+
+    @property
+    def has_hepmc(self) -> bool:
+        """Whether its files are of HepMC, of events after the shower."""
+        return any(is_hepmc(name) for names in self.files.values() for name in names)
 
 
 Process = BuiltinProcess | MadGraphProcess | FilesProcess

@@ -43,7 +43,7 @@ def columns(
     given: Mapping[str, str | int],
     sampled: str,
 ) -> dict[str, str]:
-    """The name of the weight at each of ``benchmarks``: an id of ``<rwgt>``, or XWGTUP.
+    """The name of the weight at each of ``benchmarks``: the name in the file, or XWGTUP.
 
     Events were drawn from the benchmark ``sampled``, whose weight is XWGTUP unless one is its own.
     Raises InputError for benchmarks that have no weight, and for weights at other points.
@@ -116,7 +116,7 @@ def _given(start: LHEStart, benchmark: str, weight: str | int) -> str:
         )
     if weight != XWGTUP and weight not in start.weights:
         raise InputError(
-            f"{start.path}: no weight '{weight}' for {benchmark} (<rwgt> has "
+            f"{start.path}: no weight '{weight}' for {benchmark} (the file has "
             f"{', '.join(start.weights) or 'none'})"
         )
     return weight
@@ -153,7 +153,7 @@ def _words(point: CardPoint, parameters: Sequence[Parameter]) -> str:
 
 def _listed(start: LHEStart, declared: Mapping[str, CardPoint]) -> str:
     if not start.weights:
-        return "<rwgt> has no weights at all"
+        return "the file has no named weights"
     shown = [
         f"{name} at ({', '.join(f'{value:.7g}' for value in declared[name])})"
         if name in declared
@@ -161,4 +161,4 @@ def _listed(start: LHEStart, declared: Mapping[str, CardPoint]) -> str:
         for name in start.weights[:20]
     ]
     more = f" and {len(start.weights) - 20} more" if len(start.weights) > 20 else ""
-    return f"<rwgt> has {', '.join(shown)}{more}"
+    return f"the file has {', '.join(shown)}{more}"

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 import madminer_workflow
+from madminer_workflow.analysis import hepmc_files
 from madminer_workflow.analysis.cards import IGNORED, mentioned_files
 from madminer_workflow.analysis.event_files import SUFFIXES
 from madminer_workflow.analysis.file import read_analysis
@@ -174,7 +175,9 @@ class Recording:
                 copy = scratch / PurePosixPath(name).relative_to(FOLDER)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 # Events may be large and are replaced, not changed; all the rest is being edited.
-                if name.startswith(f"{FOLDER}/data/") or name.endswith(SUFFIXES):
+                if name.startswith(f"{FOLDER}/data/") or name.endswith(
+                    (*SUFFIXES, *hepmc_files.SUFFIXES)
+                ):
                     link(source, copy)
                 else:
                     shutil.copyfile(source, copy)

@@ -21,7 +21,9 @@ def detect(hepmc: Path, card: DelphesCard, seed: int, directory: Path) -> tuple[
     Returns Delphes's ROOT file and its log. Raises InputError if Delphes or the card is not there,
     StepError if Delphes fails.
     """
-    executable, cards = programs.delphes(), programs.delphes_cards()
+    with hepmc.open("rb") as file:
+        version = 3 if b"HepMC::Asciiv3" in file.read(1000) else 2
+    executable, cards = programs.delphes(version), programs.delphes_cards()
     text = card.text
     if text is None:
         text = programs.delphes_card(card.name).read_text()

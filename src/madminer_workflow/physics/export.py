@@ -16,7 +16,7 @@ from madminer_workflow.files import atomic_path
 from madminer_workflow.physics.generators.lhe_writer import written
 from madminer_workflow.physics.readers.lhe_chunks import read_chunks
 from madminer_workflow.products.columns import SUFFIX
-from madminer_workflow.products.events import GeneratedTask, read_events
+from madminer_workflow.products.events import FROM_FILES, GeneratedTask, read_events
 
 _WEIGHT = re.compile(r"(<wgt id='[^']*'> )(\S+)( </wgt>)")
 _HEADER = 64_000_000
@@ -41,6 +41,11 @@ def export_events(archives: Sequence[Path], output: Path) -> dict[Path, int]:
                     raise InputError(
                         f"{archive}: the events of {task.process} were read from tables; only "
                         "particles can be exported"
+                    )
+                if task.shower == FROM_FILES:
+                    raise InputError(
+                        f"{archive}: the events of {task.process} were read from HepMC files, "
+                        "after the shower; only particles before it can be exported"
                     )
                 sample = blocks.setdefault((task.process, task.sampling_benchmark), {})
                 sample[task.block] = task, directory / task.file

@@ -57,9 +57,10 @@ def madgraph() -> MadGraph:
     return MadGraph(directory, Path(os.path.abspath(python)), _version(directory))
 
 
-def delphes() -> Path:
-    """Find Delphes' executable for HepMC files; InputError if it is not there."""
-    names = tuple(f"{folder}{name}" for name in _DELPHES_EXECUTABLES for folder in ("", "bin/"))
+def delphes(hepmc: int = 2) -> Path:
+    """Find Delphes' executable for HepMC files of a version; InputError if it is not there."""
+    executables = _DELPHES_EXECUTABLES if hepmc == 2 else ("DelphesHepMC3",)
+    names = tuple(f"{folder}{name}" for name in executables for folder in ("", "bin/"))
     return _find("Delphes", "DELPHES_DIR", ("Delphes*", "delphes*", "MG5_aMC*/Delphes"), names)
 
 
@@ -123,7 +124,7 @@ def missing(analysis: Analysis) -> list[str]:
     )
     needed = {
         madgraph: bool(generated),
-        delphes: analysis.detector.delphes_card is not None,
+        delphes_cards: analysis.detector.delphes_card is not None,
         require_lhapdf: bool(variations),
     }
     messages = []
@@ -157,14 +158,15 @@ def madgraph_files(models: Iterable[str], compiled: bool) -> list[Path]:
 
 
 def delphes_files() -> list[Path]:
-    """Delphes, its library and the cards that it ships; nothing if it is not installed."""
+    """Delphes, its libraries and the cards that it ships; nothing if it is not installed."""
     try:
         executable = delphes()
     except InputError:
         return []
     folder = delphes_cards().parent
     libraries = [path for place in (folder, folder / "lib") for path in place.glob("libDelphes.*")]
-    return [file for file in (executable, *sorted(libraries), delphes_cards()) if file.exists()]
+    executables = [executable.with_name(name) for name in _DELPHES_EXECUTABLES]
+    return [file for file in (*executables, *sorted(libraries), delphes_cards()) if file.exists()]
 
 
 def program_versions(analysis: Analysis) -> dict[str, str]:

@@ -16,6 +16,7 @@ from madminer_workflow.physics.shower import check_space, shower
 from madminer_workflow.physics.shower.card import Card, read_card
 from madminer_workflow.products.columns import SUFFIX
 from madminer_workflow.products.events import (
+    FROM_FILES,
     Counts,
     Events,
     GeneratedTask,
@@ -121,7 +122,7 @@ def draw(task: Task, process: Process, integrated: Path, directory: Path) -> Gen
             f"{file.name}: the generator wrote {report.n_events} events "
             f"where {task.n_events} were requested"
         )
-    return GeneratedTask(
+    drawn = GeneratedTask(
         **msgspec.structs.asdict(task),
         file=file.name,
         hepmc=None,
@@ -129,15 +130,19 @@ def draw(task: Task, process: Process, integrated: Path, directory: Path) -> Gen
         shower=None,
         counts=Counts(requested=task.n_events, generated=report.n_events),
     )
+    hepmc = file.with_suffix(".hepmc")
+    return with_shower(drawn, hepmc, FROM_FILES, report.n_events) if hepmc.is_file() else drawn
 
 
 def add_shower(task: GeneratedTask, card: Card, directory: Path) -> GeneratedTask:
     """Shower the events of a task into a HepMC file in ``directory``."""
     hepmc = directory / f"{task.name}.hepmc"
     done = shower(directory / task.file, card, derive_seed(task.seed, "shower"), hepmc)
-    return msgspec.structs.replace(
-        task,
-        hepmc=hepmc.name,
-        shower=Shower(program=done.program, version=done.version),
-        counts=msgspec.structs.replace(task.counts, showered=done.showered),
-    )
+    made = Shower(program=done.program, version=done.version)
+    return with_shower(task, hepmc, made, done.showered)
+
+
+def with_shower(task: GeneratedTask, hepmc: Path, made: Shower, n_events: int) -> GeneratedTask:
+    """A task with so many events in a HepMC file."""
+    counts = msgspec.structs.replace(task.counts, showered=n_events)
+    return msgspec.structs.replace(task, hepmc=hepmc.name, shower=made, counts=counts)

@@ -38,6 +38,10 @@ class Shower(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+FROM_FILES = Shower(program="HepMC files", version="as given")
+"""Whoever showered events that exist already."""
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Numbers of events from one program to the next, of those that were used."""
 

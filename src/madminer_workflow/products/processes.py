@@ -21,7 +21,7 @@ from madminer_workflow.files import members_of, named, pack, read_struct, unpack
 ARCHIVE = "Processes.tar.gz"
 NOTE = "process.json"
 
-_BLOCK = re.compile(r"([^/]+)/([^/]+)/([0-9]{6,})(\.npz|\.lhe\.gz)")
+_BLOCK = re.compile(r"([^/]+)/([^/]+)/([0-9]{6,})(\.npz|\.lhe\.gz|\.hepmc\.gz)")
 """Of a process and a benchmark, a block of events that exist already."""
 
 Estimate = tuple[float, float]
