@@ -169,7 +169,7 @@ def test_what_a_run_really_loads_is_in_the_keys(tmp_path: Path, monkeypatch: pyt
     run_workflow(Order(with_toys(tmp_path, njobs=1), tmp_path / "work", njobs=1, observed="sm"))
     shell = ("cli/", "engines/", "tracking/", "graph.py", "workflow_files.py")
     # How arguments are checked, and steps end and fail, is no part of what they make.
-    shell += ("regular.py", "stopping.py", "system_errors.py")
+    shell += ("analysis/place.py", "regular.py", "stopping.py", "system_errors.py")
     loaded: dict[str, set[str]] = {step: set() for step in STEPS}
     for line in record.read_text().splitlines():
         step, _, name = line.partition(" ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 from pathlib import Path
 
 import h5py
@@ -102,13 +104,28 @@ def test_the_example_of_event_files_closes(tmp_path: Path) -> None:
     assert sum(p.stat().st_size for p in (REPOSITORY / "inputs/files-example").rglob("*")) < 1e6
 
 
+def words(file: Path) -> list[str]:
+    """The words and numbers of a compressed file."""
+    return gzip.decompress(file.read_bytes()).decode().split()
+
+
+def same(made: str, kept: str) -> bool:
+    """Whether two words are equal, or numbers but for the rounding of another processor."""
+    try:
+        return made == kept or math.isclose(float(made), float(kept), rel_tol=1e-12)
+    except ValueError:
+        return False
+
+
 @pytest.mark.slow
 def test_the_example_is_what_its_generator_made(tmp_path: Path) -> None:
     folder = REPOSITORY / "inputs/files-example"
     physics = run_physics(folder / "generated.yml", tmp_path)
     for file in export_events(physics.events, tmp_path / "out"):
-        assert file.read_bytes() == (folder / "events" / file.name).read_bytes(), file.name
+        made, kept = words(file), words(folder / "events" / file.name)
+        assert len(made) == len(kept), file.name
+        assert [pair for pair in zip(made, kept, strict=True) if not same(*pair)] == [], file.name
     again = run_physics(folder / "input.yml", tmp_path / "again")
     before, after = numbers(physics.combined), numbers(again.combined)
     for name, values in before.items():
-        np.testing.assert_array_equal(after[name], values, err_msg=name)
+        np.testing.assert_allclose(after[name], values, rtol=1e-12, err_msg=name)

@@ -256,9 +256,8 @@ def test_unbinned_fits_scatter_as_the_norm_and_the_rate() -> None:
             weighted.sum(axis=0),
             {"data": np.arange(len(rows)), "test": np.arange(len(rows))},
         )
-        model = Model(
-            known, problem, "shape", fluctuations={SIMULATION: of_norm(problem, weighted)}
-        )
+        found = {SIMULATION: of_norm(problem, weighted.__getitem__)}
+        model = Model(known, problem, "shape", fluctuations=found)
         best = closed_form.maximum(model, data, [0.6827], grid)
         assert best.errors is not None
         fits.append(best.theta)
