@@ -219,5 +219,5 @@ def test_workers_that_are_killed_all_the_time_change_no_byte(tmp_path: Path):
             done.set()
             killer.join()
     logs = [log.read_text() for log in tmp_path.glob("there_*/**/*.run.log")]
-    print(f"{kills} kills, {sum(log.count('run again') for log in logs)} steps run again")
-    assert sum(log.count("was lost: run again") for log in logs) > 0
+    print(f"{kills} kills, {sum(log.count('running again') for log in logs)} steps run again")
+    assert sum(log.count("was lost: running again") for log in logs) > 0

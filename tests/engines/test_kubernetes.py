@@ -248,4 +248,4 @@ def test_the_same_bytes_of_a_whole_analysis(site: Site, tmp_path: Path):
     assert products(site.workdir) == products(order.workdir)
     assert leftovers(site.workdir) == [] and not site.cluster.jobs
     logs = [log.read_text() for log in site.workdir.rglob("*.run.log")]
-    assert sum("run again" in log for log in logs) == 2
+    assert sum("running again" in log for log in logs) == 2
