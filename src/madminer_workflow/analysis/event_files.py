@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from madminer_workflow.analysis import hepmc_files
-from madminer_workflow.analysis.hepmc_files import is_hepmc
+from madminer_workflow.analysis.event_file_names import LHE, is_hepmc, is_table
 from madminer_workflow.analysis.lhe_files import (
     LHEStart,
     count_events,
@@ -20,7 +20,6 @@ from madminer_workflow.analysis.lhe_files import (
 )
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath
 from madminer_workflow.analysis.sound import Sound
-from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.analysis.tables import checks, open_table
 from madminer_workflow.analysis.types import (
     Analysis,
@@ -35,8 +34,6 @@ from madminer_workflow.analysis.weight_columns import columns, varied_columns
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import natural_order
 from madminer_workflow.regular import what_else
-
-SUFFIXES = (".lhe", ".lhe.gz")
 
 LARGEST_NEGATIVE_SHARE = 0.01
 """Of weights that methods leave out that draw events; what rounding makes is far below."""
@@ -57,7 +54,7 @@ def found(folder: Path, patterns: Sequence[str]) -> list[Path]:
         if not inside:
             what = "contains no event files" if places else "there is no such file"
             raise InputError(
-                f"{folder / pattern}: {what}; expected files named {', '.join(SUFFIXES)}, or a "
+                f"{folder / pattern}: {what}; expected files named {', '.join(LHE)}, or a "
                 "pattern for tables such as ntuples/*.root"
             )
         files.update(dict.fromkeys(inside))
@@ -78,7 +75,7 @@ def _places(folder: Path, pattern: str) -> list[Path]:
 def _inside(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
-    paths = (path for path in place.iterdir() if path.name.endswith(SUFFIXES))
+    paths = (path for path in place.iterdir() if path.name.endswith(LHE))
     return sorted(paths, key=natural_order)
 
 
@@ -196,8 +193,8 @@ def _start(
             message = f"{file} is a HepMC file: the pattern must end with .hepmc or .hepmc.gz"
             yield Finding(key, message)
             return
-    elif not file.name.endswith(SUFFIXES):
-        yield Finding(key, f"{file}: expected an event file, {' or '.join(SUFFIXES)}")
+    elif not file.name.endswith(LHE):
+        yield Finding(key, f"{file}: expected an event file, {' or '.join(LHE)}")
         return
     try:
         start = _read_start(file)

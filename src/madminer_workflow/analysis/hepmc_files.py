@@ -18,8 +18,6 @@ from madminer_workflow import archives
 from madminer_workflow.analysis.lhe_files import LHEStart
 from madminer_workflow.errors import InputError
 
-SUFFIXES = tuple(f".hepmc{version}{zipped}" for version in ("", "2", "3") for zipped in ("", ".gz"))
-
 FILE_END = b"END_EVENT_LISTING"
 
 _PIECE = 4_000_000
@@ -31,11 +29,6 @@ _INIT = "<init>\n2212 2212 0 0 0 0 0 0 -3 1\n{0[0]!r} {0[1]!r} 0 1\n</init>\n"
 _EVENT = re.compile(rb"^E ", re.MULTILINE)
 _FRAME = re.compile(rb"^HepMC::[^\n]*\n?", re.MULTILINE)
 _QUOTED = re.compile(rb'"([^"]*)"')
-
-
-def is_hepmc(name: str) -> bool:
-    """Whether a file of this name, or those of a pattern, have events of HepMC."""
-    return name.endswith(SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from madminer_workflow.analysis.event_file_names import is_hepmc
 from madminer_workflow.analysis.event_files import scale_and_pdf
-from madminer_workflow.analysis.hepmc_files import is_hepmc
 from madminer_workflow.analysis.library import LIBRARY
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, unknown
 from madminer_workflow.analysis.sound import Sound, duplicates, has_hepmc, interval, known

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from madminer_workflow.analysis.hepmc_files import is_hepmc
+from madminer_workflow.analysis.event_file_names import is_hepmc, is_table
 from madminer_workflow.analysis.morphing import n_morphing_components
 from madminer_workflow.analysis.problems import Entry, Finding, KeyPath, show, unknown
-from madminer_workflow.analysis.table_names import is_table
 from madminer_workflow.expressions import ExpressionError, compile_expression
 
 

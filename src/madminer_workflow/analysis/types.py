@@ -25,8 +25,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from madminer_workflow.analysis.hepmc_files import is_hepmc
-from madminer_workflow.analysis.table_names import is_table
+from madminer_workflow.analysis.event_file_names import is_hepmc, is_table
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import compile_expression
 

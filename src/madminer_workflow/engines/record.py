@@ -21,9 +21,8 @@ from typing import Any
 import msgspec
 
 import madminer_workflow
-from madminer_workflow.analysis import hepmc_files
 from madminer_workflow.analysis.cards import IGNORED, mentioned_files
-from madminer_workflow.analysis.event_files import SUFFIXES
+from madminer_workflow.analysis.event_file_names import EVENTS
 from madminer_workflow.analysis.file import read_analysis
 from madminer_workflow.analysis.types import Analysis
 from madminer_workflow.engines.cache import NOTES, Cache, scratch_directory
@@ -175,9 +174,7 @@ class Recording:
                 copy = scratch / PurePosixPath(name).relative_to(FOLDER)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 # Events may be large and are replaced, not changed; all the rest is being edited.
-                if name.startswith(f"{FOLDER}/data/") or name.endswith(
-                    (*SUFFIXES, *hepmc_files.SUFFIXES)
-                ):
+                if name.startswith(f"{FOLDER}/data/") or name.endswith(EVENTS):
                     link(source, copy)
                 else:
                     shutil.copyfile(source, copy)

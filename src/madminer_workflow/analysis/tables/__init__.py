@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from madminer_workflow.analysis.table_names import READERS, SUFFIXES
+from madminer_workflow.analysis.event_file_names import READERS, TABLES
 from madminer_workflow.array_files import reason
 from madminer_workflow.errors import InputError, not_installed
 from madminer_workflow.expressions import nearest_name
@@ -80,7 +80,7 @@ def open_table(path: Path, table: str | None = None) -> Table:
     Raises InputError if it cannot be read, is another file, or has no events.
     """
     if path.suffix not in READERS:
-        raise InputError(f"{path}: expected a table, {', '.join(SUFFIXES)}")
+        raise InputError(f"{path}: expected a table, {', '.join(TABLES)}")
     module = import_module(f"{__name__}.{READERS[path.suffix]}")
     try:
         opened = cast(Table, module.opened(path, table))
