@@ -177,7 +177,7 @@ def test_tables_are_sorted_and_copied(opened: Browser) -> None:
     table = "document.querySelector('#table-limits')"
     csv = opened.evaluate(f"asCSV({table})").splitlines()
     assert len(csv) == 1 + len(before)
-    assert csv[0].startswith('method,believe?,"p0 below')
+    assert csv[0].startswith('method,trusted?,"p0 below')
     assert {line.count('"') % 2 for line in csv} == {0}
     latex = opened.evaluate(f"asLaTeX({table})")
     assert latex.startswith("\\begin{tabular}") and "\\end{tabular}" in latex

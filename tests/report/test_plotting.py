@@ -155,14 +155,20 @@ def test_proven_information_is_compared(two: Plotted) -> None:
         assert 0.01 < estimate["error"] < 0.08
         assert estimate["value"] == pytest.approx(0.5, abs=4.0 * estimate["error"])
     assert histogram["proven_information"]["claimed"]["together"]["value"] > 1.5
-    said = f"histogram {100.0 * lost['together']['value']:.2g} %."
+    said = f"histogram proves {100.0 * lost['together']['value']:.2g} %."
     assert (
-        f"sally proves the most information; relative to it, {said}"
+        f"sally proves the most information; compared with it, {said}"
         in content["verdict"]["sentence"]
     )
-    [claim] = [remark for remark in histogram["remarks"] if remark.startswith("It claims")]
+    [claim] = [
+        remark
+        for remark in histogram["remarks"]
+        if remark.startswith("The information that it claims")
+    ]
     assert "intervals are about" in claim and "too short" in claim
-    assert not any(remark.startswith("It claims") for remark in sally["remarks"])
+    assert not any(
+        remark.startswith("The information that it claims") for remark in sally["remarks"]
+    )
     page = html.unescape(two.page)
     assert f"{efficiency.percentage(estimate_of(lost))} of the best method's (sally)" in page
     assert "the largest of all methods, 100 % of the parton-level information" in page
@@ -310,9 +316,9 @@ def test_methods_that_leave_uncertainties_out_come_last() -> None:
     assert own.recommended == "long"
     assert own.sentence == (
         "long has the shortest 95 % intervals of the 2 methods that pass their checks and "
-        "include how nuisance parameters change shapes, 1.50 ± 0.01 times shorter than those of "
-        "longer, the second best. The intervals of short are shorter because it leaves out how "
-        "scale and pdf change shapes, and it comes after the methods that include this."
+        "include how nuisance parameters change shapes; those of longer, the second best, are "
+        "1.50 ± 0.01 times as long. The intervals of short are shorter because it leaves out how "
+        "scale and pdf change shapes, and it is listed after the methods that include this."
     )
     # Nothing is said where leaving out gains nothing, and who knows but fails is not recommended.
     own = verdict.verdict([method("wide", 3.0, **ignorant), long], "0.95")
@@ -345,7 +351,9 @@ def test_the_sentence_says_who_proves_less() -> None:
         ],
         "0.95",
     )
-    assert own.sentence.endswith("best proves the most information; relative to it, weak 84 %.")
+    assert own.sentence.endswith(
+        "best proves the most information; compared with it, weak proves 84 %."
+    )
     weak = method("weak", 1.0, **shared_information("best", 0.8412, 0.01))
     assert efficiency.proven_words(weak) == (
         "Proven information: 84 ± 1 % of the best method's (best)."
@@ -386,7 +394,7 @@ def test_remarks_on_what_is_claimed(claims: tuple[float, float], words: str | No
     said = remarks(method("m", 1.0, proven_information=proven))
     assert len(said) == (words is not None)
     if words is not None:
-        assert "It claims 121 ± 1 % of the information on p that it proves" in said[0]
+        assert "The information that it claims on p is 121 ± 1 % of what it proves" in said[0]
         assert words in said[0]
 
 
@@ -431,7 +439,7 @@ def test_remarks_on_members_and_what_is_unknown() -> None:
 
 def test_the_headline_is_printed(two: Plotted) -> None:
     lines = two.printed.splitlines()
-    assert lines[0].split() == ["method", "believe", "p0", "95", "%", "p1", "95", "%"]
+    assert lines[0].split() == ["method", "trusted", "p0", "95", "%", "p1", "95", "%"]
     assert lines[1].split()[:2] == ["sally", "no"]
     assert lines[2].split()[:2] == ["histogram", "yes"]
     assert lines[-1].startswith("Use histogram. ")
@@ -635,12 +643,13 @@ def test_plotting_imports_neither_torch_nor_madminer() -> None:
         (
             1.02,
             None,
-            "but b (1.02 times as long, with unknown error because it was trained only once) is",
+            "but b (1.02 times as long; the error is unknown because a and b were trained only "
+            "once) is indistinguishable from it.",
         ),
-        (1.06, None, "1.06 times shorter than those of b, the second best"),
+        (1.06, None, "; those of b, the second best, are 1.06 times as long."),
         (1.06, 0.04, "but b (1.06 ± 0.04 times as long) is indistinguishable from it."),
-        (1.06, 0.004, "1.060 ± 0.004 times shorter than those of b, the second best"),
-        (2.0, 0.1, "2.00 ± 0.10 times shorter"),
+        (1.06, 0.004, "; those of b, the second best, are 1.060 ± 0.004 times as long."),
+        (2.0, 0.1, "are 2.00 ± 0.10 times as long."),
     ],
 )
 def test_the_sentence_says_how_much_is_gained(size: float, error: float | None, words: str) -> None:

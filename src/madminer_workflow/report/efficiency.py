@@ -111,7 +111,7 @@ def claims(method: MethodReport) -> Iterator[str]:
     name, share = max(known.items(), key=lambda item: item[1].value or 0.0)
     if share.value is not None and share.value > NOTABLE_CLAIM:
         yield (
-            f"It claims {percentage(share)} of the information on {name} that it proves: near "
-            "the reference point, its intervals are about "
+            f"The information that it claims on {name} is {percentage(share)} of what it proves: "
+            "near the reference point, its intervals are about "
             f"{100.0 - 100.0 / math.sqrt(share.value):.0f} % too short."
         )

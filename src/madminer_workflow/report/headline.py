@@ -24,7 +24,7 @@ def headline_text(report: Report) -> str:
         for name, word in columns_of
     ]
     tested = any(method.goodness for method in report.methods)
-    rows = [["method", "believe", *header, *["p-value of data"] * tested]]
+    rows = [["method", "trusted", *header, *["p-value of data"] * tested]]
     for method in rank(report.methods, verdict.kind, level):
         limits = {"expected": method.limits, "observed": method.observed or {}}
         cells = [

@@ -118,7 +118,7 @@ def _on_the_simulation(method: MethodReport) -> Iterator[str]:
         if growth > NOTABLE_GROWTH:
             yield (
                 f"Finite simulation makes the interval of {name} {100.0 * (growth - 1.0):.2g} % "
-                "longer; with twice as many simulated events, by half of that."
+                "longer; twice as many simulated events would halve this."
             )
 
 
@@ -147,7 +147,7 @@ def _on_the_ceiling(method: MethodReport, truth: Baseline, names: Sequence[str])
         if above:
             yield (
                 f"Its Fisher information on {name} exceeds the parton-level ceiling by more than "
-                f"{CEILING_PULL:g} standard errors, which no true estimate can."
+                f"{CEILING_PULL:g} standard errors, which is impossible for a correct estimate."
             )
 
 
@@ -225,27 +225,35 @@ def _on_the_best(ranked: Sequence[MethodReport], good: Sequence[MethodReport], l
     if len(ranked) == 1:
         return f"{best.name} passes its checks."
     n = 1 + len(others)
-    text = (
-        f"{best.name} has the shortest {percent(level)} intervals of the {n} "
-        f"method{('s' if n > 1 else '')} that pass their checks"
-    )
+    if others:
+        text = (
+            f"{best.name} has the shortest {percent(level)} intervals of the {n} methods that pass "
+            "their checks"
+        )
+    else:
+        text = f"{best.name} is the only method that passes its checks"
     if len(good) > n:
-        text += " and include how nuisance parameters change shapes"
+        text += f" and include{'s' * (not others)} how nuisance parameters change shapes"
     equal = as_sensitive(good)
     if equal:
         beside = [
-            f"{method.name} ({times(method)} as long{_without_error(method)})" for method in equal
+            f"{method.name} ({times(method)} as long{_without_error(method, best)})"
+            for method in equal
         ]
         verb = "is" if len(equal) == 1 else "are"
         text += f", but {listing(beside)} {verb} indistinguishable from it"
     elif others and times(others[0]):
-        text += f", {times(others[0])} shorter than those of {others[0].name}, the second best"
+        text += f"; those of {others[0].name}, the second best, are {times(others[0])} as long"
     return f"{text}."
 
 
-def _without_error(method: MethodReport) -> str:
-    known = method.comparison and method.comparison.together.error
-    return "" if known else ", with unknown error because it was trained only once"
+def _without_error(method: MethodReport, best: MethodReport) -> str:
+    if method.comparison and method.comparison.together.error:
+        return ""
+    lone = [one.name for one in (best, method) if one.settings.trainable and one.members < 2]
+    verb = "was" if len(lone) == 1 else "were"
+    reason = f" because {listing(lone)} {verb} trained only once" if lone else ""
+    return f"; the error is unknown{reason}"
 
 
 def _on_the_unbelieved(
@@ -285,16 +293,21 @@ def _on_uncertainties(good: Sequence[MethodReport], level: str) -> Iterator[str]
             f"The intervals of {listing([method.name for method in shorter])} are shorter "
             f"because {('it leaves' if one else 'they leave')} out how {listing(left_out)} "
             f"{('changes' if len(left_out) == 1 else 'change')} shapes, and "
-            f"{('it comes' if one else 'they come')} after the methods that include this."
+            f"{('it is' if one else 'they are')} listed after the methods that include this."
         )
 
 
 def _on_efficiency(ranked: Sequence[MethodReport]) -> Iterator[str]:
     """Which methods prove notably less information than there surely is."""
-    losses = [f"{method.name} {100.0 * share:.2g} %" for method, share in efficiency.losing(ranked)]
-    if losses:
+    losing = efficiency.losing(ranked)
+    if losing:
+        names = [method.name for method, _ in losing]
+        names[0] += " proves"
+        losses = [
+            f"{name} {100.0 * share:.2g} %" for name, (_, share) in zip(names, losing, strict=True)
+        ]
         best = next(method.efficiency.best for method in ranked if method.efficiency)
-        yield f"{best} proves the most information; relative to it, {listing(losses)}."
+        yield f"{best} proves the most information; compared with it, {listing(losses)}."
 
 
 def percent(level: str | float) -> str:
