@@ -95,6 +95,7 @@ docs: $(READY)core  ## Generate the references of analysis file and expressions,
 	@$(BIN)/python -m madminer_workflow.analysis.reference > docs/analysis-file.md
 	@$(BIN)/python -m madminer_workflow.expressions.reference > docs/expressions.md
 	@$(BIN)/python -m madminer_workflow.report.terms > docs/glossary.md
+	@$(BIN)/python -m madminer_workflow.report.methods > docs/choosing.md
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points > MLproject
 	@$(BIN)/python -m madminer_workflow.kubernetes.entry_points kubernetes > mlflow/MLproject
 

@@ -91,6 +91,32 @@ def test_any_number_of_parameters_with_data(
     assert chromium.evaluate(EMPTY_PANELS) == 0
 
 
+def test_pulls_are_below_what_differs_most(chromium: Browser, tmp_path: Path) -> None:
+    found = make(2, observed=True)
+    page = tmp_path / "report.html"
+    page.write_text(render(found, []), encoding="utf-8")
+    chromium.open(page)
+    boxes = chromium.evaluate(
+        "[...document.querySelectorAll('#chart-goodness_worst svg.plot')].map(plot => {"
+        " const {left, top, width} = plot.getBoundingClientRect(); return [left, width, top]; })"
+    )
+    assert len(boxes) == 2 and boxes[0][:2] == boxes[1][:2] and boxes[0][2] < boxes[1][2]
+    assert chromium.evaluate("!!document.querySelector('#chart-goodness_worst .filled')")
+
+
+def test_names_of_methods_lead_to_the_folded_section(opened: Browser) -> None:
+    fold = "document.querySelector('#methods > details')"
+    assert not opened.evaluate(f"{fold}.open")
+    opened.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    for _ in range(2):
+        press(opened, '#table-limits a[href="#method-sally"]')
+        assert opened.evaluate(f"{fold}.open")
+        top = "document.getElementById('method-sally').getBoundingClientRect().top"
+        assert 0 <= opened.evaluate(top) < 900
+        # The same link once more, when the address has not changed.
+        opened.evaluate(f"{fold}.open = false")
+
+
 def test_the_kind_of_likelihood_is_switched(opened: Browser) -> None:
     before = lines(opened, "triangle"), texts(opened, "#table-limits tbody td")
     press(opened, '[data-switch="kind"][data-value="shape"]')

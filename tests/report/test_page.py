@@ -15,7 +15,9 @@ import pytest
 from madminer_workflow.analysis.types import Method, Systematic
 from madminer_workflow.report import page as report
 from madminer_workflow.report.figures import style
-from madminer_workflow.report.terms import METHODS, glossary
+from madminer_workflow.report.methods import METHODS, address
+from madminer_workflow.report.methods import page as methods_page
+from madminer_workflow.report.terms import glossary
 from tests.support.paths import REPOSITORY
 from tests.support.plotted import EVIL, Plotted, plot
 from tests.support.synthetic_analysis import write_analysis
@@ -62,7 +64,8 @@ def test_it_is_well_formed(page: str) -> None:
 
 
 def test_it_loads_nothing(page: str, parsed: Collector, two: Plotted) -> None:
-    others = [link for link in parsed.links if not link.startswith("#")]
+    papers = {address(source) for method in METHODS.values() for source in method.sources}
+    others = [link for link in parsed.links if not link.startswith("#") and link not in papers]
     assert all((two.output / link).is_file() for link in others)
     assert {f"plots/{path.name}" for path in (two.output / "plots").glob("*.p*")} <= set(others)
     assert not {"link", "iframe", "object", "img"} & parsed.tags
@@ -254,6 +257,10 @@ def test_the_glossary_is_that_of_the_page() -> None:
     assert (REPOSITORY / "docs" / "glossary.md").read_text() == "\n".join(glossary()) + "\n"
 
 
+def test_the_methods_of_the_site_are_those_of_the_page() -> None:
+    assert (REPOSITORY / "docs" / "choosing.md").read_text() == "\n".join(methods_page()) + "\n"
+
+
 def test_settings_are_compared_side_by_side() -> None:
     settings = [
         {"name": "a", "training": {"alpha": 10.0}, "bins": [1.0, 2.5]},
@@ -261,3 +268,19 @@ def test_settings_are_compared_side_by_side() -> None:
     ]
     rows = dict(report.compare_settings(settings))
     assert rows == {"bins": ["1, 2.5", ""], "training.alpha": ["10", "–"]}
+
+
+def test_names_of_methods_lead_to_what_they_do(page: str, parsed: Collector) -> None:
+    words = " ".join("".join(parsed.text).split())
+    for kind in ("histogram", "sally"):
+        assert f'class="name" href="#method-{kind}"' in page
+        assert METHODS[kind].stands_for in words and METHODS[kind].cost in words
+    assert "method-alices" not in parsed.ids, "only the methods of the run"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "–"), (2e-6, "0 %"), (-0.0196, "−1.96 %"), (0.19, "+19.0 %"), (0.4142, "+41.4 %")],
+)
+def test_changes_have_two_decimals_or_three_digits(value: float | None, words: str) -> None:
+    assert report.change(value) == words

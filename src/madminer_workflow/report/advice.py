@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from madminer_workflow.report.results import MethodReport
-from madminer_workflow.statistics.checks import deciding, failures, listing
+from madminer_workflow.statistics.checks import deciding, failures
 from madminer_workflow.statistics.checks.ensemble import LARGEST_SPREAD
 from madminer_workflow.statistics.checks.ensemble import NAME as AGREEMENT
 from madminer_workflow.statistics.results import BinsPlot, Check, ExtrapolationPlot, SizesPlot
@@ -26,19 +26,26 @@ def advice(method: MethodReport) -> str:
     failed = [
         check for check in failures(deciding(method.checks)) if check.name not in TELLS_ITSELF
     ]
-    steps = list(dict.fromkeys(step for check in failed for step in remedies(check, method)))
-    return f"To fix this, {listing(steps)}." if steps else ""
+    # More events fill the bins, too.
+    plots = [check.plot for check in failed if isinstance(check.plot, SizesPlot)]
+    more = max((times(plot.needed, plot.size) for plot in plots), default=0.0)
+    first = [f"simulate {more:g} times as many events"] if more else []
+    steps = dict.fromkeys(
+        [*first, *(step for check in failed for step in remedies(check, method, more))]
+    )
+    return f"To fix this, {'; '.join(steps)}." if steps else ""
 
 
-def remedies(check: Check, method: MethodReport) -> Iterator[str]:
-    """What to do about one check."""
+def remedies(check: Check, method: MethodReport, more: float) -> Iterator[str]:
+    """What to do about one check, besides simulating ``more`` times as many events."""
     match check.plot:
-        case SizesPlot(size=size, needed=needed):
-            yield f"simulate {times(needed, size)} times as many events"
+        case SizesPlot():
             return
         case BinsPlot(size=size, needed=needed):
             factor = times(needed, size)
-            yield f"simulate {factor} times as many events or make bins {factor} times wider"
+            if factor > more:
+                events = f"simulate {factor:g} times as many events"
+                yield f"{events} or make bins {factor:g} times wider"
             return
         case ExtrapolationPlot():
             yield "widen the priors in thetas until they contain the confidence region"
@@ -48,14 +55,14 @@ def remedies(check: Check, method: MethodReport) -> Iterator[str]:
         yield f"train {max(members, method.members + 1)} members (--ntrainsamples)"
     elif method.settings.trainable:
         yield (
-            f"train on {MORE:g} times as many simulated events (events and n_samples), and for "
-            "twice as many epochs if the loss still decreases in the last one"
+            f"train on {MORE:g} times as many events (events and n_samples), and for twice as many "
+            "epochs if the loss still decreases in the last one"
         )
-    else:
+    elif more < MORE:
         yield f"simulate {MORE:g} times as many events"
 
 
-def times(needed: float, sizes: Sequence[float | None]) -> str:
+def times(needed: float, sizes: Sequence[float | None]) -> float:
     """By what factor the smallest size falls short, with some room and two digits."""
     smallest = min((size for size in sizes if size), default=needed / MORE)
-    return f"{max(ENOUGH * needed / smallest, ENOUGH):.2g}"
+    return float(f"{max(ENOUGH * needed / smallest, ENOUGH):.2g}")

@@ -201,6 +201,10 @@ function drawMark(root, mark, {x, y, inner, panel, page, hits}) {
         .y0(d => foot(d[1])).y1(d => foot(d[2]));
       if (low.length) group.append("path").attr("class", "errors").attr("d", area(around));
       const line = d3.line().defined(d => known(d[1])).x(d => x(d[0])).y(d => foot(d[1]));
+      if (/\bfilled\b/.test(mark.look || "")) {
+        const filled = d3.area().defined(d => known(d[1])).x(d => x(d[0])).y0(y(0)).y1(d => foot(d[1]));
+        group.append("path").attr("class", "filled").attr("d", filled(corners));
+      }
       group.append("path").attr("class", "top").attr("d", line(corners));
       break;
     }

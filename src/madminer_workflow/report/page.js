@@ -130,6 +130,11 @@ const openTarget = () => {
   target.scrollIntoView();
 };
 addEventListener("hashchange", openTarget);
+/* The address stays the same for a link that was followed before. */
+document.addEventListener("click", event => {
+  const link = event.target.closest?.('a[href^="#"]');
+  if (link && link.hash === location.hash) openTarget();
+});
 addEventListener("beforeprint", () => {
   for (const node of document.querySelectorAll("details")) node.open = true;
 });

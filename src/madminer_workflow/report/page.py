@@ -37,8 +37,9 @@ from madminer_workflow.report.facts import facts, in_card, is_scaled, unit
 from madminer_workflow.report.figures import KINDS, Drawn, style
 from madminer_workflow.report.goodness import doubtful, p_words, range_words, words
 from madminer_workflow.report.headline import intervals, minus
+from madminer_workflow.report.methods import COSTS, METHODS, NOTATION, Description, address
 from madminer_workflow.report.results import CutFlow, MethodReport, Report, Subject
-from madminer_workflow.report.terms import METHODS, by_form
+from madminer_workflow.report.terms import by_form
 from madminer_workflow.report.uncertainties import nuisance_titles
 from madminer_workflow.report.verdict import check_table, percent
 from madminer_workflow.statistics.checks import listing
@@ -65,6 +66,7 @@ SECTIONS = {
     "setup": "Set-up",
     "cutflow": "Cut flow",
     "closure": "Closure",
+    "methods": "Methods",
     "reading": "How to read this",
 }
 OWN_ROWS = ("name", "n_estimators")
@@ -150,12 +152,16 @@ def context(report: Report, figures: Sequence[Drawn]) -> dict[str, Any]:
         "colours": {m.name: i % len(style.METHOD_COLOURS) for i, m in enumerate(methods)},
         "ranked": ranked,
         "ranked_subjects": [*baselines[:1], *((method, "") for method in ranked), *baselines[1:]],
+        "described": described(methods),
+        "notation": NOTATION,
+        "costs": COSTS.replace("`", ""),
+        "by_name": by_name,
         "best": by_name.get(report.verdict.recommended or ""),
         "subjects": [
             *((method, "") for method in methods),
             *baselines,
         ],
-        "remarks": [(m.name, remark) for m in methods for remark in m.remarks],
+        "remarks": [(method, " ".join(method.remarks)) for method in methods if method.remarks],
         "has_published": any(m.fisher_information.published is not None for m in methods),
         "volume_word": {1: "", 2: "area"}.get(len(report.parameters), "volume"),
         "rate_only_methods": [
@@ -263,11 +269,21 @@ def method_words(subject: Subject) -> str:
     """What a method is, or a baseline, in a few words."""
     if isinstance(subject, MethodReport):
         kind = subject.settings.method
-        return f"{kind}: {METHODS[kind]}" if kind in METHODS else kind
+        return f"{METHODS[kind].title}: {METHODS[kind].learns}"
     return {
         "truth": "perfect knowledge of every event at parton level; no method can do better",
         "rate": "counting events, without using their distribution",
     }[subject.name]
+
+
+def described(
+    methods: Sequence[MethodReport],
+) -> list[tuple[str, Description, list[MethodReport]]]:
+    """The kinds of methods that there are, what they do, and the methods of each kind."""
+    kinds: dict[str, list[MethodReport]] = {}
+    for method in methods:
+        kinds.setdefault(method.settings.method, []).append(method)
+    return [(kind, METHODS[kind], kinds[kind]) for kind in METHODS if kind in kinds]
 
 
 def total(ranges: Sequence[Interval]) -> float:
@@ -382,7 +398,8 @@ def size(systematic: Systematic) -> str:
     """The size of a systematic uncertainty as its entry in the analysis file gives it."""
     match systematic:
         case NormVariation():
-            return f"cross-section {change(systematic.norm_variation - 1.0)}"
+            relative = round(100.0 * (systematic.norm_variation - 1.0), 3)
+            return f"cross-section {minus(f'{relative:+.3g} %')}"
         case ScaleVariation():
             scales = {"mu": "μR and μF", "mur": "μR", "muf": "μF"}[systematic.scale]
             return f"{scales} times {text(systematic.scale_variations)}"
@@ -416,7 +433,11 @@ def objects(systematic: ParticleVariation) -> str:
 
 def change(value: float | None) -> str:
     """A relative change as a signed percentage."""
-    return "–" if value is None else minus(f"{round(100.0 * value, 3) + 0.0:+.3g} %")
+    if value is None:
+        return "–"
+    percents = 100.0 * value
+    words = f"{percents:+.2f}" if abs(percents) < 9.995 else f"{percents:+.1f}"
+    return "0 %" if float(words) == 0.0 else minus(f"{words} %")
 
 
 def pull(fitted: NuisanceFit) -> str:
@@ -450,7 +471,7 @@ def observation(observed: ObservedData) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
-    *(advice, as_limits, beside_sigma, card_words, in_card, method_words, total),
+    *(address, advice, as_limits, beside_sigma, card_words, in_card, method_words, total),
     *(percentage, proven_words),
     *(doubtful, p_words, range_words),
     *(number, signed, with_error, intervals, observation, place),

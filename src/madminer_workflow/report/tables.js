@@ -124,6 +124,8 @@ for (const table of document.querySelectorAll("main table")) {
     cell.addEventListener("click", event => {
       if (!event.target.closest("a")) sortTable(table, column, cell);
     });
-    cell.addEventListener("keydown", event => { if (event.key === "Enter") sortTable(table, column, cell); });
+    cell.addEventListener("keydown", event => {
+      if (event.key === "Enter" && event.target === cell) sortTable(table, column, cell);
+    });
   });
 }

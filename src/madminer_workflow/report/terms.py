@@ -195,28 +195,6 @@ TERMS = (
     ),
 )
 
-METHODS = {
-    "histogram": "counts events in bins of observables; the content of each bin is a polynomial in "
-    "the parameters",
-    "sally": "“score approximates likelihood locally”: a network learns the score at one point, "
-    "which is then histogrammed (arXiv:1805.00013)",
-    "sallino": "like SALLY, with the component of the score along the direction to each tested "
-    "point (arXiv:1805.00013)",
-    "alice": "a network learns the likelihood ratio from the joint ratio, by cross-entropy "
-    "(arXiv:1808.00973)",
-    "alices": "like ALICE, with the joint score in the loss (arXiv:1808.00973)",
-    "carl": "a network learns the likelihood ratio by classifying two samples (arXiv:1506.02169)",
-    "cascal": "like CARL, with the joint score in the loss (arXiv:1805.00013)",
-    "rolr": "a network learns the likelihood ratio from the joint ratio, by least squares "
-    "(arXiv:1805.00013)",
-    "rascal": "like ROLR, with the joint score in the loss (arXiv:1805.00013)",
-    "nde": "normalising flows learn the probability density of the observables (arXiv:1805.00013)",
-    "scandal": "like NDE, with the joint score in the loss (arXiv:1805.00013)",
-    "polynomial": "a network learns the likelihood ratio as a polynomial in the parameters, with "
-    "coefficients that are functions of the observables",
-}
-"""What each method learns, by its name in the analysis file."""
-
 
 def by_form() -> dict[str, dict[str, str]]:
     """The terms by each of their forms, in lower case, for the page."""

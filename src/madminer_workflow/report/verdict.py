@@ -26,6 +26,9 @@ GRID_POINTS = 4.0
 NOTABLE_GROWTH = 1.05
 """Of an interval, by the error of finite simulation."""
 
+LARGE_GROWTH = 10.0
+"""From here on, how large it is does not matter."""
+
 CONSTRAINED = 0.5
 """Of its prior width: data that know a nuisance parameter better than this deserve a look."""
 
@@ -116,10 +119,15 @@ def _on_the_simulation(method: MethodReport) -> Iterator[str]:
             continue
         growth = float(np.hypot(1.0, error.simulation / error.statistical))
         if growth > NOTABLE_GROWTH:
-            yield (
-                f"Finite simulation makes the interval of {name} {100.0 * (growth - 1.0):.2g} % "
-                "longer; twice as many simulated events would halve this."
-            )
+            yield f"Finite simulation makes the interval of {name} {longer(growth)}."
+
+
+def longer(growth: float) -> str:
+    """By how much an interval grows, in words."""
+    if growth > LARGE_GROWTH:
+        return "more than ten times as long, so it says nothing about the data"
+    percents = float(f"{100.0 * (growth - 1.0):.2g}")
+    return f"{percents:g} % longer; twice as many simulated events would halve this"
 
 
 def _on_lone_members(method: MethodReport) -> list[str]:

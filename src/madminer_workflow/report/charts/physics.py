@@ -101,29 +101,35 @@ def goodness_chart(report: Report) -> Iterator[Chart]:
                 y=[round(names.index(name) + shift, 3) for name in p],
             )
         )
-    panels = [
-        Panel(
-            title=f"p-values from {KIND.replace('_', ' ')}",
-            x=Axis(label="p-value", name="p", log=True),
-            y=Axis(rows=names),
-            marks=marks,
-        )
-    ]
-    if found[1].plot is not None:
-        panels.append(worst(report, found[1]))
     yield Chart(
         name="goodness_of_fit",
         section="goodness",
-        caption="p-values of the observed data at the best fits, from toys, and what differs most "
-        f"at the best fit of {found[0]}: events per unit, the simulation scaled to the observed "
-        "number of events. Shaded: the least likely interval.",
+        caption="p-values of the observed data at the best fits, from toys.",
         figures=["goodness_of_fit"],
-        panels=panels,
+        panels=[
+            Panel(
+                title=f"p-values from {KIND.replace('_', ' ')}",
+                x=Axis(label="p-value", name="p", log=True),
+                y=Axis(rows=names),
+                marks=marks,
+            )
+        ],
     )
+    if found[1].plot is not None:
+        yield Chart(
+            name="goodness_worst",
+            section="goodness",
+            caption=f"What differs most at the best fit of {found[0]}: events per unit, with the "
+            "simulation scaled to the observed number of events, and pulls. Shaded: the least "
+            "likely interval.",
+            figures=["goodness_of_fit"],
+            columns=1,
+            panels=worst(report, found[1]),
+        )
 
 
-def worst(report: Report, found: Goodness) -> Panel:
-    """Data and simulation in what differs most."""
+def worst(report: Report, found: Goodness) -> list[Panel]:
+    """Data and simulation in what differs most, and pulls below."""
     plot, place = found.plot, found.place
     assert plot is not None and place is not None, "the largest discrepancy is drawn"
     edges = goodness.clipped(plot)
@@ -136,16 +142,26 @@ def worst(report: Report, found: Goodness) -> Panel:
     )
     unit, _ = goodness.labels(report, plot)
     name = goodness.plot_words(plot)
-    return Panel(
+    x = Axis(
+        label=name if plot.about == "score" else plot.name,
+        name=name,
+        low=float(edges[0]),
+        high=float(edges[-1]),
+    )
+    shade = Mark(kind="shade", low=digits(ends[:1]), high=digits(ends[1:]), words="least likely")
+    pulls = goodness.pulls(observed, expected)
+    reach = goodness.reach(pulls)
+    data = Panel(
         title=name,
-        x=Axis(label=name if plot.about == "score" else plot.name, name=name),
+        x=x,
         y=Axis(
             label=f"events / {unit}" if unit else "events per unit",
             name="events per unit",
             low=0.0,
         ),
+        place=(0, 0),
         marks=[
-            Mark(kind="shade", low=digits(ends[:1]), high=digits(ends[1:]), words="least likely"),
+            shade,
             Mark(
                 kind="steps",
                 x=digits(edges),
@@ -165,6 +181,18 @@ def worst(report: Report, found: Goodness) -> Panel:
             ),
         ],
     )
+    below = Panel(
+        x=x,
+        y=Axis(label="pull", name="pull", low=-reach, high=reach),
+        place=(0, 1),
+        height=0.28,
+        marks=[
+            shade,
+            Mark(kind="steps", x=digits(edges), y=digits(pulls), look="filled", colour=1),
+            Mark(kind="rule", y=[0.0], look="faint"),
+        ],
+    )
+    return [data, below]
 
 
 def closure_chart(report: Report) -> Iterator[Chart]:

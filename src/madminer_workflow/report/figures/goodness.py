@@ -130,7 +130,7 @@ def compare(report: Report, top: Axes, bottom: Axes, found: Goodness) -> None:
     top.tick_params(labelbottom=False)
     bottom.stairs(pulls(observed, expected), edges, color=style.METHOD_COLOURS[1], fill=True)
     bottom.axhline(0.0, color=style.INK, linewidth=0.8)
-    largest = max(3.5, 1.1 * float(np.abs(pulls(observed, expected)).max(initial=0.0)))
+    largest = reach(pulls(observed, expected))
     bottom.set_ylim(-largest, largest)
     unit, label = labels(report, plot)
     top.set_ylabel(f"events / {unit}" if unit else "events per unit")
@@ -152,6 +152,11 @@ def clipped(plot: GoodnessPlot) -> np.ndarray:
 def pulls(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Observed less expected events in standard deviations of Poisson's law."""
     return (observed - expected) / np.sqrt(np.maximum(expected, 1e-9))
+
+
+def reach(shown: np.ndarray) -> float:
+    """How far an axis of pulls extends on both sides of zero."""
+    return max(3.5, 1.1 * float(np.abs(shown).max(initial=0.0)))
 
 
 def labels(report: Report, plot: GoodnessPlot) -> tuple[str, str]:
