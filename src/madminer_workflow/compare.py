@@ -120,7 +120,7 @@ def _intervals(
     if ranges is None:
         return None, method.believed, ABSENT
     words = str(intervals(ranges, report.grid[parameter]))
-    doubt = "" if method.believed else " (not believed)"
+    doubt = "" if method.believed else " (not trusted)"
     return [list(ends) for ends in ranges], method.believed, f"{words}{doubt}"
 
 

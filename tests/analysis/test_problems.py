@@ -109,7 +109,7 @@ def test_more_benchmarks_than_the_basis_needs(tmp_path):
     assert lines_of(tmp_path, change(after, after + sixth + seventh)) == []
     same = sixth.replace("sixth", "seventh")
     assert lines_of(tmp_path, change(after, after + sixth + same)) == [
-        "30: benchmarks.seventh: is at the point of 'sixth'; leave one out"
+        "30: benchmarks.seventh: is the same point as 'sixth'; leave one out"
     ]
 
 
@@ -120,8 +120,8 @@ def test_more_benchmarks_than_terms_must_determine_all_of_them(tmp_path):
     data["processes"] = [{**data["processes"][0], "events": {"sm": 100}}]
     (problem,) = lines_of(tmp_path, yaml.safe_dump(data, sort_keys=False))
     assert problem.endswith(
-        "benchmarks: these 8 points determine 3 of the 6 terms of the squared matrix element only: "
-        "move some off the lines and surfaces that they share"
+        "benchmarks: these 8 points determine only 3 of the 6 terms of the squared matrix element, "
+        "because too many of them share a line or a surface: move some"
     )
 
 
@@ -132,8 +132,8 @@ def test_more_benchmarks_than_terms_must_determine_all_of_them(tmp_path):
         ([[2, 0], [2, 2]], [2, 2], None),
         ([[2, 0], 2], [2, 2], "parameters[CPWL2].morphing_max_power: expected 2 numbers, one for"),
         ([[2, 0], [0, 2, 0]], [2, 2], "expected 2 numbers, one for"),
-        ([[2, 0], [0, 2]], 4, "expected one number, as morphing.max_overall_power is 4; for"),
-        ([[2, 0], [0, 0]], [2, 2], "expected a power above 0 in some factor, got"),
+        ([[2, 0], [0, 2]], 4, "expected one number, because morphing.max_overall_power is 4; for"),
+        ([[2, 0], [0, 0]], [2, 2], "expected a power above 0 in at least one factor, got"),
         ([[2, 0], [0, 11]], [2, 2], "expected at most 10, got 11"),
         ([[2, 0], [0, -1]], [2, 2], "expected at least 0, got -1"),
         ([[2], [2]], [2], "expected at least 2 entries"),

@@ -171,7 +171,7 @@ def test_expressions_need_columns(definition: str, message: str, tmp_path: Path)
         ({"weights": {"w": 2}}, r"weights.w: expected the name of a column, or an expression"),
         ({"weights": {"w": "2*"}}, r"weights.w: not an expression"),
         ({"table": "other"}, r"t.root: has no tree 'other' \(it has ntuple\)"),
-        ({"files": {"sm": ["t.root", "e.lhe"]}}, "has tables, but 'signal' has other events"),
+        ({"files": {"sm": ["t.root", "e.lhe"]}}, "reads tables, but 'signal' does not"),
         ({"files": {"sm": ["t.*"]}}, "t.root is a table: the pattern must end with \\*.root"),
         ({"files": {"sm": ["u*.root"]}}, r"u\*.root: there is no such file"),
         (
@@ -299,11 +299,11 @@ def test_sums_of_cut_flows(given: str | int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("CutFlo", r"t0\.root: has no histogram 'CutFlo' .*did you mean 'CutFlow'"),
-        ("CutFlow[leptons]", "CutFlow has no bin 'leptons': it has 3, all, trigger, jets"),
+        ("CutFlo", r"t0\.root: has no one-dimensional histogram 'CutFlo'.*did you mean 'CutFlow'"),
+        ("CutFlow[leptons]", "CutFlow has no bin 'leptons': it has 3 bins, all, trigger, jets"),
         ("CutFlow[3]", "CutFlow has no bin '3'"),
         ("CutFlow[jets]", "expected a sum of weights above 0"),
-        ("counts/plain[all]", "it has 2, none of which has a name"),
+        ("counts/plain[all]", "it has 2 bins, without labels"),
     ],
 )
 def test_wrong_cut_flows_are_told(given: str, says: str, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_other_files_have_no_cut_flows(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", columns())
     keys = {"files": {"sm": ["t.parquet"]}, "sum_of_weights": {"sm": "CutFlow"}}
     [problem] = told(analysis(tmp_path, **keys))
-    assert "is no ROOT file, which alone have histograms" in problem
+    assert "is not a ROOT file, and only ROOT files have histograms" in problem
 
 
 @pytest.mark.parametrize(

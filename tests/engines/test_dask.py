@@ -179,7 +179,7 @@ def test_workers_must_compute_the_same_and_see_the_files(tmp_path: Path):
     known = dask_worker.installed()
     task = Task("step", "true", tmp_path, tmp_path / "log")
     other = dask_worker.Errand("", "", task, {}, None, {**known, "numpy": "1.0"})
-    with pytest.raises(InputError, match=r"worker tcp://n1 has numpy .*, and this machine 1.0"):
+    with pytest.raises(InputError, match=r"worker tcp://n1 has numpy .*, but this machine has 1.0"):
         dask_worker._check(other, "tcp://n1")
     away = Task("step", "true", tmp_path / "away", tmp_path / "log")
     with pytest.raises(InputError, match=r"cannot access .*away: choose a --workdir that all"):

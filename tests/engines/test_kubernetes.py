@@ -100,7 +100,7 @@ def test_a_step_is_ended_at_its_deadline(site: Site):
     outcome = run_step(task, executor)
     assert outcome.late and outcome.exit_code == 124
     text = task.log.read_text()
-    assert "begun\n[ended: it took longer than the 1 s that it may]" in text
+    assert "begun\n[ended: it took longer than its limit of 1 s]" in text
 
 
 def test_what_a_step_waits_for_is_told_and_has_a_limit(site: Site, capsys):

@@ -155,7 +155,7 @@ def test_missing_job(tiny: Physics, tmp_path: Path) -> None:
 
 
 def test_doubled_job(tiny: Physics, tmp_path: Path) -> None:
-    message = r"\d of 5 blocks of events are doubled or unknown, e.g. block 0 of signal"
+    message = r"\d of 5 blocks of events are given twice or unknown, e.g. block 0 of signal"
     refused(tiny, [*tiny.data, tiny.data[0]], tmp_path, InputError, message)
 
 

@@ -177,8 +177,8 @@ def test_a_wrong_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError) as error:
         run_physics(analysis(tmp_path, columns), tmp_path, njobs=1)
     message = str(error.value)
-    assert "the weights of signal are no polynomial of the parameters" in message
-    assert "without those of n1 all others agree: correct this weight" in message
+    assert "the weights of signal are not a polynomial in the parameters" in message
+    assert "without n1, all others agree: correct its weight" in message
     check = check_of(tmp_path / "combine")
     assert not check.closes and check.suspects == ("n1",) and check.off > 0.9 * N
 
@@ -192,8 +192,8 @@ def test_a_wrong_weight_of_one_event_is_named(
     with caplog.at_level(logging.WARNING):
         run_physics(analysis(tmp_path, columns), tmp_path, njobs=1)
     assert (
-        "1 of 400 events of signal have weights that are no polynomial of the parameters, the "
-        "worst is event 138 of those drawn from sm, where that of p2 is wrong"
+        "1 of 400 events of signal have weights that are not a polynomial in the parameters; the "
+        "worst is event 138 of those drawn at sm, whose weight at p2 is wrong"
     ) in caplog.text
     check = check_of(tmp_path / "combine")
     assert check.closes and check.off == 1
@@ -201,7 +201,7 @@ def test_a_wrong_weight_of_one_event_is_named(
     # In the second of blocks of 100 events it is the 138th as well.
     monkeypatch.setattr(tasks, "BLOCK", 100)
     columns["p2"][137] *= 2.0
-    with pytest.raises(StepError, match=r"event 138 of those drawn from sm, where that of p2 is"):
+    with pytest.raises(StepError, match=r"event 138 of those drawn at sm, whose weight at p2 is"):
         run_physics(analysis(tmp_path / "far", columns), tmp_path / "far", njobs=1)
 
 
@@ -209,5 +209,5 @@ def test_independent_events_at_each_benchmark_are_no_polynomial(tmp_path: Path) 
     """Weights that are statistical estimates."""
     rng = np.random.default_rng(3)
     columns = {name: values * rng.exponential(size=N) for name, values in weights().items()}
-    with pytest.raises(StepError, match="or weights are statistical estimates"):
+    with pytest.raises(StepError, match="or the weights are statistical estimates"):
         run_physics(analysis(tmp_path, columns), tmp_path, njobs=1)

@@ -70,9 +70,8 @@ def _existing(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
     if len(sound.benchmarks) < terms:
         there = len(sound.benchmarks)
         message = (
-            f"its events have weights at the {there} benchmarks of this file only, and the squared "
-            f"matrix element has {terms} terms; name {terms - there} more in `benchmarks`, at "
-            "points that the events have weights for"
+            f"the squared matrix element has {terms} terms, but there are only {there} benchmarks; "
+            f"add {terms - there} more to `benchmarks`, at points for which the events have weights"
         )
         yield Finding((*path, "generator"), message)
 
@@ -103,7 +102,7 @@ def _couplings(process: Entry, sound: Sound) -> Iterator[Finding]:
         if coupling not in couplings:
             allowed = ", ".join(f"{block} {number}" for block, number in sorted(couplings))
             message = (
-                f"{coupling[0]} {coupling[1]} is no coupling of the process "
+                f"{coupling[0]} {coupling[1]} is not a coupling of the process "
                 f"'{process['process']}' (expected one of {allowed})"
             )
             yield Finding((*path, "lha_id"), message)
@@ -169,8 +168,8 @@ def _varied(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]:
         if name not in process["systematics"]:
             message = unknown("uncertainty of this process", name, process["systematics"])
             yield Finding((*path, "variations", name), message)
-        elif name in effects and name not in needing:
-            message = f"an uncertainty of effect {effects[name]} has no weights in files; remove it"
+        elif name in effects and effects[name] not in ("scale", "pdf"):
+            message = f"the effect {effects[name]} needs no weights from files; remove this entry"
             yield Finding((*path, "variations", name), message)
     for name, systematic in needing.items():
         place = (*path, "variations", *((name,) if name in process["variations"] else ()))
@@ -283,7 +282,7 @@ def _showered_already(path: KeyPath, process: Entry, delphes: bool) -> Iterator[
         message = "events in HepMC files are already showered; leave this out"
         yield Finding((*path, "pythia8_card"), message)
     if not delphes:
-        message = f"process '{process['name']}' reads HepMC files: this needs a delphes_card"
+        message = f"process '{process['name']}' reads HepMC files, which need a delphes_card"
         yield Finding((*path, "files"), message)
 
 
@@ -302,7 +301,7 @@ def _expressions(sound: Sound) -> Iterator[Finding]:
                     message = f"'{name}' exists only at parton level, not after Delphes"
                     yield Finding((*path, "definition"), message)
             if "n_particles" in used and any(map(has_hepmc, sound.get("processes") or ())):
-                message = "n_particles, of the hard process, is not known for HepMC files"
+                message = "n_particles, the size of the hard process, is not known for HepMC files"
                 yield Finding((*path, "definition"), message)
 
 

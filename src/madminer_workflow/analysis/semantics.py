@@ -113,8 +113,8 @@ def _morphing(sound: Sound) -> Iterator[Finding]:
         several = isinstance(morphing["max_overall_power"], list)
         message = (
             f"{len(parameters)} parameters have {'at least ' if several else ''}{terms} terms up "
-            f"to this power; expected at most {MOST_TERMS}: lower it, or the parameters' "
-            "morphing_max_power"
+            f"to this power; expected at most {MOST_TERMS}: lower this power, or the "
+            "morphing_max_power of parameters"
         )
         yield Finding(("morphing", "max_overall_power"), message)
 
@@ -128,19 +128,19 @@ def _factors(sound: Sound) -> Iterator[Finding]:
         place = (*path, "morphing_max_power")
         if wanted is None and isinstance(powers, list):
             message = (
-                f"expected one number, as morphing.max_overall_power is {overall}; for powers in "
-                f"several factors, such as production and decay, that has {len(powers)} numbers, "
-                "too"
+                f"expected one number, because morphing.max_overall_power is {overall}; for "
+                "separate powers of several factors, such as production and decay, it must have "
+                f"{len(powers)} numbers as well"
             )
             yield Finding(place, message)
         elif wanted is not None and (not isinstance(powers, list) or len(powers) != wanted):
             message = (
                 f"expected {wanted} numbers, one for each factor of morphing.max_overall_power "
-                f"{overall}, 0 where the parameter does not enter; got {show(powers)}"
+                f"{overall}, with 0 for a factor without the parameter; got {show(powers)}"
             )
             yield Finding(place, message)
         elif isinstance(powers, list) and not any(powers):
-            message = f"expected a power above 0 in some factor, got {show(powers)}"
+            message = f"expected a power above 0 in at least one factor, got {show(powers)}"
             yield Finding(place, message)
 
 
@@ -232,11 +232,11 @@ def _surplus(
     for name, values in benchmarks.items():
         other = at.setdefault(tuple(values[key] for key in sound.parameters), name)
         if other != name:
-            yield Finding(("benchmarks", name), f"is at the point of '{other}'; leave one out")
+            yield Finding(("benchmarks", name), f"is the same point as '{other}'; leave one out")
     if rank < n_terms:
         message = (
-            f"these {len(benchmarks)} points determine {rank} of the {n_terms} terms of the "
-            "squared matrix element only: move some off the lines and surfaces that they share"
+            f"these {len(benchmarks)} points determine only {rank} of the {n_terms} terms of the "
+            "squared matrix element, because too many of them share a line or a surface: move some"
         )
         yield Finding(("benchmarks",), message)
 

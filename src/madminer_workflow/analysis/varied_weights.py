@@ -44,8 +44,9 @@ def weights_of(
     names = [variation.benchmark for variation in weight_variations([systematic])]
     if systematic.systematic_name not in variations:
         raise InputError(
-            f"no weights in the files for {systematic.systematic_name}; list {_words(systematic)} "
-            "in `variations`, or remove this uncertainty from the systematics of the process"
+            f"the weights for {systematic.systematic_name} are not named; list "
+            f"{_words(systematic)} in `variations`, or remove this uncertainty from the "
+            "systematics of the process"
         )
     given = variations[systematic.systematic_name]
     weights = _counted(given, len(names)) if isinstance(given, str) else list(given)
@@ -60,7 +61,8 @@ def _counted(text: str, number: int) -> list[Weight]:
     start = _NUMBER.search(text)
     if start is None or len(_NUMBER.findall(text)) > 1:
         raise InputError(
-            "expected one number in braces, which counts up, as in 'LHEPdfWeight[{0}]', or a list; "
+            "expected a list, or one name with a number in braces to count from, as in "
+            "'LHEPdfWeight[{0}]'; "
             f"got '{text}'"
         )
     return [_NUMBER.sub(str(int(start[1]) + i), text) for i in range(number)]

@@ -40,10 +40,13 @@ def _suggestion(path: Path, weights: tuple[str, ...], has_cross_section: bool) -
         "processes:",
         "  - name: signal",
         "    generator: files",
-        f"    files: {{sm: ['{path.name}']}}  # drawn from the benchmark sm",
+        f"    files: {{sm: ['{path.name}']}}  # drawn at the benchmark sm",
     ]
     if not has_cross_section:
-        lines.append("    cross_section: {sm: 1.0}  # write that of all generated events, in pb")
+        lines.append(
+            "    cross_section: {sm: 1.0}  # replace by the cross-section of all generated "
+            "events, in pb"
+        )
     lines.append(f"    # for the weights of other benchmarks: {', '.join(weights[:20])}")
     lines.append("detector: {delphes_card: delphes_card_CMS.tcl}")
     return "\n".join(lines) + "\n"

@@ -46,7 +46,7 @@ def inspect(path: Path) -> Summary:
     for chunk in read_chunks(path):
         events = chunk.read(lambda texts: read_events(path, texts, 1.0, start.declared))
         if events.weight_names != start.weights:
-            raise chunk.wrong(0, "other weights than in the first event of the file")
+            raise chunk.wrong(0, "its weights differ from those of the first event of the file")
         sums.add(np.column_stack([events.event_weight, events.weights]))
         flat = np.asarray(ak.flatten(events.particles.pdgid))
         kinds, numbers = np.unique(flat, return_counts=True)

@@ -123,20 +123,23 @@ def no_polynomial(check: SurplusCheck) -> str:
     """Say of which process and benchmark weights are no polynomial, and what may be wrong."""
     worst = max((point for point in check.points if not point.closes), key=lambda p: p.deviation)
     what = (
-        f"the weights of {check.process} are no polynomial of the parameters with these powers: "
-        f"at {worst.benchmark} they differ by {worst.deviation:.2g} of their size from those that "
-        "all other benchmarks predict"
+        f"the weights of {check.process} are not a polynomial in the parameters with these powers: "
+        f"at the benchmark {worst.benchmark}, they differ from the prediction of all other "
+        f"benchmarks by {worst.deviation:.2g} of their size"
     )
     if check.off < 0.5 * check.n_events and check.worst:
         return f"{what}; {odd_events(check)}"
     if len(check.suspects) == 1:
-        return f"{what}; without those of {check.suspects[0]} all others agree: correct this weight"
+        return f"{what}; without {check.suspects[0]}, all others agree: correct its weight"
     if check.suspects:
         names = ", ".join(check.suspects)
-        return f"{what}; one of {names} is wrong, and the surplus cannot tell which"
+        return (
+            f"{what}; the weight at one of {names} is wrong, but there are too few benchmarks to "
+            "tell which"
+        )
     return (
-        f"{what}; more than one benchmark is wrong, powers are too low, or weights are statistical "
-        "estimates"
+        f"{what}; the weights at more than one benchmark are wrong, the powers are too low, or the "
+        "weights are statistical estimates"
     )
 
 
@@ -144,11 +147,11 @@ def odd_events(check: SurplusCheck) -> str:
     """Say which event is the worst of those whose weights are no polynomial."""
     worst = check.worst
     assert worst is not None
-    who = f", where that of {' or '.join(worst.suspects)} is wrong" if worst.suspects else ""
+    wrong = f", whose weight at {' or '.join(worst.suspects)} is wrong" if worst.suspects else ""
     return (
-        f"{check.off} of {check.n_events} events of {check.process} have weights that are no "
-        f"polynomial of the parameters, the worst is event {worst.event} of those drawn from "
-        f"{worst.sampling_benchmark}{who}"
+        f"{check.off} of {check.n_events} events of {check.process} have weights that are not a "
+        f"polynomial in the parameters; the worst is event {worst.event} of those drawn at "
+        f"{worst.sampling_benchmark}{wrong}"
     )
 
 
@@ -207,7 +210,7 @@ def check_complete(tasks: Sequence[Task], generation: Generation) -> None:
     expected = {task.key for task in all_tasks(generation)}
     missing = sorted(expected - counts.keys())
     surplus = sorted(key for key, n in counts.items() if n > 1 or key not in expected)
-    for keys, what in ((missing, "missing"), (surplus, "doubled or unknown")):
+    for keys, what in ((missing, "missing"), (surplus, "given twice or unknown")):
         if keys:
             process, benchmark, block = keys[0]
             raise InputError(

@@ -102,7 +102,7 @@ def _logarithmic(panel: Axes, axis: Axis) -> None:
 def _points(axes: Axes, positions: Sequence[float], known: Known) -> None:
     """Losses as points: filled where the diagnostics pass; those far above all others on top."""
     ceiling = _ceiling(known)
-    for believed, face, name in ((True, COLOUR, "believed"), (False, "none", "not believed")):
+    for believed, face, name in ((True, COLOUR, "trusted"), (False, "none", "not trusted")):
         for above, marker, words in ((False, "o", name), (True, "^", f"{name}, above")):
             points = [
                 (position, min(loss, ceiling))

@@ -100,7 +100,7 @@ def _line(result: TrialResult, elapsed: int) -> str:
     if result.loss is None:
         what = f"failed: {result.reason.splitlines()[0]}"
     else:
-        doubt = "" if result.believed else " (not believed)"
+        doubt = "" if result.believed else " (not trusted)"
         what = f"validation loss {result.loss:.6g}{doubt} in {result.seconds:.1f} s"
     return f"[{elapsed // 60}:{elapsed % 60:02d}] trial {result.number} {what}"
 

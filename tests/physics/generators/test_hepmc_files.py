@@ -190,7 +190,7 @@ def test_validation_knows_what_showered_events_need(tmp_path: Path) -> None:
     )
     told = [str(one) for one in problems(file) if not one.warning]
     assert any("are already showered; leave this out" in one for one in told)
-    assert any("n_particles, of the hard process, is not known" in one for one in told)
+    assert any("n_particles, the size of the hard process, is not known" in one for one in told)
     file = analysis(tmp_path / "a", {"sm": ["e0.hepmc"]}, {**DELPHES, "detector": {}})
     told = [str(one) for one in problems(file) if not one.warning]
-    assert any("reads HepMC files: this needs a delphes_card" in one for one in told)
+    assert any("reads HepMC files, which need a delphes_card" in one for one in told)

@@ -28,7 +28,7 @@ def bin_content(path: Path, text: str) -> float:
         nearest = nearest_name(name, histograms)
         hint = f"; did you mean '{nearest}'?" if nearest else ""
         there = f" (it has {', '.join(histograms)})" if 0 < len(histograms) <= 10 else ""
-        raise InputError(f"{path}: has no histogram '{name}' of one dimension{hint}{there}")
+        raise InputError(f"{path}: has no one-dimensional histogram '{name}'{hint}{there}")
     bins = histograms[name]
     labels = [label for label, _ in bins]
     if place in labels:
@@ -36,8 +36,8 @@ def bin_content(path: Path, text: str) -> float:
     elif place.isdigit() and int(place) < len(bins):
         value = bins[int(place)][1]
     else:
-        named = ", ".join(filter(None, labels)) or "none of which has a name"
-        raise InputError(f"{path}: {name} has no bin '{place}': it has {len(bins)}, {named}")
+        named = ", ".join(filter(None, labels)) or "without labels"
+        raise InputError(f"{path}: {name} has no bin '{place}': it has {len(bins)} bins, {named}")
     if not (math.isfinite(value) and value > 0.0):
         raise InputError(f"{path}: {text} is {value:.6g}; expected a sum of weights above 0")
     return value
@@ -51,7 +51,7 @@ def histograms_in(path: Path) -> dict[str, list[tuple[str, float]]]:
     import uproot
 
     if path.suffix != ".root":
-        raise InputError(f"{path}: is no ROOT file, which alone have histograms")
+        raise InputError(f"{path}: is not a ROOT file, and only ROOT files have histograms")
     with reading(path, _WHAT), uproot.open(path) as file:
         classes = file.classnames(cycle=False)
         return {

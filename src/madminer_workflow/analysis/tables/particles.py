@@ -51,8 +51,8 @@ def columns_for(table: Table, names: Collection[str], attributes: Collection[str
     wanted = [*_columns(table, names, attributes)]
     if absent := [name for name in wanted if name not in table.columns]:
         raise InputError(
-            f"{table.path}: has no column '{absent[0]}', which {', '.join(sorted(names))} of the "
-            "expressions need"
+            f"{table.path}: has no column '{absent[0]}', which the expressions need for "
+            f"{', '.join(sorted(names))}"
         )
     return wanted
 

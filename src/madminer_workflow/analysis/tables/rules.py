@@ -31,8 +31,8 @@ def of_process(path: KeyPath, process: Entry, sound: Sound) -> Iterator[Finding]
     ]
     if any(kinds) and others:
         message = (
-            f"has tables, but '{others[0]['name']}' has other events: observables cannot be "
-            "defined for both; use tables for all processes"
+            f"reads tables, but '{others[0]['name']}' does not: observables cannot be defined for "
+            "both; use tables for all processes"
         )
         yield Finding((*path, "files"), message)
     if not all(kinds):

@@ -195,7 +195,7 @@ class Executor:
                     raise StepError(f"no worker is available: {pool.trouble}") from None
             except ModuleNotFoundError as error:
                 raise InputError(
-                    f"Dask's workers have no {error.name}: start them with this environment"
+                    f"Dask's workers do not have {error.name}: start them in this environment"
                 ) from None
 
     def _pool(self, resources: Resources | None) -> Pool:

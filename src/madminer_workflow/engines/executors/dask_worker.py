@@ -83,8 +83,8 @@ def _check(errand: Errand, worker: str) -> None:
     for name in sorted({*expected, *here}):
         if expected.get(name) != here.get(name):
             raise InputError(
-                f"the Dask worker {worker} has {name} {here.get(name, 'not at all')}, and this "
-                f"machine {expected.get(name, 'not at all')}: start workers with this environment"
+                f"the Dask worker {worker} has {name} {here.get(name, '(none)')}, but this machine "
+                f"has {expected.get(name, '(none)')}: start workers in this environment"
             )
     if not os.path.isdir(errand.task.directory):
         raise InputError(

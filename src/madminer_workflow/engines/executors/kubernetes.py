@@ -275,7 +275,7 @@ class Executor:
         """How the container of a pod has ended, as executors tell it."""
         if pod.status.reason == "DeadlineExceeded":
             seconds = pod.spec.active_deadline_seconds
-            _append(task.log, f"[ended: it took longer than the {seconds} s that it may]\n")
+            _append(task.log, f"[ended: it took longer than its limit of {seconds} s]\n")
             raise OutOfTime
         statuses = pod.status.container_statuses or []
         end = next((status.state.terminated for status in statuses), None)
@@ -378,7 +378,7 @@ def _unfit(pod: Any, code: int, text: str) -> str:
     if code == OTHER:
         return f"the image {image} would compute something else: {last}; expected the same release"
     return (
-        f"its pod cannot access the work directory, or not write to it ({last}): expected a "
+        f"its pod cannot access the work directory, or cannot write to it ({last}): expected a "
         "volume with the same path here and in the pod, writable for the user of the pods"
     )
 
