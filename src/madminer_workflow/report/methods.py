@@ -94,7 +94,7 @@ METHODS = {
         "6 s of CPU time to train a member and 3 s for the limits, with new bins at every grid "
         "point",
         "so many parameters that a histogram of the whole score would be too large",
-        "finding out in which direction the data point: every direction has bins of its own",
+        "finding out which direction the data prefer: every direction has bins of its own",
     ),
     "alice": Description(
         "ALICE",
@@ -225,8 +225,8 @@ REPORT = """\
 
 - **Limits** are intervals of q(θ) = −2 log L(θ)/L(θ̂), at the confidence levels given in the
   analysis file, with nuisance parameters profiled.
-- **Efficiency** is the share of the available information that a method demonstrably uses,
-  measured on events that it was not trained on
+- **Proven information** is what a method demonstrably uses of the available information, measured
+  on events that it was not trained on
   ([how](methods.md#whether-a-method-uses-all-information)).
 - **Checks** decide whether a method is recommended: calibration, closure at other points,
   agreement between the members of an ensemble, coverage in toys. A perfect method would fail a
