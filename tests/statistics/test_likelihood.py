@@ -17,6 +17,7 @@ from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.statistics import likelihood
 from madminer_workflow.statistics.baselines import (
     rate_log_likelihood,
+    truth,
     truth_log_likelihoods,
 )
 from madminer_workflow.statistics.events import union
@@ -151,9 +152,10 @@ def test_pieces_of_the_grid_do_not_matter(
 ) -> None:
     problem = uncertain(problem, slopes)
     data = expected_data(problem)
-    whole = truth_log_likelihoods(problem, THETAS, data)
+    known = truth(problem)
+    whole = truth_log_likelihoods(known, problem, THETAS, data)
     monkeypatch.setattr(likelihood, "LARGEST_ARRAY", 1)
-    for kind, rows in truth_log_likelihoods(problem, THETAS, data).items():
+    for kind, rows in truth_log_likelihoods(known, problem, THETAS, data).items():
         np.testing.assert_allclose(rows, whole[kind], rtol=1e-12)
 
 
@@ -173,9 +175,9 @@ def test_profiling_never_narrows(problem: Problem) -> None:
 
 def test_a_normalisation_leaves_shapes_alone(problem: Problem) -> None:
     unsure = uncertain(problem, [0.1])
-    data = expected_data(unsure)
+    known, data = truth(unsure), expected_data(unsure)
     with_, without = (
-        truth_log_likelihoods(unsure, THETAS, data, profiled=each) for each in (True, False)
+        truth_log_likelihoods(known, unsure, THETAS, data, profiled=each) for each in (True, False)
     )
     np.testing.assert_allclose(with_["shape"], without["shape"], atol=1e-6)
     assert not np.allclose(with_["rate_and_shape"], without["rate_and_shape"], rtol=0.0, atol=0.01)

@@ -16,7 +16,8 @@ from madminer_workflow.analysis.types import GridAxis
 from madminer_workflow.madminer_file import read_sample
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.scan import scan
-from madminer_workflow.statistics.baselines import rate_log_likelihood, truth_log_likelihoods
+from madminer_workflow.statistics import baselines
+from madminer_workflow.statistics.baselines import rate_log_likelihood
 from madminer_workflow.statistics.events import union
 from madminer_workflow.statistics.likelihood import expected_data
 from madminer_workflow.statistics.limits import (
@@ -130,7 +131,8 @@ def test_no_histogram_beats_the_truth(problem: Problem, tmp_path: Path) -> None:
     """Merging events into bins cannot add information, if templates and data are the same."""
     problem = replace(problem, train=problem.everything, test=problem.everything)
     thetas = make_grid(RANGES, problem.setup.parameters).thetas()
-    found = truth_log_likelihoods(problem, thetas, expected_data(problem))
+    known, data = baselines.truth(problem), expected_data(problem)
+    found = baselines.truth_log_likelihoods(known, problem, thetas, data)
     truth = likelihood_ratio_statistic(found["shape"][0])
     assert thetas[np.argmin(truth)] == pytest.approx([0.0, 0.0])
     member = histogram(problem, tmp_path, {"x0": 5, "x1": 5})

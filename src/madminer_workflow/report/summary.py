@@ -203,7 +203,7 @@ def truth_limits(
         if not (profiled or problem.setup.nuisance):
             continue
         q[what], limits[what] = {}, {}
-        scanned = truth_log_likelihoods(problem, grid.thetas(), data, profiled)
+        scanned = truth_log_likelihoods(known, problem, grid.thetas(), data, profiled)
         for kind, rows in scanned.items():
             model = closed_form.Model(known, problem, kind, profiled)
             highest = [closed_form.maximum(model, data, levels, grid)]
@@ -418,16 +418,18 @@ def score_calibration(result: Results, problem: Problem) -> list[Calibration] | 
     if "score" not in result.arrays:
         return None
     theta = problem.setup.theta(result.summary.settings.reference)
-    weights = problem.test.weights_at(theta)
-    filled = weights > 0.0
-    true_scores = problem.test.scores_at(theta, np.flatnonzero(filled))
+    events = problem.test
+    weights = events.weights_at(theta)
+    filled = np.flatnonzero(weights > 0.0)
+    weights = weights[filled]
+    true_scores = events.scores_at(theta, filled)
     calibrations = []
     for name, estimated, true in zip(
         problem.setup.parameters, result.arrays["score"][filled].T, true_scores.T, strict=True
     ):
         chunks = np.array_split(np.argsort(estimated, kind="stable"), CALIBRATION_BINS)
         points = [
-            mean_and_error(estimated[chunk], true[chunk], weights[filled][chunk])
+            mean_and_error(estimated[chunk], true[chunk], weights[chunk])
             for chunk in chunks
             if len(chunk)
         ]

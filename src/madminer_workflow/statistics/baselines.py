@@ -23,17 +23,19 @@ def truth(problem: Problem) -> PolynomialDensity:
     events = without_shifts(problem.test, problem.theta_true)
     reference = events.weights_at(problem.theta_true)
     cells = np.arange(len(events))
-    factors = np.hstack([np.ones((len(events), 1)), varied_factors(events)])
-    rates = np.empty((*factors.shape, setup.morphing_matrix.shape[1]))
+    n_variations = 1 + 2 * events.slopes.shape[1]
+    rates = np.empty((len(events), n_variations, setup.morphing_matrix.shape[1]))
     for rows in pieces(len(events)):
-        varied = factors[rows, :, None] * events.weights[rows, None]
-        rates[rows] = np.ascontiguousarray(varied) @ setup.morphing_matrix
+        weights = events.weights[rows, None]
+        factors = np.hstack([np.ones((len(weights), 1)), varied_factors(events, rows)])
+        rates[rows] = np.ascontiguousarray(factors[:, :, None] * weights) @ setup.morphing_matrix
         release(events.weights)
     norm = rates[:, 0].sum(axis=0) / reference.sum()
-    possible = reference != 0.0
-    rates[possible] /= reference[possible, None, None]
-    # What never happens does not depend on the parameters.
-    rates[~possible] = norm
+    for rows in pieces(len(events)):
+        some, possible = rates[rows], reference[rows] != 0.0
+        some[possible] /= reference[rows][possible, None, None]
+        # What never happens does not depend on the parameters.
+        some[~possible] = norm
     return PolynomialDensity(
         Monomials(setup.components),
         rates[:, 0],
@@ -45,10 +47,16 @@ def truth(problem: Problem) -> PolynomialDensity:
 
 
 def truth_log_likelihoods(
-    problem: Problem, thetas: np.ndarray, data: DataSets, profiled: bool = True
+    known: PolynomialDensity,
+    problem: Problem,
+    thetas: np.ndarray,
+    data: DataSets,
+    profiled: bool = True,
 ) -> dict[str, np.ndarray]:
-    """The ceiling's log likelihoods by kind, (n_sets, n_thetas), of data made of test events."""
-    known = truth(problem)
+    """The ceiling's log likelihoods by kind, (n_sets, n_thetas), of data made of test events.
+
+    ``known`` is the ``truth``.
+    """
     # Profiling makes arrays with a number per event, parameter point and nuisance parameter.
     size = len(problem.test) * (1 + 4 * len(problem.setup.nuisance))
     pieces = [

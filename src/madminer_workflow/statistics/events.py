@@ -62,13 +62,17 @@ class Events(Observed):
 
         With indices ``chosen``, of these events only.
         """
-        weights = self.weights if chosen is None else self.weights[chosen]
         coefficients = self.setup.morphing_weights(theta)
         gradients = self.setup.morphing_gradients(theta).T
-        totals = self._totals
-        return (weights @ gradients) / (weights @ coefficients)[:, None] - (totals @ gradients) / (
-            totals @ coefficients
-        )
+        of_all = (self._totals @ gradients) / (self._totals @ coefficients)
+
+        def some(rows: slice) -> np.ndarray:
+            weights = self.weights[rows if chosen is None else chosen[rows]]
+            scores = (weights @ gradients) / (weights @ coefficients)[:, None] - of_all
+            release(self.weights)
+            return scores
+
+        return by_rows(len(self if chosen is None else chosen), len(theta), some)
 
     def nuisance_scores_at(self, theta: np.ndarray) -> np.ndarray:
         """Joint score d/dnu log p(x, z | theta, nu) at nu = 0, (n_events, n_nuisance)."""
