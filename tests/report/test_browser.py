@@ -177,6 +177,122 @@ def test_values_are_shown_where_the_pointer_is(opened: Browser) -> None:
     assert opened.evaluate("document.getElementById('tip').hidden")
 
 
+CONTOURS = "document.querySelector('#chart-triangle .panel:last-child')"
+
+
+def in_view(page: Browser) -> tuple[float, float, float, float]:
+    """Scroll to the contours; the place and size of what is within their axes."""
+    page.evaluate(
+        "document.querySelector('#chart-triangle')"
+        ".scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    return tuple(
+        page.evaluate(
+            f"(() => {{ const {{left, inner}} = {CONTOURS}.drawn; const box = "
+            f"{CONTOURS}.querySelector('svg.plot').getBoundingClientRect(); "
+            "return [box.x + left, box.y + TOP, inner.width, inner.height]; })()"
+        )
+    )
+
+
+def shown(page: Browser, panel: str = CONTOURS) -> list[list[float]]:
+    """The ends of both axes of a panel."""
+    return page.evaluate(f"[{panel}.drawn.x.domain(), {panel}.drawn.y.domain()]")
+
+
+def test_a_rectangle_is_zoomed_into_and_a_double_click_returns(opened: Browser) -> None:
+    left, top, width, height = in_view(opened)
+    whole = shown(opened)
+    opened.drag(
+        (left + 0.25 * width, top + 0.25 * height), (left + 0.5 * width, top + 0.75 * height)
+    )
+    x, y = shown(opened)
+    for ends, (low, high), shares in ((x, whole[0], (0.25, 0.5)), (y, whole[1], (0.25, 0.75))):
+        for end, share in zip(ends, shares, strict=True):
+            assert end == pytest.approx(low + share * (high - low), abs=0.01 * (high - low))
+    # The test statistic along the same parameter, above it, shows the same range.
+    above = "document.querySelector('#chart-triangle .panel')"
+    assert shown(opened, above)[0] == x and shown(opened, above)[1][0] == 0.0
+    opened.double_click(left + 0.5 * width, top + 0.5 * height)
+    assert shown(opened) == whole
+
+
+def test_a_click_and_a_narrow_rectangle(opened: Browser) -> None:
+    left, top, width, _ = in_view(opened)
+    whole = shown(opened)
+    opened.drag((left + 20, top + 20), (left + 23, top + 22))
+    assert shown(opened) == whole, "a click that trembles"
+    opened.drag((left + 20, top + 20), (left + 120, top + 22))
+    x, y = shown(opened)
+    assert y == whole[1] and x[1] - x[0] == pytest.approx(
+        100 / width * (whole[0][1] - whole[0][0]), rel=0.02
+    )
+
+
+def test_the_wheel_and_fingers_scroll_the_page(opened: Browser) -> None:
+    left, top, width, height = in_view(opened)
+    whole, before = shown(opened), opened.evaluate("scrollY")
+    opened.mouse("Wheel", left + 0.5 * width, top + 0.5 * height, deltaX=0, deltaY=120)
+    opened.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert opened.evaluate("scrollY") > before
+    left, top, width, height = in_view(opened)
+    before = opened.evaluate("scrollY")
+    x, y = left + 0.5 * width, top + 0.5 * height
+    opened.touch((x, y), (x, y - 60), (x, y - 120), (x, y - 180))
+    opened.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert opened.evaluate("scrollY") > before
+    assert shown(opened) == whole
+
+
+def test_buttons_zoom_around_the_place_that_was_touched(opened: Browser) -> None:
+    left, top, width, height = in_view(opened)
+    whole = shown(opened)
+    opened.touch((left + 0.25 * width, top + 0.5 * height))
+    press(opened, "#chart-triangle .panel:last-child .zoom button")
+    x, y = shown(opened)
+    for ends, (low, high), share in ((x, whole[0], 0.25), (y, whole[1], 0.5)):
+        assert ends[1] - ends[0] == pytest.approx(0.5 * (high - low))
+        assert (low + share * (high - low) - ends[0]) / (ends[1] - ends[0]) == pytest.approx(
+            share, abs=0.02
+        )
+    press(opened, "#chart-triangle .panel:last-child .zoom button:last-child")
+    assert shown(opened) == whole
+
+
+def test_keys_zoom_move_and_return(opened: Browser) -> None:
+    whole = shown(opened)
+    in_view(opened)
+    opened.evaluate(f"{CONTOURS}.focus()")
+    before = opened.evaluate("scrollY")
+    opened.key("+")
+    once = shown(opened)
+    assert once[0][1] - once[0][0] == pytest.approx(0.5 * (whole[0][1] - whole[0][0]))
+    opened.key("ArrowRight")
+    assert shown(opened)[0][0] > once[0][0] and shown(opened)[1] == once[1]
+    assert opened.evaluate("scrollY") == before
+    for _ in range(9):
+        opened.key("+")
+    deepest = shown(opened)
+    assert whole[0][1] - whole[0][0] == pytest.approx(64 * (deepest[0][1] - deepest[0][0]))
+    for axis in "xy":
+        words = opened.evaluate(f"formatted({CONTOURS}.drawn.{axis}.ticks(5))")
+        assert len(set(words)) == len(words) > 1
+    opened.key("0")
+    assert shown(opened) == whole
+    assert opened.complaints == []
+
+
+def test_rows_are_zoomed_along_their_values(opened: Browser) -> None:
+    panel = "document.querySelector('#chart-intervals .panel')"
+    whole = shown(opened, panel)
+    opened.evaluate(f"{panel}.focus({{preventScroll: true}})")
+    opened.key("+")
+    x, y = shown(opened, panel)
+    assert x[1] - x[0] == pytest.approx(0.5 * (whole[0][1] - whole[0][0])) and y == whole[1]
+    press(opened, '[data-switch="level"]')
+    assert shown(opened, panel)[0] == x, "what is shown stays"
+
+
 def test_terms_are_explained(opened: Browser) -> None:
     assert opened.evaluate("document.querySelectorAll('.term').length") > 10
     opened.evaluate("document.querySelector('#limits .term').focus()")

@@ -104,6 +104,41 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         self.settle()
 
+    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """An event of the mouse, "Pressed", "Released", "Moved" or "Wheel", at a place."""
+        self.call("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **more)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Draw with the mouse from a place to another."""
+        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        self.mouse("Pressed", *start, button="left", clickCount=1)
+        for place in (middle, end):
+            self.mouse("Moved", *place, button="left", buttons=1)
+        self.mouse("Released", *end, button="left", clickCount=1)
+        self.settle()
+
+    def double_click(self, x: float, y: float) -> None:
+        """Press and release twice at a place."""
+        for count in (1, 2):
+            for kind in ("Pressed", "Released"):
+                self.mouse(kind, x, y, button="left", clickCount=count)
+        self.settle()
+
+    def key(self, key: str) -> None:
+        """Press a key, of a letter or with a name."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        self.settle()
+
+    def touch(self, *places: tuple[float, float]) -> None:
+        """Put a finger down at the first of some places, move it to the others, and lift it."""
+        for kind, place in zip(["touchStart", *["touchMove"] * len(places)], places, strict=False):
+            points = [{"x": place[0], "y": place[1]}]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.settle()
+
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:

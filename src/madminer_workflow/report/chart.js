@@ -7,11 +7,21 @@ const LETTER = 6.6;
 const ROW = 28;
 const LINE = 14;
 const NEAR = 40;
+const TOP = 6;
 
 const proper = text => text.replace(/-/g, "−");
-const format = value => {
+const format = (value, digits = 4) => {
   const size = Math.abs(value);
-  return proper(d3.format(size >= 1e4 && size < 1e7 ? ",.0f" : ".4~g")(value)).replace(/,/g, "\u202f");
+  const form = size >= 1e4 && size < 1e7 && digits === 4 ? ",.0f" : `.${digits}~g`;
+  return proper(d3.format(form)(value)).replace(/,/g, "\u202f");
+};
+/* Values of ticks with as many digits as it takes to tell them apart. */
+const formatted = values => {
+  let words = [];
+  for (let digits = 4; digits < 10 && new Set(words).size < values.length; digits += 1) {
+    words = values.map(value => format(value, digits));
+  }
+  return words;
 };
 const known = value => value !== null && value !== undefined;
 
@@ -73,12 +83,16 @@ function drawPanel(node, panel, page) {
     width: Math.max(60, width - left - 14),
     height: panel.y.rows ? names.length * tall + 8 : Math.min(400, (panel.height || 0.7) * width),
   };
+  const whole = {y: panel.y.rows ? null : domain(panel.y, "y", marks)};
+  const [bottom, top] = panel.y.low !== undefined && panel.y.high !== undefined ? whole.y : [];
+  const within = bottom === undefined ? null : value => value >= bottom && value <= top;
+  whole.x = domain(panel.x, "x", marks, within);
+  const seen = zoom.seen(node, panel, whole);
+  const x = scale(panel.x, seen.x, [0, inner.width]);
   const y = panel.y.rows
     ? d3.scaleLinear().domain([-0.6, names.length - 0.4]).range([0, inner.height])
-    : scale(panel.y, domain(panel.y, "y", marks), [inner.height, 0]);
-  const [bottom, top] = panel.y.low !== undefined && panel.y.high !== undefined ? y.domain() : [];
-  const within = bottom === undefined ? null : value => value >= bottom && value <= top;
-  const x = scale(panel.x, domain(panel.x, "x", marks, within), [0, inner.width]);
+    : scale(panel.y, seen.y, [inner.height, 0]);
+  node.drawn = {panel, x, y, left, inner, whole};
 
   d3.select(node).select("svg.plot").remove();
   const svg = d3.select(node).insert("svg", ".x-label").attr("class", "plot").attr("role", "img");
@@ -87,7 +101,7 @@ function drawPanel(node, panel, page) {
   const clip = `clip-${drawPanel.number = (drawPanel.number || 0) + 1}`;
   svg.append("clipPath").attr("id", clip).append("rect")
     .attr("width", inner.width).attr("height", inner.height);
-  const root = svg.append("g").attr("transform", `translate(${left},6)`);
+  const root = svg.append("g").attr("transform", `translate(${left},${TOP})`);
   drawAxes(root, panel, {x, y, names, inner, left});
   const clipped = root.append("g").attr("clip-path", `url(#${clip})`);
   const hits = [];
@@ -116,15 +130,22 @@ function scale(axis, ends, range) {
   return (axis.log ? d3.scaleLog() : d3.scaleLinear()).domain(ends).range(range);
 }
 
+/* About so many ticks; a logarithmic axis of less than a decade has them at round distances. */
+function ticks(drawn, axis, number) {
+  const [low, high] = drawn.scale().domain();
+  if (axis.log && high / low > 10) return drawn.ticks(number, "~r");
+  const values = d3.scaleLinear().domain([low, high]).ticks(number);
+  const words = formatted(values);
+  return drawn.tickValues(values).tickFormat((_, i) => words[i]);
+}
+
 function drawAxes(root, panel, {x, y, names, inner, left}) {
-  const across = d3.axisBottom(x).ticks(Math.max(2, inner.width / 75), panel.x.log ? "~r" : undefined)
+  const across = ticks(d3.axisBottom(x), panel.x, Math.max(2, inner.width / 75))
     .tickSizeInner(-inner.height).tickSizeOuter(0).tickPadding(8);
-  if (!panel.x.log) across.tickFormat(format);
   root.append("g").attr("class", "axis").attr("transform", `translate(0,${inner.height})`).call(across);
   if (!panel.y.rows) {
-    const up = d3.axisLeft(y).ticks(Math.max(2, inner.height / 50), panel.y.log ? "~r" : undefined)
+    const up = ticks(d3.axisLeft(y), panel.y, Math.max(2, inner.height / 50))
       .tickSizeInner(-inner.width).tickSizeOuter(0).tickPadding(8);
-    if (!panel.y.log) up.tickFormat(format);
     root.append("g").attr("class", "axis").call(up);
     return;
   }
@@ -141,16 +162,17 @@ function drawMark(root, mark, {x, y, inner, panel, page, hits}) {
     .style("color", page.colour(mark)).attr("data-who", mark.who || null);
   const title = [page.title(mark.who), mark.words].filter(Boolean).join(", ");
   const hit = (from, to, height, ...lines) => {
-    if ([from, to, height].every(Number.isFinite)) {
-      hits.push({from, to, height, title, colour: page.colour(mark), lines});
-    }
+    if (![from, to, height].every(Number.isFinite)) return;
+    if (to < 0 || from > inner.width || height < 0 || height > inner.height) return;
+    hits.push({from: Math.max(0, from), to: Math.min(inner.width, to), height, title,
+      colour: page.colour(mark), lines});
   };
   const at = (axis, value, i, along) => {
     const error = (mark.along || "x") === along && low.length ? (high[i] - low[i]) / 2 : 0;
     return `${axis.name} = ${format(value)}${error ? ` ± ${format(error)}` : ""}`;
   };
   const place = i => [at(panel.x, xs[i], i, "x"), ...(panel.y.rows ? [] : [at(panel.y, ys[i], i, "y")])];
-  const inside = value => Math.max(-1e4, Math.min(1e4, value));
+  const inside = value => Math.max(-1e5, Math.min(1e5, value));
 
   switch (mark.kind) {
     case "line":
@@ -243,7 +265,7 @@ function hover(svg, {hits, left, page, root}) {
   const leave = () => { dot.attr("hidden", true); page.tip(null); };
   const move = event => {
     const box = svg.node().getBoundingClientRect();
-    const px = event.clientX - box.left - left, py = event.clientY - box.top - 6;
+    const px = event.clientX - box.left - left, py = event.clientY - box.top - TOP;
     let best = null, least = NEAR;
     for (const one of hits) {
       const nearest = Math.max(one.from, Math.min(one.to, px));

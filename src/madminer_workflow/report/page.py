@@ -76,7 +76,7 @@ OWN_ROWS = ("name", "n_estimators")
 LARGEST_WRITTEN = 1e6
 """From here on numbers have exponents."""
 
-SCRIPTS = ("chart.js", "page.js", "tables.js")
+SCRIPTS = ("chart.js", "zoom.js", "page.js", "tables.js")
 
 
 def render(report: Report, figures: Sequence[Drawn]) -> str:

@@ -41,8 +41,8 @@ def ellipses(report: Report) -> Chart:
         figures=["fisher_"],
         panels=[
             Panel(
-                x=Axis(label=report.parameters[i], name=report.parameters[i]),
-                y=Axis(label=report.parameters[j], name=report.parameters[j]),
+                x=Axis(label=report.parameters[i], name=report.parameters[i], linked=True),
+                y=Axis(label=report.parameters[j], name=report.parameters[j], linked=True),
                 marks=list(of_pair(report, i, j)),
             )
             for i, j in pairs

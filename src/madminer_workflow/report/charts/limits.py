@@ -120,7 +120,7 @@ def triangle(report: Report) -> Chart:
     panels = [
         *(
             Panel(
-                x=Axis(label=name, name=name),
+                x=Axis(label=name, name=name, linked=True),
                 y=Axis(label="q", name="q", low=0.0, high=profiles.top(report)),
                 marks=[*frame(report, name), *curves(report, name)],
                 place=(i, i),
@@ -130,8 +130,8 @@ def triangle(report: Report) -> Chart:
         ),
         *(
             Panel(
-                x=Axis(label=names[i], name=names[i]),
-                y=Axis(label=names[j], name=names[j]),
+                x=Axis(label=names[i], name=names[i], linked=True),
+                y=Axis(label=names[j], name=names[j], linked=True),
                 marks=[*joint(report, (names[i], names[j])), cross(report, names[i], names[j])],
                 place=(i, j),
                 height=0.75,

@@ -33,6 +33,8 @@ class Axis(Struct, frozen=True, omit_defaults=True, kw_only=True):
     rows: Sequence[str] = ()
     even: bool = False
     """As far below zero as above."""
+    linked: bool = False
+    """Zoomed together with those of the same name in its chart."""
 
 
 class Mark(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -65,7 +65,7 @@ def distribution(report: Report, observable: Distribution) -> Chart:
         legend=True,
         panels=[
             Panel(
-                x=Axis(label=observable.name, name=observable.name),
+                x=Axis(label=observable.name, name=observable.name, linked=True),
                 y=Axis(
                     label=f"fraction of events / {unit}" if unit else "density of events",
                     name="density",
@@ -74,7 +74,7 @@ def distribution(report: Report, observable: Distribution) -> Chart:
                 marks=densities,
             ),
             Panel(
-                x=Axis(label=observable.name, name=observable.name),
+                x=Axis(label=observable.name, name=observable.name, linked=True),
                 y=Axis(label="ratio to the reference", name="ratio"),
                 marks=ratios,
             ),
@@ -147,6 +147,7 @@ def worst(report: Report, found: Goodness) -> list[Panel]:
         name=name,
         low=float(edges[0]),
         high=float(edges[-1]),
+        linked=True,
     )
     shade = Mark(kind="shade", low=digits(ends[:1]), high=digits(ends[1:]), words="least likely")
     pulls = goodness.pulls(observed, expected)
