@@ -53,8 +53,8 @@ Parameter points are arrays in the order of `parameters`. Confidence levels are 
 the analysis file (`"0.95"`). The kinds of likelihood are `rate_and_shape` and `shape`. A number
 that is not finite is `null`. Something that a run does not have, such as `observed` limits without
 data, has no key; such keys are marked *optional*. Parameters and observables have the units of the
-analysis file. Cross-sections are in fb, except those under `cross_sections`, `cut_flow` and
-`closure`, which the physics steps recorded in pb.
+analysis file. Cross-sections are in fb, except those under `cross_sections` and `closure`,
+which the physics steps recorded in pb.
 """
 
 API = """\
@@ -81,9 +81,9 @@ STEPS_HEAD = """\
 
 The steps of the workflow, as defined in `src/madminer_workflow/graph.py`. Every step is a command,
 `madminer-workflow STEP`, that reads only its arguments and writes only to `--output`; its options
-are in [commands](commands.md#{first}). *For each* says for what a step runs separately: for every
-job of events, method, member of an ensemble, or share of the toys. Results are in the work
-directory under `physics/` and `ml/`.
+are in [commands](commands.md#{first}). Some steps run several times: the column *for each* says
+whether once for every job of events, method, member of an ensemble, or share of the toys. Results
+are in the work directory, under `physics/` and `ml/`.
 
 | step | after | for each | resources |
 |---|---|---|---|
@@ -297,7 +297,9 @@ def step_section(step: Step, environment: Mapping[str, Any]) -> str:
     ]
     products = [f"| `{name}` | `{file}` |" for name, file in step.products.items()]
     for_each = {index: INDICES[index] for index in step.each}
-    each = "".join(f" One for each {index} of `{made}`." for index, made in for_each.items())
+    each = "".join(
+        f" Once for each file of `{made}` ({index})." for index, made in for_each.items()
+    )
     image = f"{environment['image'].rpartition('/')[2]}"
     return "\n".join(
         [

@@ -277,7 +277,7 @@ _STEPS = (
     Step(
         "toys",
         "ml",
-        """Evaluate one method's ensemble on toys: coverage, and limits without asymptotics.
+        """Evaluate one method's ensemble on toys: coverage, and limits with their critical values.
 
         MODELS are the `Model.tar.gz` of all members of one method. Writes Toys.npz: the toys of
         one job.

@@ -231,7 +231,7 @@ class Run:
 
 
 def load_run(place: str | Path) -> Run:
-    """Load the run in a work directory, or only its ml/plotting or results.json, without models.
+    """Load a run from its work directory or, without models, from ml/plotting or results.json.
 
     Raises InputError if the run has not finished.
     """

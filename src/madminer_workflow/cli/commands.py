@@ -78,7 +78,7 @@ ntrainsamples_option = click.option(
 allow_large_option = click.option(
     "--allow-large",
     is_flag=True,
-    help="Run even if the estimated memory, disk space or time exceeds that of this machine.",
+    help="Accept estimates of memory, disk space or time beyond the limits of this machine.",
 )
 on_option = click.option(
     "--on",
@@ -91,7 +91,7 @@ on_option = click.option(
 workers_option = click.option(
     "--workers",
     type=int,
-    help="Number of parallel steps.  [default: number of cores; on other engines than local, NJOBS "
+    help="Number of parallel steps.  [default: number of cores; on engines other than local, NJOBS "
     "or the number of threads of a Dask scheduler]",
 )
 observed_option = click.option("--observed", default="", help=OBSERVED_HELP)

@@ -52,7 +52,7 @@ def input_(analysis: Path) -> None:
     "--storage-class", default="", help="Storage class of volumes that the cluster provides."
 )
 def apply(namespace: str, storage_class: str) -> None:
-    """Make the volume and the ConfigMap known to the cluster."""
+    """Create the volume and the ConfigMap on the cluster."""
     from madminer_workflow.kubernetes import cluster
 
     # A class has volumes; without one, this is the volume, where there is to be one.

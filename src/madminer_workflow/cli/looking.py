@@ -31,9 +31,17 @@ def value_of(option: str) -> Iterator[None]:
 
 @click.command()
 @click.argument("run", type=RUN)
-@click.option("--methods", default="", callback=words, help="Methods to draw: sally,alices.")
 @click.option(
-    "--figures", default="", callback=words, help="Figures to draw, by their names in plots/."
+    "--methods",
+    default="",
+    callback=words,
+    help="Methods to draw, such as sally,alices.  [default: all]",
+)
+@click.option(
+    "--figures",
+    default="",
+    callback=words,
+    help="Names of figures in plots/, separated by commas.  [default: all]",
 )
 @click.option("--style", help="A matplotlib style: a file, or a name such as ggplot.")
 @click.option(
@@ -46,8 +54,7 @@ def plot(
 ) -> None:
     """Redraw the figures of a finished run, for selected methods or in your own style.
 
-    RUN is a work directory; nothing in it is changed. Figures are PNG and PDF, of all methods and
-    in our style if nothing else is said.
+    RUN is a work directory; nothing in it is changed. Figures are written as PNG and PDF.
     """
     from madminer_workflow.report.redrawing import figures_of, redraw, settings, subset
     from madminer_workflow.report.results import read_report

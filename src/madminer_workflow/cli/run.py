@@ -114,7 +114,10 @@ def unquote(text: str) -> str:
     help="Which half of the workflow to run.",
 )
 @click.option(
-    "--data", type=FILE, help="With --part ml: the data file.  [default: that in the workdir]"
+    "--data",
+    type=FILE,
+    help="With --part ml: the file of events, combined_delphes.h5.  [default: the one in the work "
+    "directory]",
 )
 @workers_option
 @on_option
@@ -240,8 +243,7 @@ def step(
     """Run one STEP in a work directory, which contains its inputs and receives its products.
 
     The folders are the same as for `run`. A step that exists for every job, method or ensemble
-    member runs for all of them, unless one is named. Changing a setting to nan leaves it as it
-    is.
+    member runs for all of them, unless one is named. The value nan leaves a setting as it is.
     """
     from madminer_workflow import tracking
     from madminer_workflow.engines.folder import Selection, commands

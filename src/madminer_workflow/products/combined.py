@@ -38,9 +38,9 @@ class CutFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClosureCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A cross-section [pb] at ``theta``, predicted and known directly, with errors.
+    """A cross-section [pb] at ``theta``, predicted and computed directly, with errors.
 
-    The ``pull`` is the difference over both errors in quadrature.
+    The ``pull`` is the difference divided by both errors in quadrature.
     """
 
     what: str
@@ -52,11 +52,11 @@ class ClosureCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SurplusPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights at a benchmark, and those that the weights at all other benchmarks predict.
+    """The weights at a benchmark, compared with the prediction of all other benchmarks.
 
     Cross-sections before cuts, ``predicted`` and ``given``, are in pb. ``deviation`` is the root
-    mean square of the differences of events over that of their weights, ``relative_error`` that of
-    weights which explains them.
+    mean square of the differences, divided by that of the weights; ``relative_error`` is the
+    relative error of weights that would explain the differences.
     """
 
     benchmark: str
@@ -68,7 +68,7 @@ class SurplusPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OddEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The event, counted from 1 in its sample, whose weights are the least like a polynomial."""
+    """The event, counted from 1 in its sample, whose weights deviate most from a polynomial."""
 
     sampling_benchmark: str
     event: Count
@@ -77,10 +77,11 @@ class OddEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SurplusCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the weights of a process are polynomials, where benchmarks are more than terms.
+    """Whether the weights of a process are polynomials, if there are more benchmarks than terms.
 
     If they are not, any one of the ``suspects`` may be the only benchmark with wrong weights.
-    Rounding does not explain the weights of ``off`` of ``n_events`` events, and of the ``worst``.
+    Rounding cannot explain the weights of ``off`` of the ``n_events`` events; ``worst`` is the
+    worst of these.
     """
 
     process: str

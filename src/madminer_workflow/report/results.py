@@ -54,7 +54,7 @@ ValueAndError = tuple[float, float]
 
 
 class Title(Result, frozen=True, kw_only=True):
-    """Which analysis it is."""
+    """The name, title and seed of the analysis."""
 
     name: str
     title: str
@@ -84,7 +84,7 @@ class NamedPoint(Result, frozen=True, kw_only=True):
 
 
 class Setup(Result, frozen=True, kw_only=True):
-    """The analysis as far as it defines the problem, with parameter points resolved."""
+    """The parts of the analysis that define the measurement, with points as numbers."""
 
     parameters: list[LabelledParameter]
     morphing: Morphing
@@ -113,7 +113,7 @@ class Setup(Result, frozen=True, kw_only=True):
 
 
 class Benchmark(Result, frozen=True, kw_only=True):
-    """A benchmark with its cross-section after cuts and the events it means."""
+    """A benchmark with its cross-section after cuts and the expected number of events."""
 
     name: str
     theta: list[float]
@@ -141,7 +141,7 @@ class PhysicsNotes(Result, frozen=True, kw_only=True):
 class DensityCurve(Result, frozen=True, kw_only=True):
     """A normalised distribution at a point, and its statistical error, each (n_bins,).
 
-    ``benchmark`` is the name of the point ``theta``, "" for one that has none.
+    ``benchmark`` is the name of the point ``theta``, "" if it has none.
     """
 
     benchmark: str
@@ -161,7 +161,7 @@ class Distribution(Result, frozen=True, kw_only=True):
 
 
 class Uncertainty(Result, frozen=True, kw_only=True):
-    """A systematic uncertainty; ``rate_change`` is that of the expected events at -1 and +1."""
+    """A systematic uncertainty, and the change of the expected number of events at -1 and +1."""
 
     name: str
     settings: Systematic
@@ -215,9 +215,9 @@ class ProfiledBaselineInformation(BaselineInformation, frozen=True, kw_only=True
 
 
 class MethodInformation(FisherInformation, frozen=True, kw_only=True):
-    """A method's information; ``error`` joins statistics and spread between members.
+    """A method's information; ``error`` combines statistics and the spread between members.
 
-    ``ratio`` compares it with the published one, whose errors are not known.
+    ``ratio`` is that to the published information, whose errors are not known.
     """
 
     error: Matrix
@@ -235,10 +235,10 @@ class ProfiledMethodInformation(MethodInformation, frozen=True, kw_only=True):
 
 
 class Subject(Result, frozen=True, kw_only=True):
-    """What has limits: a method, or a baseline. Limits and curves are by kind of likelihood.
+    """Something with limits: a method or a baseline. Limits and curves are by kind of likelihood.
 
-    ``limits_statistical`` and ``observed_statistical`` are what limits would be if the simulation
-    were exact, where the others have its error.
+    ``limits_statistical`` and ``observed_statistical`` are the limits without the error of finite
+    simulation, if the others include it.
     """
 
     name: str
@@ -252,14 +252,14 @@ class Subject(Result, frozen=True, kw_only=True):
 
 
 class Baseline(Subject, frozen=True, kw_only=True):
-    """The rate alone, or the parton-level truth, which nothing can beat."""
+    """The rate alone, or the parton-level truth, which no method can surpass."""
 
     fisher_information: BaselineInformation
     fisher_information_profiled: ProfiledBaselineInformation | None = None
 
 
 class Baselines(Result, frozen=True, kw_only=True):
-    """What methods are compared with."""
+    """The two references with which methods are compared."""
 
     rate: Baseline
     truth: Baseline
@@ -275,7 +275,7 @@ class Calibration(Result, frozen=True, kw_only=True):
 
 
 class InformationEfficiency(Result, frozen=True, kw_only=True):
-    """A method's proven information over that of the ``best`` method, and over the partons'."""
+    """A method's share of the information that the ``best`` method proves, and of the partons'."""
 
     best: str
     of_best: Shares
@@ -283,11 +283,11 @@ class InformationEfficiency(Result, frozen=True, kw_only=True):
 
 
 class IntervalComparison(Result, frozen=True, kw_only=True):
-    """Lengths of a method's expected intervals over those of the ``best`` that may be believed.
+    """Lengths of a method's expected intervals, divided by those of the ``best`` trusted method.
 
-    From rate and shape, at the highest confidence level: of each of ``parameters``, and their
-    geometric mean ``together``. Errors are those of the ratio, from the events that both have in
-    common and from the training of each; not known where an ensemble has one member.
+    From rate and shape, at the highest confidence level: for each of ``parameters``, and the
+    geometric mean, ``together``. The errors of the ratios include common test events, the
+    simulation and the training; they are unknown if an ensemble has only one member.
     """
 
     best: str
@@ -296,12 +296,12 @@ class IntervalComparison(Result, frozen=True, kw_only=True):
 
 
 class MethodReport(Subject, frozen=True, kw_only=True):
-    """One method: its results, whether they may be believed, and the curves of its figures.
+    """The results of one method, whether to trust them, and the curves of its figures.
 
-    ``shapes_left_out`` are the systematic uncertainties that change shapes, which the method's
-    limits take to change the rate only; ``joint_fits`` of parameters and nuisance parameters are
-    those to "expected" and "observed" data; ``goodness`` by kind says whether the latter look like
-    the simulation at the best fit.
+    ``shapes_left_out`` are systematic uncertainties that change shapes, but only the rate in the
+    limits of this method. ``joint_fits`` are the fits of parameters and nuisance parameters to
+    "expected" and "observed" data. ``goodness``, by kind, says whether observed data look like the
+    simulation at the best fit.
     """
 
     settings: Method
@@ -325,12 +325,11 @@ class MethodReport(Subject, frozen=True, kw_only=True):
 
 
 class Verdict(Result, frozen=True, kw_only=True):
-    """The order by sensitivity, the method to use (or None) and a sentence that says why.
+    """The methods by sensitivity, the recommended one (or None), and a sentence that says why.
 
-    ``indistinguishable`` are other methods that may be believed and are as sensitive for all that
-    the events can tell.
-    ``goodness`` says whether observed data look like the simulation; where they do not, it is a
-    ``warning``, the first thing to be read.
+    ``indistinguishable`` are other trusted methods that are as sensitive, within the error of the
+    comparison. ``goodness`` says whether observed data look like the simulation; if they do not,
+    ``warning`` is true, and the report starts with this.
     """
 
     kind: str
@@ -351,8 +350,8 @@ class Verdict(Result, frozen=True, kw_only=True):
 class Report(Result, frozen=True, kw_only=True):
     """The content of ``results.json``.
 
-    ``grid`` has the axis of each parameter; ``missing`` are methods without results. ``part_of``
-    are the names of all methods of the run, where the report is one of some of them.
+    ``grid`` has the axis of each parameter; ``missing`` are methods without results. If a report
+    covers only some methods of a run, ``part_of`` names all of them.
     ``schema_version`` is that of the file's structure, ``version`` that of the package.
     """
 

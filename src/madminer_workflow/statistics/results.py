@@ -205,7 +205,7 @@ class ProvenInformation(Result, frozen=True, kw_only=True):
     """The information that the test events prove to be in a method's scores, with errors.
 
     From rate and shape, with nuisance parameters fixed; ``claimed`` is the ratio to it of the
-    information in the scores if they are taken for true ones.
+    information that the scores would have if they were true ones.
     """
 
     matrix: Matrix

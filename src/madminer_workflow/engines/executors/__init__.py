@@ -20,8 +20,8 @@ EXECUTORS = {
     "local": "Processes on this machine.",
     "dask": "Workers of a Dask scheduler (dask=ADDRESS) or batch jobs (dask=slurm, htcondor, …).",
     "kubernetes": (
-        "Kubernetes Jobs based on the one in a file (kubernetes=FILE), on a volume mounted "
-        "here, too."
+        "Kubernetes Jobs, from the template in a file (kubernetes=FILE), on a volume that this "
+        "machine mounts, too."
     ),
 }
 """Module and what it is, in a line."""
