@@ -20,7 +20,7 @@ def name(case: Case) -> str:
 
 
 @pytest.mark.parametrize(
-    "case", chosen(analysis_files.refused(), name, every=12, is_quick=lambda case: not case.may_run)
+    "case", chosen(analysis_files.refused(), name, every=24, is_quick=lambda case: not case.may_run)
 )
 def test_a_bad_file(case: Case, box: Sandbox, place: Place, judge: Judge):
     file = case.write(place)

@@ -23,14 +23,14 @@ def is_quick(case: Case) -> bool:
     return not case.is_slow and not case.damage.endswith(HEAVY)
 
 
-@pytest.mark.parametrize("case", chosen(products.cases(), name, 45, is_quick))
+@pytest.mark.parametrize("case", chosen(products.cases(), name, 90, is_quick))
 def test_a_damaged_product(
     case: Case, box: Sandbox, place: Place, finished: Finished, judge: Judge
 ):
     refuse(f"damaged products: {case.target.step}", case, box, place, finished, judge)
 
 
-@pytest.mark.parametrize("case", chosen(archives.cases(), name, 8, is_quick))
+@pytest.mark.parametrize("case", chosen(archives.cases(), name, 16, is_quick))
 def test_a_hostile_archive(
     case: Case, box: Sandbox, place: Place, finished: Finished, judge: Judge
 ):

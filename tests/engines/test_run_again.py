@@ -171,6 +171,7 @@ def test_a_wrong_analysis_says_so_and_leaves_everything(workdir: Path, tmp_path:
     assert sorted(workdir.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_going_on(tmp_path: Path):
     command = [PROGRAM, "run", str(DATA / "tiny"), "--workdir", str(tmp_path / "workdir")]
     engine = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

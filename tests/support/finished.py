@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from madminer_workflow.cli import main
 from tests.support.paths import DATA
 from tests.support.shared import shared
+from tests.support.warm import steps_are_warm
 
 
 def finished_tiny(factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -21,7 +22,7 @@ def finished_tiny(factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def _make(directory: Path) -> tuple[Path, str]:
     workdir = directory / "workdir"
     words = ["run", DATA / "tiny", "--workdir", workdir, "--njobs", 2, "--ntrainsamples", 2]
-    with contextlib.chdir(directory):
+    with contextlib.chdir(directory), steps_are_warm():
         finished = CliRunner().invoke(main, [*map(str, words)])
     assert finished.exit_code == 0, finished.output
     return workdir, finished.output

@@ -8,6 +8,7 @@ is the same, and so are their products, output and exit codes.
 from __future__ import annotations
 
 import array
+import atexit
 import json
 import os
 import signal
@@ -18,7 +19,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,11 +84,19 @@ def served(module: str) -> Iterator[Path]:
             server.communicate()
 
 
+@cache
+def _folder() -> Path:
+    """Where the program is. Its server takes seconds to start and lives as long as this process."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(served("tests.support.warm"))
+
+
 @contextmanager
 def steps_are_warm() -> Iterator[None]:
     """Have engines in this process run the program as long as the block lasts."""
-    with served("tests.support.warm") as folder, pytest.MonkeyPatch.context() as patch:
-        original, path = processes.environment, f"{folder}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        original, path = processes.environment, f"{_folder()}{os.pathsep}{os.environ['PATH']}"
         patch.setattr(processes, "environment", lambda: original() | {"PATH": path})
         yield
 
