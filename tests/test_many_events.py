@@ -89,7 +89,7 @@ def test_maxima_are_looked_for_in_pieces(problem: Problem, monkeypatch: pytest.M
     n_points = at_once["shape"].shape[1]
     array = NUMBER * len(problem.test) * n_points
     assert largest(lambda: starts_of(known, data, problem)) > 2 * array
-    monkeypatch.setattr(closed_form, "AT_ONCE", 1)
+    monkeypatch.setattr(likelihood, "AT_ONCE", 1)
     monkeypatch.setattr(likelihood, "LARGEST_ARRAY", len(problem.test))
     for kind, values in starts_of(known, data, problem).items():
         np.testing.assert_allclose(values, at_once[kind], rtol=1e-12)
@@ -126,7 +126,8 @@ def test_toys_ask_for_the_events_that_they_have(
         asked.append(len(density.coefficients))
         return density_at(density, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(closed_form, "ROWS", 10)
+    monkeypatch.setattr(likelihood, "AT_ONCE", 1)
+    monkeypatch.setattr(likelihood, "LARGEST_ARRAY", 1)
     monkeypatch.setattr(closed_form, "density_at", noted)
     for kind, found in closed_form.statistics(known, toys, problem, theta).items():
         for some, every in zip(found, of_all[kind], strict=True):

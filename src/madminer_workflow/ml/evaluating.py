@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized
-from madminer_workflow.large_arrays import ROWS
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.goodness import goodness_of_data
 from madminer_workflow.ml.member import Member, open_members
@@ -40,7 +39,12 @@ from madminer_workflow.statistics.interval_lengths import (
     log_length_directions,
     log_length_replicas,
 )
-from madminer_workflow.statistics.likelihood import DataSets, expected_data, observed_data
+from madminer_workflow.statistics.likelihood import (
+    DataSets,
+    expected_data,
+    observed_data,
+    parts,
+)
 from madminer_workflow.statistics.limits import (
     Grid,
     likelihood_ratio_statistic,
@@ -174,9 +178,10 @@ def length_changes(
     best = np.array(limits.best_fit) if known.densities else problem.theta_true
     edges = edges_of(intervals, q, grid, level)
     points = edges.points(best)
-    some = [points] if len(problem.test) <= ROWS else np.split(points, len(points))
     at_points = (
-        density for at in some for density in densities(members, problem, known.densities[:1], at)
+        density
+        for some in parts(points, len(problem.test))
+        for density in densities(members, problem, known.densities[:1], some)
     )
     changes = {
         LENGTH_REPLICAS: log_length_replicas(at_points, edges, problem, intervals, level),

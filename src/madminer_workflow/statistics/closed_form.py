@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from scipy import sparse
 
-from madminer_workflow.large_arrays import ROWS, release
+from madminer_workflow.large_arrays import release
 from madminer_workflow.statistics import divergence
 from madminer_workflow.statistics.event_sums import SumsOfEvents, thinned
 from madminer_workflow.statistics.fits import (
@@ -25,7 +25,7 @@ from madminer_workflow.statistics.likelihood import (
     KINDS,
     DataSets,
     Density,
-    chunks,
+    parts,
     roughly_profiled,
 )
 from madminer_workflow.statistics.limits import Grid
@@ -41,9 +41,6 @@ from madminer_workflow.statistics.varied_events import VariedEvents, gain_at_poi
 
 CELLS = 4000
 """So many are enough to know standard deviations by."""
-
-AT_ONCE = 1 << 24
-"""Numbers in an array of points to look for maxima from by cells: 134 MB."""
 
 TOGETHER = 4_000_000
 """Numbers of data sets that are kept at a time: 32 MB."""
@@ -433,14 +430,11 @@ def log_likelihoods_at(
     density: PolynomialDensity, data: DataSets, problem: Problem, thetas: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Log likelihoods at points, roughly profiled, by kind, (n_sets, n_thetas)."""
-    if len(density.coefficients) > ROWS and density.varied is None:
+    if len(parts(thetas, len(density.coefficients))) > 1 and density.varied is None:
         density, data = _of_occurring(density, data)
-    n = len(density.coefficients)
-    # All points at once, unless that is much: in parts, last digits are others.
-    parts = [thetas] if n * len(thetas) <= AT_ONCE else chunks(thetas, n)
     values = [
         roughly_profiled(density_at(density, problem.setup, some), data, problem, some)
-        for some in parts
+        for some in parts(thetas, len(density.coefficients))
     ]
     return {kind: np.concatenate([one[kind] for one in values], axis=1) for kind in values[0]}
 

@@ -32,6 +32,9 @@ STEPS = 50
 LARGEST_STEP = 1.0
 PRECISION = 1e-6
 
+AT_ONCE = 1 << 24
+"""Numbers in an array of points by cells that there is room for: 134 MB."""
+
 LARGEST_ARRAY = 1_000_000
 """Numbers in an array of parameter points by events, 8 MB: larger ones are slower."""
 
@@ -219,6 +222,11 @@ def chunks(thetas: np.ndarray, n_events: int) -> list[np.ndarray]:
     """
     size = max(1, LARGEST_ARRAY // max(n_events, 1))
     return np.split(thetas, range(size, len(thetas), size))
+
+
+def parts(thetas: np.ndarray, n_events: int) -> list[np.ndarray]:
+    """``thetas`` at once, unless that is much: then in ``chunks``, where last digits are others."""
+    return [thetas] if n_events * len(thetas) <= AT_ONCE else chunks(thetas, n_events)
 
 
 def rate_response(problem: Problem, thetas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
