@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
+import h5py
 import numpy as np
 import pytest
 import uproot
@@ -14,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from madminer_workflow.analysis.file import problems, read_analysis
+from madminer_workflow.analysis.tables import open_table
 from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection import inspect
@@ -21,7 +25,7 @@ from madminer_workflow.inspection.summary import as_text
 from tests.support.chain import TINY1, Physics
 from tests.support.event_files import IDS, REFERENCE, text
 from tests.support.paths import DATA, REPOSITORY
-from tests.support.tables import cut_flow, write_nanoaod, write_table
+from tests.support.tables import cut_flow, write_nanoaod, write_table, write_tree
 
 EXAMPLE = REPOSITORY / "inputs/files-example/events/wbf_haa.w.lhe.gz"
 
@@ -81,7 +85,79 @@ def test_too_few_weights_and_other_names(tmp_path: Path) -> None:
 
 def test_weights_of_scales_are_no_theory() -> None:
     summary = inspect(DATA / "wbf_madgraph_scales_200.lhe.gz")
-    assert summary.suggestion is None and [w.point for w in summary.weights] == [None] * 3
+    points = [weight.point for weight in summary.weights]
+    same = {"MUR": 1.0, "PDF": 247000.0}
+    assert points == [None, {**same, "MUF": 0.5}, {**same, "MUF": 2.0}]
+    assert summary.suggestion is not None
+    content = yaml.safe_load(summary.suggestion)
+    assert content["processes"][0]["is_background"] and "parameters" not in content
+    assert "weights: {BENCHMARK: NAME}" in summary.suggestion
+
+
+@pytest.mark.parametrize("text", ["muR=2.0 muF=1.0", "renscfact=2d0 facscfact=1d0", "lhapdf=10800"])
+def test_what_assigns_scales_is_no_point(text: str, tmp_path: Path) -> None:
+    """As POWHEG and older releases of MadGraph write it."""
+    file = tmp_path / "a.lhe"
+    content = gzip.decompress(EXAMPLE.read_bytes()).decode()
+    file.write_text(re.sub(r"(<weight id='\w+'>)[^<]*", rf"\1{text}", content))
+    summary = inspect(file)
+    assert list(summary.weights[1].point or {}) == re.findall(r"\w+(?==)", text)
+    assert "parameters:" not in (summary.suggestion or "")
+
+
+def test_a_background_is_suggested_where_no_points_are_known(tmp_path: Path) -> None:
+    """Beside a signal, it is valid."""
+    file = tmp_path / "a.lhe"
+    file.write_text(re.sub("set param_card.*", "", text()))
+    suggested = yaml.safe_load(inspect(file).suggestion or "")
+    rest = yaml.safe_load(TINY1.read_text())
+    processes = [*rest["processes"], *suggested["processes"]]
+    pasted = tmp_path / "input.yml"
+    pasted.write_text(yaml.safe_dump(rest | {"processes": processes}))
+    assert [str(one) for one in problems(pasted) if not one.warning] == []
+
+
+def test_files_of_other_formats_are_named(tmp_path: Path) -> None:
+    """Events in HDF5, and events that are in other files than their header."""
+    file = tmp_path / "a.h5"
+    with h5py.File(file, "w") as contents:
+        sizes = {"events": (5, 10), "particles": (20, 13), "init": (10,), "procInfo": (1, 6)}
+        for name, shape in sizes.items():
+            contents[name] = np.zeros(shape)
+    assert "LHEH5" in inspect(file).notes[0]
+    with pytest.raises(InputError, match=r"LHEH5.* are not read; write them as an LHE file"):
+        open_table(file)
+    head = text().partition("<event>")[0]
+    names = "<eventfiles>\n<eventfile name='b.plhe' neve='9'/>\n</eventfiles>"
+    (tmp_path / "a.lhe").write_text(f"{head}{names}\n</LesHouchesEvents>\n")
+    with pytest.raises(InputError, match=r"no events in this file: they are in b.plhe; insert"):
+        inspect(tmp_path / "a.lhe")
+
+
+def test_tables_in_files_of_several(tmp_path: Path) -> None:
+    """The largest is shown, as a process that names it; RNTuples as well as TTrees."""
+    file = tmp_path / "t.root"
+    with uproot.recreate(file) as root:
+        write_tree(root, "meta", {"x": np.arange(2.0)})
+        write_tree(root, "data", {"y": np.arange(9.0), "weight": np.ones(9)}, as_rntuple=True)
+    summary = inspect(file)
+    assert (summary.events, summary.weights[0].total) == (9, 9.0)
+    assert {column.name for column in summary.columns} == {"y", "weight"}
+    [process] = yaml.safe_load(summary.suggestion or "")["processes"]
+    assert process["table"] == "data"
+
+
+def test_nothing_is_suggested_that_a_file_lacks(tmp_path: Path) -> None:
+    """NanoAOD of muons only, without weights."""
+    numbers = ak.Array([[20.0, 10.0], [5.0]])
+    parts = dict.fromkeys(("pt", "eta", "phi", "mass", "charge"), numbers)
+    with uproot.recreate(tmp_path / "mu.root") as root:
+        write_tree(root, "Events", {"Muon": ak.zip(parts)}, as_rntuple=True)
+    summary = inspect(tmp_path / "mu.root")
+    assert summary.format == "ROOT, NanoAOD" and summary.weights == ()
+    content = yaml.safe_load(summary.suggestion or "")
+    assert content["processes"][0]["weights"] == {}
+    assert [one["definition"] for one in content["observables"]] == ["mu[0].pt"]
 
 
 def test_negative_weights_are_counted(tmp_path: Path) -> None:

@@ -149,13 +149,14 @@ NANO = {
 }
 
 
+@pytest.mark.parametrize("as_rntuple", [False, True])
 def test_nanoaod_with_weights_of_an_effective_theory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    as_rntuple: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights relative to genWeight, sums from Runs, jagged branches, and pieces of all sizes."""
     monkeypatch.setattr(tables, "AT_ONCE", 70)
     monkeypatch.setattr(tasks, "BLOCK", 64)
-    written = write_nanoaod(tmp_path / "a/nano.root", 200, sum_of_weights=1000.0)
+    written = write_nanoaod(tmp_path / "a/nano.root", 200, 1000.0, as_rntuple)
     file = one_parameter(
         tmp_path / "a/input.yml",
         NANO,

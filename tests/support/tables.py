@@ -34,9 +34,13 @@ def write_table(
 
 
 def write_tree(file: Any, name: str, columns: Mapping[str, Any], as_rntuple: bool = False) -> None:
-    """Columns of arrays as a TTree, in which records are branches, or as an RNTuple."""
+    """Columns of arrays as a TTree or as an RNTuple, in which records are branches or fields."""
     if as_rntuple:
-        file.mkrntuple(name, dict(columns))
+        fields: dict[str, Any] = {}
+        for key, values in columns.items():
+            parts = ak.fields(values) if isinstance(values, ak.Array) else []
+            fields |= {f"{key}_{part}": values[part] for part in parts} or {key: values}
+        file.mkrntuple(name, fields)
         return
     types = {key: ak.type(ak.Array(values)).content for key, values in columns.items()}
     file.mktree(name, {key: str(one) for key, one in types.items()})
@@ -56,7 +60,9 @@ def cut_flow(bins: Mapping[str, float]) -> Any:
     return identify.to_TH1x("CutFlow", "", contents, len(bins), *moments, np.array([]), axis)
 
 
-def write_nanoaod(path: Path, n: int = 200, sum_of_weights: float | None = None) -> dict[str, Any]:
+def write_nanoaod(
+    path: Path, n: int = 200, sum_of_weights: float | None = None, as_rntuple: bool = False
+) -> dict[str, Any]:
     """Events as NanoAOD has them: jets, missing momentum, ``genWeight`` and relative weights.
 
     The latter are those at 0, 1 and -1 of a parameter. Returns what was written.
@@ -84,8 +90,9 @@ def write_nanoaod(path: Path, n: int = 200, sum_of_weights: float | None = None)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with uproot.recreate(path) as file:
-        write_tree(file, "Events", columns)
+        write_tree(file, "Events", columns, as_rntuple)
         if sum_of_weights is not None:
             halves = np.array([0.25, 0.75]) * sum_of_weights
-            write_tree(file, "Runs", {"run": np.array([1, 2]), "genEventSumw": halves})
+            runs = {"run": np.array([1, 2]), "genEventSumw": halves}
+            write_tree(file, "Runs", runs, as_rntuple)
     return columns

@@ -200,7 +200,10 @@ def _start(
         start = _read_start(file)
         if start.cross_section is None and sampled not in process["cross_section"]:
             where = "its first event" if is_hepmc(file.name) else "<init>"
-            message = f"{file}: {where} has no cross-section above 0; give it under `cross_section`"
+            message = (
+                f"{file}: {where} has no cross-section above 0 with an error that is smaller; "
+                "give it under `cross_section`"
+            )
             yield Finding(key, message)
         if theory is not None and sampled in theory[1]:
             parameters, benchmarks = theory

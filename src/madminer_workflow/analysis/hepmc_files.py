@@ -120,8 +120,14 @@ def estimate_events(path: Path) -> int:
 
 
 def as_lhe(start: HepMCStart, cross_section: tuple[float, float] | None) -> LHEStart:
-    """What a file says of its weights, and a ``cross_section`` [pb], as an LHE file says it."""
-    header = _INIT.format(cross_section) if cross_section else ""
+    """What a file says of its weights, and a ``cross_section`` [pb], as an LHE file says it.
+
+    An error as large as the cross-section, as that of the first event is, says nothing.
+    """
+    header = ""
+    if cross_section:
+        value, error = cross_section
+        header = _INIT.format((value, error if error < value else 0.0))
     return LHEStart(start.path, header, start.weights)
 
 

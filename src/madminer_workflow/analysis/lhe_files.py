@@ -31,11 +31,14 @@ _LONGEST = 64_000_000
 
 _EVENT = re.compile(rb"^[ \t]*<event[\s>]", re.MULTILINE)
 _OWN = re.compile(rb"^[ \t]*<event(?:\s[^>]*)?>\s*\S+\s+\S+\s+(\S+)", re.MULTILINE)
-_USED = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
+TAG = rb"<(?:wgt\s+id|weight\s+name)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>"
+"""Begins a weight of an event, in version 3 and, beside other numbers, in version 2."""
+_USED = re.compile(TAG)
 LIST = re.compile(rb"<weights(?:\s[^>]*)?>([^<]*)</weights>")
 """The weights of an event without their names, in the order of the header's."""
 _TAG = re.compile(rb"<(\w+)")
-_WITH_WEIGHTS = {"rwgt", "wgt", "weights"}
+_WITH_WEIGHTS = {"rwgt", "wgt", "weight", "weights"}
+_ELSEWHERE = re.compile(r"<eventfile\s[^>]*?name\s*=\s*['\"]([^'\"]+)")
 _GROUP = re.compile(r"<weightgroup\b([^>]*)>(.*?)</weightgroup>", re.DOTALL)
 _DECLARED = re.compile(r"<weight\s([^>]*)>(.*?)</weight>", re.DOTALL)
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
@@ -57,14 +60,14 @@ class Weight:
     def changes(self) -> Couplings:
         """The entries of the parameter card that MadGraph's reweighting has set."""
         return {
-            (block.lower(), int(number)): _number(value)
+            (block.lower(), int(number)): as_number(value)
             for block, number, value in _SET.findall(self.text)
         }
 
     @property
     def assignments(self) -> Mapping[str, float]:
         """The numbers that names are assigned, as our own files have them."""
-        return {name: _number(value) for name, value in _ASSIGNMENT.findall(self.text)}
+        return {name: as_number(value) for name, value in _ASSIGNMENT.findall(self.text)}
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class LHEStart:
             if len(words) > 1 and words[0].lower() == "block":
                 block = words[1].lower()
             elif len(words) == 2 and block and words[0].isdigit():
-                values[block, int(words[0])] = _number(words[1])
+                values[block, int(words[0])] = as_number(words[1])
             elif words and words[0].lower() == "decay":
                 block = ""
         return values
@@ -138,12 +141,22 @@ class LHEStart:
 
     @cached_property
     def cross_section(self) -> tuple[float, float] | None:
-        """That of all subprocesses together [pb] and its error; None if ``<init>`` has none."""
-        rows = [[_number(word) for word in words[:2]] for words in self.init[1:]]
+        """That of all subprocesses together [pb] and its error; None if ``<init>`` has none.
+
+        Generators that do not know it write 1 with an error of 1, as Sherpa does, or 0.
+        """
+        rows = [[as_number(word) for word in words[:2]] for words in self.init[1:]]
         if not rows or any(len(row) < 2 for row in rows):
             return None
         value, error = sum(row[0] for row in rows), math.hypot(*(row[1] for row in rows))
-        return (value, error) if math.isfinite(value) and value > 0.0 else None
+        return (
+            (value, error) if math.isfinite(value) and value > 0.0 and not error >= value else None
+        )
+
+    @property
+    def average(self) -> bool:
+        """Whether ``<init>`` says that weights average to the cross-section (IDWTUP is 4 or -4)."""
+        return bool(self.init) and self.init[0][8:9] in (["4"], ["-4"])
 
 
 def read_start(path: Path) -> LHEStart:
@@ -160,16 +173,24 @@ def read_start(path: Path) -> LHEStart:
     if b"<LesHouchesEvents" not in text[:10_000]:
         raise InputError(f"{path}: is not an LHE file: it does not start with <LesHouchesEvents>")
     if first is None:
-        raise InputError(f"{path}: no events in this file")
+        raise InputError(f"{path}: no events in this file{_where_else(text)}")
     event = text[first.end() : text.find(EVENT_END, first.end())]
     header = text[: first.start()].decode(errors="replace")
     declared = declared_weights(header)
     names = _names(event, declared)
-    own = [_number(weight.decode("ascii", "replace")) for weight in _OWN.findall(text)]
+    own = [as_number(weight.decode("ascii", "replace")) for weight in _OWN.findall(text)]
     total = sum(map(abs, own))
     negative = -sum(weight for weight in own if weight < 0.0) / total if total > 0.0 else 0.0
     others = {tag.decode(): None for tag in _TAG.findall(event)}.keys() - _WITH_WEIGHTS
     return LHEStart(path, header, names, declared, negative, tuple(sorted(others)))
+
+
+def _where_else(text: bytes) -> str:
+    """Where the events are of a file that names others for them."""
+    others = _ELSEWHERE.findall(text.decode(errors="replace"))
+    return f": they are in {', '.join(others)}; insert them before {FILE_END.decode()}" * bool(
+        others
+    )
 
 
 def count_events(path: Path) -> int:
@@ -263,7 +284,7 @@ def _attributes(tag: str) -> dict[str, str]:
     return {name: single or double for name, single, double in _ATTRIBUTE.findall(tag)}
 
 
-def _number(text: str) -> float:
+def as_number(text: str) -> float:
     """A number, also with Fortran's exponent; NaN for what is none."""
     try:
         return float(text.lower().replace("d", "e"))

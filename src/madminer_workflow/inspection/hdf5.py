@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from madminer_workflow.analysis.tables.hdf5 import LES_HOUCHES, NOT_READ
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary, Sums, point_words
 from madminer_workflow.inspection.tables import suggest, weights
@@ -35,6 +36,7 @@ def inspect(path: Path) -> Summary:
                 for name, (size, what) in arrays.items()
             ),
             columns_are="array",
+            notes=(NOT_READ,) if arrays.keys() >= LES_HOUCHES else (),
             suggestion=suggest(path),
         )
     return _madminer(path, "samples/observations" in arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -10,7 +11,8 @@ import awkward as ak
 import numpy as np
 from particle import Particle
 
-from madminer_workflow.analysis.lhe_files import XWGTUP, LHEStart, read_start
+from madminer_workflow.analysis.lhe_files import XWGTUP, LHEStart, as_number, read_start
+from madminer_workflow.analysis.lhe_files import Weight as DeclaredWeight
 from madminer_workflow.inspection.suggestion import suggest
 from madminer_workflow.inspection.summary import Column, Summary, Sums
 from madminer_workflow.physics.readers.lhe import read_events
@@ -28,6 +30,9 @@ LISTS = {
 
 OF_SCALES = {"MUR", "MUF", "PDF", "DYN_SCALE"}
 """Attributes of weights with other scales or parton densities."""
+
+_SCALE = re.compile(r"mu_?[rf]|(?:ren|fac)sc\w*|(?:lha)?pdf\w*|dyn_?scale\w*|member(?:id)?", re.I)
+"""What the header says of these is said of no theory."""
 
 _MEANINGS = {
     "mgrwt": " (what MadGraph's SysCalc makes weights of)",
@@ -62,7 +67,8 @@ def inspect(path: Path) -> Summary:
         events=sums.n_events,
         facts=_facts(start),
         weights=tuple(
-            sums.weight(i, name, _point(points.get(name))) for i, name in enumerate(names)
+            sums.weight(i, name, _point(points.get(name)) or _scales(start, name))
+            for i, name in enumerate(names)
         ),
         columns=tuple(
             Column(name=_name(kind), number=n / sums.n_events, meaning=f"PDG id {kind}, an event")
@@ -78,7 +84,7 @@ def declared(start: LHEStart) -> dict[str, dict[Coupling | str, float]]:
     theory = {
         name: weight
         for name, weight in start.declared.items()
-        if name in start.weights and not OF_SCALES & weight.attributes.keys()
+        if name in start.weights and not scales(weight)
     }
     changes = {name: weight.changes for name, weight in theory.items()}
     couplings = sorted({coupling for changed in changes.values() for coupling in changed})
@@ -96,10 +102,22 @@ def declared(start: LHEStart) -> dict[str, dict[Coupling | str, float]]:
     return points if len({frozenset(point) for point in points.values()}) == 1 else {}
 
 
+def scales(weight: DeclaredWeight) -> dict[str, float]:
+    """The scales and parton densities that a weight is at, by name; none for a theory's."""
+    said = {name: text for name, text in weight.attributes.items() if name in OF_SCALES}
+    named = {name: v for name, v in weight.assignments.items() if _SCALE.fullmatch(name)}
+    return named if not said else {name: as_number(text) for name, text in said.items()}
+
+
 def _point(point: dict[Coupling | str, float] | None) -> dict[str, float] | None:
     if point is None:
         return None
     return {n if isinstance(n, str) else f"{n[0]} {n[1]}": value for n, value in point.items()}
+
+
+def _scales(start: LHEStart, name: str) -> dict[str, float] | None:
+    weight = start.declared.get(name)
+    return (scales(weight) if weight else None) or None
 
 
 def _is_one_of(pdgid: ak.Array, kinds: tuple[int, ...]) -> ak.Array:

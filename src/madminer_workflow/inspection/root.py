@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from madminer_workflow.analysis.tables import DELPHES, NANOAOD, PLAIN, open_table
 from madminer_workflow.analysis.tables.histograms import histograms_in
+from madminer_workflow.analysis.tables.root import type_of
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary
 from madminer_workflow.inspection.tables import suggest, weights
 
-DELPHES, NANOAOD, RUNS = "Delphes", "Events", "Runs"
+EVENTS, RUNS = ("Delphes", "Events", "CollectionTree", "EventData"), "Runs"
 _WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
 MOST_BRANCHES = 200
 MOST_BINS = 30
@@ -29,12 +32,12 @@ def inspect(path: Path) -> Summary:
             }
             facts = {f"tree {name}": f"{tree.num_entries} entries" for name, tree in trees.items()}
             main = max(trees, key=lambda name: trees[name].num_entries, default=None)
-            main = next((name for name in (DELPHES, NANOAOD) if name in trees), main)
+            main = next((name for name in EVENTS if name in trees), main)
             if main is None:
                 return Summary(file=str(path), format="ROOT, without trees")
             tree = trees[main]
-            branches = [(branch.name, str(branch.typename)) for branch in tree.branches]
-            if main == NANOAOD and RUNS in trees and "genEventSumw" in trees[RUNS]:
+            branches = [(one.name, type_of(one) or "unknown") for one in _branches(tree)]
+            if RUNS in trees and "genEventSumw" in trees[RUNS]:
                 total = trees[RUNS]["genEventSumw"].array(library="np").sum()
                 facts["sum of weights before cuts"] = f"{total:.8g} (Runs/genEventSumw)"
             for name in _WEIGHTS:
@@ -51,7 +54,8 @@ def inspect(path: Path) -> Summary:
         if len(bins) <= MOST_BINS:
             filled = [f"{label or i}: {value:.8g}" for i, (label, value) in enumerate(bins)]
             facts[f"histogram {name}"] = ", ".join(filled)
-    kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(main, "ROOT")
+    kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(_kind(path), "ROOT")
+    chosen = None if len(trees) == 1 or main in EVENTS[:2] else main
     notes = []
     if len(branches) > MOST_BRANCHES:
         notes.append(f"({len(branches) - MOST_BRANCHES} branches more)")
@@ -60,12 +64,26 @@ def inspect(path: Path) -> Summary:
         format=kind,
         events=int(tree.num_entries),
         facts=facts,
-        weights=weights(path),
+        weights=weights(path, chosen),
         columns=tuple(
             Column(name=name, number=i, meaning=what)
             for i, (name, what) in enumerate(branches[:MOST_BRANCHES])
         ),
         columns_are=f"branch of {main}",
-        suggestion=suggest(path),
+        suggestion=suggest(path, chosen),
         notes=tuple(notes),
     )
+
+
+def _branches(tree: Any) -> list[Any]:
+    """Those of a TTree, or the fields of an RNTuple but for its nameless collections."""
+    if tree.classname == "TTree":
+        return list(tree.branches)
+    return [field for field in tree.itervalues(recursive=False) if type_of(field)]
+
+
+def _kind(path: Path) -> str:
+    try:
+        return open_table(path).kind
+    except InputError:
+        return PLAIN

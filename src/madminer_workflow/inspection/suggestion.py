@@ -23,16 +23,16 @@ def suggest(
     points: Points,
     drawn_from: str | None,
     particles: Mapping[str, int],
-) -> str | None:
+) -> str:
     """Parameters, benchmarks, the process and observables of ``particles``, their least numbers.
 
-    ``points`` are those of weights, ``drawn_from`` is the weight that is XWGTUP. None if nothing
-    says which points these are.
+    ``points`` are those of weights, ``drawn_from`` is the weight that is XWGTUP. If nothing says
+    which points these are, the process is a background.
     """
     sampled = _sampled(points, drawn_from)
     keys = list(next(iter(points.values()), {}))
     if not keys or sampled is None:
-        return None
+        return _background(file, start, particles)
     given = {sampled: points[drawn_from or XWGTUP]}
     given |= {name: point for name, point in points.items() if name not in (XWGTUP, drawn_from)}
     parameters = {key: _identifier(key) for key in keys}
@@ -68,6 +68,28 @@ def suggest(
         lines.append(f"    weights: {{{', '.join(renamed)}}}")
     lines += ["", "observables:", *_observables(particles)]
     return "\n".join(lines) + "\n"
+
+
+def _background(file: Path, start: LHEStart, particles: Mapping[str, int]) -> str:
+    """A process that needs no weight but the events' own, and what would make it a signal."""
+    lines = [
+        "processes:",
+        "  - name: background",
+        "    generator: files",
+        f"    files: {{sm: ['{file.name}']}}  # drawn at the benchmark sm",
+        "    is_background: true",
+    ]
+    if start.cross_section is None:
+        lines.append(
+            "    cross_section: {sm: 1.0}  # replace by that of all generated events, in pb"
+        )
+    if start.weights:
+        lines.append(
+            "    # For a signal, without is_background: weights: {BENCHMARK: NAME}, one for every "
+            "benchmark. The file does not say at which points its weights are."
+        )
+    observables = [*_observables(particles)]
+    return "\n".join([*lines, *(["", "observables:", *observables] if observables else [])]) + "\n"
 
 
 def _sampled(points: Points, drawn_from: str | None) -> str | None:

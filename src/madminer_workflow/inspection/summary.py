@@ -11,7 +11,8 @@ import numpy as np
 class Weight(msgspec.Struct, frozen=True, kw_only=True):
     """One weight of all events.
 
-    ``point`` are parameters by name, or card entries such as ``dim6 2``; None if nothing says it.
+    ``point`` are parameters by name, card entries such as ``dim6 2``, or scales and parton
+    densities such as ``MUR``; None if nothing says it.
     ``effective_events`` are (sum w)² / sum w², ``negative`` is the share of events below zero.
     ``total`` is the sum as the file has it.
     """

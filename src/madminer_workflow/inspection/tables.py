@@ -12,6 +12,7 @@ import awkward as ak
 import numpy as np
 
 from madminer_workflow.analysis.tables import DELPHES, NANOAOD, Table, open_table
+from madminer_workflow.analysis.tables.definitions import require
 from madminer_workflow.errors import InputError
 from madminer_workflow.expressions import EVENT_VARIABLES, PARTICLE_LISTS, compile_expression
 from madminer_workflow.inspection.summary import Column, Summary, Sums, Weight
@@ -27,6 +28,8 @@ _OF_PARTICLES = {
     "pt_j1": "j[0].pt",
     "m_jj": "(j[0] + j[1]).m",
     "n_jets": "len(j)",
+    "pt_mu1": "mu[0].pt",
+    "pt_e1": "e[0].pt",
     "pt_miss": "met.pt",
 }
 
@@ -48,13 +51,13 @@ def inspect(path: Path) -> Summary:
     )
 
 
-def weights(path: Path) -> tuple[Weight, ...]:
-    """Sums of what may be weights, by name or place; none if the file is not one table.
+def weights(path: Path, chosen: str | None = None) -> tuple[Weight, ...]:
+    """Sums of what may be weights, by name or place, in the table that is ``chosen``.
 
-    Those of lists are with the factor that NanoAOD's have.
+    Those of lists are with the factor that NanoAOD's have. None if the file is not one table.
     """
     try:
-        table = open_table(path)
+        table = open_table(path, chosen)
         texts = _candidates(table)
         if not texts:
             return ()
@@ -74,8 +77,8 @@ def weights(path: Path) -> tuple[Weight, ...]:
 def _candidates(table: Table) -> list[str]:
     """The expressions that may be weights, at most ``MOST_WEIGHTS``."""
     names = [name for name in _named_as_weights(table) if name not in ("Event_Weight", "genWeight")]
-    own = _OWN.get(table.kind)
-    texts = [own] if own and own.partition("[")[0] in table.columns else []
+    own = _own(table)
+    texts = [own] if own else []
     for name in names:
         if not table.columns[name].is_list:
             texts.append(name)
@@ -87,17 +90,25 @@ def _candidates(table: Table) -> list[str]:
     return texts[:MOST_WEIGHTS]
 
 
+def _own(table: Table) -> str | None:
+    """The weight that events of such files were drawn with, if this one has it."""
+    own = _OWN.get(table.kind)
+    return own if own and own.partition("[")[0] in table.columns else None
+
+
 def _named_as_weights(table: Table) -> list[str]:
     return [one for one in table.columns if _WEIGHT.search(one) and not _NONE.search(one)]
 
 
-def suggest(path: Path) -> str | None:
+def suggest(path: Path, chosen: str | None = None) -> str | None:
     """A process of this file, and observables; None if it is none of one table of events.
+
+    If the file has several tables, ``chosen`` is that of the events.
 
     Nothing in a table says which parameter points its weights are for.
     """
     try:
-        table = open_table(path)
+        table = open_table(path, chosen)
     except InputError:
         return None
     lines = [
@@ -107,6 +118,7 @@ def suggest(path: Path) -> str | None:
         f"    files: {{sm: ['{path.name}']}}  # drawn at the benchmark sm",
         "    cross_section: {sm: 1.0}  # replace by the cross-section of all generated "
         "events, in pb",
+        *([] if chosen is None else [f"    table: '{chosen}'"]),
         *_weights(table),
         "",
         "observables:",
@@ -120,13 +132,16 @@ def suggest(path: Path) -> str | None:
 
 def _weights(table: Table) -> Iterator[str]:
     there = _named_as_weights(table)
-    own = _OWN.get(table.kind)
+    own = _own(table)
     if own is None and there and "sm" not in table.columns:
         flat = [name for name in there if not table.columns[name].is_list]
         own = flat[0] if flat else f"{there[0]}[0]"
     yield f"    weights: {{{'' if own is None else f'sm: {own}'}}}"
-    examples = {DELPHES: "w: Weight_Weight[2]", NANOAOD: f"w: {own}*{_REWEIGHTED}[0]"}
-    example = examples.get(table.kind, "a column, or an expression in columns")
+    example = "a column, or an expression in columns"
+    if "Weight_Weight" in table.columns:
+        example = "w: Weight_Weight[2]"
+    elif own and _REWEIGHTED in table.columns:
+        example = f"w: {own}*{_REWEIGHTED}[0]"
     yield f"    # one for every other benchmark: {example}"
     if there:
         yield f"    # columns that may be weights: {', '.join(there[:MOST_OBSERVABLES])}"
@@ -135,7 +150,7 @@ def _weights(table: Table) -> Iterator[str]:
 def _observables(table: Table) -> dict[str, str]:
     """Of particles, or the first columns of numbers that can be names of observables."""
     if table.kind in _OWN:
-        return _OF_PARTICLES
+        return {name: text for name, text in _OF_PARTICLES.items() if _defined(table, text)}
     taken = {*PARTICLE_LISTS, *EVENT_VARIABLES}
     names = [
         name
@@ -144,3 +159,11 @@ def _observables(table: Table) -> dict[str, str]:
         and re.fullmatch(r"[A-Za-z_]\w*", name)
     ]
     return {name: name for name in names[:MOST_OBSERVABLES]}
+
+
+def _defined(table: Table, definition: str) -> bool:
+    try:
+        require(table, compile_expression(definition, columns=True))
+    except InputError:
+        return False
+    return True

@@ -108,6 +108,53 @@ def test_cross_section_and_filter(tmp_path: Path) -> None:
         integrated(tmp_path, tmp_path / "half", 500)
 
 
+INIT = "<init>\n2212 2212 6500. 6500. 0 0 1 1 {strategy} 1\n{value} {error} 1. 1\n</init>\n"
+EVENT = """<event>
+ 3 1 {weight!r} 91.2 0.0078 0.12
+ 2 -1 0 0 502 0 0. 0. +10. 10. 0. 0. -1.
+ -2 -1 0 0 501 0 0. 0. -10. 10. 0. 0. 1.
+ 25 1 1 2 0 0 0. 0. 0. 20. 20. 0. 0.
+</event>
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "value", "error", "weights", "says"),
+    [
+        (3, 1.0, 1.0, [675.65], "no cross-section above 0 with an error that is smaller"),
+        (-4, 2.0, 0.01, [2.0], None),
+        (-4, 2.0, 0.01, [3.0], r"average to 3 pb, which .* 2 pb. Is it part of"),
+        (-4, 2.0, 0.01, [9.0, 9.0, 9.0, -9.0], None),
+        (-4, 2.0, 0.01, [9.0, 9.0, 9.0, -2.0], r"average to 6.25 pb"),
+        (3, 2.0, 0.01, [3.0], None),
+    ],
+)
+def test_what_the_header_says_of_weights(
+    strategy: int,
+    value: float,
+    error: float,
+    weights: list[float],
+    says: str | None,
+    tmp_path: Path,
+) -> None:
+    """A generator that does not know its cross-section, and weights that must average to it.
+
+    Of 200 weights of 9 and -9, the mean fluctuates by more than 0.5.
+    """
+    head = INIT.format(strategy=strategy, value=value, error=error)
+    events = "".join(EVENT.format(weight=weights[i % len(weights)]) for i in range(200))
+    (tmp_path / "a.lhe").write_text(
+        f'<LesHouchesEvents version="3.0">\n{head}{events}</LesHouchesEvents>\n'
+    )
+    names = dict.fromkeys(BENCHMARKS, "XWGTUP")
+    if says is None:
+        report = integrated(tmp_path, tmp_path / "out", 200, weights=names)
+        assert report.cross_sections["sm"][0] == pytest.approx(value)
+        return
+    with pytest.raises(InputError, match=says):
+        integrated(tmp_path, tmp_path / "out", 200, weights=names)
+
+
 def changed(number: int, old: str, new: str) -> str:
     head, *events = re.split(r"(?=<event>)", text())
     assert old in events[number - 1]

@@ -65,12 +65,16 @@ RWGT = """<rwgt>
 <wgt id='3'> {neg} </wgt>
 </rwgt>
 """
+IN_VERSION_2 = """<weight name='sm'> {sm} </weight>
+<weight name='w'>{w}</weight>
+<weight name="3"> {neg} </weight>
+"""
 IN_A_LINE = "<weights> {sm} {w} {neg} </weights>\n"
 IN_LINES = "<weights>\n {sm}\n {w}\n {neg}\n</weights>\n"
 
 
 @pytest.mark.parametrize("others", ["", MGRWT, SCALES, MGRWT + SCALES, "# a note\n"])
-@pytest.mark.parametrize("block", [RWGT, IN_A_LINE, IN_LINES])
+@pytest.mark.parametrize("block", [RWGT, IN_VERSION_2, IN_A_LINE, IN_LINES])
 def test_weights_of_all_styles_are_the_same(block: str, others: str, tmp_path: Path) -> None:
     file = written(tmp_path, others + block, GROUPS)
     events = read_lhe(file, ["w", "3", "sm"], "sm")
@@ -124,6 +128,13 @@ def test_version_one_has_the_weight_of_the_event_only(tmp_path: Path) -> None:
     summary = inspect(file)
     assert [weight.name for weight in summary.weights] == ["XWGTUP"]
     assert summary.facts["version"] == "1.0" and "SysCalc" in as_text(summary)
+
+
+def test_damaged_weights_of_version_two_are_named(tmp_path: Path) -> None:
+    file = written(tmp_path, IN_VERSION_2)
+    file.write_text(file.read_text().replace("<weight name='w'>0.008", "<weight name='w>0.008"))
+    with pytest.raises(InputError, match=r"event 2 \(line \d+\): unreadable <wgt>"):
+        read_lhe(file)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,12 @@ from madminer_workflow.errors import InputError
 
 _WHAT = "an HDF5 file"
 _ROOT = "/"
+LES_HOUCHES = {"events", "particles", "init", "procInfo"}
+"""The data sets of files in the format LHEH5 (E. Bothmann et al., arXiv:2309.13154)."""
+NOT_READ = (
+    "Les Houches events in HDF5 (LHEH5) are not read; write them as an LHE file, for example with "
+    "the Python package pylhe"
+)
 
 
 @dataclass
@@ -29,6 +35,8 @@ def opened(path: Path, table: str | None) -> Table:
     """The group or data set ``table``, or the only one that has columns; InputError if none."""
     with hdf5_files.opened(path, "a table of events") as contents:
         tables = _tables(contents)
+        if {*contents.datasets()} >= LES_HOUCHES:
+            raise InputError(f"{path}: {NOT_READ}")
     asked = None if table is None else table.strip("/") or _ROOT
     name = chosen(path, list(tables), asked, "table")
     layout = tables[name]

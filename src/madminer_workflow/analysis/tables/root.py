@@ -21,10 +21,19 @@ from madminer_workflow.analysis.tables import (
 from madminer_workflow.errors import InputError
 
 _KINDS = {"Delphes": DELPHES, "Events": NANOAOD}
+_OF_NANOAOD = {"genWeight", "Jet_pt", "Electron_pt", "Muon_pt", "Photon_pt"}
+"""Columns of which a NanoAOD file has one at least: other trees are called Events, too."""
 _RUNS, _SUM = "Runs", "genEventSumw"
 _WHAT = "a ROOT file"
-_NUMBER = r"(?:std::)?(?:bool|float|double|(?:unsigned )?(?:char|short|int|long)|u?int\d+_t)"
-_TYPE = re.compile(rf"(?:{_NUMBER}|(?:std::)?vector<{_NUMBER}>|{_NUMBER}\[\d*\])")
+_PLAIN = (
+    r"(?:std::)?(?:bool|float|double|(?:unsigned )?(?:char|short|int|long)|u?int\d+_t)"
+    r"|Float16_t|Double32_t"
+)
+_NUMBER = rf"(?:{_PLAIN}|ROOT::RNTupleCardinality<(?:{_PLAIN})>)"
+_LIST = rf"{_NUMBER}\[\d*\]|(?:std::)?(?:vector|array)<{_NUMBER}(?:, ?\d+)?>"
+_RVEC = rf"(?:ROOT::(?:VecOps::)?)?RVec<{_NUMBER}>"
+"""What RDataFrame writes, and an RNTuple of NanoAOD has."""
+_TYPE = re.compile(rf"{_NUMBER}|{_LIST}|{_RVEC}")
 
 
 def opened(path: Path, table: str | None) -> Table:
@@ -42,7 +51,7 @@ def opened(path: Path, table: str | None) -> Table:
         tree = file[name]
         places = dict(_numbers(tree))
         kind = _KINDS.get(name, PLAIN)
-        if kind == NANOAOD and "Jet_pt" not in places and "genWeight" not in places:
+        if kind == NANOAOD and not _OF_NANOAOD & places.keys():
             kind = PLAIN
         total = None
         if kind == NANOAOD and _RUNS in trees and _SUM in file[_RUNS].keys():  # noqa: SIM118
@@ -67,10 +76,19 @@ def _numbers(tree: Any) -> Iterator[tuple[str, bool]]:
     # The branches of a TTree may have some of their own; the fields of an RNTuple are these.
     recursive = tree.classname == "TTree"
     for branch in tree.itervalues(recursive=recursive):
-        kind = str(branch.typename)
+        kind = type_of(branch)
         # Of one that has branches, the number is that of its objects.
         if _TYPE.fullmatch(kind) and not (recursive and len(branch.branches)):
             yield branch.name, not re.fullmatch(_NUMBER, kind)
+
+
+def type_of(branch: Any) -> str:
+    """The type of what a branch holds, in C++; nothing if the library does not know it."""
+    try:
+        return str(branch.typename)
+    except Exception:
+        # uproot raises whatever its interpretation of the branch does.
+        return ""
 
 
 def _values(branch: Any, start: int, stop: int) -> Values:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from madminer_workflow.analysis.lhe_files import LIST, names_of_list
+from madminer_workflow.analysis.lhe_files import LIST, TAG, names_of_list
 from madminer_workflow.physics.readers.lhe_text import EventError, EventLines, EventTexts
 
-_WEIGHT = re.compile(rb"<wgt\s+id\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*>([^<]*)</wgt>")
+_WEIGHT = re.compile(TAG + rb"([^<]*)</(?:wgt|weight)>")
 
 
 def read_weights(
@@ -45,7 +45,7 @@ def _at_once(events: EventLines, behind: np.ndarray) -> tuple[np.ndarray, list[b
         if tag is not None:
             names.append(tag[1] or tag[2] or b"")
             places.append((chosen - behind[0], tag.start(3) - start, start + length - tag.end(3)))
-    if len(set(names)) != len(names) or lines.text.count(b"<wgt") != len(behind) * len(names):
+    if len(set(names)) != len(names) or _begun(lines.text) != len(behind) * len(names):
         return None
     parts = [lines.between(behind + place, *ends) for place, *ends in places]
     numbers = [part for part in parts if part is not None]
@@ -79,8 +79,12 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
     for number, event in enumerate(events, 1):
         tags = _WEIGHT.findall(event)
         ids = [single or double for single, double, _ in tags]
-        if len(tags) != event.count(b"<wgt"):
-            raise EventError(number, "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt>")
+        if len(tags) < _begun(event):
+            raise EventError(
+                number,
+                "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt> or <weight name='NAME'> "
+                "NUMBER </weight>",
+            )
         if names is None:
             names = ids
             if len(set(ids)) != len(ids):
@@ -96,6 +100,11 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
         except ValueError as error:
             raise EventError(number, str(error)) from None
     return np.reshape(values, (len(events), len(names or ()))), names or []
+
+
+def _begun(text: bytes) -> int:
+    """How many tags of named weights begin in a text, readable or not."""
+    return text.count(b"<wgt") + text.count(b"<weight name")
 
 
 def _joined(ids: list[bytes]) -> str:

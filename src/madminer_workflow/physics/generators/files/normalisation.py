@@ -2,7 +2,8 @@
 
 A run card of MadGraph says how weights add up: with ``event_norm = sum`` to the cross-section, with
 ``average`` to the number of events times it. Of other files only the cross-section in ``<init>``
-says it. Several files of one sample count as one, each in proportion to its events.
+says it; the weights must agree with it if they average to it (IDWTUP is 4 or -4). Several files of
+one sample count as one, each in proportion to its events.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from madminer_workflow.errors import InputError
 LARGEST_DIFFERENCE = 0.01
 """Between the cross-section in ``<init>`` and what the weights add up to, relative."""
 
+STANDARD_DEVIATIONS = 5.0
+"""By which the two may differ if weights fluctuate."""
+
 ROUNDING = 1e-6
 """Of the digits of weights: what they add up to differs by less from the cross-section."""
 
@@ -25,14 +29,25 @@ ROUNDING = 1e-6
 class Sums:
     """Of a file: its events, and the sums of their own weights (XWGTUP) and of those drawn from.
 
-    ``squares`` is the sum of the squares of the latter.
+    ``own_squares`` and ``squares`` are the sums of their squares.
     """
 
     start: LHEStart
     n_events: int
     own: float
     drawn: float
+    own_squares: float
     squares: float
+
+    def explains(self, factor: float, cross_section: tuple[float, float]) -> bool:
+        """Whether own weights times ``factor`` add up to a cross-section, with an error [pb]."""
+        value, error = cross_section
+        spread = self.own_squares - self.own**2 / self.n_events
+        allowed = LARGEST_DIFFERENCE * value
+        if spread > ROUNDING * self.own_squares:
+            deviation = math.hypot(factor * math.sqrt(spread), error)
+            allowed = max(allowed, STANDARD_DEVIATIONS * deviation)
+        return abs(factor * self.own - value) <= allowed
 
 
 @dataclass(frozen=True)
@@ -88,26 +103,43 @@ def _own(file: Sums, cross_section: float | None, sum_of_weights: float | None) 
     """What makes a file's weights add up to its cross-section."""
     start = file.start
     norm = {"sum": 1.0, "average": 1.0 / file.n_events}.get(start.run_card.get("event_norm", ""))
-    header = None if start.cross_section is None else start.cross_section[0]
+    header = start.cross_section
     free = sum_of_weights is None and cross_section is None
+    if free and header is not None:
+        _need_agreement(file, norm, header)
     if norm is not None and sum_of_weights is None:
-        added = norm * file.own
-        if free and header and abs(added - header) > LARGEST_DIFFERENCE * header:
-            raise InputError(
-                f"{start.path}: its weights add up to {added:.6g} pb, but <init> gives a "
-                f"cross-section of {header:.6g} pb. Is it part of a larger file, or have the "
-                "events passed a filter? Give cross_section or sum_of_weights"
-            )
         return norm
     if header is not None:
         if not file.own > 0.0:
             raise InputError(
                 f"{start.path}: the nominal weights of its events add up to {file.own:.3g}"
             )
-        return header / file.own
+        return header[0] / file.own
     if free or cross_section is None:
-        raise InputError(f"{start.path}: <init> has no cross-section above 0; give cross_section")
+        raise InputError(
+            f"{start.path}: <init> has no cross-section above 0 with an error that is smaller; "
+            "give cross_section"
+        )
     return 1.0 / file.n_events
+
+
+def _need_agreement(file: Sums, norm: float | None, header: tuple[float, float]) -> None:
+    """Raise InputError if weights add up to another cross-section than that of ``<init>`` [pb].
+
+    ``norm`` is what the run card says that they must be multiplied by, if there is one.
+    """
+    start = file.start
+    if norm is None and start.average:
+        norm = 1.0 / file.n_events
+        added = f"average to {norm * file.own:.6g} pb, which is the cross-section (IDWTUP is 4),"
+    elif norm is not None:
+        added = f"add up to {norm * file.own:.6g} pb,"
+    if norm is not None and not file.explains(norm, header):
+        raise InputError(
+            f"{start.path}: its weights {added} but <init> gives a cross-section of "
+            f"{header[0]:.6g} pb. Is it part of a larger file, or have the events passed a "
+            "filter? Give cross_section or sum_of_weights"
+        )
 
 
 def _relative_error(files: Sequence[Sums]) -> float:

@@ -94,7 +94,7 @@ class Sample:
 
     def _sums(self, i: int) -> Sums:
         """What the weights of a file add up to."""
-        own = drawn = squares = 0.0
+        own = drawn = own_squares = squares = 0.0
         n_events = 0
         for piece in self._read(i):
             at = piece.weights[:, self._drawn]
@@ -103,8 +103,10 @@ class Sample:
                 raise piece.wrong(int(zero[0]), problem)
             n_events += len(at)
             own, drawn = own + piece.own.sum(), drawn + at.sum()
+            own_squares += np.square(piece.own).sum()
             squares += np.square(at).sum()
-        return Sums(self._starts[i], n_events, float(own), float(drawn), float(squares))
+        sums = map(float, (own, drawn, own_squares, squares))
+        return Sums(self._starts[i], n_events, *sums)
 
     def _read(self, i: int) -> Iterator[Piece]:
         """The events of a file in pieces."""
