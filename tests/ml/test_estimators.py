@@ -21,6 +21,7 @@ from madminer.ml.morphing_aware import (
 )
 from pandas import DataFrame
 
+from madminer_workflow import large_arrays
 from madminer_workflow.madminer_file import read_sample, read_setup
 from madminer_workflow.ml import methods
 from madminer_workflow.ml.member import Member
@@ -120,7 +121,11 @@ ORACLES = {
 @pytest.mark.parametrize("estimator", ORACLES)
 @pytest.mark.parametrize("scaled", [True, False])
 def test_evaluation_is_madminers(
-    files: dict[int, Path], tmp_path: Path, estimator: str, scaled: bool
+    files: dict[int, Path],
+    tmp_path: Path,
+    estimator: str,
+    scaled: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Log ratios and scores are those of MadMiner's estimator from the same file."""
     n = 1 if estimator == "quadratic_morphing_aware" else 3
@@ -144,6 +149,10 @@ def test_evaluation_is_madminers(
         log_r, score = theirs.evaluate_log_likelihood_ratio(part.x, thetas, evaluate_score=True)
     np.testing.assert_allclose(log_ratios(model, part, thetas), log_r, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scores([model], part, thetas[1]), score[1], rtol=1e-5, atol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(large_arrays, "ROWS", 97)
+        in_pieces = log_ratios(model, part, thetas)
+    np.testing.assert_allclose(in_pieces, log_r, rtol=1e-5, atol=1e-6)
     # The score is the gradient of the log ratio, but where MadMiner's morphing cuts that off.
     step = np.zeros(n)
     step[-1] = 1e-2
