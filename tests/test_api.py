@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 from madminer_workflow import api
@@ -193,6 +194,31 @@ def test_figures_can_be_gone_on_with_and_written(run: api.Run, tmp_path: Path) -
     with Image.open(tmp_path / "few.png") as first, Image.open(tmp_path / "again.png") as again:
         assert first.size == again.size
         assert ImageChops.difference(first.convert("L"), again.convert("L")).getbbox() is None
+
+
+def test_figures_are_drawn_in_given_axes(run: api.Run, tmp_path: Path) -> None:
+    whole = Figure(figsize=(9.0, 6.0))
+    above, below = whole.subplots(2, 2)
+    result = run.draw("fisher_CWL2_CPWL2", tmp_path / "whole.png", ["ratio"], ax=below[1])
+    assert result is whole and (tmp_path / "whole.png").exists()
+    assert below[1].get_xlabel() == "$c_W$" and below[1].get_legend() and below[1].lines
+    assert not below[0].lines and not whole.legends
+    run.draw("intervals_shape", ax=above)
+    assert [axes.get_xlabel() for axes in above] == ["$c_W$", "CPWL2"]
+    names = [text.get_text() for text in above[0].get_yticklabels()]
+    assert "parton-level ceiling" in names and above[1].get_ylim() == above[0].get_ylim()
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("intervals_shape", "expected 2, got 1"), ("corner_shape", "arranges its panels itself")],
+)
+def test_other_numbers_of_axes_are_refused(run: api.Run, figure: str, message: str) -> None:
+    axes = Figure().subplots()
+    with pytest.raises(api.InputError, match=message):
+        run.draw(figure, ax=axes)
+    assert not axes.lines and not axes.get_xlabel()
+    assert isinstance(run.draw("intervals_shape"), Figure), "the next one has a figure of its own"
 
 
 def test_results_alone_are_a_run_without_models(workdir: Path, run: api.Run) -> None:

@@ -29,6 +29,7 @@ from madminer_workflow.statistics.quantiles import chi2_quantile
 from madminer_workflow.statistics.results import JointFit, Limits
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Kind = Literal["rate_and_shape", "shape"]
@@ -187,12 +188,21 @@ class Run:
         file: str | Path | None = None,
         methods: Sequence[str] = (),
         style: str | None = None,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
     ) -> Figure:
         """Draw a figure of the report, and write it to ``file`` (.png, .pdf, .svg) if given.
 
         ``methods`` are the methods to show, all by default; ``style`` is a matplotlib style on top
         of ours, by name or as a file. The result is a matplotlib figure, whose ``axes`` can be
-        modified. Raises InputError for an unknown name.
+        modified.
+
+        With ``ax``, the figure is drawn in these axes: those of its panel, or a sequence or array
+        of them, one for each of its panels. Settings of matplotlib stay as they are, except for
+        ``style``, and the result is the figure that the axes belong to. The figures ``corner_*``
+        and ``slices_*`` of several parameters, ``observable_*`` and ``goodness_of_fit`` arrange
+        their panels themselves and cannot be drawn in other axes.
+
+        Raises InputError for an unknown name, or for too few or too many axes.
         """
         from madminer_workflow.report import redrawing
         from madminer_workflow.report.figures import style as figure_style
@@ -200,6 +210,13 @@ class Run:
         report = redrawing.subset(self.report, methods) if methods else self.report
         [plot] = redrawing.figures_of(report, [figure])
         look = redrawing.settings(style) if style else {}
+        if ax is not None:
+            axes = list(np.asarray(ax, dtype=object).ravel())
+            redrawing.draw_into(plot, axes, look)
+            whole = figure_style.root(axes[0])
+            if file is not None:
+                whole.savefig(file)
+            return whole
         with redrawing.drawn(plot, look) as drawn:
             figure_style.keep_fonts(drawn)
             if file is not None:

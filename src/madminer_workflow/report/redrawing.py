@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import matplotlib.style
 import msgspec
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from madminer_workflow.analysis.problems import unknown
@@ -39,6 +40,24 @@ def drawn(plot: Plot, look: Mapping[str, Any] | None = None) -> Iterator[Figure]
         figure = plot.draw()
         style.settle(figure)
         yield figure
+
+
+def draw_into(plot: Plot, axes: Sequence[Axes], look: Mapping[str, Any] | None = None) -> None:
+    """Draw a figure in ``axes``, one for each of its panels, with the settings that there are.
+
+    ``look`` are settings on top of those. Raises InputError if the figure has another number of
+    panels.
+    """
+    with matplotlib.rc_context(dict(look or {})), style.into(axes):
+        try:
+            plot.draw()
+        except style.WrongPanelsError as wrong:
+            if wrong.needed is None:
+                raise InputError(f"{plot.name}: arranges its panels itself; leave out ax") from None
+            raise InputError(
+                f"{plot.name}: needs one of ax for each of its panels: expected {wrong.needed}, "
+                f"got {len(axes)}"
+            ) from None
 
 
 def figures_of(report: Report, names: Sequence[str] = ()) -> list[Plot]:

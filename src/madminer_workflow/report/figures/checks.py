@@ -124,8 +124,9 @@ def points_in_rows(
     ``points`` are positions of rows, values and errors of each method.
     """
     n = len(points)
-    figure = style.figure(height=height + ROW * len(labels) * max(1.0, 0.5 * n), width=6.4)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(
+        1, height=height + ROW * len(labels) * max(1.0, 0.5 * n), width=6.4
+    )
     axes.axvspan(centre - tolerance, centre + tolerance, **BAND)
     axes.axvline(centre, **THIN)
     for offset, (series, rows, values, errors) in zip(
@@ -187,8 +188,7 @@ def point_label(report: Report, point: Sequence[float]) -> str:
 
 def sizes(report: Report, rows: Sequence[tuple[Series, SizesPlot]]) -> Figure:
     """Effective simulated events at the truth and at the edges of intervals, and what is needed."""
-    figure = style.figure(height=1.4 + 1.2 * ROW * len(rows), width=6.4)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=1.4 + 1.2 * ROW * len(rows), width=6.4)
     for row, (series, plot) in enumerate(rows):
         values = style.numbers(plot.size)
         axes.plot(values, np.full(len(values), row), linestyle="", **look(series))
@@ -232,8 +232,7 @@ def spans(report: Report, rows: Sequence[tuple[Series, Any]]) -> tuple[Figure, l
 
 def bins(report: Report, rows: Sequence[tuple[Series, BinsPlot]]) -> Figure:
     """Effective simulated events of every bin that counts, fewest first."""
-    figure = style.figure(height=3.6, width=6.0)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=3.6, width=6.0)
     for series, plot in rows:
         values = np.sort(style.numbers(plot.size))
         share = (np.arange(len(values)) + 0.5) / len(values)

@@ -17,8 +17,7 @@ from madminer_workflow.report.results import Calibration, ClosureCheck, Report
 def closure(checks: Sequence[ClosureCheck]) -> Figure:
     """Pulls of all closure checks."""
     worst = max([abs(check.pull or 0.0) for check in checks])
-    figure = style.figure(height=1.1 + 0.42 * len(checks), width=7.0)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=1.1 + 0.42 * len(checks), width=7.0)
     for width, alpha in ((2.0, 0.13), (1.0, 0.2)):
         axes.axvspan(-width, width, color=style.MUTED, alpha=alpha, linewidth=0)
     axes.axvline(0.0, color=style.INK, linewidth=0.8)

@@ -64,8 +64,9 @@ def draw(report: Report, diagonal: Profiles, planes: Planes, kind: str) -> Figur
             mark_truth_of_pair(axes, report, (column, row), size=8)
     settle_axes(report, panels, along, surfaces)
     figure.align_labels()
-    figure.axes[0].set_title(data_words(report), loc="left")
-    legend(figure, report, drawn)
+    first = panels[report.parameters[0], report.parameters[0]]
+    first.set_title(data_words(report), loc="left")
+    legend(figure, first, report, drawn)
     return figure
 
 
@@ -86,7 +87,11 @@ def triangle(report: Report) -> tuple[Figure, dict[Pair, Axes]]:
     names = report.parameters
     n = len(names)
     width = WIDTHS.get(n, MANY)
-    figure = style.figure(n, height=n * width * 0.92 + (0.9 if n < 3 else 0.3), width=width)
+    height = n * width * 0.92 + (0.9 if n < 3 else 0.3)
+    if n == 1:
+        figure, [axes] = style.panels(1, height=height, width=width)
+        return figure, {(names[0], names[0]): axes}
+    figure = style.figure(n, height=height, width=width)
     every = figure.subplots(n, n, squeeze=False)
     panels = {}
     for i, row in enumerate(names):
@@ -167,14 +172,14 @@ def reach(
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def legend(figure: Figure, report: Report, drawn: Sequence[Series]) -> None:
-    """In the empty corner; below a single panel, which has none."""
+def legend(figure: Figure, panel: Axes, report: Report, drawn: Sequence[Series]) -> None:
+    """In the empty corner; below ``panel`` if there is no other, and so no corner."""
     best = report.verdict.recommended
     first = sorted(drawn, key=lambda series: series.name != best)
     handles: list[Any] = list(profiles.handles(first, report))
     if len(report.parameters) < 2:
         style.legend_below(figure, handles, 2)
-        figure.axes[0].set_title(conditions(report), loc="right")
+        panel.set_title(conditions(report), loc="right")
         return
     levels = report.levels
     handles += [

@@ -30,8 +30,7 @@ CEILING_LOOK: Look = {"linestyle": CEILING, "linewidth": 1.4, "color": style.INK
 
 def ellipses(report: Report, i: int, j: int) -> Figure:
     """Ellipses of parameters ``i`` and ``j`` around the reference, the others fixed."""
-    figure = style.figure(height=4.9, width=style.WIDTH)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=4.9, width=style.WIDTH)
     centre = np.array(report.setup.fisher_theta.theta)[[i, j]]
     half_widths = []
     handles = []
@@ -87,8 +86,7 @@ def _draw(axes: Axes, matrix: np.ndarray, centre: np.ndarray, **kwargs: Any) -> 
 def values(report: Report) -> Figure:
     """The information on a single parameter, by method."""
     methods = methods_of(report)
-    figure = style.figure(height=1.7 + 0.4 * (len(methods) + 1), width=style.WIDTH)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=1.7 + 0.4 * (len(methods) + 1), width=style.WIDTH)
     rate = report.baselines.rate.fisher_information
     value, error = style.numbers([rate.matrix[0][0], rate.error[0][0]])
     axes.errorbar(value, len(methods), xerr=error, fmt="s", color=style.MUTED)

@@ -104,8 +104,7 @@ def draw(report: Report, found: Ranking) -> Figure:
     """Pulls below and impacts above, a row for each nuisance parameter."""
     titles = [title.replace("$", r"\$") for title in found.titles[:SHOWN]]
     width = style.WIDTH + LETTER * max(map(len, titles))
-    figure = style.figure(height=2.2 + ROW * len(titles), width=width)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=2.2 + ROW * len(titles), width=width)
     style.name_rows(axes, titles, below=-0.4, fontsize=10)
     above = axes.twiny()
     # Points lie over bars.

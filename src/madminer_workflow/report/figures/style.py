@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -80,8 +81,56 @@ WIDTH = 5.0
 """Width of one panel in inches: a column of a paper, of 3.4 inches, prints 13 points as 9."""
 
 
+class WrongPanelsError(ValueError):
+    """Axes that a figure does not fit into; it needs ``needed``, or none but those it makes."""
+
+    def __init__(self, needed: int | None) -> None:
+        """``needed`` is the number of panels of the figure, if any axes would do."""
+        super().__init__(f"{needed} panels")
+        self.needed = needed
+
+
+_GIVEN: ContextVar[Sequence[Axes]] = ContextVar("_GIVEN", default=())
+
+
+@contextmanager
+def into(axes: Sequence[Axes]) -> Iterator[None]:
+    """Let ``axes`` be the panels of the figure that the block draws.
+
+    It raises WrongPanelsError before it draws anything if there are too few or too many.
+    """
+    token = _GIVEN.set(axes)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
+
+
+def root(axes: Axes) -> Figure:
+    """The figure that axes belong to, directly or in a part of it."""
+    return axes.figure.figure
+
+
+def share(panels: Sequence[Axes], sharex: bool = False, sharey: bool = False) -> list[Axes]:
+    """Let panels have common axes, as far as they do not share them already."""
+    first, *others = panels
+    for other in others:
+        # matplotlib refuses axes that are shared, as those of pyplot.subplots(sharey=True) are.
+        with suppress(ValueError):
+            if sharex:
+                other.sharex(first)
+        with suppress(ValueError):
+            if sharey:
+                other.sharey(first)
+        if sharey:
+            other.tick_params(labelleft=False)
+    return [first, *others]
+
+
 def figure(columns: int = 1, height: float = 4.0, width: float = WIDTH, **kwargs: Any) -> Figure:
     """An empty figure of ``columns`` panels side by side; sizes in inches."""
+    if _GIVEN.get():
+        raise WrongPanelsError(None)
     # Tick labels at the ends of neighbouring panels need room.
     engine = ConstrainedLayoutEngine(wspace=0.05)
     return Figure(figsize=(width * columns, height), layout=engine, **kwargs)
@@ -91,6 +140,10 @@ def panels(
     n: int, height: float = 4.0, width: float = WIDTH, **kwargs: Any
 ) -> tuple[Figure, list[Axes]]:
     """``n`` panels, at most two side by side so that a page can hold them; sizes of a panel."""
+    if given := _GIVEN.get():
+        if len(given) != n:
+            raise WrongPanelsError(n)
+        return root(given[0]), share(given, **kwargs)
     columns = min(n, 2)
     rows = -(-n // columns)
     whole = figure(columns, height * rows, width if n == 1 else 0.92 * width)
@@ -155,7 +208,10 @@ def legend_beside(figure: Figure, axes: Axes) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
-    """One legend for all panels below them, where it can hide nothing."""
+    """One legend for all panels below them, where it can hide nothing; within given axes."""
+    if given := _GIVEN.get():
+        given[0].legend(handles=handles)
+        return
     figure.legend(
         handles=handles, loc="outside lower center", ncols=max(1, min(columns, len(handles)))
     )

@@ -21,8 +21,7 @@ def kinds(method: MethodReport) -> list[str]:
 
 def losses(series: MethodSeries) -> Figure:
     """Training (solid) and validation (dashed) loss of every member."""
-    figure = style.figure(height=3.7)
-    axes = figure.subplots()
+    figure, [axes] = style.panels(1, height=3.7)
     members = series.subject.losses
     for i, member in enumerate(members):
         alpha = 1.0 - 0.6 * i / max(len(members) - 1, 1)
