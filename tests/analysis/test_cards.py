@@ -122,6 +122,12 @@ def test_the_analysis_is_valid(name):
             "even number",
         ),
         (
+            "effect: norm, norm_variation: 1.02",
+            "effect: pdf, pdf_variation: CT18NLO, pdf_members: 1, pdf_error_type: replicas",
+            "systematics[0].pdf_members: expected at least 2 replicas: their spread is the "
+            "uncertainty",
+        ),
+        (
             "definition: '(a[0] + a[1]).m < 128.0'",
             "definition: 'v[0].pt > 20.0'",
             "cuts[1].definition: 'v' exists only at parton level, not after Delphes",

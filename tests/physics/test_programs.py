@@ -79,11 +79,13 @@ def test_incomplete_madgraph(tmp_path, monkeypatch):
 def test_delphes_prefers_the_executable_for_hepmc2(tmp_path, monkeypatch, folder):
     install(tmp_path / folder / "DelphesHepMC3")
     monkeypatch.setenv("DELPHES_DIR", str(tmp_path))
-    assert programs.delphes() == tmp_path / folder / "DelphesHepMC3"
+    assert programs.delphes() == programs.delphes(3) == tmp_path / folder / "DelphesHepMC3"
+    with pytest.raises(InputError, match=r"does not contain Delphes for HepMC files of version 2"):
+        programs.delphes(2)
     install(tmp_path / folder / "DelphesHepMC")
     assert programs.delphes().name == "DelphesHepMC"
     install(tmp_path / folder / "DelphesHepMC2")
-    assert programs.delphes().name == "DelphesHepMC2"
+    assert programs.delphes().name == programs.delphes(2).name == "DelphesHepMC2"
 
 
 def test_delphes_inside_madgraph(tmp_path, monkeypatch):

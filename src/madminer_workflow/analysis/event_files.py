@@ -242,6 +242,17 @@ def counted(analysis: Analysis, folder: Path, exactly: bool = False) -> Analysis
     return msgspec.structs.replace(analysis, processes=tuple(processes))
 
 
+def hepmc_versions(analysis: Analysis, folder: Path) -> set[int]:
+    """The versions of HepMC, 2 or 3, of the event files that an analysis in a ``folder`` has."""
+    return {
+        hepmc_files.read_start(file).version
+        for process in analysis.processes
+        if isinstance(process, FilesProcess) and process.has_hepmc
+        for patterns in process.files.values()
+        for file in found(folder, patterns)
+    }
+
+
 def _counting(exactly: bool) -> Callable[[Path], int]:
     def counting(file: Path) -> int:
         if is_hepmc(file.name):

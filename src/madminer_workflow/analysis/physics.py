@@ -152,6 +152,9 @@ def _pdf(path: KeyPath, systematic: Entry, sound: Sound) -> Iterator[Finding]:
     if systematic["pdf_error_type"] == "hessian" and systematic["pdf_members"] % 2:
         message = "the members of type hessian come in pairs: expected an even number"
         yield Finding((*path, "pdf_members"), message)
+    if systematic["pdf_error_type"] == "replicas" and systematic["pdf_members"] < 2:
+        message = "expected at least 2 replicas: their spread is the uncertainty"
+        yield Finding((*path, "pdf_members"), message)
     for name in _built_in(systematic, sound):
         message = (
             f"the built-in process '{name}' has only one set of parton densities; remove this "

@@ -201,11 +201,13 @@ def warn_of_missing_programs(file: Path) -> None:
 
     A warning only: what was computed before may be all that is needed of it.
     """
+    from madminer_workflow.analysis.event_files import hepmc_versions
     from madminer_workflow.analysis.file import read_analysis
     from madminer_workflow.physics.programs import missing
 
     if file.is_file():
-        for message in missing(read_analysis(file)):
+        analysis = read_analysis(file)
+        for message in missing(analysis, hepmc_versions(analysis, file.parent)):
             warn(message)
 
 

@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,8 +31,8 @@ LOG_LINES = 20
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
-_DELPHES_EXECUTABLES = ("DelphesHepMC2", "DelphesHepMC", "DelphesHepMC3")
-"""By preference: the first two read HepMC2, which is what showers write."""
+_DELPHES_EXECUTABLES = {2: ("DelphesHepMC2", "DelphesHepMC"), 3: ("DelphesHepMC3",)}
+"""Those that read a version of HepMC, by preference; showers write version 2."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,16 @@ def madgraph() -> MadGraph:
     return MadGraph(directory, Path(os.path.abspath(python)), _version(directory))
 
 
-def delphes(hepmc: int = 2) -> Path:
-    """Find Delphes' executable for HepMC files of a version; InputError if it is not there."""
-    executables = _DELPHES_EXECUTABLES if hepmc == 2 else ("DelphesHepMC3",)
+def delphes(hepmc: int | None = None) -> Path:
+    """Find Delphes' executable for HepMC files of a version, or of any.
+
+    InputError that says which variable to set if it is not there.
+    """
+    versions = _DELPHES_EXECUTABLES if hepmc is None else (hepmc,)
+    executables = [name for version in versions for name in _DELPHES_EXECUTABLES[version]]
     names = tuple(f"{folder}{name}" for name in executables for folder in ("", "bin/"))
-    return _find("Delphes", "DELPHES_DIR", ("Delphes*", "delphes*", "MG5_aMC*/Delphes"), names)
+    program = "Delphes" if hepmc is None else f"Delphes for HepMC files of version {hepmc}"
+    return _find(program, "DELPHES_DIR", ("Delphes*", "delphes*", "MG5_aMC*/Delphes"), names)
 
 
 def delphes_cards() -> Path:
@@ -115,16 +121,19 @@ def lhapdf_environment(config: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, searched))}
 
 
-def missing(analysis: Analysis) -> list[str]:
-    """What an analysis needs and is not installed, a message each."""
+def missing(analysis: Analysis, hepmc: Collection[int] = ()) -> list[str]:
+    """What an analysis needs and is not installed, a message each.
+
+    ``hepmc`` are the versions, 2 or 3, of HepMC files among its event files.
+    """
     generated = [process for process in analysis.processes if process.generator == "madgraph"]
     varied = {name for process in generated for name in process.systematics}
     variations = weight_variations(
         entry for entry in analysis.systematics if entry.systematic_name in varied
     )
-    needed = {
+    needed: dict[Callable[[], object], bool] = {
         madgraph: bool(generated),
-        delphes_cards: analysis.detector.delphes_card is not None,
+        partial(_delphes_for, analysis, hepmc): analysis.detector.delphes_card is not None,
         require_lhapdf: bool(variations),
     }
     messages = []
@@ -135,6 +144,14 @@ def missing(analysis: Analysis) -> list[str]:
         except InputError as error:
             messages.append(str(error))
     return messages
+
+
+def _delphes_for(analysis: Analysis, hepmc: Collection[int]) -> None:
+    """Find Delphes for HepMC files of some versions, and for those that Pythia writes."""
+    delphes_cards()
+    showered = any(process.pythia8_card is not None for process in analysis.processes)
+    for version in sorted({*hepmc, *([2] if showered else [])}):
+        delphes(version)
 
 
 def madgraph_files(models: Iterable[str], compiled: bool) -> list[Path]:
@@ -165,7 +182,8 @@ def delphes_files() -> list[Path]:
         return []
     folder = delphes_cards().parent
     libraries = [path for place in (folder, folder / "lib") for path in place.glob("libDelphes.*")]
-    executables = [executable.with_name(name) for name in _DELPHES_EXECUTABLES]
+    names = [name for names in _DELPHES_EXECUTABLES.values() for name in names]
+    executables = [executable.with_name(name) for name in names]
     return [file for file in (*executables, *sorted(libraries), delphes_cards()) if file.exists()]
 
 

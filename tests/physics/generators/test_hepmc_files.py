@@ -6,15 +6,20 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import madminer_workflow.physics.delphes as step
 from madminer_workflow.analysis.file import problems
 from madminer_workflow.analysis.hepmc_files import count_events, estimate_events, read_start
+from madminer_workflow.cli import main
 from madminer_workflow.errors import InputError, StepError
 from madminer_workflow.files import unpack
 from madminer_workflow.inspection import inspect
-from madminer_workflow.madminer_file import read_sample
+from madminer_workflow.madminer_file import read_sample, read_setup
+from madminer_workflow.physics import tasks
 from madminer_workflow.physics.delphes import delphes
 from madminer_workflow.physics.export import export_events
 from madminer_workflow.physics.pythia import pythia
@@ -23,6 +28,7 @@ from madminer_workflow.physics.readers.lhe import read_lhe
 from tests.physics.test_detector import ROOT, stand_in
 from tests.support.chain import run_physics, set_up
 from tests.support.event_files import BENCHMARKS, analysis
+from tests.support.tables import write_table
 
 N = 60
 CROSS_SECTION = 2.5e-3
@@ -127,6 +133,94 @@ def test_events_go_to_delphes_with_their_weights(
         np.testing.assert_allclose(weights, expected, rtol=1e-12)
     with pytest.raises(InputError, match="read from HepMC files, after the shower"):
         export_events(physics.events, tmp_path / "exported")
+
+
+def answered(hepmc: Path, _: object, __: int, directory: Path) -> tuple[Path, Path]:
+    """As Delphes answers: as many events as there are, with their numbers and a jet in each."""
+    numbers = [int(line.split()[1]) for line in hepmc.read_text().split("\n") if line[:2] == "E "]
+    root, log = directory / "delphes.root", directory / "delphes.log"
+    jet = {"PT": 50.0, "Eta": 0.5, "Phi": 0.1, "Mass": 5.0}
+    columns = {f"Jet.{name}": ak.Array([[value]] * len(numbers)) for name, value in jet.items()}
+    write_table(root, {"Event.Number": ak.Array([[n] for n in numbers]), **columns}, "Delphes")
+    log.touch()
+    return root, log
+
+
+SYSTEMATICS = [
+    {"systematic_name": "qcd", "effect": "scale", "scale_variations": [0.5, 1.0, 2.0]},
+    {
+        "systematic_name": "pdf",
+        "effect": "pdf",
+        "pdf_variation": "some_set",
+        "pdf_members": 2,
+        "pdf_error_type": "replicas",
+    },
+]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_blocks_backgrounds_and_variations(
+    version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a signal and a background, in blocks of 25 events, with weights by name and position."""
+    monkeypatch.setattr(tasks, "BLOCK", 25)
+    monkeypatch.setattr(step, "detect", answered)
+    of_hepmc(tmp_path / "a", version, 2)
+    one = {
+        "generator": "files",
+        "files": {"sm": ["e0.hepmc", "e1.hepmc.gz"]},
+        "variations": {"qcd": ["ten", 2], "pdf": ["b3", "b4", "b5"]},
+    }
+    processes = [
+        {"name": "signal", **one, "cross_section": {"sm": 2.0}},
+        {"name": "background", **one, "is_background": True, "k_factor": 3.0},
+    ]
+    file = analysis(
+        tmp_path / "a",
+        {"sm": []},
+        {**DELPHES, "processes": processes, "systematics": SYSTEMATICS},
+    )
+    assert [str(found) for found in problems(file) if not found.warning] == []
+    physics = run_physics(file, tmp_path, njobs=2)
+    sample, setup = read_sample(physics.combined), read_setup(physics.config)
+    for ids, total, names in (
+        (sample.sampling_ids >= 0, 2.0, [*BENCHMARKS]),
+        (sample.sampling_ids < 0, 3.0 * CROSS_SECTION, ["sm"] * len(BENCHMARKS)),
+    ):
+        order = np.flatnonzero(ids)[np.argsort(sample.observations[ids, 1])]
+        assert sample.observations[order, 1].tolist() == (100.0 + np.arange(N)).tolist()
+        columns = dict(zip(BENCHMARKS, WEIGHTS.T, strict=True))
+        expected = np.column_stack([columns[name] for name in names])
+        weights = (sample.weights * sample.shares[:, None])[order]
+        assert weights[:, 0].sum() == pytest.approx(total)
+        relative = weights / weights[:, :1]
+        np.testing.assert_allclose(relative, expected / expected[:, :1], rtol=1e-12)
+        varied = (sample.nuisance_weights[order] / sample.weights[order, :1]).T
+        found = dict(zip(setup.nuisance_benchmarks, varied, strict=True))
+        down, up = (columns[name] / columns["sm"] for name in ("ten", "b2"))
+        np.testing.assert_allclose(found["qcd_nuisance_param_0_benchmark_0"], up, rtol=1e-12)
+        np.testing.assert_allclose(found["qcd_nuisance_param_0_benchmark_1"], down, rtol=1e-12)
+        for i, member in enumerate(("b4", "b5")):
+            ratio = columns[member] / columns["b3"]
+            name = f"pdf_nuisance_param_{i}_benchmark_0"
+            np.testing.assert_allclose(found[name], ratio, rtol=1e-12)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_validation_asks_for_the_delphes_of_this_version(
+    version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that reads the other version only is not enough."""
+    file = of_hepmc(tmp_path / "a", version)
+    directory = stand_in(tmp_path / "d", "true")
+    executable = directory / "bin/DelphesHepMC2"
+    executable.rename(directory / f"bin/DelphesHepMC{5 - version}")
+    monkeypatch.setenv("DELPHES_DIR", str(directory))
+    said = CliRunner().invoke(main, ["validate", str(file)]).output
+    assert f"does not contain Delphes for HepMC files of version {version}" in said
+    assert f"bin/DelphesHepMC{version}" in said
+    (directory / f"bin/DelphesHepMC{version}").touch()
+    assert "DelphesHepMC" not in CliRunner().invoke(main, ["validate", str(file)]).output
 
 
 def test_delphes_must_keep_all_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
