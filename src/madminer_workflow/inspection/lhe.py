@@ -35,7 +35,7 @@ _SCALE = re.compile(r"mu_?[rf]|(?:ren|fac)sc\w*|(?:lha)?pdf\w*|dyn_?scale\w*|mem
 """What the header says of these is said of no theory."""
 
 _MEANINGS = {
-    "mgrwt": " (what MadGraph's SysCalc makes weights of)",
+    "mgrwt": " (from which MadGraph's SysCalc computes weights)",
     "scales": " (scales of the event)",
     "clustering": " (how jets were merged)",
 }
@@ -71,7 +71,7 @@ def inspect(path: Path) -> Summary:
             for i, name in enumerate(names)
         ),
         columns=tuple(
-            Column(name=_name(kind), number=n / sums.n_events, meaning=f"PDG id {kind}, an event")
+            Column(name=_name(kind), number=n / sums.n_events, meaning=f"PDG id {kind}, per event")
             for kind, n in final.most_common()
         ),
         columns_are="final state",

@@ -81,12 +81,13 @@ def _background(file: Path, start: LHEStart, particles: Mapping[str, int]) -> st
     ]
     if start.cross_section is None:
         lines.append(
-            "    cross_section: {sm: 1.0}  # replace by that of all generated events, in pb"
+            "    cross_section: {sm: 1.0}  # replace by the cross-section of all generated "
+            "events, in pb"
         )
     if start.weights:
         lines.append(
-            "    # For a signal, without is_background: weights: {BENCHMARK: NAME}, one for every "
-            "benchmark. The file does not say at which points its weights are."
+            "    # For a signal, remove is_background and add weights: {BENCHMARK: NAME}, one for "
+            "every benchmark. The file does not give the parameter points of its weights."
         )
     observables = [*_observables(particles)]
     return "\n".join([*lines, *(["", "observables:", *observables] if observables else [])]) + "\n"

@@ -400,6 +400,10 @@ def report_of(content: Any) -> Report:
 
 def read_report(path: Path) -> Report:
     """Read ``results.json``; InputError if it is not what plotting writes."""
+    if not path.exists():
+        raise InputError(
+            f"{path}: no such file; a run writes it at its end, so finish the run first"
+        )
     content = read_json(path)
     if isinstance(content, dict) and "verdict" in content:
         version = content.get("schema_version", "missing")

@@ -117,8 +117,8 @@ def _own(file: Sums, cross_section: float | None, sum_of_weights: float | None) 
         return header[0] / file.own
     if free or cross_section is None:
         raise InputError(
-            f"{start.path}: <init> has no cross-section above 0 with an error that is smaller; "
-            "give cross_section"
+            f"{start.path}: <init> has no cross-section above 0, or its error is not smaller; give "
+            "cross_section"
         )
     return 1.0 / file.n_events
 
@@ -131,7 +131,9 @@ def _need_agreement(file: Sums, norm: float | None, header: tuple[float, float])
     start = file.start
     if norm is None and start.average:
         norm = 1.0 / file.n_events
-        added = f"average to {norm * file.own:.6g} pb, which is the cross-section (IDWTUP is 4),"
+        added = (
+            f"average to {norm * file.own:.6g} pb, which should be the cross-section (IDWTUP is 4),"
+        )
     elif norm is not None:
         added = f"add up to {norm * file.own:.6g} pb,"
     if norm is not None and not file.explains(norm, header):
