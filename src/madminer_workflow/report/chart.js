@@ -61,10 +61,11 @@ function domain(axis, along, marks, within) {
   return [axis.low ?? low, axis.high ?? high];
 }
 
-/* Words in lines of at most that many letters. */
+/* Words in lines of at most that many letters; a word that is longer goes on in the next line. */
 function wrapped(text, letters) {
   const lines = [""];
-  for (const word of text.split(" ")) {
+  const words = text.split(" ").flatMap(word => word.match(new RegExp(`.{1,${Math.max(letters, 4)}}`, "gu")) || []);
+  for (const word of words) {
     const longer = `${lines[lines.length - 1]} ${word}`.trim();
     if (longer.length > letters && lines[lines.length - 1]) lines.push(word);
     else lines[lines.length - 1] = longer;
