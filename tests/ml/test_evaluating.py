@@ -204,7 +204,7 @@ def test_data_of_another_analysis(
     refused(mixed.combined, models, tmp_path, "its parameters are CWL2; the limits grid names")
     message = "its benchmark w is at 10, 0; that of the data is at 15.2, 0.1"
     refused(tiny.combined, models, tmp_path, message)
-    refused(tiny.data[0], models, tmp_path, "holds the events of one job only")
+    refused(tiny.data[0], models, tmp_path, "contains the events of only one job")
 
 
 def test_settings_of_another_analysis(

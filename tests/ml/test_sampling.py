@@ -194,7 +194,7 @@ def test_data_with_other_benchmarks(tiny: Physics, tmp_path: Path) -> None:
 
 
 def test_events_of_one_job_only(tiny: Physics, tmp_path: Path) -> None:
-    message = "holds the events of one job only"
+    message = "contains the events of only one job"
     refused(TINY, tiny.data[0], 1, tmp_path / "out", message)
 
 

@@ -35,7 +35,8 @@ def read_events(data: Path, analysis: Analysis | None = None) -> Events:
     report = read_report(data)
     if "tasks" in report:
         raise InputError(
-            f"{data}: holds the events of one job only; expected the combined_delphes.h5 of combine"
+            f"{data}: contains the events of only one job; expected the combined_delphes.h5 of "
+            "combine"
         )
     setup, sample = read_setup(data), read_sample(data)
     if analysis is not None:
@@ -71,7 +72,7 @@ def numbers_drawn(
 def require_weights(data: Path, sample: Sample, setup: Setup) -> None:
     """Raise InputError unless there are events, and a cross-section at every benchmark."""
     if not len(sample.shares):
-        raise InputError(f"{data}: holds no events")
+        raise InputError(f"{data}: contains no events")
     totals = sample.shares @ sample.weights
     release(sample.weights)
     for name, total in zip(setup.benchmark_names, totals, strict=True):

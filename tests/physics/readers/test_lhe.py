@@ -159,8 +159,8 @@ def test_missing_file(tmp_path):
     [
         ("<wgt id='w'> 1 ", "<wgt id='w'> 1e300 ", "weights too large"),
         ("1.2e+01 1.3e+01", "1.2e+01 1.3e+300", "more than a PeV"),
-        ("  22  1", "  22.5  1", "PDG id is no whole number"),
-        ("  22  1", "  1e30  1", "PDG id is no whole number"),
+        ("  22  1", "  22.5  1", "PDG id is not a whole number"),
+        ("  22  1", "  1e30  1", "PDG id is not a whole number"),
     ],
 )
 def test_numbers_that_no_event_has(write, old, new, says):

@@ -169,7 +169,7 @@ def _check_particles(columns: Mapping[str, np.ndarray], event: np.ndarray, n_eve
     _need(has_none(is_heavy), "a particle of more than a PeV")
     kinds = columns["pdgid"]
     is_odd = (kinds != np.rint(kinds)) | (np.abs(kinds) > 1e10)
-    _need(has_none(is_odd), "a particle whose PDG id is no whole number")
+    _need(has_none(is_odd), "a particle whose PDG id is not a whole number")
 
 
 def _normalisation(path: Path, header: bytes) -> float:
@@ -193,7 +193,7 @@ def _normalisation(path: Path, header: bytes) -> float:
 
 def _need(right: np.ndarray, what: str) -> None:
     if not right.all():
-        raise EventError(int(np.argmin(right)) + 1, f"{what}, as no event has")
+        raise EventError(int(np.argmin(right)) + 1, f"{what}, which no event has")
 
 
 def _need_finite(finite: np.ndarray, what: str) -> None:

@@ -68,7 +68,7 @@ class IntegratedProcess:
             modified = (directory / "integration.json").stat().st_mtime_ns
         except OSError:
             raise InputError(
-                f"{directory}: holds no integrated process; run the generate step first"
+                f"{directory}: contains no integrated process; run the generate step first"
             ) from None
         return _read(directory, modified)
 

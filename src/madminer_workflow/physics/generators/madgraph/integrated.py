@@ -74,7 +74,7 @@ class IntegratedProcess(msgspec.Struct, frozen=True, kw_only=True):
         """Read what ``save`` wrote; InputError if it is not there."""
         if not (directory / _FILE).is_file():
             raise InputError(
-                f"{directory}: holds no integrated process; run the generate step first"
+                f"{directory}: contains no integrated process; run the generate step first"
             )
         return read_struct(directory / _FILE, "generate", IntegratedProcess)
 
