@@ -21,6 +21,7 @@ from madminer_workflow.analysis.types import Method
 from madminer_workflow.errors import InputError
 from madminer_workflow.files import read_json, write_json
 from madminer_workflow.report import comparison, distributions, efficiency, summary, verdict
+from madminer_workflow.report.advice import advice
 from madminer_workflow.report.figures import contours, plots, style
 from madminer_workflow.report.plotting import plotting
 from madminer_workflow.report.results import (
@@ -35,12 +36,14 @@ from madminer_workflow.report.results import (
 from madminer_workflow.statistics import checks
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.results import (
+    BinsPlot,
     Check,
     Estimate,
     Limits,
     ParameterError,
     ProvenInformation,
     Shares,
+    SizesPlot,
 )
 from tests.support import synthetic_analysis as synthetic
 from tests.support.plotted import NOTES, Plotted, plot
@@ -426,8 +429,44 @@ def test_remarks_on_the_simulation() -> None:
     assert "do not include the error from finite simulation" in with_errors(None)[0]
     large = ParameterError(statistical=1.0, simulation=0.5, training=None)
     assert "interval of p 12 % longer" in with_errors({"p": large})[0]
+    larger = ParameterError(statistical=0.5, simulation=1.0, training=None)
+    assert "interval of p 120 % longer" in with_errors({"p": larger})[0]
+    hopeless = ParameterError(statistical=0.1, simulation=28000.0, training=None)
+    assert with_errors({"p": hopeless})[0].endswith("so it says nothing about the data.")
     unknown = ParameterError(statistical=None, simulation=None, training=None)
     assert with_errors({"p": unknown}) == []
+
+
+@pytest.mark.parametrize(
+    ("bins", "sizes", "words"),
+    [
+        (10.0, 50.0, "To fix this, simulate 2.4 times as many events."),
+        (
+            10.0,
+            None,
+            "To fix this, simulate 2.4 times as many events or make bins 2.4 times wider.",
+        ),
+        (None, 10.0, "To fix this, simulate 12 times as many events."),
+        (
+            1.0,
+            50.0,
+            "To fix this, simulate 2.4 times as many events; "
+            "make bins 10 times wider, or simulate 24 times as many events instead.",
+        ),
+    ],
+)
+def test_advice_asks_once_for_more_events(
+    bins: float | None, sizes: float | None, words: str
+) -> None:
+    failed = [
+        *([replace(GOOD, passed=False, plot=BinsPlot(size=[bins], needed=20.0))] if bins else []),
+        *(
+            [replace(GOOD, passed=False, plot=SizesPlot(points=["sm"], size=[sizes], needed=100.0))]
+            if sizes
+            else []
+        ),
+    ]
+    assert advice(replace(method("m", 1.0), checks=failed)) == words
 
 
 def test_remarks_on_members_and_what_is_unknown() -> None:

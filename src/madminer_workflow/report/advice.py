@@ -43,9 +43,11 @@ def remedies(check: Check, method: MethodReport, more: float) -> Iterator[str]:
             return
         case BinsPlot(size=size, needed=needed):
             factor = times(needed, size)
-            if factor > more:
-                events = f"simulate {factor:g} times as many events"
+            events = f"simulate {factor:g} times as many events"
+            if not more:
                 yield f"{events} or make bins {factor:g} times wider"
+            elif factor > more:
+                yield f"make bins {factor / more:.2g} times wider, or {events} instead"
             return
         case ExtrapolationPlot():
             yield "widen the priors in thetas until they contain the confidence region"
