@@ -2,12 +2,14 @@
 
 Events are 50 numbers each, in an HDF5 table: 44 observables and weights at 6 benchmarks of a known
 process with two parameters. Steps run one after another, each job in a process of its own, on one
-core. After each size come the costs, then how they grow from one size to the next. Memory is the
-largest resident one of any process, "anonymous" that without pages of files. The table of
-10 million events has 2.7 GB, and all products of its run some 30 GB: they go to TMPDIR, or into
---folder, where they stay for a later call to go on with other steps.
+core; what is done for each method has a row for each. After each size come the costs, then how they
+grow from one size to the next. Memory is the largest resident one of any process, "anonymous" that
+without pages of files. The table of 10 million events has 2.7 GB, and all products of its run some
+30 GB: they go to TMPDIR, or into --folder, where they stay for a later call to go on with other
+steps.
 
-    python benchmarks/scale.py [--jobs N] [--folder DIR] [--steps STEP ...] [NUMBER OF EVENTS ...]
+    python benchmarks/scale.py [--jobs N] [--folder DIR] [--steps STEP ...] [--methods METHOD ...]
+        [NUMBER OF EVENTS ...]
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import h5py
 import numpy as np
 from costs import Cost, cost_of
 
-from madminer_workflow.engines.folder import commands
+from madminer_workflow.engines.folder import Selection, commands
 from madminer_workflow.engines.order import Order
 from madminer_workflow.graph import STEPS
 
@@ -31,6 +33,7 @@ SIZES = (20_000, 100_000)
 CHUNK = 100_000
 MB = 1e6
 OBSERVABLES = 44
+METHODS = ("counts", "learned", "ratio")
 BENCHMARKS = {
     "sm": (0.0, 0.0),
     "w": (1.0, 0.0),
@@ -119,7 +122,22 @@ def write_analysis(folder: Path, n_events: int) -> None:
                 places[name][chosen] = true[:, i % 2] + (0.2 + 0.1 * i) * noise
 
 
-def run(n_events: int, n_jobs: int, steps: Sequence[str], scratch: Path) -> dict[str, list[float]]:
+def rows_of(steps: Sequence[str], methods: Sequence[str]) -> list[tuple[str, Selection]]:
+    """What has a row: a step, and of those that are done for each method, one of them."""
+    return [
+        (step, selection)
+        for step in steps
+        for selection in (
+            [Selection(method=method) for method in methods]
+            if "method" in STEPS[step].each
+            else [Selection()]
+        )
+    ]
+
+
+def run(
+    n_events: int, n_jobs: int, steps: Sequence[tuple[str, Selection]], scratch: Path
+) -> dict[str, list[float]]:
     """Do the steps; of each, CPU seconds, memory of the largest process [MB] and disk [MB].
 
     Memory is that of all pages, and that of anonymous ones.
@@ -131,14 +149,15 @@ def run(n_events: int, n_jobs: int, steps: Sequence[str], scratch: Path) -> dict
     table = (analysis / "events.h5").stat().st_size / MB
     print(f"\n{n_events} events, a table of {table:.0f} MB, {n_jobs} jobs")
     print(
-        f"{'':<12}{'jobs':>5}{'wall s':>9}{'CPU s':>9}{'us/event':>10}{'MB memory':>11}"
+        f"{'':<20}{'jobs':>5}{'wall s':>9}{'CPU s':>9}{'us/event':>10}{'MB memory':>11}"
         f"{'anonymous':>11}{'MB disk':>9}"
     )
     rows = {}
-    for name in steps:
+    for step, selection in steps:
+        name = step if selection == Selection() else f"{step} {selection.method}"
         costs: list[Cost] = []
         disk = 0.0
-        for line in commands(name, order):
+        for line in commands(step, order, selection):
             costs.append(cost_of([str(PROGRAM), *line], scratch, ONE_CORE))
             output = Path(line[line.index("--output") + 1])
             disk += sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / MB
@@ -148,7 +167,7 @@ def run(n_events: int, n_jobs: int, steps: Sequence[str], scratch: Path) -> dict
         )
         rows[name] = [cpu, memory, anonymous, disk]
         print(
-            f"{name:<12}{len(costs):5}{sum(cost.wall for cost in costs):9.1f}{cpu:9.1f}"
+            f"{name:<20}{len(costs):5}{sum(cost.wall for cost in costs):9.1f}{cpu:9.1f}"
             f"{cpu / n_events * 1e6:10.1f}{memory:11.0f}{anonymous:11.0f}{disk:9.1f}",
             flush=True,
         )
@@ -160,24 +179,26 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         scratch = (arguments.folder or Path(temporary)).resolve()
-        runs = [run(n, arguments.jobs, arguments.steps, scratch) for n in arguments.sizes]
+        steps = rows_of(arguments.steps, arguments.methods)
+        runs = [run(n, arguments.jobs, steps, scratch) for n in arguments.sizes]
     for (small, fewer), (large, more) in zip(
         zip(arguments.sizes, runs, strict=True),
         list(zip(arguments.sizes, runs, strict=True))[1:],
         strict=False,
     ):
         print(f"\nfrom {small} to {large} events, for each event more")
-        print(f"{'':<12}{'us CPU':>9}{'B memory':>11}{'anonymous':>11}{'B disk':>9}")
+        print(f"{'':<20}{'us CPU':>9}{'B memory':>11}{'anonymous':>11}{'B disk':>9}")
         for name, row in more.items():
             cpu, memory, anonymous, disk = (
                 (now - then) / (large - small) * 1e6
                 for now, then in zip(row, fewer[name], strict=True)
             )
-            print(f"{name:<12}{cpu:9.1f}{memory:11.0f}{anonymous:11.0f}{disk:9.0f}")
+            print(f"{name:<20}{cpu:9.1f}{memory:11.0f}{anonymous:11.0f}{disk:9.0f}")
 
 
 if __name__ == "__main__":
