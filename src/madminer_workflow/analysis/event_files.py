@@ -201,7 +201,7 @@ def _start(
         if start.cross_section is None and sampled not in process["cross_section"]:
             where = "its first event" if is_hepmc(file.name) else "<init>"
             message = (
-                f"{file}: {where} has no cross-section above 0 with an error that is smaller; "
+                f"{file}: {where} has no cross-section above 0, or its error is not smaller; "
                 "give it under `cross_section`"
             )
             yield Finding(key, message)

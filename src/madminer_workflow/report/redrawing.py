@@ -55,8 +55,8 @@ def draw_into(plot: Plot, axes: Sequence[Axes], look: Mapping[str, Any] | None =
             if wrong.needed is None:
                 raise InputError(f"{plot.name}: arranges its panels itself; leave out ax") from None
             raise InputError(
-                f"{plot.name}: needs one of ax for each of its panels: expected {wrong.needed}, "
-                f"got {len(axes)}"
+                f"{plot.name}: ax needs an entry for each panel: expected {wrong.needed}, got "
+                f"{len(axes)}"
             ) from None
 
 
