@@ -147,6 +147,12 @@ def test_tables_in_files_of_several(tmp_path: Path) -> None:
     assert process["table"] == "data"
 
 
+def test_hepmc_in_root_files_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.root", {"event_number": np.arange(3)}, "hepmc3_tree")
+    summary = inspect(tmp_path / "t.root")
+    assert summary.suggestion is None and "write them as text" in summary.notes[0]
+
+
 def test_nothing_is_suggested_that_a_file_lacks(tmp_path: Path) -> None:
     """NanoAOD of muons only, without weights."""
     numbers = ak.Array([[20.0, 10.0], [5.0]])

@@ -13,6 +13,11 @@ from madminer_workflow.inspection.summary import Column, Summary
 from madminer_workflow.inspection.tables import suggest, weights
 
 EVENTS, RUNS = ("Delphes", "Events", "CollectionTree", "EventData"), "Runs"
+HEPMC = "hepmc3_tree"
+HEPMC_NOT_READ = (
+    "HepMC events in ROOT files are not read; write them as text (Asciiv3), for example with "
+    "HepMC3's converter"
+)
 _WEIGHTS = ("LHEReweightingWeight", "LHEWeight_originalXWGTUP", "genWeight", "LHEScaleWeight")
 MOST_BRANCHES = 200
 MOST_BINS = 30
@@ -56,7 +61,7 @@ def inspect(path: Path) -> Summary:
             facts[f"histogram {name}"] = ", ".join(filled)
     kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(_kind(path), "ROOT")
     chosen = None if len(trees) == 1 or main in EVENTS[:2] else main
-    notes = []
+    notes = [HEPMC_NOT_READ] if main == HEPMC else []
     if len(branches) > MOST_BRANCHES:
         notes.append(f"({len(branches) - MOST_BRANCHES} branches more)")
     return Summary(
@@ -70,7 +75,7 @@ def inspect(path: Path) -> Summary:
             for i, (name, what) in enumerate(branches[:MOST_BRANCHES])
         ),
         columns_are=f"branch of {main}",
-        suggestion=suggest(path, chosen),
+        suggestion=None if main == HEPMC else suggest(path, chosen),
         notes=tuple(notes),
     )
 

@@ -123,6 +123,7 @@ EVENT = """<event>
     [
         (3, 1.0, 1.0, [675.65], "no cross-section above 0, or its error is not smaller"),
         (-4, 2.0, 0.01, [2.0], None),
+        (-4, 2.0, 0.01, [2.04], None),
         (-4, 2.0, 0.01, [3.0], r"average to 3 pb, which .* 2 pb. Is it part of"),
         (-4, 2.0, 0.01, [9.0, 9.0, 9.0, -9.0], None),
         (-4, 2.0, 0.01, [9.0, 9.0, 9.0, -2.0], r"average to 6.25 pb"),

@@ -39,10 +39,16 @@ class Sums:
     own_squares: float
     squares: float
 
-    def explains(self, factor: float, cross_section: tuple[float, float]) -> bool:
-        """Whether own weights times ``factor`` add up to a cross-section, with an error [pb]."""
+    def explains(self, factor: float, cross_section: tuple[float, float], signed: bool) -> bool:
+        """Whether own weights times ``factor`` add up to a cross-section, with an error [pb].
+
+        If they are ``signed``, one more event could have the other sign than it has: in a small
+        file, all may have the same although some of the process have not.
+        """
         value, error = cross_section
         spread = self.own_squares - self.own**2 / self.n_events
+        if signed:
+            spread += 4.0 * self.own_squares / self.n_events
         allowed = LARGEST_DIFFERENCE * value
         if spread > ROUNDING * self.own_squares:
             deviation = math.hypot(factor * math.sqrt(spread), error)
@@ -129,6 +135,7 @@ def _need_agreement(file: Sums, norm: float | None, header: tuple[float, float])
     ``norm`` is what the run card says that they must be multiplied by, if there is one.
     """
     start = file.start
+    signed = norm is None
     if norm is None and start.average:
         norm = 1.0 / file.n_events
         added = (
@@ -136,7 +143,7 @@ def _need_agreement(file: Sums, norm: float | None, header: tuple[float, float])
         )
     elif norm is not None:
         added = f"add up to {norm * file.own:.6g} pb,"
-    if norm is not None and not file.explains(norm, header):
+    if norm is not None and not file.explains(norm, header, signed):
         raise InputError(
             f"{start.path}: its weights {added} but <init> gives a cross-section of "
             f"{header[0]:.6g} pb. Is it part of a larger file, or have the events passed a "
