@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize, minimize_scalar
 
 from madminer_workflow.ml.member import Member
@@ -14,12 +15,14 @@ from madminer_workflow.ml.methods import histogram, score
 from madminer_workflow.report.uncertainties import rate_change, shapes_left_out
 from madminer_workflow.statistics import closed_form
 from madminer_workflow.statistics.baselines import truth
-from madminer_workflow.statistics.binning import bin_indices, inner_edges
+from madminer_workflow.statistics.binning import bin_indices, binned_density, inner_edges
+from madminer_workflow.statistics.closed_form import Model
 from madminer_workflow.statistics.events import Events, Shifted
+from madminer_workflow.statistics.fluctuations import SIMULATION, of_counts
 from madminer_workflow.statistics.information import histogram as binned_information
 from madminer_workflow.statistics.information import rate
 from madminer_workflow.statistics.information import truth as truth_information
-from madminer_workflow.statistics.likelihood import expected_data, rate_response
+from madminer_workflow.statistics.likelihood import DataSets, expected_data, rate_response
 from madminer_workflow.statistics.limits import Grid
 from madminer_workflow.statistics.nuisance import changes_shape, varied_rates, varied_totals
 from madminer_workflow.statistics.problem import Problem
@@ -73,6 +76,23 @@ def test_rates_are_counts_of_shifted_events(problem: Problem) -> None:
     np.testing.assert_allclose(b[0, 0, 0], 0.5 * np.log(total[1] * total[3] / total[0] ** 2))
     change = rate_change("jes", problem)
     np.testing.assert_allclose(change, [total[3] / total[0] - 1.0, total[1] / total[0] - 1.0])
+
+
+def test_cells_that_only_shifted_events_fill_do_not_fluctuate(problem: Problem) -> None:
+    """Their rate is the constant of an empty cell; nothing may be divided by it."""
+    train, edges = problem.train, [*EDGES, problem.train.x[:, 0].max() + 0.01]
+    cells = np.searchsorted(edges, train.x[:, 0])
+    moved = {name: np.searchsorted(edges, one.x[:, 0]) for name, one in train.shifted.items()}
+    rates = varied_rates(train, cells, 5, moved)
+    assert not rates[4, 0].any() and rates[4, 1].any()
+    fluctuations = of_counts(problem, cells, 5, moved)
+    assert not fluctuations.cells[4].any() and fluctuations.cells[:4].any()
+    known = binned_density(rates, {"data": np.arange(5)}, train.setup)
+    model = Model(known, problem, "shape", fluctuations={SIMULATION: fluctuations})
+    data = DataSets("data", sparse.csr_array([[100.0, 100.0, 100.0, 100.0, 0.1]]), np.zeros((1, 2)))
+    [simulated] = model.simulated(data)
+    change = simulated.changes(np.array([[0.1, 0.3, 0.0]]), np.zeros(1, dtype=int))
+    assert 0.0 < np.sqrt(np.square(change).sum()) < 5.0
 
 
 def test_parts_have_the_whole_cross_section(problem: Problem) -> None:

@@ -100,7 +100,9 @@ def of_counts(
     """Those of ``size`` cells that the training events fill, and of the rate, which all make.
 
     ``cells`` and ``shifted`` are as for ``nuisance.varied_rates``. An event that fills a cell and
-    counts for the rate is in the same group in both.
+    counts for the rate is in the same group in both. Cells without events do not fluctuate: their
+    rates are the same at all values of nuisance parameters (``binning.binned_density``), even where
+    shifted events would fill them.
     """
     train, morphing = problem.train, problem.setup.morphing_matrix
     n_variations = 1 + 2 * len(problem.setup.nuisance)
@@ -111,9 +113,10 @@ def of_counts(
         name: n_groups * one + of_train[train.shifted[name].partners(len(train))]
         for name, one in shifted.items()
     }
-    sums = varied_rates(train, n_groups * cells + of_train, size * n_groups, moved) @ morphing
-    sums = sums.reshape(size, n_groups, n_variations, -1).swapaxes(1, 2)
-    fluctuating = directions(sums)
+    rates = varied_rates(train, n_groups * cells + of_train, size * n_groups, moved)
+    rates = rates.reshape(size, n_groups, n_variations, -1)
+    rates[~rates[:, :, 0].any(axis=(1, 2))] = 0.0
+    fluctuating = directions((rates @ morphing).swapaxes(1, 2))
     return Fluctuations(
         fluctuating,
         fluctuating[:, 0].sum(axis=0),
