@@ -9,7 +9,7 @@ import h5py
 from madminer_workflow.analysis.tables.hdf5 import LES_HOUCHES, NOT_READ
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary, Sums, point_words
-from madminer_workflow.inspection.tables import suggest, weights
+from madminer_workflow.inspection.tables import suggest, table_in, weights
 from madminer_workflow.madminer_file import read_definitions, read_report, read_sample, read_setup
 
 
@@ -27,17 +27,18 @@ def inspect(path: Path) -> Summary:
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be read as an HDF5 file ({error})") from None
     if "parameters/names" not in arrays or "benchmarks/names" not in arrays:
+        table = table_in(path)
         return Summary(
             file=str(path),
             format="HDF5",
-            weights=weights(path),
+            weights=() if table is None else weights(table),
             columns=tuple(
                 Column(name=name, number=size, meaning=what)
                 for name, (size, what) in arrays.items()
             ),
             columns_are="array",
             notes=(NOT_READ,) if arrays.keys() >= LES_HOUCHES else (),
-            suggestion=suggest(path),
+            suggestion=None if table is None else suggest(table),
         )
     return _madminer(path, "samples/observations" in arrays)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from madminer_workflow.analysis.tables import DELPHES, NANOAOD, PLAIN, open_table
+from madminer_workflow.analysis.tables import DELPHES, NANOAOD, PLAIN
 from madminer_workflow.analysis.tables.histograms import histograms_in
 from madminer_workflow.analysis.tables.root import type_of
 from madminer_workflow.errors import InputError
 from madminer_workflow.inspection.summary import Column, Summary
-from madminer_workflow.inspection.tables import suggest, weights
+from madminer_workflow.inspection.tables import suggest, table_in, weights
 
 EVENTS, RUNS = ("Delphes", "Events", "CollectionTree", "EventData"), "Runs"
+FORMATS = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD", PLAIN: "ROOT"}
 HEPMC = "hepmc3_tree"
 HEPMC_NOT_READ = (
     "HepMC events in ROOT files are not read; write them as text (Asciiv3), for example with "
@@ -59,23 +60,23 @@ def inspect(path: Path) -> Summary:
         if len(bins) <= MOST_BINS:
             filled = [f"{label or i}: {value:.8g}" for i, (label, value) in enumerate(bins)]
             facts[f"histogram {name}"] = ", ".join(filled)
-    kind = {DELPHES: "ROOT of Delphes", NANOAOD: "ROOT, NanoAOD"}.get(_kind(path), "ROOT")
     chosen = None if len(trees) == 1 or main in EVENTS[:2] else main
+    table = table_in(path, chosen)
     notes = [HEPMC_NOT_READ] if main == HEPMC else []
     if len(branches) > MOST_BRANCHES:
         notes.append(f"({len(branches) - MOST_BRANCHES} branches more)")
     return Summary(
         file=str(path),
-        format=kind,
+        format=FORMATS[table.kind if table else PLAIN],
         events=int(tree.num_entries),
         facts=facts,
-        weights=weights(path, chosen),
+        weights=weights(table) if table else (),
         columns=tuple(
             Column(name=name, number=i, meaning=what)
             for i, (name, what) in enumerate(branches[:MOST_BRANCHES])
         ),
         columns_are=f"branch of {main}",
-        suggestion=None if main == HEPMC else suggest(path, chosen),
+        suggestion=None if main == HEPMC or table is None else suggest(table, chosen),
         notes=tuple(notes),
     )
 
@@ -85,10 +86,3 @@ def _branches(tree: Any) -> list[Any]:
     if tree.classname == "TTree":
         return list(tree.branches)
     return [field for field in tree.itervalues(recursive=False) if type_of(field)]
-
-
-def _kind(path: Path) -> str:
-    try:
-        return open_table(path).kind
-    except InputError:
-        return PLAIN

@@ -45,19 +45,26 @@ def inspect(path: Path) -> Summary:
         file=str(path),
         format="Parquet",
         events=table.n_events,
-        weights=weights(path),
+        weights=weights(table),
         columns=columns,
-        suggestion=suggest(path),
+        suggestion=suggest(table),
     )
 
 
-def weights(path: Path, chosen: str | None = None) -> tuple[Weight, ...]:
-    """Sums of what may be weights, by name or place, in the table that is ``chosen``.
+def table_in(path: Path, chosen: str | None = None) -> Table | None:
+    """The table of a file, or the one that is ``chosen``; None if the file is not one table."""
+    try:
+        return open_table(path, chosen)
+    except InputError:
+        return None
 
-    Those of lists are with the factor that NanoAOD's have. None if the file is not one table.
+
+def weights(table: Table) -> tuple[Weight, ...]:
+    """Sums of what may be weights, by name or place.
+
+    Those of lists are with the factor that NanoAOD's have.
     """
     try:
-        table = open_table(path, chosen)
         texts = _candidates(table)
         if not texts:
             return ()
@@ -100,22 +107,17 @@ def _named_as_weights(table: Table) -> list[str]:
     return [one for one in table.columns if _WEIGHT.search(one) and not _NONE.search(one)]
 
 
-def suggest(path: Path, chosen: str | None = None) -> str | None:
-    """A process of this file, and observables; None if it is none of one table of events.
+def suggest(table: Table, chosen: str | None = None) -> str:
+    """A process of a table, which is the one that is ``chosen`` in its file, and observables.
 
-    If the file has several tables, ``chosen`` is that of the events.
 
     Nothing in a table says which parameter points its weights are for.
     """
-    try:
-        table = open_table(path, chosen)
-    except InputError:
-        return None
     lines = [
         "processes:",
         "  - name: signal",
         "    generator: files",
-        f"    files: {{sm: ['{path.name}']}}  # drawn at the benchmark sm",
+        f"    files: {{sm: ['{table.path.name}']}}  # drawn at the benchmark sm",
         "    cross_section: {sm: 1.0}  # replace by the cross-section of all generated "
         "events, in pb",
         *([] if chosen is None else [f"    table: '{chosen}'"]),

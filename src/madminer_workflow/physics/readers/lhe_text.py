@@ -162,12 +162,20 @@ class EventTexts:
     @cached_property
     def lines(self) -> EventLines:
         """Their lines."""
-        return EventLines.within(self._text) or EventLines.of(self.bodies)
+        return self._within or EventLines.of(self.bodies)
+
+    @cached_property
+    def _within(self) -> EventLines | None:
+        return EventLines.within(self._text)
 
     @property
     def n_lines(self) -> int:
         """How many lines end in the text."""
-        return int(np.count_nonzero(np.frombuffer(self._text, dtype=np.uint8) == ord("\n")))
+        if self._within is None:
+            return self._text.count(b"\n")
+        # Comments that were left out have none.
+        lines = self._within.lines
+        return len(lines.starts) - (not lines.text.endswith(b"\n"))
 
     def __len__(self) -> int:
         """Return the number of events."""

@@ -10,6 +10,8 @@ import numpy as np
 from madminer_workflow.analysis.lhe_files import LIST, TAG, names_of_list
 from madminer_workflow.physics.readers.lhe_text import EventError, EventLines, EventTexts
 
+_BEGINS = (b"<wgt", b"<weight name")
+"""Begin the tags of named weights, readable or not."""
 _WEIGHT = re.compile(TAG + rb"([^<]*)</(?:wgt|weight)>")
 
 
@@ -38,14 +40,16 @@ def _at_once(events: EventLines, behind: np.ndarray) -> tuple[np.ndarray, list[b
     counts = events.after - behind
     if not len(counts) or (counts != counts[0]).any():
         return None
-    lines, places, names = events.lines, [], []
+    lines, places, names, begun = events.lines, [], [], {_BEGINS[0]}
     for chosen in behind[:1] + np.arange(counts[0]):
         start, length = int(lines.starts[chosen]), int(lines.lengths[chosen])
         tag = _WEIGHT.search(lines.text, start, start + length)
         if tag is not None:
             names.append(tag[1] or tag[2] or b"")
+            begun |= {begin for begin in _BEGINS if tag[0].startswith(begin)}
             places.append((chosen - behind[0], tag.start(3) - start, start + length - tag.end(3)))
-    if len(set(names)) != len(names) or _begun(lines.text) != len(behind) * len(names):
+    n_begun = sum(map(lines.text.count, begun))
+    if len(set(names)) != len(names) or n_begun != len(behind) * len(names):
         return None
     parts = [lines.between(behind + place, *ends) for place, *ends in places]
     numbers = [part for part in parts if part is not None]
@@ -79,7 +83,7 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
     for number, event in enumerate(events, 1):
         tags = _WEIGHT.findall(event)
         ids = [single or double for single, double, _ in tags]
-        if len(tags) < _begun(event):
+        if len(tags) < sum(map(event.count, _BEGINS)):
             raise EventError(
                 number,
                 "unreadable <wgt>; expected <wgt id='NAME'> NUMBER </wgt> or <weight name='NAME'> "
@@ -100,11 +104,6 @@ def _one_by_one(events: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
         except ValueError as error:
             raise EventError(number, str(error)) from None
     return np.reshape(values, (len(events), len(names or ()))), names or []
-
-
-def _begun(text: bytes) -> int:
-    """How many tags of named weights begin in a text, readable or not."""
-    return text.count(b"<wgt") + text.count(b"<weight name")
 
 
 def _joined(ids: list[bytes]) -> str:
