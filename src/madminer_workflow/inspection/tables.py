@@ -86,11 +86,12 @@ def _candidates(table: Table) -> list[str]:
     names = [name for name in _named_as_weights(table) if name not in ("Event_Weight", "genWeight")]
     own = _own(table)
     texts = [own] if own else []
+    lists = [name for name in names if table.columns[name].is_list]
+    first = next(table.chunks(lists))[1] if lists else {}
     for name in names:
-        if not table.columns[name].is_list:
+        if name not in first:
             texts.append(name)
             continue
-        _, first = next(table.chunks([name]))
         factor = f"{own}*" if name == _REWEIGHTED and texts else ""
         least = int(ak.min(ak.num(first[name], axis=1)))
         texts += [f"{factor}{name}[{i}]" for i in range(min(least, MOST_WEIGHTS))]
