@@ -188,9 +188,9 @@ def read_start(path: Path) -> LHEStart:
 def _where_else(text: bytes) -> str:
     """Where the events are of a file that names others for them."""
     others = _ELSEWHERE.findall(text.decode(errors="replace"))
-    return f": they are in {', '.join(others)}; insert them before {FILE_END.decode()}" * bool(
-        others
-    )
+    if not others:
+        return ""
+    return f": they are in {', '.join(others)}; insert them before {FILE_END.decode()}"
 
 
 def count_events(path: Path) -> int:
