@@ -194,7 +194,8 @@ NOTATION = (
 COSTS = (
     "CPU times are those of one member with the settings of the reference analyses `inputs/wbf` "
     "and `inputs/wbf-estimators`: training, and evaluation with limits and checks at 961 points, "
-    "including processes and imports. The machine had other load: only compare them."
+    "including processes and imports. The machine was busy with other work, so these times are "
+    "only good for comparing methods."
 )
 
 INTRODUCTION = """\
