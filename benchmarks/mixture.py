@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from madminer_workflow.madminer_file import read_sample, read_setup
-from madminer_workflow.statistics.events import effective_size
 from madminer_workflow.statistics.sample import madminer_shares
+from madminer_workflow.statistics.weights import effective_size
 
 DEFAULT = Path("runs/wbf/physics/combine/combined_delphes.h5")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -45,7 +46,7 @@ from madminer_workflow.statistics.likelihood import DataSets
 from madminer_workflow.statistics.monomials import Monomials
 from madminer_workflow.statistics.polynomial import PolynomialDensity
 from madminer_workflow.statistics.problem import Observation, Problem
-from madminer_workflow.statistics.sample import joined, reordered
+from madminer_workflow.statistics.sample import Sample, joined, reordered_shifted
 from madminer_workflow.statistics.setup import Setup
 from madminer_workflow.statistics.simulation import Simulated
 
@@ -88,7 +89,7 @@ class Generator:
                 read_setup(configured / "config.h5"),
                 read_generation(configured / "generation.json"),
                 read_reconstruction(configured / "reconstruction.json"),
-                Library(directory / "generate/Processes.tar.gz", Path(scratch)),
+                Library(directory / "generate/Processes.tar.gz", Path(scratch), blocks=()),
             )
 
     def events(self, n_events: int, seed: int) -> Events:
@@ -103,7 +104,12 @@ class Generator:
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
             tasks = tuple(
-                draw_block(task, "builtin", self.library.folder(task.process), directory)
+                draw_block(
+                    task,
+                    {process.name: process for process in generation.processes}[task.process],
+                    self.library.folder(task.process),
+                    directory,
+                )
                 for task in all_tasks(generation)
             )
             drawn = Generated(index=0, tasks=tasks, processes=processes)
@@ -117,6 +123,15 @@ class Generator:
             numbers[self.setup.benchmark_names.index(task.sampling_benchmark)] += task.n_events
         rng = np.random.default_rng(derive_seed(seed, "shuffle"))
         return union(reordered(sample, rng.permutation(len(sample.weights))), self.setup, numbers)
+
+
+def reordered(sample: Sample, order: np.ndarray) -> Sample:
+    """The same events in another order."""
+    columns: dict[str, Any] = {
+        name: getattr(sample, name)[order]
+        for name in ("observations", "weights", "nuisance_weights", "shares", "sampling_ids")
+    }
+    return replace(sample, **columns, shifted=reordered_shifted(sample, order))
 
 
 def resized(generation: Generation, n_events: int, seed: int) -> Generation:

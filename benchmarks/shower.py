@@ -58,9 +58,9 @@ def measure(
     _, cost = measured(pack, directory / "events", archive)
     rows.append(("archive", cost, archive))
     wanted = DelphesCard(name=delphes_card, text=None)
-    detected, cost = measured(detect, hepmc, wanted, 1, directory / "delphes")
-    rows.append(("Delphes", cost, detected.root))
-    _, cost = measured(analyse, detected.root, n_events)
+    (root, _), cost = measured(detect, hepmc, wanted, 1, directory / "delphes")
+    rows.append(("Delphes", cost, root))
+    _, cost = measured(analyse, root, n_events)
     rows.append(("analysis", cost, None))
     scale = 1000.0 / n_events
     for what, cost, file in rows:

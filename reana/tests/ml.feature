@@ -3,7 +3,7 @@ Feature: The limits
   Scenario: The last step names the limits of every method
     When the workflow is finished
     Then the job logs for the step "plotting" should contain "method"
-    And the job logs for the step "plotting" should contain "believe"
+    And the job logs for the step "plotting" should contain "trusted"
 
   Scenario: The report and the numbers are there
     When the workflow is finished

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
 
 import pytest
 
 from tests.support.paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "madminer_workflow"
+BENCHMARKS = REPOSITORY / "benchmarks"
 BASE = {
     *("__version__", "cores", "errors", "seeds", "versions"),
     *("archives", "array_files", "files", "hdf5_files", "large_arrays", "regular"),
@@ -50,3 +52,14 @@ def imported(room: str) -> set[str]:
 @pytest.mark.parametrize("room", ALLOWED)
 def test_arrows_of_import_point_down(room: str) -> None:
     assert imported(room) <= ALLOWED[room] | BASE
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BENCHMARKS.glob("*.py")))
+def test_benchmarks_import_what_there_is(name: str) -> None:
+    """They run rarely, and types are only checked in the package."""
+    for node in ast.walk(ast.parse((BENCHMARKS / name).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("madminer_workflow"):
+            module = import_module(node.module or "")
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    import_module(f"{node.module}.{alias.name}")
