@@ -45,6 +45,12 @@ LARGEST_HEADER = 1 << 16
 SUMS = "SHA256SUMS"
 """The member with the checksums of all others, in the format of ``sha256sum``."""
 
+GZIP = b"\x1f\x8b"
+"""What files compressed with gzip start with."""
+
+SAMPLE = 1_000_000
+"""What is compressed to know how much files of such content shrink [B]."""
+
 BLOCK = 512
 _REGULAR, _DIRECTORY, _LONG_NAME = b"0\0", b"5", b"L"
 _EXTENDED, _GLOBAL = b"x", b"g"
@@ -137,6 +143,19 @@ def regular(path: Path) -> IO[bytes]:
     raise ArchiveError("it is not a regular file")
 
 
+def content_size(path: Path, part: bytes) -> float:
+    """About the size of the content of a regular file [B], which ``part`` is like.
+
+    Raises ArchiveError if it cannot be read.
+    """
+    with regular(path) as raw:
+        size = os.fstat(raw.fileno()).st_size
+        if raw.read(2) != GZIP:
+            return size
+    some = part[:SAMPLE]
+    return size * len(some) / len(zlib.compress(some))
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Stream]:
     """The content of a regular file, decompressed if it starts as gzip's do.
@@ -145,7 +164,7 @@ def opened(path: Path) -> Iterator[Stream]:
     or grows too much.
     """
     with regular(path) as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
+        compressed = raw.read(2) == GZIP
         raw.seek(0)
         size = os.fstat(raw.fileno()).st_size
         file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if compressed else raw

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,6 @@ from madminer_workflow.errors import InputError
 FILE_END = b"END_EVENT_LISTING"
 
 _PIECE = 4_000_000
-_SAMPLE = 1_000_000
 _LONGEST = 256_000_000
 """Of an event [B]."""
 
@@ -112,11 +110,7 @@ def estimate_events(path: Path) -> int:
     n = len(_EVENT.findall(start))
     if not n or FILE_END in start[-200:]:
         return n
-    length = len(start) / n
-    with archives.regular(path) as raw:
-        if raw.read(2) == b"\x1f\x8b":
-            length *= len(zlib.compress(start[:_SAMPLE])) / len(start[:_SAMPLE])
-    return max(n, int(path.stat().st_size / length))
+    return max(n, int(n * archives.content_size(path, start) / len(start)))
 
 
 def as_lhe(start: HepMCStart, cross_section: tuple[float, float] | None) -> LHEStart:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,8 +23,6 @@ EVENT_END = b"</event>"
 FILE_END = b"</LesHouchesEvents>"
 
 _PIECE = 4_000_000
-_SAMPLE = 1_000_000
-"""Of what is compressed to know how much smaller a file is [B]."""
 _LONGEST = 64_000_000
 """Of what comes before the first event, and of an event [B]."""
 
@@ -214,16 +211,12 @@ def count_events(path: Path) -> int:
 
 def estimate_events(path: Path) -> int:
     """About the number of events in a file, from how large those in its first piece are."""
-    size, start = path.stat().st_size, next(iter(pieces(path)), b"")
+    start = next(iter(pieces(path)), b"")
     n, first = start.count(EVENT_END), _EVENT.search(start)
     if not n or first is None or FILE_END in start:
         return n
-    length = (len(start) - first.start()) / n
-    with archives.regular(path) as raw:
-        if raw.read(2) == b"\x1f\x8b":
-            part = start[first.start() :][:_SAMPLE]
-            length *= len(zlib.compress(part)) / len(part)
-    return max(n, int(size / length))
+    of_events = start[first.start() :]
+    return max(n, int(n * archives.content_size(path, of_events) / len(of_events)))
 
 
 def pieces(path: Path, size: int = _PIECE) -> Iterator[bytes]:

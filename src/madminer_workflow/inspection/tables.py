@@ -111,7 +111,6 @@ def _named_as_weights(table: Table) -> list[str]:
 def suggest(table: Table, chosen: str | None = None) -> str:
     """A process of a table, which is the one that is ``chosen`` in its file, and observables.
 
-
     Nothing in a table says which parameter points its weights are for.
     """
     lines = [

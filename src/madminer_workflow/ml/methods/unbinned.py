@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from madminer_workflow.analysis.types import Parameterized, Ratio
-from madminer_workflow.large_arrays import by_rows, pieces
+from madminer_workflow.large_arrays import by_rows
 from madminer_workflow.ml.member import Member
 from madminer_workflow.ml.methods.drawing import prior_spread
 from madminer_workflow.ml.methods.family import Arrays
@@ -29,11 +29,10 @@ def log_ratios(member: Member, events: Observed, thetas: np.ndarray) -> np.ndarr
     """One member's log ratios, shape (n_thetas, n_events)."""
     from madminer_workflow.ml import networks
 
-    values = [
-        networks.at_all_points(member.network, member.inputs(events, rows), thetas)
-        for rows in pieces(len(events))
-    ]
-    return member.numbers("log ratios", np.concatenate(values, axis=1))
+    def some(rows: slice) -> np.ndarray:
+        return networks.at_all_points(member.network, member.inputs(events, rows), thetas).T
+
+    return member.numbers("log ratios", by_rows(len(events), len(thetas), some).T)
 
 
 def mean_log_ratios(members: Sequence[Member], events: Observed, thetas: np.ndarray) -> np.ndarray:
